@@ -1,0 +1,26 @@
+"""The benchmarks by name. To add one: a file that defines a `Benchmark`, and a line here."""
+
+from __future__ import annotations
+
+from gsda_tf.benchmarks import digits
+from gsda_tf.benchmarks.base import Benchmark, split_task
+from gsda_tf.errors import choose
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        digits.BENCHMARK,
+    )
+}
+
+
+def get_benchmark(name: str) -> Benchmark:
+    """The benchmark called `name`.
+
+    Raises:
+      UserError: naming the choices.
+    """
+    return BENCHMARKS[choose("benchmark", name, BENCHMARKS)]
+
+
+__all__ = ["BENCHMARKS", "Benchmark", "get_benchmark", "split_task"]

@@ -1,0 +1,33 @@
+"""What differs between Keras 2 and Keras 3, each with its reason. Everything else is one code for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
+
+
+def tf_variable(variable) -> tf.Variable:
+    """The TensorFlow variable behind a model's variable: Keras 3 wraps it, Keras 2 does not."""
+    return variable.value if KERAS_3 else variable
+
+
+def variable_name(variable) -> str:
+    """The variable's own name ("kernel", "gamma"): a `path` exists in Keras 3 only, and ":0" in Keras 2 only."""
+    return (variable.path if KERAS_3 else variable.name.split(":")[0]).rsplit("/", 1)[-1]
+
+
+@contextmanager
+def precision_policy(name: str) -> Iterator[None]:
+    """Layers built inside compute in `name` ("mixed_float16"). The getter moved in Keras 3."""
+    get = keras.config.dtype_policy if KERAS_3 else keras.mixed_precision.global_policy
+    before = get().name
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)

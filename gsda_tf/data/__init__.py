@@ -1,0 +1,1 @@
+"""From files to batches: domains, decoding, crops, and sampling by (seed, step)."""

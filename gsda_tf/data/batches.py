@@ -1,0 +1,177 @@
+"""Batches: the plan of `sampling` made into images by tf.data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.data import images
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
+from gsda_tf.settings import DataSettings
+
+_SOURCE, _TARGET = 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every global batch that one worker feeds to its replicas.
+
+    Attributes:
+      replicas: equal parts of a global batch.
+      first: the worker's first part.
+      count: how many parts are the worker's.
+    """
+
+    replicas: int = 1
+    first: int = 0
+    count: int = 1
+
+    def of(self, plan: np.ndarray) -> np.ndarray:
+        """This worker's part of a plan.
+
+        Args:
+          plan: [steps, batch], batch a multiple of `replicas`.
+
+        Returns:
+          [steps * count, batch / replicas]: one row for each replica in turn.
+        """
+        steps, batch = plan.shape
+        parts = plan.reshape(steps, self.replicas, batch // self.replicas)
+        return parts[:, self.first : self.first + self.count].reshape(steps * self.count, -1)
+
+
+class TrainingBatches:
+    """The images of every training step, as a function of (seed, step).
+
+    Args:
+      data: the task.
+      settings: batch sizes, geometry, augmentation.
+      seed: of the run.
+      uses_target: whether batches hold target images.
+    """
+
+    def __init__(self, data: TaskData, settings: DataSettings, seed: int, uses_target: bool = True):
+        self._data, self._settings, self._seed = data, settings, seed
+        self._source = BalancedSampler(data.source.labels, seed, _SOURCE)
+        self.target_batch = settings.target_batch if uses_target else 0
+
+    def target_sampler(self, pool: np.ndarray | None, since: int) -> BalancedSampler:
+        """Draws from the confident target samples, balanced over the predicted classes (section 3.1).
+
+        Args:
+          pool: int [nt], predicted class of each target image, -1 where not confident; None, or nothing
+            confident: the whole target set.
+          since: step of the labelling, so that each labelling has a stream of its own.
+        """
+        if pool is None or not (pool >= 0).any():
+            return uniform_sampler(len(self._data.target), self._seed, _TARGET)
+        return BalancedSampler(pool, self._seed, int(hash_key(_TARGET, since) >> np.uint64(1)))
+
+    def plan(self, first: int, last: int, pool: np.ndarray | None = None, since: int = 0):
+        """Indices of the images of steps first..last-1: (source [steps, Bs], target [steps, Bt])."""
+        steps = np.arange(first, last, dtype=np.int64)[:, None]
+        bs, bt = self._settings.source_batch, self.target_batch
+        source = self._source.indices(steps * bs + np.arange(bs))
+        target = self.target_sampler(pool, since).indices(steps * bt + np.arange(bt)) if bt else np.zeros((0, 0))
+        return source, target
+
+    def dataset(
+        self, first: int, last: int, pool: np.ndarray | None = None, since: int = 0, share: Share | None = None
+    ) -> tf.data.Dataset:
+        """Batches of steps first..last-1.
+
+        Returns:
+          One element a step and replica: {"source_images": uint8 [bs, S, S, 3], "source_labels": int32 [bs],
+          "target_images": uint8 [bt, S, S, 3]}; without target images if `uses_target` was False.
+        """
+        share = share or Share()
+        source, target = self.plan(first, last, pool, since)
+        streams = {"source_images": self._images(self._data.source, source, _SOURCE, first, share)}
+        labels = self._data.source.labels[share.of(source)].astype(np.int32)
+        streams["source_labels"] = tf.data.Dataset.from_tensor_slices(labels)
+        if self.target_batch:
+            streams["target_images"] = self._images(self._data.target, target, _TARGET, first, share)
+        return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+    def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
+        """One element a row of the worker's part of `plan`: uint8 [row, S, S, 3]."""
+        slots = first * plan.shape[1] + np.arange(plan.size, dtype=np.int64).reshape(plan.shape)
+        seeds = np.stack([np.full_like(slots, self._seed * 4 + stream), slots], axis=-1)
+        indices = share.of(plan)
+        seeds = np.stack([share.of(seeds[..., 0]), share.of(seeds[..., 1])], axis=-1)
+        augmentation = self._settings.augmentation
+        return _load(
+            domain,
+            tf.data.Dataset.from_tensor_slices((indices, seeds)),
+            rows=indices.shape[1],
+            geometry=images.ImageGeometry(self._settings.image_size, self._settings.resize_size),
+            one=lambda record, encoded, geometry, seed: images.training_image(
+                record, encoded, geometry, augmentation, seed
+            ),
+            plain=augmentation == "none",
+        )
+
+
+def evaluation_batches(
+    domain: Domain, settings: DataSettings, batch: int, share: Share | None = None
+) -> tf.data.Dataset:
+    """All images of a domain in order, without random changes.
+
+    The last batch is filled up with the first image, so that every batch has the same shape; the reader drops
+    what lies past the domain's size.
+
+    Args:
+      domain: n images.
+      settings: geometry.
+      batch: images in a global batch, a multiple of the replicas.
+
+    Returns:
+      ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3].
+    """
+    share = share or Share()
+    indices = np.zeros(-(-len(domain) // batch) * batch, np.int64)
+    indices[: len(domain)] = np.arange(len(domain))
+    indices = share.of(indices.reshape(-1, batch))
+    return (
+        _load(
+            domain,
+            tf.data.Dataset.from_tensor_slices((indices, np.zeros((*indices.shape, 2), np.int64))),
+            rows=indices.shape[1],
+            geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
+            one=lambda record, encoded, geometry, seed: images.evaluation_image(record, encoded, geometry),
+            plain=True,
+        )
+        .with_options(_options())
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _load(
+    domain: Domain, plan: tf.data.Dataset, rows: int, geometry: images.ImageGeometry, one: Callable, plain: bool
+) -> tf.data.Dataset:
+    records = domain.records
+    pixels = getattr(records, "images", None)
+    if plain and pixels is not None and pixels.shape[1:3] == (geometry.image_size, geometry.image_size):
+        # Nothing to decode, crop or change: a whole batch is one gather.
+        table = tf.constant(pixels)
+        return plan.map(lambda indices, seeds: tf.gather(table, indices), num_parallel_calls=1)
+    return (
+        plan.unbatch()
+        .map(
+            lambda index, seed: one(records.load(index), records.encoded, geometry, seed),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .batch(rows, drop_remainder=True)
+    )
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

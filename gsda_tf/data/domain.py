@@ -1,0 +1,173 @@
+"""A domain: images that are read by index, and what is known about them.
+
+Every way to bring images (a benchmark, two folders, two lists) ends in two `Domain`s. All that follows needs
+only these, so a new way in is a function that returns them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+UNLABELLED = -1
+
+
+class Records(Protocol):
+    """Images that are read by index, encoded or decoded."""
+
+    encoded: bool
+    """True: `load` gives the bytes of an image file; False: it gives pixels."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """What a message calls image `index`: its path, or its place in a file."""
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        """Reads image `index` (int64 scalar) inside a tf.data pipeline.
+
+        Returns:
+          A string scalar if `encoded`, else uint8 [height, width, 3].
+        """
+
+
+class FileRecords:
+    """Image files.
+
+    Args:
+      paths: one path an image.
+    """
+
+    encoded = True
+
+    def __init__(self, paths: Sequence[str]):
+        self._paths = np.asarray(paths, dtype=np.bytes_ if not len(paths) else object)
+        self._table = tf.constant([tf.compat.as_bytes(p) for p in paths], tf.string)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name(self, index: int) -> str:
+        return str(self._paths[index])
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        return tf.io.read_file(tf.gather(self._table, index))
+
+
+class ArrayRecords:
+    """Images that are already in memory.
+
+    Args:
+      images: uint8 [n, height, width, 3].
+      label: what messages call the set.
+    """
+
+    encoded = False
+
+    def __init__(self, images: np.ndarray, label: str):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise ValueError(f"images are {images.dtype} {images.shape}, expected uint8 [n, height, width, 3]")
+        self.images = images
+        self._label = label
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        return f"{self._label}[{index}]"
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.constant(self.images), index)
+
+
+class SourceRecords:
+    """Encoded images of a TFDS data source (random access by index, ArrayRecord files).
+
+    Args:
+      source: what `builder.as_data_source` returned, with the image left undecoded.
+      key: the feature that holds the encoded image.
+      label: what messages call the set.
+    """
+
+    encoded = True
+
+    def __init__(self, source: Any, key: str, label: str):
+        self._source, self._key, self._label = source, key, label
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def name(self, index: int) -> str:
+        return f"{self._label}[{index}]"
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        def read(i: np.ndarray) -> bytes:
+            return self._source[int(i)][self._key]
+
+        image = tf.numpy_function(read, [index], tf.string, stateful=False)
+        return tf.ensure_shape(image, [])
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """The images of one place.
+
+    Attributes:
+      name: what tables and messages call it ("amazon").
+      records: the images.
+      labels: int32 [n], indices into the task's class names; -1 where unlabelled. Labels of a target domain
+        are for the final score only.
+    """
+
+    name: str
+    records: Records
+    labels: np.ndarray
+
+    def __post_init__(self):
+        if len(self.records) != len(self.labels):
+            raise ValueError(f"{self.name}: {len(self.records)} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every image has a label."""
+        return len(self.labels) > 0 and bool((self.labels >= 0).all())
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskData:
+    """What is adapted to what.
+
+    Attributes:
+      name: "office31/A_W", or what the folders or lists are called; the run's default folder follows from it.
+      source: labelled images.
+      target: images whose labels, if there are any, only score the result.
+      class_names: r names; `labels` are indices into them.
+      score: the accuracy that the benchmark reports: "accuracy" or "mean_class_accuracy".
+      settings: settings, by name, that the benchmark prescribes (the paper's, where it gives them).
+    """
+
+    name: str
+    source: Domain
+    target: Domain
+    class_names: tuple[str, ...]
+    score: str = "accuracy"
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def target_classes(self) -> tuple[int, ...]:
+        """The classes that labelled target images have; all of them if the target is unlabelled."""
+        if not self.target.labelled:
+            return tuple(range(len(self.class_names)))
+        return tuple(int(c) for c in np.unique(self.target.labels))
+
+    @property
+    def partial(self) -> bool:
+        """Whether the target is known to have only some of the source's classes."""
+        return len(self.target_classes) < len(self.class_names)

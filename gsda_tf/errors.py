@@ -1,0 +1,45 @@
+"""Errors that are meant to be read by the person who runs the tool."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend: a flag, a file, a data set, the disk.
+
+    The message is one line that says what was found, what was expected and what to do. Commands print it
+    without a stack trace and exit with `exit_code`.
+    """
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """The images, labels or lists are not what the task needs."""
+
+
+class TrainingError(UserError):
+    """Training cannot go on: a loss or gradient that is not finite, a checkpoint of another run."""
+
+    exit_code = 3
+
+
+def choose(what: str, value: str, choices: Iterable[str]) -> str:
+    """Returns `value` if it is one of `choices`.
+
+    Args:
+      what: what is being chosen, as the message names it ("method", "benchmark").
+      value: what the user gave.
+      choices: the right names.
+
+    Raises:
+      UserError: naming the choices and, if one is close, the nearest.
+    """
+    choices = list(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(value, choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"Unknown {what} {value!r}: expected one of {', '.join(choices)}.{hint}")

@@ -1,0 +1,1 @@
+"""Accuracies, and scores that need no target label."""

@@ -1,0 +1,153 @@
+"""The hierarchy: domain -> groups of classes -> classes (section 2.2 of the paper).
+
+A hierarchy is data: one 0/1 matrix a level that says which classes belong to which node. Losses and the
+synchronization are written for any list of levels; the paper's three are the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from gsda_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One level of the hierarchy.
+
+    Attributes:
+      name: "domain", "group" (or "group1", "group2" ... from the coarsest on), or "class".
+      membership: float32 [r, n], 1 where class i belongs to node k.
+    """
+
+    name: str
+    membership: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of nodes n: one discriminator each."""
+        return self.membership.shape[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hierarchy:
+    """Levels from the domain down to the classes.
+
+    Attributes:
+      levels: at least one; the order is from coarse to fine.
+    """
+
+    levels: tuple[Level, ...]
+
+    def __post_init__(self):
+        if not self.levels:
+            raise ValueError("a hierarchy needs at least one level")
+        for level in self.levels:
+            if level.membership.shape[0] != self.num_classes:
+                raise ValueError(f"level {level.name} is over {level.membership.shape[0]} classes")
+            if not np.isin(level.membership, (0, 1)).all():
+                raise ValueError(f"level {level.name}: memberships must be 0 or 1")
+            if not level.membership.any(axis=0).all():
+                raise ValueError(f"level {level.name} has a node without classes")
+
+    @property
+    def num_classes(self) -> int:
+        """r."""
+        return self.levels[0].membership.shape[0]
+
+    @property
+    def size(self) -> int:
+        """K: nodes, and so discriminators, over all levels."""
+        return sum(level.size for level in self.levels)
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each level's nodes lie among the K rows."""
+        ends = np.cumsum([level.size for level in self.levels])
+        return {level.name: slice(int(e) - level.size, int(e)) for level, e in zip(self.levels, ends)}
+
+    @property
+    def membership(self) -> np.ndarray:
+        """float32 [r, K]: the levels side by side."""
+        return np.concatenate([level.membership for level in self.levels], axis=1)
+
+    def children(self, upper: int) -> np.ndarray:
+        """Which nodes of level `upper + 1` lie below which nodes of level `upper`, as (10) sums over them.
+
+        Returns:
+          float32 [n_upper, n_lower], 1 where every class of the lower node belongs to the upper node.
+        """
+        above, below = self.levels[upper].membership, self.levels[upper + 1].membership
+        outside = (1.0 - above).T @ below
+        return (outside == 0).astype(np.float32)
+
+
+def build_hierarchy(num_classes: int, num_groups: Sequence[int], names: Sequence[str], seed: int) -> Hierarchy:
+    """Draws the groups and keeps the named levels.
+
+    Groups are a random partition of the classes with nearly equal sizes. With several levels of groups, each
+    coarser group is a union of finer ones, so that (12) is defined between neighbouring levels.
+
+    Args:
+      num_classes: r.
+      num_groups: number of groups at each level of groups, in any order.
+      names: the levels that a method aligns, of "domain", "group" and "class".
+      seed: of the run.
+
+    Raises:
+      UserError: more groups than classes.
+    """
+    sizes = sorted(set(num_groups))
+    if "group" in names and sizes and sizes[-1] > num_classes:
+        raise UserError(
+            f"--num_groups={','.join(map(str, num_groups))} asks for more groups than there are classes "
+            f"({num_classes}): expected at most {num_classes}."
+        )
+    levels = []
+    if "domain" in names:
+        levels.append(Level("domain", np.ones((num_classes, 1), np.float32)))
+    if "group" in names:
+        levels.extend(_groups(num_classes, sizes, np.random.default_rng([seed, 0x67726F7570])))
+    if "class" in names:
+        levels.append(Level("class", np.eye(num_classes, dtype=np.float32)))
+    return Hierarchy(tuple(levels))
+
+
+def hierarchy_from_groups(num_classes: int, groups: Sequence[Sequence[int]]) -> Hierarchy:
+    """Domain, the given groups, classes. Groups may overlap; together they must hold every class.
+
+    Raises:
+      UserError: a class in no group, or a class that does not exist.
+    """
+    membership = np.zeros((num_classes, len(groups)), np.float32)
+    for q, group in enumerate(groups):
+        for k in group:
+            if not 0 <= k < num_classes:
+                raise UserError(f"Group {q} names class {k}: expected 0 to {num_classes - 1}.")
+            membership[k, q] = 1
+    missing = np.flatnonzero(~membership.any(axis=1))
+    if len(missing):
+        raise UserError(f"Classes {missing.tolist()} are in no group: every class needs at least one.")
+    return Hierarchy(
+        (
+            Level("domain", np.ones((num_classes, 1), np.float32)),
+            Level("group", membership),
+            Level("class", np.eye(num_classes, dtype=np.float32)),
+        )
+    )
+
+
+def _groups(num_classes: int, sizes: Sequence[int], rng: np.random.Generator) -> list[Level]:
+    """Nested random partitions into `sizes` (ascending) groups, coarsest first."""
+    levels: list[Level] = []
+    below = np.eye(num_classes, dtype=np.float32)
+    for depth, size in zip(range(len(sizes), 0, -1), reversed(sizes)):
+        nodes = rng.permutation(below.shape[1])
+        to_group = np.zeros((below.shape[1], size), np.float32)
+        to_group[nodes, np.arange(len(nodes)) % size] = 1
+        below = below @ to_group
+        levels.insert(0, Level("group" if len(sizes) == 1 else f"group{depth}", below))
+    return levels

@@ -1,0 +1,70 @@
+"""Hierarchical gradient synchronization: equations (10)-(12)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from gsda_tf.hierarchy import Hierarchy
+
+
+def safe_norm(x: tf.Tensor) -> tf.Tensor:
+    """Euclidean norm over the last axis whose gradient is 0, not NaN, at 0.
+
+    The double `where` keeps the square root away from 0 in the backward pass too: a discriminator that is
+    sure of itself has a slope that underflows to exactly 0.
+    """
+    square = tf.reduce_sum(tf.square(x), axis=-1)
+    positive = square > 0
+    root = tf.sqrt(tf.where(positive, square, tf.ones_like(square)))
+    return tf.where(positive, root, tf.zeros_like(square))
+
+
+def gradient_magnitudes(
+    weights: tf.Tensor, feature_gradients: tf.Tensor, batch_size: int | tf.Tensor
+) -> tf.Tensor:
+    """S_k: the sum over samples of the norm of dL_k/df_i, the terms of (10) and (11).
+
+    W is constant and not negative, so it factors out of the norm.
+
+    Args:
+      weights: float32 [K, N], W.
+      feature_gradients: float32 [K, N, d], dH[k, i]/df_i.
+      batch_size: N of the global batch.
+
+    Returns:
+      float32 [K].
+    """
+    return tf.reduce_sum(weights * safe_norm(feature_gradients), axis=-1) / tf.cast(batch_size, tf.float32)
+
+
+def level_differences(magnitudes: tf.Tensor, hierarchy: Hierarchy) -> dict[str, tf.Tensor]:
+    """S_q minus the sum of S over its children, for every level but the finest.
+
+    Args:
+      magnitudes: [K], S over the *global* batch: the absolute value that follows is not linear, so shares of
+        a batch have to be added up before.
+      hierarchy: L levels.
+
+    Returns:
+      One entry for each of the L - 1 upper levels, by name: [n_level].
+    """
+    parts = list(hierarchy.slices.values())
+    return {
+        level.name: magnitudes[parts[i]]
+        - tf.linalg.matvec(tf.constant(hierarchy.children(i), magnitudes.dtype), magnitudes[parts[i + 1]])
+        for i, level in enumerate(hierarchy.levels[:-1])
+    }
+
+
+def synchronization_loss(magnitudes: tf.Tensor, hierarchy: Hierarchy) -> tf.Tensor:
+    """L^syn: (12), the mean of (10) over the groups plus (11); for more levels, a mean for each neighbouring pair.
+
+    Args:
+      magnitudes: [K], S over the global batch.
+      hierarchy: its levels.
+
+    Returns:
+      Scalar; 0 for a hierarchy of one level.
+    """
+    differences = level_differences(magnitudes, hierarchy).values()
+    return tf.add_n([tf.reduce_mean(tf.abs(d)) for d in differences]) if differences else tf.zeros([], magnitudes.dtype)

@@ -1,0 +1,1 @@
+"""The extractor E, the classifier C and the bank of discriminators D."""

@@ -1,0 +1,142 @@
+"""Backbones by name: `small_cnn`, the image models of keras.applications, or a saved Keras model."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from gsda_tf.errors import UserError, choose
+from gsda_tf.models.weights import load_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network and the preprocessing it was trained with.
+
+    Attributes:
+      model: images -> feature map or vector.
+      preprocess: float32 [N, S, S, 3] in 0..255 -> the model's input.
+    """
+
+    model: keras.Model
+    preprocess: Callable[[tf.Tensor], tf.Tensor]
+
+
+def build(name: str, weights: str, image_size: int, preprocessing: str = "auto") -> Backbone:
+    """Builds a backbone.
+
+    Args:
+      name: "small_cnn", a model of keras.applications in lower case ("resnet50"; "mobilenet_0.75" sets the
+        width of the models that have one), or the path of a saved Keras model.
+      weights: "imagenet", "none", or a weights file. A saved model brings its own.
+      image_size: S, pixels.
+      preprocessing: "auto" is what the model was published with, and -1..1 for a saved one.
+
+    Raises:
+      UserError: unknown name, a file that cannot be loaded, weights of another model.
+    """
+    if name.endswith((".keras", ".h5", ".hdf5")) or os.sep in name:
+        backbone = _saved(name, image_size)
+    elif name in OWN:
+        backbone = OWN[name](image_size)
+        if weights not in ("none", "imagenet"):
+            load_weights(backbone.model, weights)
+    else:
+        backbone = _application(name, weights, image_size)
+    if preprocessing != "auto":
+        backbone = dataclasses.replace(backbone, preprocess=PREPROCESSING[preprocessing])
+    return backbone
+
+
+def _imagenet(mode: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda images: keras.applications.imagenet_utils.preprocess_input(tf.identity(images), mode=mode)
+
+
+PREPROCESSING: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "minus_one_to_one": lambda images: images / 127.5 - 1.0,
+    "zero_to_one": lambda images: images / 255.0,
+    "none": lambda images: images,
+    "torch": _imagenet("torch"),  # 0..1, then mean and deviation of ImageNet
+    "caffe": _imagenet("caffe"),  # BGR, mean of ImageNet
+}
+
+
+def small_cnn(image_size: int) -> Backbone:
+    """Three 3x3 convolutions for digits; trained from scratch."""
+    layers = [keras.Input([image_size, image_size, 3])]
+    for filters in (32, 64, 128):
+        layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        if filters == 64 or image_size > 16:
+            layers.append(keras.layers.MaxPooling2D(2))
+    layers.append(keras.layers.Flatten())
+    return Backbone(keras.Sequential(layers, name="small_cnn"), PREPROCESSING["minus_one_to_one"])
+
+
+# To add an extractor of this package: a function from image size to Backbone, and a line here.
+OWN: dict[str, Callable[[int], Backbone]] = {"small_cnn": small_cnn}
+
+
+def application_names() -> dict[str, tuple[Callable, Callable]]:
+    """Every image model of keras.applications: lower-case name -> (constructor, preprocessing)."""
+    found = {}
+    for _, module in inspect.getmembers(keras.applications, inspect.ismodule):
+        preprocess = getattr(module, "preprocess_input", None)
+        for name, builder in inspect.getmembers(module, callable):
+            if preprocess is not None and name[0].isupper():
+                found[name.lower()] = (builder, preprocess)
+    return found
+
+
+def _application(name: str, weights: str, image_size: int) -> Backbone:
+    plain, alpha = re.fullmatch(r"(.+?)(?:_(\d\.\d+))?", name).groups()
+    known = application_names()
+    choose("extractor", plain, [*OWN, *sorted(known)])
+    builder, preprocess = known[plain]
+    options = {}
+    if alpha is not None:
+        if "alpha" not in inspect.signature(builder).parameters:
+            raise UserError(f"--extractor={name}: {plain} has no width to set; use --extractor={plain}.")
+        options["alpha"] = float(alpha)
+    shape = (image_size, image_size, 3)
+    try:
+        model = builder(
+            include_top=False, input_shape=shape, weights="imagenet" if weights == "imagenet" else None, **options
+        )
+    except ValueError as error:
+        raise UserError(f"--extractor={name} at --image_size={image_size}: {error}") from error
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        raise UserError(
+            f"The ImageNet weights of {name} could not be downloaded ({str(error).splitlines()[0]}): give a file "
+            "with --weights=FILE, or start from random weights with --weights=none."
+        ) from error
+    if weights not in ("imagenet", "none"):
+        load_weights(model, weights)
+    return Backbone(model, lambda images: preprocess(tf.identity(images)))
+
+
+def _saved(path: str, image_size: int) -> Backbone:
+    """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
+    if not os.path.isfile(path):
+        raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a file it will not load.
+        raise UserError(
+            f"--extractor={path} was not loaded: {str(error).splitlines()[0][:300]} Expected a Keras model saved "
+            "with model.save('FILE.keras'), without Lambda layers."
+        ) from error
+    expected = model.input_shape
+    if not isinstance(expected, tuple) or len(expected) != 4 or expected[-1] != 3:
+        raise UserError(f"--extractor={path} takes input {expected}: expected one image input [N, H, W, 3].")
+    if expected[1] not in (None, image_size):
+        raise UserError(
+            f"--extractor={path} takes images of {expected[1]}x{expected[2]}, but --image_size={image_size}: "
+            f"set --image_size={expected[1]}."
+        )
+    return Backbone(model, PREPROCESSING["minus_one_to_one"])

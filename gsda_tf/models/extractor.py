@@ -1,0 +1,98 @@
+"""The feature extractor E: preprocessing, backbone, pooling and bottleneck, equation (1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from gsda_tf import compat
+from gsda_tf.errors import UserError
+from gsda_tf.models import backbones
+from gsda_tf.settings import ModelSettings
+
+
+class Extractor(keras.Model):
+    """E: images -> features f.
+
+    Args:
+      preprocess: float32 images in 0..255 -> what the backbone was trained on.
+      backbone: a Keras model; whatever it gives is pooled to a vector.
+      bottleneck: a layer, vector -> f.
+    """
+
+    def __init__(
+        self,
+        preprocess: Callable[[tf.Tensor], tf.Tensor],
+        backbone: keras.Model,
+        bottleneck: keras.layers.Layer,
+    ):
+        super().__init__(name="extractor", dtype="float32")
+        self._preprocess = preprocess
+        self.backbone = backbone
+        self.bottleneck = bottleneck
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """f of (1).
+
+        Args:
+          images: uint8 or float [N, S, S, 3], 0..255.
+          training: whether batch norm uses and updates the statistics of the batch.
+
+        Returns:
+          float32 [N, d].
+        """
+        return self.bottleneck(self.embed(images, training))
+
+    def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The backbone's pooled output, float32 [N, e]: what `--freeze_backbone` keeps."""
+        x = self._preprocess(tf.cast(images, tf.float32))
+        return pool(tf.cast(self.backbone(x, training=training), tf.float32))
+
+
+def pool(x: tf.Tensor) -> tf.Tensor:
+    """Averages what lies between the samples and the channels: [N, ..., e] -> [N, e]."""
+    middle = list(range(1, len(x.shape) - 1))
+    return tf.reduce_mean(x, axis=middle) if middle else x
+
+
+def build_extractor(settings: ModelSettings, image_size: int, precision: str = "float32") -> Extractor:
+    """Builds E with its weights.
+
+    Args:
+      settings: extractor, weights, preprocessing, bottleneck_units.
+      image_size: S.
+      precision: policy of the backbone; bottleneck and what follows are float32.
+
+    Raises:
+      UserError: an unknown extractor, or weights that are not its own.
+    """
+    with compat.precision_policy(precision):
+        spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
+    bottleneck = keras.layers.Dense(
+        settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck"
+    )
+    extractor = Extractor(spec.preprocess, spec.model, bottleneck)
+    try:
+        extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8))
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3: "
+            f"{str(error).splitlines()[0]} Set --image_size to what it expects."
+        ) from error
+    return extractor
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The variables of E by how they are trained."""
+
+    backbone: tuple
+    bottleneck: tuple
+
+
+def trainable_parts(extractor: Extractor) -> Parts:
+    """Backbone (a tenth of the learning rate) and bottleneck (a new layer)."""
+    return Parts(tuple(extractor.backbone.trainable_variables), tuple(extractor.bottleneck.trainable_variables))

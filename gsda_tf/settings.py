@@ -1,0 +1,190 @@
+"""Every setting of a run: its name, default and meaning, in one place.
+
+`launch/flags.py` makes one flag of each field, so the help text here is the help text there. A benchmark
+overrides defaults with the paper's values (`gsda_tf/benchmarks/`), a flag overrides both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from gsda_tf.errors import UserError
+
+
+def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), minimum: float | None = None) -> Any:
+    """A dataclass field that carries what a flag of the same name needs to know."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "minimum": minimum})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which images, and what is done to them before the network sees them."""
+
+    pipeline: str = _setting("benchmark", "where the images come from", choices=("benchmark", "folders", "lists"))
+    task: str = _setting("digits/Fo_Ha", "BENCHMARK/SOURCE_TARGET, for --pipeline=benchmark")
+    data_dir: str = _setting("", "where prepared data sets are kept (default: TFDS's own folder)")
+    manual_dir: str = _setting("", "where archives or folders that you downloaded yourself lie")
+    source_dir: str = _setting("", "labelled images, one folder a class, for --pipeline=folders")
+    target_dir: str = _setting("", "target images, one folder a class or one flat folder, for --pipeline=folders")
+    source_list: str = _setting("", "file with 'path label' a line, for --pipeline=lists")
+    target_list: str = _setting("", "file with 'path label' or 'path' a line, for --pipeline=lists")
+    image_root: str = _setting("", "what the paths of the lists are relative to (default: the list's folder)")
+    image_size: int = _setting(224, "height and width of the network's input, pixels", minimum=1)
+    resize_size: int = _setting(256, "images are resized to this square before they are cropped, pixels", minimum=1)
+    augmentation: str = _setting(
+        "standard", "random changes to training images", choices=("standard", "strong", "digits", "none")
+    )
+    cache: str = _setting("", "keep decoded images: 'memory', or a folder")
+    on_bad_image: str = _setting("error", "what to do with a file that is no image", choices=("error", "skip"))
+    source_batch: int = _setting(36, "source images in one step, over all devices", minimum=1)
+    target_batch: int = _setting(36, "target images in one step, over all devices", minimum=1)
+    evaluation_batch: int = _setting(128, "images in one evaluation batch, over all devices", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The extractor E, the classifier C and the discriminators D."""
+
+    extractor: str = _setting("resnet50", "small_cnn, an image model of keras.applications by name, or FILE.keras")
+    weights: str = _setting("imagenet", "weights of the extractor: imagenet, none, or a file")
+    preprocessing: str = _setting(
+        "auto",
+        "what a backbone is fed; auto: as it was published, -1..1 for FILE.keras",
+        choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
+    )
+    freeze_backbone: bool = _setting(False, "train on the backbone's features, computed once and kept on disk")
+    feature_cache_dir: str = _setting("", "where --freeze_backbone keeps features (default: <data_dir>/features)")
+    feature_crops: int = _setting(0, "random crops of each image that --freeze_backbone keeps beside the centre crop")
+    bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
+    discriminator_units: tuple[int, ...] = _setting((1024, 1024), "widths of each discriminator's hidden layers")
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSettings:
+    """What is aligned, how strongly, and on which samples."""
+
+    method: str = _setting("gsda", "source_only, domain, domain_class, domain_group_class or gsda")
+    alpha: float = _setting(0.02, "weight of the target's conditional entropy, equation (5)", minimum=0)
+    beta: float = _setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
+    num_groups: tuple[int, ...] = _setting((6,), "groups of classes, one number for each level of groups")
+    adversarial_weight: float = _setting(
+        1.0, "strength of what all discriminators together send into the extractor", minimum=0
+    )
+    adversarial_ramp: float = _setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
+    confidence_threshold: float = _setting(0.9, "smallest probability at which a target label is trusted", minimum=0)
+    pseudo_label_period: int = _setting(500, "steps between two labellings of the target; 0: never", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationSettings:
+    """Stochastic gradient descent with Nesterov momentum, and its schedule."""
+
+    steps: int = _setting(20_000, "training steps", minimum=1)
+    learning_rate: float = _setting(0.01, "initial learning rate of new layers", minimum=0)
+    backbone_rate: float = _setting(0.1, "learning rate of the backbone, as a share of learning_rate", minimum=0)
+    discriminator_rate: float = _setting(1.0, "learning rate of the discriminators, as a share", minimum=0)
+    rate_decay: float = _setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
+    momentum: float = _setting(0.9, "Nesterov momentum", minimum=0)
+    weight_decay: float = _setting(1e-3, "added to the gradient of kernels as weight_decay * kernel", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceSettings:
+    """On what the run computes, and how precisely."""
+
+    strategy: str = _setting(
+        "default", "how work is spread", choices=("default", "one_device", "mirrored", "multi_worker")
+    )
+    num_devices: int = _setting(0, "devices for --strategy=mirrored; 0: all", minimum=0)
+    virtual_devices: int = _setting(0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0)
+    precision: str = _setting(
+        "float32", "precision of the backbone", choices=("float32", "mixed_float16", "mixed_bfloat16")
+    )
+    jit_compile: bool = _setting(False, "compile the step with XLA; one device only")
+    deterministic: bool = _setting(True, "the same run gives the same weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """Where the run writes, and how often."""
+
+    workdir: str = _setting("", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)")
+    seed: int = _setting(0, "everything random follows from it", minimum=0)
+    overwrite: bool = _setting(False, "start anew in a workdir that holds another run")
+    report_steps: int = _setting(50, "steps between two lines in the logs", minimum=1)
+    evaluate_steps: int = _setting(500, "steps between two evaluations", minimum=1)
+    checkpoint_steps: int = _setting(1000, "steps between two checkpoints", minimum=1)
+    checkpoint_seconds: float = _setting(600.0, "at most this long between two checkpoints", minimum=0)
+    keep_checkpoints: int = _setting(3, "checkpoints that are kept", minimum=1)
+    select: str = _setting("last", "which checkpoint is exported", choices=("last", "entropy", "im", "snd"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All settings of one run."""
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    method: MethodSettings = MethodSettings()
+    optimization: OptimizationSettings = OptimizationSettings()
+    device: DeviceSettings = DeviceSettings()
+    run: RunSettings = RunSettings()
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its name, in the order of this file."""
+        return {f.name: getattr(section, f.name) for section in self._sections() for f in dataclasses.fields(section)}
+
+    def replace(self, values: Mapping[str, Any]) -> Settings:
+        """A copy with the settings in `values`, by name, changed.
+
+        Raises:
+          UserError: a name that does not exist, or a value out of range.
+        """
+        unknown = set(values) - set(self.flat())
+        if unknown:
+            raise UserError(f"Unknown settings: {', '.join(sorted(unknown))}.")
+        sections = {}
+        for field in dataclasses.fields(self):
+            section = getattr(self, field.name)
+            mine = {f.name: values[f.name] for f in dataclasses.fields(section) if f.name in values}
+            sections[field.name] = dataclasses.replace(section, **mine)
+        changed = Settings(**sections)
+        changed.validate()
+        return changed
+
+    def validate(self) -> None:
+        """Raises UserError for a value out of its range."""
+        for section in self._sections():
+            for field in dataclasses.fields(section):
+                check_value(field, getattr(section, field.name))
+        if self.data.resize_size < self.data.image_size:
+            raise UserError(
+                f"--resize_size={self.data.resize_size} is smaller than --image_size={self.data.image_size}: "
+                "images are resized first and cropped then, so it must be at least as large."
+            )
+        if self.method.confidence_threshold > 1:
+            raise UserError(
+                f"--confidence_threshold={self.method.confidence_threshold} is out of range: it is a probability, "
+                "expected 0 to 1."
+            )
+
+    def _sections(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+
+def fields() -> tuple[dataclasses.Field, ...]:
+    """The fields of every section, each with `help`, `choices` and `minimum` in its metadata."""
+    return tuple(f for section in Settings()._sections() for f in dataclasses.fields(section))
+
+
+def check_value(field: dataclasses.Field, value: Any) -> None:
+    """Raises UserError if `value` is not one of the field's choices or is below its minimum."""
+    choices, minimum = field.metadata["choices"], field.metadata["minimum"]
+    if choices and value not in choices:
+        raise UserError(f"--{field.name}={value} is unknown: expected one of {', '.join(choices)}.")
+    if minimum is not None and not value >= minimum:  # also catches NaN
+        raise UserError(f"--{field.name}={value} is out of range: expected at least {minimum:g}.")
+    if isinstance(value, tuple) and any(v < 1 for v in value):
+        raise UserError(f"--{field.name}={','.join(map(str, value))} is out of range: expected numbers from 1 up.")

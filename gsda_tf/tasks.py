@@ -1,0 +1,49 @@
+"""From settings to the task: which pipeline loads it, and which settings the task prescribes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gsda_tf.benchmarks import get_benchmark, split_task
+from gsda_tf.data.domain import TaskData
+from gsda_tf.errors import choose
+from gsda_tf.settings import DataSettings, Settings
+
+
+def _load_benchmark(settings: DataSettings) -> TaskData:
+    benchmark, name = split_task(settings.task)
+    return get_benchmark(benchmark).task(name, settings)
+
+
+# To add a way of bringing images: a function from settings to TaskData, and a line here.
+PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
+    "benchmark": _load_benchmark,
+}
+
+
+def resolve(given: Mapping[str, Any]) -> Settings:
+    """Settings of a run: defaults, then what the benchmark prescribes, then what the user gave.
+
+    Args:
+      given: values by setting name, only those that the user gave.
+
+    Raises:
+      UserError: an unknown name, or a value out of range.
+    """
+    settings = Settings().replace(given)
+    if settings.data.pipeline == "benchmark":
+        benchmark, name = split_task(settings.data.task)
+        prescribed = get_benchmark(benchmark)
+        choose(f"task of {benchmark}", name, prescribed.tasks)
+        settings = Settings().replace({**prescribed.settings, **given})
+    return settings
+
+
+def load(settings: DataSettings) -> TaskData:
+    """Loads the images' index and labels; the images themselves are read during training.
+
+    Raises:
+      UserError: the data are not there or not as expected.
+    """
+    return PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)

@@ -1,0 +1,164 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.compat import KERAS_3, tf_variable
+from gsda_tf.errors import TrainingError
+from gsda_tf.files import disk_errors, write_atomically
+
+# Settings that do not change what is computed: a run may go on with other values of these.
+FREE = frozenset(
+    {
+        "workdir",
+        "overwrite",
+        "data_dir",
+        "manual_dir",
+        "cache",
+        "feature_cache_dir",
+        "checkpoint_steps",
+        "checkpoint_seconds",
+        "keep_checkpoints",
+        "evaluation_batch",
+        "strategy",
+        "num_devices",
+        "virtual_devices",
+    }
+)
+
+
+def generation() -> str:
+    """What checkpoints of one kind have in common: variables of Keras 2 and 3 are not ordered alike."""
+    return "keras3" if KERAS_3 else "keras2"
+
+
+def variables(*models: tf.Module | Any) -> list[tf.Variable]:
+    """The TensorFlow variables of Keras models, in their fixed order."""
+    return [tf_variable(v) for model in models if model is not None for v in model.variables]
+
+
+class Checkpoints:
+    """Saves and restores variables, with the newest damaged files passed over.
+
+    Args:
+      state: everything a run needs, lists of variables by name.
+      workdir: of the run.
+      keep: how many are kept.
+      write: False on workers that only read.
+    """
+
+    def __init__(self, state: dict[str, list[tf.Variable]], workdir: str, keep: int, write: bool = True):
+        self._state = state
+        self._checkpoint = tf.train.Checkpoint(**state)
+        self._folder = os.path.join(workdir, "checkpoints")
+        self._write = write
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=keep)
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint of `step`.
+
+        Raises:
+          TrainingError: a weight is not finite; nothing is written.
+          UserError: the disk is full, or the folder cannot be written.
+        """
+        for variable in (v for group in self._state.values() for v in group):
+            if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
+                raise TrainingError(
+                    f"{variable.name} is not finite at step {step}: no checkpoint is written, the last good one "
+                    f"is {self._manager.latest_checkpoint}. Try a smaller --learning_rate or --precision=float32."
+                )
+        if not self._write:
+            return
+        with disk_errors(f"writing a checkpoint to {self._folder}"):
+            try:
+                self._manager.save(checkpoint_number=step)
+            except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError, tf.errors.PermissionDeniedError) as error:
+                raise OSError(_errno(error), str(error)) from error
+
+    def restore(self, step: int | None = None) -> tuple[int, list[str]]:
+        """Restores the newest checkpoint that is whole, or the one of `step`.
+
+        Returns:
+          (its step, 0 if there is none; what was damaged and passed over).
+        """
+        damaged = []
+        for path in self.steps(descending=True):
+            if step is not None and not path.endswith(f"-{step}"):
+                continue
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+            except (tf.errors.OpError, ValueError, AssertionError, OSError, RuntimeError) as error:
+                damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
+                continue
+            return int(path.rsplit("-", 1)[1]), damaged
+        return 0, damaged
+
+    def steps(self, descending: bool = False) -> list[str]:
+        """Paths of the checkpoints on disk by step, also those that a damaged index file forgot."""
+        if not os.path.isdir(self._folder):
+            return []
+        found = {
+            os.path.join(self._folder, name.rsplit(".", 1)[0] if name.endswith(".index") else name.split(".data")[0])
+            for name in os.listdir(self._folder)
+            if name.startswith("ckpt-") and "temp" not in name
+        }
+        found = [path for path in found if path.rsplit("-", 1)[1].isdigit()]
+        return sorted(found, key=lambda path: int(path.rsplit("-", 1)[1]), reverse=descending)
+
+
+def _errno(error: tf.errors.OpError) -> int:
+    text = str(error)
+    if "No space left" in text or isinstance(error, tf.errors.ResourceExhaustedError):
+        return errno.ENOSPC
+    return errno.EACCES
+
+
+def write_settings(workdir: str, settings: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Writes settings.json: all settings of the run, and what was drawn from them."""
+    write_atomically(
+        os.path.join(workdir, "settings.json"),
+        json.dumps({"generation": generation(), "settings": settings, **extra}, indent=2) + "\n",
+    )
+
+
+def read_settings(workdir: str) -> dict[str, Any] | None:
+    """What `write_settings` wrote; None if there is no run in `workdir`."""
+    path = os.path.join(workdir, "settings.json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def check_same_run(workdir: str, settings: dict[str, Any]) -> None:
+    """Refuses to go on with a run that was started with other settings.
+
+    Raises:
+      TrainingError: listing the differences.
+    """
+    before = read_settings(workdir)
+    if before is None:
+        return
+    if before["generation"] != generation():
+        raise TrainingError(
+            f"{workdir} holds a run of {before['generation']}, this is {generation()}: their checkpoints cannot be "
+            "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
+        )
+    now = json.loads(json.dumps(settings))
+    different = [
+        f"--{name}={before['settings'].get(name)} then, {value} now"
+        for name, value in now.items()
+        if name not in FREE and before["settings"].get(name) != value
+    ]
+    if different:
+        raise TrainingError(
+            f"{workdir} holds a run with other settings ({'; '.join(different)}). Use those, another --workdir, or "
+            "--overwrite to start anew."
+        )

@@ -1,0 +1,85 @@
+"""Features and logits of whole domains, sharded over the replicas and exact whatever their size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.data.batches import Share, evaluation_batches
+from gsda_tf.data.domain import Domain
+from gsda_tf.settings import DataSettings
+from gsda_tf.training.distribution import distribute
+from gsda_tf.training.step import Networks
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What E and C make of a domain.
+
+    Attributes:
+      features: float32 [n, d].
+      logits: float32 [n, r].
+    """
+
+    features: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float32 [n, r]."""
+        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """int64 [n]."""
+        return self.logits.argmax(axis=1)
+
+
+class Inference:
+    """Runs E and C on domains, without training behaviour.
+
+    Args:
+      networks: E and C.
+      settings: geometry and batch size.
+      strategy: whose replicas share the work.
+    """
+
+    def __init__(self, networks: Networks, settings: DataSettings, strategy: tf.distribute.Strategy):
+        replicas = strategy.num_replicas_in_sync
+        self._settings, self._strategy = settings, strategy
+        self._batch = -(-settings.evaluation_batch // replicas) * replicas
+
+        def forward(images):
+            features = networks.extractor(images, training=False)
+            return features, networks.classifier(features)
+
+        @tf.function(reduce_retracing=True)
+        def run(images):
+            outputs = strategy.run(forward, args=(images,))
+            return strategy.gather(outputs, axis=0) if replicas > 1 else outputs
+
+        self._run = run
+
+    def __call__(self, domain: Domain, progress: Callable[[int], None] | None = None) -> Outputs:
+        """E and C of every image of `domain`, in order.
+
+        Args:
+          domain: n images, n > 0.
+          progress: called with the number of images after each batch.
+        """
+
+        def dataset(share: Share) -> tf.data.Dataset:
+            return evaluation_batches(domain, self._settings, self._batch, share)
+
+        features, logits = [], []
+        for images in distribute(self._strategy, dataset):
+            f, z = self._run(images)
+            features.append(f.numpy())
+            logits.append(z.numpy())
+            if progress is not None:
+                progress(self._batch)
+        return Outputs(np.concatenate(features)[: len(domain)], np.concatenate(logits)[: len(domain)])

@@ -1,0 +1,69 @@
+"""The log of a run: `metrics.jsonl` is the truth, TensorBoard's files are made from it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from gsda_tf.files import write_atomically
+
+
+class MetricsLog:
+    """One JSON object a line, each with its step, and the same in TensorBoard.
+
+    On resuming, what was logged after the checkpoint is dropped, so that a run that was interrupted has neither
+    gaps nor doubles.
+
+    Args:
+      workdir: of the run.
+      last_step: step of the checkpoint that the run goes on from.
+    """
+
+    def __init__(self, workdir: str, last_step: int):
+        self.path = os.path.join(workdir, "metrics.jsonl")
+        self._events = os.path.join(workdir, "tensorboard")
+        kept = [line for line in read_metrics(workdir) if line["step"] <= last_step]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        shutil.rmtree(self._events, ignore_errors=True)
+        self._writer = tf.summary.create_file_writer(self._events)
+        for line in kept:
+            self._summarize(line)
+        self._writer.flush()
+        self._file = open(self.path, "a", encoding="utf-8")
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a line; numbers that are not finite become null."""
+        line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        self._summarize(line)
+
+    def close(self) -> None:
+        """Closes both files."""
+        self._file.close()
+        self._writer.close()
+
+    def _summarize(self, line: Mapping[str, float]) -> None:
+        with self._writer.as_default(step=line["step"]):
+            for name, value in line.items():
+                if name != "step" and value is not None:
+                    tf.summary.scalar(name, value)
+
+
+def read_metrics(workdir: str) -> list[dict]:
+    """The lines of `metrics.jsonl`, in order; a last line that was cut off is left out."""
+    path = os.path.join(workdir, "metrics.jsonl")
+    lines = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for text in file:
+                try:
+                    lines.append(json.loads(text))
+                except json.JSONDecodeError:
+                    break
+    return lines

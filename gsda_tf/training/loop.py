@@ -1,0 +1,241 @@
+"""The loop: when to train, label, evaluate, checkpoint and report. What a step does it does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.errors import TrainingError
+from gsda_tf.training.distribution import distribute
+
+_SECONDS_A_CALL = 0.5
+"""The host hears from the device this often: the progress bar moves, a signal is noticed."""
+
+
+class Interrupted(Exception):  # noqa: N818 - it is not an error
+    """A signal asked the run to stop; it has been checkpointed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Periods:
+    """Steps between two of each; 0 means never."""
+
+    report: int
+    evaluate: int
+    label: int
+    checkpoint: int
+    checkpoint_seconds: float
+
+
+class StepRunner:
+    """Many steps in one call of one traced function.
+
+    Args:
+      strategy: whose replicas run the step.
+      step_fn: (batch, step) -> metrics by name, in a replica context.
+      jit_compile: whether XLA compiles the step.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, step_fn: Callable, jit_compile: bool = False):
+        self._strategy, self._step_fn, self._jit = strategy, step_fn, jit_compile
+        self.names: list[str] = []
+        self._run = None
+        with strategy.scope():
+            self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+            self.window_count = tf.Variable(0, dtype=tf.int64, trainable=False, name="window_count")
+
+    def build(self, batch_spec) -> None:
+        """Finds the metrics' names, so that the window's variables can be made before anything is restored."""
+        strategy, step_fn = self._strategy, self._step_fn
+
+        def replica(batch):
+            metrics = step_fn(batch, self.step)
+            self.names = sorted(metrics)
+            return tf.stack([tf.cast(metrics[name], tf.float32) for name in self.names])
+
+        if self._jit:
+            replica = tf.function(replica, jit_compile=True)
+
+        @tf.function
+        def one(batch):
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica, args=(batch,)), axis=None)
+
+        width = one.get_concrete_function(batch_spec).structured_outputs.shape[0]
+        with strategy.scope():
+            self.window = tf.Variable(tf.zeros([width]), trainable=False, name="window")
+        last = tf.Variable(tf.zeros([width]), trainable=False, name="last")
+        self._last = last
+
+        @tf.function
+        def run(iterator, steps):
+            finite = tf.constant(True)
+            done = tf.constant(0, tf.int64)
+            while done < steps and finite:
+                values = one(next(iterator))
+                finite = tf.reduce_all(tf.math.is_finite(values))
+                last.assign(values)
+                self.window.assign_add(values)
+                self.window_count.assign_add(1)
+                self.step.assign_add(1)
+                done += 1
+            return finite
+
+        self._run = run
+
+    def __call__(self, iterator: Iterator, steps: int) -> None:
+        """Runs up to `steps` steps.
+
+        Raises:
+          TrainingError: a term is not finite, naming it and the step.
+        """
+        if not self._run(iterator, tf.constant(steps, tf.int64)):
+            values = self._last.numpy()
+            bad = [name for name, value in zip(self.names, values) if not np.isfinite(value)]
+            raise TrainingError(
+                f"Not finite at step {int(self.step)}: {', '.join(bad)}. Training stopped; the last good checkpoint "
+                "is kept. Try a smaller --learning_rate, a smaller --adversarial_weight, or --precision=float32."
+            )
+
+    def read_window(self) -> dict[str, float]:
+        """Means since the last reading, by name; empties the window."""
+        count = int(self.window_count)
+        means = self.window.numpy() / max(count, 1)
+        self.window.assign(tf.zeros_like(self.window))
+        self.window_count.assign(0)
+        return dict(zip(self.names, means.tolist())) if count else {}
+
+    @property
+    def traces(self) -> int:
+        """How often the loop was traced; 1 after any number of steps."""
+        return self._run.experimental_get_tracing_count()
+
+
+@dataclasses.dataclass
+class Hooks:
+    """What the loop calls at the step boundaries that `Periods` names.
+
+    Attributes:
+      batches: (first, last) -> a function from a worker's share to its data set.
+      report: (step, means by name).
+      evaluate: (step).
+      label: (step).
+      checkpoint: (step).
+      progress: (step, steps a second).
+    """
+
+    batches: Callable
+    report: Callable[[int, dict[str, float]], None]
+    evaluate: Callable[[int], None]
+    label: Callable[[int], None]
+    checkpoint: Callable[[int], None]
+    progress: Callable[[int, float], None]
+
+
+class Loop:
+    """Trains from the step the runner stands at to the last.
+
+    Args:
+      runner: runs steps.
+      strategy: to feed its replicas.
+      periods: of everything.
+      hooks: what to call.
+    """
+
+    def __init__(self, runner: StepRunner, strategy: tf.distribute.Strategy, periods: Periods, hooks: Hooks):
+        self._runner, self._strategy = runner, strategy
+        self._periods, self._hooks = periods, hooks
+        self.training_seconds = 0.0
+        self._stop = False
+
+    def run(self, steps: int) -> None:
+        """Trains until step `steps`.
+
+        Raises:
+          Interrupted: SIGTERM or SIGINT came; a checkpoint was written.
+          TrainingError: a term is not finite.
+        """
+        step, saved, saved_at = int(self._runner.step), int(self._runner.step), time.monotonic()
+        rate = _Rate()
+        with self._signals():
+            while step < steps:
+                segment_end = self._next(step, steps, self._periods.label)
+                iterator = iter(distribute(self._strategy, self._hooks.batches(step, segment_end)))
+                while step < segment_end:
+                    stop = min(
+                        segment_end, *(self._next(step, steps, p) for p in (self._periods.report, self._periods.evaluate))
+                    )
+                    began = time.perf_counter()
+                    count = min(stop - step, rate.steps_a_call)
+                    self._runner(iterator, count)
+                    self.training_seconds += rate.add(count, time.perf_counter() - began)
+                    step += count
+                    self._hooks.progress(step, rate.value)
+                    if step % self._periods.report == 0 or step == steps:
+                        self._hooks.report(step, self._runner.read_window())
+                    if self._due(step, self._periods.label) and step < steps:
+                        self._hooks.label(step)
+                    if self._due(step, self._periods.evaluate) or step == steps:
+                        self._hooks.evaluate(step)
+                    late = time.monotonic() - saved_at > self._periods.checkpoint_seconds
+                    crossed = step // self._periods.checkpoint > saved // self._periods.checkpoint
+                    if late or crossed or step == steps or self._stop:
+                        self._hooks.checkpoint(step)
+                        saved, saved_at = step, time.monotonic()
+                    if self._stop and step < steps:
+                        raise Interrupted(step)
+
+    @staticmethod
+    def _next(step: int, steps: int, period: int) -> int:
+        return min(steps, (step // period + 1) * period) if period else steps
+
+    @staticmethod
+    def _due(step: int, period: int) -> bool:
+        return bool(period) and step % period == 0
+
+    @contextlib.contextmanager
+    def _signals(self):
+        """Lets the current call finish on the first SIGTERM or SIGINT; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number, frame):
+            self._stop = True
+            signal.signal(number, before[number])
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Rate:
+    """Steps a second over the last calls; the first call, which traces, does not count."""
+
+    def __init__(self):
+        self.value, self._calls = 0.0, 0
+
+    @property
+    def steps_a_call(self) -> int:
+        """How many steps to ask for at once."""
+        return max(1, round(self.value * _SECONDS_A_CALL))
+
+    def add(self, steps: int, seconds: float) -> float:
+        """Takes in a call; returns the seconds that count as training."""
+        self._calls += 1
+        if self._calls == 1:
+            return 0.0
+        new = steps / max(seconds, 1e-9)
+        self.value = new if self._calls == 2 else 0.7 * self.value + 0.3 * new
+        return seconds

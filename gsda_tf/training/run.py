@@ -1,0 +1,285 @@
+"""The main job: train on a task, score it, and leave everything its user needs next."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import sklearn
+import tensorflow as tf
+from tqdm import tqdm
+
+import gsda_tf
+from gsda_tf import tasks
+from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.evaluation import accuracy, unsupervised
+from gsda_tf.files import write_atomically
+from gsda_tf.settings import Settings
+from gsda_tf.training import checkpoints
+from gsda_tf.training.distribution import build_strategy, check_batches, is_chief
+from gsda_tf.training.experiment import Experiment, default_workdir
+from gsda_tf.training.inference import Outputs
+from gsda_tf.training.logs import MetricsLog
+from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
+from gsda_tf.training.pseudo_labels import confident_pool
+
+_MOST_SOURCE_IMAGES = 5000
+"""Source accuracy is measured on at most this many images, evenly spread over the set."""
+
+
+def train(settings: Settings) -> dict[str, Any]:
+    """Runs the job that the settings describe, or goes on with it.
+
+    Args:
+      settings: resolved, `tasks.resolve`.
+
+    Returns:
+      What summary.json holds.
+
+    Raises:
+      UserError: for anything the user can mend.
+      Interrupted: a signal stopped the run; it was checkpointed.
+    """
+    strategy = build_strategy(settings.device)
+    check_batches(settings.data, strategy)
+    data = tasks.load(settings.data)
+    workdir = settings.run.workdir or default_workdir(settings, data)
+    with _locked(workdir):
+        if settings.run.overwrite:
+            _clear(workdir)
+        checkpoints.check_same_run(workdir, settings.flat())
+        finished = read_summary(workdir)
+        if finished is not None:
+            return finished
+        return _Training(settings, data, strategy, workdir).run()
+
+
+def read_summary(workdir: str) -> dict[str, Any] | None:
+    """summary.json of a finished run, or None."""
+    path = os.path.join(workdir, "summary.json")
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+class _Training:
+    """One run: what the loop's hooks do."""
+
+    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, workdir: str):
+        self._settings, self._data, self._workdir = settings, data, workdir
+        self._chief = is_chief(strategy)
+        self._experiment = experiment = Experiment(settings, data, strategy)
+        self._batches = TrainingBatches(data, settings.data, settings.run.seed, experiment.method.uses_target)
+        self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile)
+        self._runner.build(self._batch_spec(strategy))
+        state = {**experiment.state(), "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
+        self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
+        self._evaluated: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end and writes what is left behind."""
+        settings, experiment = self._settings, self._experiment
+        began = time.time()
+        start, damaged = self._checkpoints.restore()
+        for path in damaged:
+            print(f"Damaged checkpoint passed over: {path}", flush=True)
+        if start:
+            print(f"Going on from step {start} of {self._workdir}", flush=True)
+        extra = {"class_names": list(self._data.class_names), "groups": experiment.groups}
+        checkpoints.write_settings(self._workdir, settings.flat(), extra)
+        self._log = MetricsLog(self._workdir, start)
+        options, run = settings.optimization, settings.run
+        loop = Loop(
+            self._runner,
+            experiment.strategy,
+            Periods(
+                report=run.report_steps,
+                evaluate=run.evaluate_steps,
+                label=settings.method.pseudo_label_period if experiment.method.levels else 0,
+                checkpoint=run.checkpoint_steps,
+                checkpoint_seconds=run.checkpoint_seconds,
+            ),
+            Hooks(self._dataset, self._report, self._evaluate, self._label, self._checkpoint, self._progress),
+        )
+        with tqdm(total=options.steps, initial=start, unit="step", desc=self._data.name, dynamic_ncols=True) as bar:
+            self._bar = bar
+            loop.run(options.steps)
+        images = settings.data.source_batch + self._batches.target_batch
+        steps_timed = max(options.steps - start - 1, 0)
+        rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
+        summary = self._finish(rate, time.time() - began)
+        self._log.close()
+        return summary
+
+    def _batch_spec(self, strategy: tf.distribute.Strategy) -> dict[str, tf.TensorSpec]:
+        data, replicas = self._settings.data, strategy.num_replicas_in_sync
+        image = (data.image_size, data.image_size, 3)
+        spec = {
+            "source_images": tf.TensorSpec((data.source_batch // replicas, *image), tf.uint8),
+            "source_labels": tf.TensorSpec((data.source_batch // replicas,), tf.int32),
+        }
+        if self._batches.target_batch:
+            spec["target_images"] = tf.TensorSpec((data.target_batch // replicas, *image), tf.uint8)
+        return spec
+
+    def _dataset(self, first: int, last: int):
+        experiment = self._experiment
+        pool, since = experiment.pool.numpy(), int(experiment.pool_step)
+        return lambda share: self._batches.dataset(first, last, pool, since, share)
+
+    def _label(self, step: int) -> None:
+        experiment = self._experiment
+        outputs = experiment.inference(self._data.target)
+        pool = confident_pool(outputs.probabilities, self._settings.method.confidence_threshold)
+        experiment.pool.assign(pool)
+        experiment.pool_step.assign(step)
+        self._log.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(len(np.unique(pool[pool >= 0])))})
+
+    def _report(self, step: int, means: dict[str, float]) -> None:
+        self._reported = means
+        self._log.write(step, means)
+
+    def _evaluate(self, step: int) -> None:
+        self._evaluated = self._scores(*self._outputs())
+        self._log.write(step, {k: v for k, v in self._evaluated.items() if v is not None})
+
+    def _checkpoint(self, step: int) -> None:
+        self._checkpoints.save(step)
+
+    def _progress(self, step: int, rate: float) -> None:
+        images = rate * (self._settings.data.source_batch + self._batches.target_batch)
+        shown = {"images/s": f"{images:.0f}"}
+        for name, key in (("L_c", "loss/cross_entropy"), ("L_dom", "loss/domain"), ("L_syn", "loss/synchronization")):
+            if key in self._reported:
+                shown[name] = f"{self._reported[key]:.3f}"
+        if self._evaluated.get("target_accuracy") is not None:
+            shown["target"] = f"{100 * self._evaluated['target_accuracy']:.1f}%"
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def _outputs(self) -> tuple[np.ndarray, Outputs, Outputs]:
+        """(which source images were used, outputs of the source, of the target)."""
+        chosen = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
+        return chosen, self._experiment.inference(subset(self._data.source, chosen)), self._experiment.inference(self._data.target)
+
+    def _scores(self, chosen: np.ndarray, source: Outputs, target: Outputs) -> dict[str, float | None]:
+        """Accuracies, and scores that need no target label."""
+        scores = {"source_accuracy": accuracy.accuracy(source.predictions, self._data.source.labels[chosen])}
+        labels = self._data.target.labels
+        labelled = self._data.target.labelled
+        scores["target_accuracy"] = accuracy.accuracy(target.predictions, labels) if labelled else None
+        scores["target_mean_class_accuracy"] = (
+            accuracy.mean_class_accuracy(target.predictions, labels) if labelled else None
+        )
+        label_free = unsupervised.scores(source.features, target.features, target.logits)
+        return {**scores, **{f"score/{name}": value for name, value in label_free.items()}}
+
+    def _finish(self, rate: float, seconds: float) -> dict[str, Any]:
+        settings, data, experiment = self._settings, self._data, self._experiment
+        chosen, source, target = self._outputs()
+        scores = self._scores(chosen, source, target)
+        per_class = None
+        if data.target.labelled:
+            values = accuracy.per_class_accuracy(target.predictions, data.target.labels, len(data.class_names))
+            per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
+        summary = {
+            "task": data.name,
+            "method": experiment.method.name,
+            "seed": settings.run.seed,
+            "step": settings.optimization.steps,
+            "steps": settings.optimization.steps,
+            **{k: v for k, v in scores.items()},
+            "score": data.score,
+            "target_per_class_accuracy": per_class,
+            "partial": data.partial,
+            "images_per_second": rate,
+            "wall_seconds": seconds,
+            "workdir": self._workdir,
+            "export_dir": None,
+            "weights_sha256": experiment.weights_sha256(),
+            "groups": experiment.groups,
+            "versions": versions(),
+            "settings": settings.flat(),
+        }
+        write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
+        return summary
+
+
+def evenly(size: int, most: int) -> np.ndarray:
+    """At most `most` indices, evenly spread over 0..size-1; int64."""
+    return np.arange(size) if size <= most else np.linspace(0, size - 1, most).round().astype(np.int64)
+
+
+class _Chosen:
+    """Records of a domain, only some of them."""
+
+    def __init__(self, records, chosen: np.ndarray):
+        self._records, self._chosen = records, chosen
+        self.encoded = records.encoded
+        pixels = getattr(records, "images", None)
+        if pixels is not None:
+            self.images = pixels[chosen]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def name(self, index: int) -> str:
+        return self._records.name(int(self._chosen[index]))
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        return self._records.load(tf.gather(tf.constant(self._chosen, tf.int64), index))
+
+
+def subset(domain: Domain, chosen: np.ndarray) -> Domain:
+    """The images `chosen` of a domain, int64 indices."""
+    return domain if len(chosen) == len(domain) else Domain(domain.name, _Chosen(domain.records, chosen), domain.labels[chosen])
+
+
+def versions() -> dict[str, str]:
+    """Of what a result depends on."""
+    return {
+        "gsda_tf": gsda_tf.__version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+@contextlib.contextmanager
+def _locked(workdir: str) -> Iterator[None]:
+    """Keeps a second run out of the folder."""
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        file = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115 - held for the whole run
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}. Choose another.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(f"Another run is at work in {workdir}: wait for it, or use another --workdir.") from error
+        yield
+
+
+def _clear(workdir: str) -> None:
+    """Removes what a run leaves, and nothing else that may lie in the folder."""
+    for name in ("checkpoints", "tensorboard", "export"):
+        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+    for name in ("settings.json", "summary.json", "metrics.jsonl", "evaluation.npz", "report.html"):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(workdir, name))

@@ -1,0 +1,244 @@
+"""One training step: features, the discriminators' update (14)-(15), then the extractor's and classifier's (16)-(17).
+
+E does not move while the discriminators learn, so both updates see the same features: the backbone runs forward
+once and backward once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from gsda_tf.hierarchy import Hierarchy
+from gsda_tf.losses import alignment, classification, synchronization
+from gsda_tf.methods import Method
+from gsda_tf.models.discriminators import DiscriminatorBank
+from gsda_tf.models.extractor import Extractor
+from gsda_tf.settings import Settings
+from gsda_tf.training import schedules
+from gsda_tf.training.optimizer import MomentumSGD
+from gsda_tf.training.precision import LossScale, finite_or_zero
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """E, C and D. `discriminators` is None for a method that aligns nothing."""
+
+    extractor: Extractor
+    classifier: keras.Model
+    discriminators: DiscriminatorBank | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizers:
+    """One each, so that each is a field of the checkpoint. `backbone` is None if it is frozen."""
+
+    backbone: MomentumSGD | None
+    heads: MomentumSGD
+    discriminators: MomentumSGD | None
+
+
+def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
+    """Backbone at a share of the learning rate, bottleneck and classifier at the full one, discriminators."""
+    options = settings.optimization
+    common = {"momentum": options.momentum, "weight_decay": options.weight_decay}
+    extractor, bank = networks.extractor, networks.discriminators
+    heads = [*extractor.bottleneck.trainable_variables, *networks.classifier.trainable_variables]
+    frozen = settings.model.freeze_backbone
+    return Optimizers(
+        backbone=None if frozen else MomentumSGD(extractor.backbone.trainable_variables, rate=options.backbone_rate, **common),
+        heads=MomentumSGD(heads, **common),
+        discriminators=bank and MomentumSGD(bank.trainable_variables, rate=options.discriminator_rate, **common),
+    )
+
+
+class TrainingStep:
+    """Runs in a replica context, inside a `tf.function`; no Python is left in it once traced.
+
+    Args:
+      networks: E, C, D.
+      optimizers: theirs.
+      method: what is aligned.
+      hierarchy: of the discriminators; None if the method aligns nothing.
+      settings: weights, rates and schedules.
+      loss_scale: of the backbone's backward pass.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        optimizers: Optimizers,
+        method: Method,
+        hierarchy: Hierarchy | None,
+        settings: Settings,
+        loss_scale: LossScale | None = None,
+    ):
+        self._networks, self._optimizers = networks, optimizers
+        self._method, self._hierarchy = method, hierarchy
+        self._settings, self._loss_scale = settings, loss_scale
+        self._beta = settings.method.beta if method.synchronized else 0.0
+
+    def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates E, C and D once.
+
+        Args:
+          batch: this replica's share of "source_images" [Ns, S, S, 3], "source_labels" int32 [Ns] and, unless the
+            method leaves the target out, "target_images" [Nt, S, S, 3].
+          step: int64 scalar, steps done so far.
+
+        Returns:
+          Float32 scalars by name; the sum over replicas is the value for the global batch.
+        """
+        options = self._settings.optimization
+        progress = tf.cast(step, tf.float32) / options.steps
+        rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
+        strength = schedules.adversarial_weight(
+            self._settings.method.adversarial_weight, self._settings.method.adversarial_ramp, progress
+        )
+        labels = batch["source_labels"]
+        images = batch["source_images"]
+        if self._method.uses_target:
+            images = tf.concat([images, batch["target_images"]], axis=0)
+
+        with tf.GradientTape() as backbone_tape:
+            raw_features = self._networks.extractor(images, training=True)
+        features = raw_features
+
+        finite = None
+        if self._loss_scale is not None:
+            features, finite = finite_or_zero(features)
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        metrics = {"learning_rate": rate / replicas}
+        if self._hierarchy is not None:
+            probabilities = alignment.class_probabilities(
+                labels, self._networks.classifier(features[tf.shape(labels)[0] :]), self._hierarchy.num_classes
+            )
+            weights = alignment.loss_weights(probabilities, tf.constant(self._hierarchy.membership))
+            domains = alignment.domain_labels(tf.shape(labels)[0], tf.shape(images)[0] - tf.shape(labels)[0])
+            metrics["adversarial_weight"] = strength / replicas
+            metrics.update(self._update_discriminators(features, weights, domains, rate, finite))
+            metrics["confident_share"] = self._confident_share(probabilities[tf.shape(labels)[0] :]) / replicas
+        else:
+            weights = domains = None
+
+        feature_gradient, classifier_gradients, losses = self._heads(features, labels, weights, domains, strength)
+        metrics.update(losses)
+        self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
+        return metrics
+
+    def _update_discriminators(self, features, weights, domains, rate, finite) -> dict[str, tf.Tensor]:
+        """Equations (14) and (15): minimise L^g + L^l + beta L^syn over D, features fixed."""
+        bank = self._networks.discriminators
+        variables = bank.trainable_variables
+        with tf.GradientTape() as tape:
+            scores = self._discriminate(tf.stop_gradient(features), weights, domains)
+            loss = tf.reduce_sum(scores.losses) + self._synchronization(scores)
+        self._optimizers.discriminators.apply(tape.gradient(loss, variables), rate, finite)
+        return self._describe(scores, weights, domains)
+
+    def _heads(self, features, labels, weights, domains, strength):
+        """Equation (16) down to the features, and (17) for C.
+
+        Returns:
+          (gradient of (16) to the features [N, d], gradients of L^c to C's variables, losses by name).
+        """
+        classifier = self._networks.classifier
+        count = tf.shape(labels)[0]
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            logits = classifier(features)
+            loss, cross_entropy, entropy = classification.classification_loss(
+                logits[:count], labels, logits[count:], self._settings.method.alpha, replicas
+            )
+            # P carries no gradient, so alignment reaches C's variables by no path and L^c alone moves C, (17).
+            if weights is not None:
+                scores = self._discriminate(features, weights, domains)
+                loss += strength * (self._synchronization(scores) - tf.reduce_sum(scores.losses))
+        gradients = tape.gradient(loss, [features, *classifier.trainable_variables])
+        return gradients[0], gradients[1:], {"loss/cross_entropy": cross_entropy, "loss/entropy": entropy}
+
+    def _update_networks(self, backbone_tape, features, feature_gradient, classifier_gradients, rate, finite) -> None:
+        """One backward pass through E for everything that reaches the features, then the updates."""
+        extractor = self._networks.extractor
+        backbone = [] if self._optimizers.backbone is None else list(extractor.backbone.trainable_variables)
+        variables = [*extractor.bottleneck.trainable_variables, *backbone]
+        heads = len(extractor.bottleneck.trainable_variables)
+        if self._loss_scale is not None:
+            feature_gradient = self._loss_scale.scale(feature_gradient)
+        gradients = backbone_tape.gradient(features, variables, output_gradients=feature_gradient)
+        if self._loss_scale is not None:
+            gradients, finite = self._loss_scale.unscale(gradients, finite)
+        self._optimizers.heads.apply([*gradients[:heads], *classifier_gradients], rate, finite)
+        if backbone:
+            self._optimizers.backbone.apply(gradients[heads:], rate, finite)
+
+    def _discriminate(self, features, weights, domains) -> Scores:
+        """Every discriminator on every sample: L_k of this share and S_k of the global batch."""
+        bank = self._networks.discriminators
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        batch_size = tf.shape(features)[0] * replicas
+        if not self._beta:
+            logits = bank(features)
+            entropies = alignment.discrimination_entropy(logits, domains)
+            return Scores(alignment.alignment_losses(weights, entropies, batch_size), None, logits)
+        # A copy of the features for each discriminator: one inner tape then gives every dH[k, i]/df_i at once.
+        copies = tf.broadcast_to(features, [bank.num_discriminators, *features.shape])
+        with tf.GradientTape() as inner:
+            inner.watch(copies)
+            logits = bank(copies)
+            entropies = alignment.discrimination_entropy(logits, domains)
+        slopes = inner.gradient(entropies, copies)
+        magnitudes = synchronization.gradient_magnitudes(weights, slopes, batch_size)
+        if replicas > 1:
+            # |S - sum S| is not linear: S must be whole before it. The all-reduce is differentiable.
+            magnitudes = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, magnitudes)
+        return Scores(alignment.alignment_losses(weights, entropies, batch_size), magnitudes, logits)
+
+    def _synchronization(self, scores: Scores) -> tf.Tensor:
+        """This replica's share of beta L^syn: every replica computes the whole, and shares are added up."""
+        if scores.magnitudes is None:
+            return tf.zeros([])
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        return self._beta * synchronization.synchronization_loss(scores.magnitudes, self._hierarchy) / replicas
+
+    def _describe(self, scores: Scores, weights, domains) -> dict[str, tf.Tensor]:
+        """Losses, S and discriminator accuracy by level, as they were before the update."""
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        right = tf.cast(tf.equal(scores.logits > 0, domains > 0.5), tf.float32)
+        metrics = {}
+        for name, part in self._hierarchy.slices.items():
+            metrics[f"loss/{name}"] = tf.reduce_sum(scores.losses[part])
+            metrics[f"accuracy/discriminator_{name}"] = (
+                tf.reduce_sum(weights[part] * right[part]) / tf.reduce_sum(weights[part]) / replicas
+            )
+        if scores.magnitudes is not None:
+            for name, part in self._hierarchy.slices.items():
+                metrics[f"S/{name}"] = tf.reduce_sum(scores.magnitudes[part]) / replicas
+            for name, value in synchronization.level_differences(scores.magnitudes, self._hierarchy).items():
+                metrics[f"difference/{name}"] = tf.reduce_mean(tf.abs(value)) / replicas
+            metrics["loss/synchronization"] = (
+                synchronization.synchronization_loss(scores.magnitudes, self._hierarchy) / replicas
+            )
+        return metrics
+
+    def _confident_share(self, target_probabilities) -> tf.Tensor:
+        confident = tf.reduce_max(target_probabilities, axis=-1) >= self._settings.method.confidence_threshold
+        return tf.reduce_mean(tf.cast(confident, tf.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What the discriminators say of one batch.
+
+    Attributes:
+      losses: L_k, float32 [K], this replica's share.
+      magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
+      logits: float32 [K, N].
+    """
+
+    losses: tf.Tensor
+    magnitudes: tf.Tensor | None
+    logits: tf.Tensor

@@ -1,0 +1,96 @@
+"""Flags from settings: one flag a setting, with the setting's help, and errors for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Before TensorFlow is imported: its start-up notes are not for the user of a command.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from absl import app, flags, logging
+
+from gsda_tf import settings as settings_lib
+from gsda_tf.errors import UserError
+
+
+def define(names: Sequence[str] | None = None) -> None:
+    """Defines a flag for every setting, or for those named. Unset flags are None, so that a benchmark's own
+    values hold unless the user says otherwise."""
+    for field in settings_lib.fields():
+        if names is not None and field.name not in names:
+            continue
+        shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        text = f"{field.metadata['help']} (default: {shown!r})" if shown != "" else field.metadata["help"]
+        if isinstance(field.default, bool):
+            flags.DEFINE_boolean(field.name, None, text)
+        elif isinstance(field.default, tuple):
+            flags.DEFINE_list(field.name, None, text)
+        elif isinstance(field.default, int):
+            flags.DEFINE_integer(field.name, None, text)
+        elif isinstance(field.default, float):
+            flags.DEFINE_float(field.name, None, text)
+        elif field.metadata["choices"]:
+            flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), text)
+        else:
+            flags.DEFINE_string(field.name, None, text)
+
+
+def given() -> dict[str, Any]:
+    """The settings that the user gave, by name.
+
+    Raises:
+      UserError: a list of numbers that is none.
+    """
+    values = {}
+    for field in settings_lib.fields():
+        if field.name not in flags.FLAGS or flags.FLAGS[field.name].value is None:
+            continue
+        value = flags.FLAGS[field.name].value
+        if isinstance(field.default, tuple):
+            try:
+                value = tuple(int(part) for part in value)
+            except ValueError as error:
+                raise UserError(
+                    f"--{field.name}={','.join(value)}: expected whole numbers with commas between, such as 20,5."
+                ) from error
+        values[field.name] = value
+    return values
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a command: flags parsed, a user's mistake told in one line with exit code 2 or 3, no stack trace."""
+
+    def guarded(argv: Sequence[str]) -> int:
+        logging.set_verbosity(logging.ERROR)
+        try:
+            if len(argv) > 1:
+                raise UserError(f"Unexpected argument {argv[1]!r}: flags are written --name=value.")
+            return main() or 0
+        except UserError as error:
+            print(f"Error: {error}", file=sys.stderr, flush=True)
+            return error.exit_code
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        if isinstance(error, flags.UnrecognizedFlagError):
+            message = f"Unknown flag --{error.flagname}."
+            if error.suggestions:
+                message += f" Did you mean --{error.suggestions[0]}?"
+            message += f" `python -m {_module()} --help` lists all flags."
+        else:
+            message = str(error)
+        print(f"Error: {message}", file=sys.stderr, flush=True)
+        sys.exit(UserError.exit_code)
+
+
+def _module() -> str:
+    return getattr(sys.modules["__main__"].__spec__, "name", "launch.train")

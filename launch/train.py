@@ -1,0 +1,45 @@
+"""Trains on a task: `python -m launch.train --task=digits/Fo_Ha`."""
+
+from __future__ import annotations
+
+import sys
+
+from launch import flags
+
+flags.define()
+
+
+def main() -> int:
+    """Trains, or goes on training; prints the result and where it lies."""
+    from gsda_tf import tasks
+    from gsda_tf.training.distribution import configure_devices
+    from gsda_tf.training.loop import Interrupted
+    from gsda_tf.training.run import train
+
+    settings = tasks.resolve(flags.given())
+    configure_devices(settings.device)
+    try:
+        summary = train(settings)
+    except Interrupted as interrupted:
+        print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
+        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
+    print_summary(summary)
+    return 0
+
+
+def print_summary(summary: dict) -> None:
+    """The result in a few lines."""
+    rows = [("task", summary["task"]), ("method", summary["method"]), ("seed", summary["seed"])]
+    for key in ("source_accuracy", "target_accuracy", "target_mean_class_accuracy"):
+        value = summary[key]
+        rows.append((key.replace("_", " "), "no labels" if value is None else f"{100 * value:.2f} %"))
+    rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
+    rows += [("run", summary["workdir"]), ("export", summary["export_dir"])]
+    width = max(len(name) for name, _ in rows)
+    print()
+    for name, value in rows:
+        print(f"  {name:<{width}}  {value}")
+
+
+if __name__ == "__main__":
+    flags.run(main)
