@@ -1,0 +1,19 @@
+"""What every test needs: a quiet TensorFlow on two virtual CPU devices."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+import tensorflow as tf
+
+# Once per process: a process that has computed cannot change its devices any more.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
+)
+
+
+@pytest.fixture
+def repository() -> str:
+    """The folder that commands are run in."""
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
