@@ -1,0 +1,43 @@
+# Two commands do everything: `make train` and `make test`. Only Python (3.9 to 3.13) has to be there first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+TASK ?= digits/Fo_Ha
+
+.PHONY: help setup train test test-slow lint format clean
+
+help:
+	@echo "make train [TASK=digits/Fo_Ha] [ARGS=...]   set up and run the main job"
+	@echo "make test [ARGS=...]                        set up and run the tests"
+	@echo "make lint | format | test-slow | clean"
+
+setup: $(VENV)/.installed
+
+# The stamp holds the requirements that were installed: a second call installs nothing unless they change.
+$(VENV)/.installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 9) <= v <= (3, 13) else "Error: Python %d.%d found, 3.9 to 3.13 expected: call make with PYTHON=python3.11, say." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements.txt into $(VENV) (some minutes, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+train: setup
+	@$(BIN)/python -m launch.train --task=$(TASK) $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
