@@ -36,7 +36,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         benchmark, name = split_task(settings.data.task)
         prescribed = get_benchmark(benchmark)
         choose(f"task of {benchmark}", name, prescribed.tasks)
-        settings = Settings().replace({**prescribed.settings, **given})
+        settings = Settings().replace({**prescribed.prescribed(name), **given})
     return settings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gsda_tf.benchmarks import digits
+from gsda_tf.benchmarks import digits, domainnet, office31, office31_partial, office_home, visda2017
 from gsda_tf.benchmarks.base import Benchmark, split_task
 from gsda_tf.errors import choose
 
@@ -10,6 +10,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         digits.BENCHMARK,
+        office31.BENCHMARK,
+        office31_partial.BENCHMARK,
+        office_home.BENCHMARK,
+        visda2017.BENCHMARK,
+        domainnet.BENCHMARK,
     )
 }
 

@@ -22,21 +22,27 @@ class Benchmark:
       name: as in `--task=NAME/...`.
       title: as in tables.
       domains: full name of each domain by its code ("A": "amazon").
-      class_names: all classes, in the order of the labels.
+      class_names: all classes, in the order of the labels; or a function that tells them, where asking is slow.
       load: (code, role, settings) -> Domain; role is "source" or "target".
       pairs: the tasks; None: every ordered pair of different domains.
       settings: values, by setting name, that differ from the defaults.
+      task_settings: values that differ again for one task, by its name after the slash.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
     """
 
     name: str
     title: str
     domains: Mapping[str, str]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | Callable[[], tuple[str, ...]]
     load: Load
     pairs: tuple[Pair, ...] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     score: str = "accuracy"
+    task_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def prescribed(self, name: str) -> dict[str, Any]:
+        """The settings that belong to the task `name` ("A_W")."""
+        return {**self.settings, **self.task_settings.get(name, {})}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -56,9 +62,9 @@ class Benchmark:
             name=f"{self.name}/{name}",
             source=self.load(source, "source", settings),
             target=self.load(target, "target", settings),
-            class_names=self.class_names,
+            class_names=self.class_names() if callable(self.class_names) else self.class_names,
             score=self.score,
-            settings=self.settings,
+            settings=self.prescribed(name),
         )
 
 

@@ -1,4 +1,8 @@
-"""Digits: printed (Fo) to handwritten (Ha). Needs no download."""
+"""Digits: printed (Fo), handwritten (Ha), MNIST (Mn), USPS (Us) and street view house numbers (Sv).
+
+Fo and Ha need no download. MNIST is taken from the user's own mnist.npz if there is one, else it is downloaded,
+as the other two are. Of these three the training split serves, as source and as target.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import numpy as np
 import sklearn.datasets
 
 from gsda_tf.benchmarks.base import Benchmark
+from gsda_tf.builders import prepare
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.data.fonts import render_digits
 from gsda_tf.settings import DataSettings
@@ -27,12 +32,28 @@ def _handwriting(role: str, settings: DataSettings) -> Domain:
     return Domain("handwriting", ArrayRecords(_pixels(digits.images), "handwriting"), digits.target.astype(np.int32))
 
 
-_LOADERS = {"Fo": _fonts, "Ha": _handwriting}
+def _mnist(role: str, settings: DataSettings) -> Domain:
+    name = "mnist_npz" if prepare.has_own("mnist_npz", settings) else "mnist"
+    return prepare.load_domain(name, "train", "mnist", settings)
+
+
+def _usps(role: str, settings: DataSettings) -> Domain:
+    return prepare.load_domain("usps", "train", "usps", settings)
+
+
+def _svhn(role: str, settings: DataSettings) -> Domain:
+    return prepare.load_domain("svhn_cropped", "train", "svhn", settings)
+
+
+_LOADERS = {"Fo": _fonts, "Ha": _handwriting, "Mn": _mnist, "Us": _usps, "Sv": _svhn}
+_DOMAINS = {"Fo": "fonts", "Ha": "handwriting", "Mn": "mnist", "Us": "usps", "Sv": "svhn"}
+# Fo and Ha are 8x8. As soon as one of the others takes part, its pixels are worth keeping.
+_LARGE = {"image_size": 32, "resize_size": 32, "steps": 10_000}
 
 BENCHMARK = Benchmark(
     name="digits",
     title="Digits",
-    domains={"Fo": "fonts", "Ha": "handwriting"},
+    domains=_DOMAINS,
     class_names=tuple(str(digit) for digit in range(10)),
     load=lambda code, role, settings: _LOADERS[code](role, settings),
     settings={
@@ -49,5 +70,11 @@ BENCHMARK = Benchmark(
         "backbone_rate": 1.0,
         "num_groups": (3,),
         "steps": 2000,
+    },
+    task_settings={
+        f"{source}_{target}": _LARGE
+        for source in _DOMAINS
+        for target in _DOMAINS
+        if source != target and {source, target} != {"Fo", "Ha"}
     },
 )

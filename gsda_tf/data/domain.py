@@ -91,18 +91,21 @@ class SourceRecords:
       source: what `builder.as_data_source` returned, with the image left undecoded.
       key: the feature that holds the encoded image.
       label: what messages call the set.
+      name_key: the feature that holds the name of the image's file, if there is one.
     """
 
     encoded = True
 
-    def __init__(self, source: Any, key: str, label: str):
-        self._source, self._key, self._label = source, key, label
+    def __init__(self, source: Any, key: str, label: str, name_key: str | None = None):
+        self._source, self._key, self._label, self._name_key = source, key, label, name_key
 
     def __len__(self) -> int:
         return len(self._source)
 
     def name(self, index: int) -> str:
-        return f"{self._label}[{index}]"
+        if self._name_key is None:
+            return f"{self._label}[{index}]"
+        return f"{self._label}[{index}] ({tf.compat.as_str_any(self._source[int(index)][self._name_key])})"
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         def read(i: np.ndarray) -> bytes:
@@ -110,6 +113,28 @@ class SourceRecords:
 
         image = tf.numpy_function(read, [index], tf.string, stateful=False)
         return tf.ensure_shape(image, [])
+
+
+class ChosenRecords:
+    """Some of the images of other records.
+
+    Args:
+      records: all images.
+      indices: int [n], those that are chosen.
+    """
+
+    def __init__(self, records: Records, indices: np.ndarray):
+        self._records, self._indices = records, np.asarray(indices, np.int64)
+        self.encoded = records.encoded
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def name(self, index: int) -> str:
+        return self._records.name(int(self._indices[index]))
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        return self._records.load(tf.gather(tf.constant(self._indices), index))
 
 
 @dataclasses.dataclass(frozen=True)
