@@ -1,0 +1,88 @@
+"""Which evaluation to trust, without target labels; and, for comparison only, the oracle that uses them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from gsda_tf.errors import UserError, choose
+
+
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """How evaluations are ranked.
+
+    Attributes:
+      key: of the evaluation's line in metrics.jsonl.
+      sign: 1 where more is better, -1 where less is.
+      title: as in tables.
+    """
+
+    key: str
+    sign: int
+    title: str
+
+
+CRITERIA = {
+    "last": Criterion("step", 1, "last step"),
+    "entropy": Criterion("score/entropy", -1, "least target entropy"),
+    "im": Criterion("score/im", 1, "most information (IM)"),
+    "snd": Criterion("score/snd", 1, "densest neighbourhoods (SND)"),
+    "source_accuracy": Criterion("source_accuracy", 1, "best source accuracy"),
+    "a_distance": Criterion("score/a_distance", -1, "least A-distance"),
+}
+"""Criteria that see no target label. Which direction is better is fixed here and nowhere else."""
+
+
+def evaluations(lines: Sequence[Mapping]) -> list[Mapping]:
+    """The lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
+    return [line for line in lines if "source_accuracy" in line and line["step"] > 0]
+
+
+def best(lines: Sequence[Mapping], select: str) -> int:
+    """The step that a criterion selects.
+
+    Args:
+      lines: of metrics.jsonl, of any kind.
+      select: a name in `CRITERIA`.
+
+    Returns:
+      The step; of equals the latest.
+
+    Raises:
+      UserError: an unknown criterion, or no evaluation that has the score.
+    """
+    return _best(lines, CRITERIA[choose("criterion", select, CRITERIA)])
+
+
+def oracle(lines: Sequence[Mapping], key: str = "target_accuracy") -> int:
+    """The step at which the target accuracy was best. It looks at target labels: never a result.
+
+    Args:
+      lines: of metrics.jsonl.
+      key: "target_accuracy" or "target_mean_class_accuracy".
+
+    Raises:
+      UserError: no evaluation has a target accuracy.
+    """
+    return _best(lines, Criterion(key, 1, "oracle"))
+
+
+def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
+    """The evaluation of `step`, the newest if there are several."""
+    return next(line for line in reversed(evaluations(lines)) if line["step"] == step)
+
+
+def _best(lines: Sequence[Mapping], criterion: Criterion) -> int:
+    found = [line for line in evaluations(lines) if _known(line.get(criterion.key))]
+    if not found:
+        raise UserError(
+            f"No evaluation has {criterion.key!r}: expected lines with it in metrics.jsonl. Let the run reach its "
+            "first evaluation (--evaluate_steps)."
+        )
+    return int(max(found, key=lambda line: (criterion.sign * line[criterion.key], line["step"]))["step"])
+
+
+def _known(value) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,71 @@
+import time
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from gsda_tf.evaluation import unsupervised
+
+_RNG = np.random.default_rng(0)
+
+
+def _softmax(z):
+    return scipy.special.softmax(z, axis=1)
+
+
+def test_entropy_and_information_against_scipy():
+    logits = _RNG.normal(size=(50, 7)) * 3
+    p = _softmax(logits)
+    found = unsupervised.scores(_RNG.normal(size=(9, 4)), _RNG.normal(size=(50, 4)), logits)
+    conditional = scipy.stats.entropy(p, axis=1).mean()
+    assert found["entropy"] == pytest.approx(conditional)
+    assert found["im"] == pytest.approx(scipy.stats.entropy(p.mean(axis=0)) - conditional)
+
+
+def test_neighbourhood_density_against_loops():
+    p = _softmax(_RNG.normal(size=(12, 4)) * 2)
+    values = []
+    for i in range(12):
+        s = [p[i] @ p[j] / np.linalg.norm(p[i]) / np.linalg.norm(p[j]) / 0.05 for j in range(12) if j != i]
+        values.append(scipy.stats.entropy(_softmax(np.array([s]))[0]))
+    assert unsupervised.soft_neighbourhood_density(p) == pytest.approx(np.mean(values))
+
+
+def test_collapsed_and_extreme_logits_stay_finite():
+    logits = np.zeros((20, 3), np.float32)
+    logits[:, 1] = 1e4
+    found = unsupervised.scores(np.zeros((20, 2)), np.zeros((20, 2)), logits)
+    assert np.isfinite(list(found.values())).all()
+    assert found["entropy"] == 0 and found["im"] == 0
+    # All predictions in one point: every neighbour is as near as any other.
+    assert found["snd"] == pytest.approx(np.log(19))
+
+
+def test_a_distance_follows_the_shift():
+    source = _RNG.normal(size=(600, 16)).astype(np.float32)
+    target = _RNG.normal(size=(900, 16)).astype(np.float32)
+    values = [unsupervised.a_distance(source, target + shift) for shift in (0.0, 0.3, 3.0)]
+    assert values[0] < 0.35
+    assert values[0] < values[1] < values[2]
+    assert values[2] > 1.95
+
+
+def test_a_distance_is_of_held_out_images():
+    # With more features than images any fitted half is separable; the other half is what counts.
+    same = _RNG.normal(size=(2, 100, 1000))
+    assert unsupervised.a_distance(*same) < 0.6
+
+
+def test_too_few_images_give_nan():
+    assert np.isnan(unsupervised.a_distance(np.zeros((2, 3)), np.zeros((50, 3))))
+    assert np.isnan(unsupervised.soft_neighbourhood_density(np.ones((1, 3))))
+
+
+def test_same_scores_twice_and_in_bounded_time():
+    source, target = _RNG.normal(size=(2, 2000, 256)).astype(np.float32)
+    logits = _RNG.normal(size=(2000, 31)).astype(np.float32)
+    began = time.perf_counter()
+    first = unsupervised.scores(source, target, logits)
+    assert time.perf_counter() - began < 5  # about 0.1 s on an idle core
+    assert first == unsupervised.scores(source, target, logits)
