@@ -45,7 +45,11 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"No space left on the disk while {doing}: make room and run the same command again.") from error
+            raise UserError(
+                f"No space left on the disk while {doing}: make room and run the same command again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
-            raise UserError(f"Not allowed while {doing}: {error.strerror}. Choose a folder that can be written.") from error
+            raise UserError(
+                f"Not allowed while {doing}: {error.strerror}. Choose a folder that can be written."
+            ) from error
         raise

@@ -35,7 +35,12 @@ def test_groups_follow_from_the_seed():
 def test_rows_lie_where_slices_say():
     hierarchy = build_hierarchy(10, [2, 5], ALL, 0)
     assert hierarchy.size == 1 + 2 + 5 + 10
-    assert hierarchy.slices == {"domain": slice(0, 1), "group1": slice(1, 3), "group2": slice(3, 8), "class": slice(8, 18)}
+    assert hierarchy.slices == {
+        "domain": slice(0, 1),
+        "group1": slice(1, 3),
+        "group2": slice(3, 8),
+        "class": slice(8, 18),
+    }
     np.testing.assert_array_equal(hierarchy.membership[:, 8:], np.eye(10))
 
 

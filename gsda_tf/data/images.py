@@ -44,8 +44,13 @@ def training_image(
     image = decode(record) if encoded else record
     image = tf.image.resize(image, [geometry.resize_size] * 2, antialias=True)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image), tf.zeros([1, 0, 4]), seed=seed, area_range=(0.08, 1.0), aspect_ratio_range=(3 / 4, 4 / 3),
-        min_object_covered=0.0, use_image_if_no_bounding_boxes=True,
+        tf.shape(image),
+        tf.zeros([1, 0, 4]),
+        seed=seed,
+        area_range=(0.08, 1.0),
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        min_object_covered=0.0,
+        use_image_if_no_bounding_boxes=True,
     )
     image = tf.image.resize(tf.slice(image, begin, size), [geometry.image_size] * 2, antialias=True)
     image = tf.image.stateless_random_flip_left_right(image, seed=seed + 1)

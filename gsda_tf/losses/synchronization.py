@@ -19,9 +19,7 @@ def safe_norm(x: tf.Tensor) -> tf.Tensor:
     return tf.where(positive, root, tf.zeros_like(square))
 
 
-def gradient_magnitudes(
-    weights: tf.Tensor, feature_gradients: tf.Tensor, batch_size: int | tf.Tensor
-) -> tf.Tensor:
+def gradient_magnitudes(weights: tf.Tensor, feature_gradients: tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
     """S_k: the sum over samples of the norm of dL_k/df_i, the terms of (10) and (11).
 
     W is constant and not negative, so it factors out of the norm.

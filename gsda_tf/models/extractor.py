@@ -71,9 +71,7 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     """
     with compat.precision_policy(precision):
         spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
-    bottleneck = keras.layers.Dense(
-        settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck"
-    )
+    bottleneck = keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
     extractor = Extractor(spec.preprocess, spec.model, bottleneck)
     try:
         extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8))

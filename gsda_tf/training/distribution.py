@@ -36,11 +36,8 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
     Raises:
       UserError: more devices asked for than there are, or a TF_CONFIG that cannot be used.
     """
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if settings.strategy == "default":
         return tf.distribute.get_strategy()
-    if settings.strategy == "one_device":
-        return tf.distribute.OneDeviceStrategy(devices[0].name)
     if settings.strategy == "multi_worker":
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
@@ -49,6 +46,10 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
                 f"--strategy=multi_worker could not start: {error} Expected TF_CONFIG to hold JSON with "
                 '"cluster": {"worker": ["host:port", ...]} and "task": {"type": "worker", "index": i}.'
             ) from error
+    # Not before: a multi-worker strategy has to come first of all that touches devices.
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if settings.strategy == "one_device":
+        return tf.distribute.OneDeviceStrategy(devices[0].name)
     count = settings.num_devices or len(devices)
     if count > len(devices):
         raise UserError(

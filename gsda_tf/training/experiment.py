@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 
 import keras
 import numpy as np
@@ -61,9 +60,7 @@ class Experiment:
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
-        self.step = TrainingStep(
-            self.networks, self.optimizers, self.method, self.hierarchy, settings, self.loss_scale
-        )
+        self.step = TrainingStep(self.networks, self.optimizers, self.method, self.hierarchy, settings, self.loss_scale)
         self.inference = Inference(self.networks, settings.data, strategy)
 
     @property
@@ -97,11 +94,6 @@ class Experiment:
                 digest.update(f"{variable_name(original)} {value.dtype} {value.shape}".encode())
                 digest.update(value.tobytes())
         return digest.hexdigest()
-
-
-def default_workdir(settings: Settings, data: TaskData) -> str:
-    """runs/<benchmark>/<Source_Target>/<method>/seed<k>."""
-    return os.path.join("runs", data.name, settings.method.method, f"seed{settings.run.seed}")
 
 
 def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experiment, int]:

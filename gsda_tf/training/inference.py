@@ -59,8 +59,10 @@ class Inference:
 
         @tf.function(reduce_retracing=True)
         def run(images):
-            outputs = strategy.run(forward, args=(images,))
-            return strategy.gather(outputs, axis=0) if replicas > 1 else outputs
+            features, logits = strategy.run(forward, args=(images,))
+            if replicas == 1:
+                return features, logits
+            return strategy.gather(features, axis=0), strategy.gather(logits, axis=0)
 
         self._run = run
 

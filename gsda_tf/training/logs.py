@@ -34,7 +34,7 @@ class MetricsLog:
         for line in kept:
             self._summarize(line)
         self._writer.flush()
-        self._file = open(self.path, "a", encoding="utf-8")
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - open for the whole run
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line; numbers that are not finite become null."""
@@ -53,6 +53,16 @@ class MetricsLog:
             for name, value in line.items():
                 if name != "step" and value is not None:
                     tf.summary.scalar(name, value)
+
+
+class NoLog:
+    """The log of a worker that does not write."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes nothing."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
 
 
 def read_metrics(workdir: str) -> list[dict]:

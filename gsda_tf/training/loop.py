@@ -51,11 +51,17 @@ class StepRunner:
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self.window_count = tf.Variable(0, dtype=tf.int64, trainable=False, name="window_count")
 
-    def build(self, batch_spec) -> None:
-        """Finds the metrics' names, so that the window's variables can be made before anything is restored."""
+    def build(self, batch_spec: dict[str, tf.TensorSpec]) -> None:
+        """Finds the metrics' names, so that the window's variables can be made before anything is restored.
+
+        Args:
+          batch_spec: of one replica's share of a batch.
+        """
         strategy, step_fn = self._strategy, self._step_fn
 
         def replica(batch):
+            # A multi-worker iterator forgets the size of its batches.
+            batch = {name: tf.ensure_shape(value, batch_spec[name].shape) for name, value in batch.items()}
             metrics = step_fn(batch, self.step)
             self.names = sorted(metrics)
             return tf.stack([tf.cast(metrics[name], tf.float32) for name in self.names])
@@ -99,17 +105,22 @@ class StepRunner:
             values = self._last.numpy()
             bad = [name for name, value in zip(self.names, values) if not np.isfinite(value)]
             raise TrainingError(
-                f"Not finite at step {int(self.step)}: {', '.join(bad)}. Training stopped; the last good checkpoint "
+                f"Not finite at step {self.steps_done}: {', '.join(bad)}. Training stopped; the last good checkpoint "
                 "is kept. Try a smaller --learning_rate, a smaller --adversarial_weight, or --precision=float32."
             )
 
     def read_window(self) -> dict[str, float]:
         """Means since the last reading, by name; empties the window."""
-        count = int(self.window_count)
+        count = int(self.window_count.numpy())
         means = self.window.numpy() / max(count, 1)
         self.window.assign(tf.zeros_like(self.window))
         self.window_count.assign(0)
         return dict(zip(self.names, means.tolist())) if count else {}
+
+    @property
+    def steps_done(self) -> int:
+        """Where training stands."""
+        return int(self.step.numpy())
 
     @property
     def traces(self) -> int:
@@ -161,7 +172,7 @@ class Loop:
           Interrupted: SIGTERM or SIGINT came; a checkpoint was written.
           TrainingError: a term is not finite.
         """
-        step, saved, saved_at = int(self._runner.step), int(self._runner.step), time.monotonic()
+        step, saved, saved_at = self._runner.steps_done, self._runner.steps_done, time.monotonic()
         rate = _Rate()
         with self._signals():
             while step < steps:
@@ -169,7 +180,8 @@ class Loop:
                 iterator = iter(distribute(self._strategy, self._hooks.batches(step, segment_end)))
                 while step < segment_end:
                     stop = min(
-                        segment_end, *(self._next(step, steps, p) for p in (self._periods.report, self._periods.evaluate))
+                        segment_end,
+                        *(self._next(step, steps, p) for p in (self._periods.report, self._periods.evaluate)),
                     )
                     began = time.perf_counter()
                     count = min(stop - step, rate.steps_a_call)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
-import shutil
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -21,18 +18,19 @@ from tqdm import tqdm
 import gsda_tf
 from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.data.domain import TaskData
+from gsda_tf.data.subset import evenly, subset
 from gsda_tf.evaluation import accuracy, unsupervised
 from gsda_tf.files import write_atomically
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief
-from gsda_tf.training.experiment import Experiment, default_workdir
+from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
-from gsda_tf.training.logs import MetricsLog
+from gsda_tf.training.logs import MetricsLog, NoLog
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
+from gsda_tf.training.workdir import clear, default_workdir, locked, read_summary
 
 _MOST_SOURCE_IMAGES = 5000
 """Source accuracy is measured on at most this many images, evenly spread over the set."""
@@ -55,23 +53,15 @@ def train(settings: Settings) -> dict[str, Any]:
     check_batches(settings.data, strategy)
     data = tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
-    with _locked(workdir):
-        if settings.run.overwrite:
-            _clear(workdir)
+    chief = is_chief(strategy)
+    with locked(workdir) if chief else contextlib.nullcontext():
+        if settings.run.overwrite and chief:
+            clear(workdir)
         checkpoints.check_same_run(workdir, settings.flat())
         finished = read_summary(workdir)
         if finished is not None:
             return finished
         return _Training(settings, data, strategy, workdir).run()
-
-
-def read_summary(workdir: str) -> dict[str, Any] | None:
-    """summary.json of a finished run, or None."""
-    path = os.path.join(workdir, "summary.json")
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
 
 
 class _Training:
@@ -99,8 +89,9 @@ class _Training:
         if start:
             print(f"Going on from step {start} of {self._workdir}", flush=True)
         extra = {"class_names": list(self._data.class_names), "groups": experiment.groups}
-        checkpoints.write_settings(self._workdir, settings.flat(), extra)
-        self._log = MetricsLog(self._workdir, start)
+        if self._chief:
+            checkpoints.write_settings(self._workdir, settings.flat(), extra)
+        self._log = MetricsLog(self._workdir, start) if self._chief else NoLog()
         options, run = settings.optimization, settings.run
         loop = Loop(
             self._runner,
@@ -114,7 +105,14 @@ class _Training:
             ),
             Hooks(self._dataset, self._report, self._evaluate, self._label, self._checkpoint, self._progress),
         )
-        with tqdm(total=options.steps, initial=start, unit="step", desc=self._data.name, dynamic_ncols=True) as bar:
+        with tqdm(
+            total=options.steps,
+            initial=start,
+            unit="step",
+            desc=self._data.name,
+            dynamic_ncols=True,
+            disable=not self._chief,
+        ) as bar:
             self._bar = bar
             loop.run(options.steps)
         images = settings.data.source_batch + self._batches.target_batch
@@ -146,7 +144,9 @@ class _Training:
         pool = confident_pool(outputs.probabilities, self._settings.method.confidence_threshold)
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)
-        self._log.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(len(np.unique(pool[pool >= 0])))})
+        self._log.write(
+            step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(len(np.unique(pool[pool >= 0])))}
+        )
 
     def _report(self, step: int, means: dict[str, float]) -> None:
         self._reported = means
@@ -173,7 +173,11 @@ class _Training:
     def _outputs(self) -> tuple[np.ndarray, Outputs, Outputs]:
         """(which source images were used, outputs of the source, of the target)."""
         chosen = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
-        return chosen, self._experiment.inference(subset(self._data.source, chosen)), self._experiment.inference(self._data.target)
+        return (
+            chosen,
+            self._experiment.inference(subset(self._data.source, chosen)),
+            self._experiment.inference(self._data.target),
+        )
 
     def _scores(self, chosen: np.ndarray, source: Outputs, target: Outputs) -> dict[str, float | None]:
         """Accuracies, and scores that need no target label."""
@@ -214,38 +218,9 @@ class _Training:
             "versions": versions(),
             "settings": settings.flat(),
         }
-        write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
+        if self._chief:
+            write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
         return summary
-
-
-def evenly(size: int, most: int) -> np.ndarray:
-    """At most `most` indices, evenly spread over 0..size-1; int64."""
-    return np.arange(size) if size <= most else np.linspace(0, size - 1, most).round().astype(np.int64)
-
-
-class _Chosen:
-    """Records of a domain, only some of them."""
-
-    def __init__(self, records, chosen: np.ndarray):
-        self._records, self._chosen = records, chosen
-        self.encoded = records.encoded
-        pixels = getattr(records, "images", None)
-        if pixels is not None:
-            self.images = pixels[chosen]
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def name(self, index: int) -> str:
-        return self._records.name(int(self._chosen[index]))
-
-    def load(self, index: tf.Tensor) -> tf.Tensor:
-        return self._records.load(tf.gather(tf.constant(self._chosen, tf.int64), index))
-
-
-def subset(domain: Domain, chosen: np.ndarray) -> Domain:
-    """The images `chosen` of a domain, int64 indices."""
-    return domain if len(chosen) == len(domain) else Domain(domain.name, _Chosen(domain.records, chosen), domain.labels[chosen])
 
 
 def versions() -> dict[str, str]:
@@ -258,28 +233,3 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
     }
-
-
-@contextlib.contextmanager
-def _locked(workdir: str) -> Iterator[None]:
-    """Keeps a second run out of the folder."""
-    try:
-        os.makedirs(workdir, exist_ok=True)
-        file = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115 - held for the whole run
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}. Choose another.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise TrainingError(f"Another run is at work in {workdir}: wait for it, or use another --workdir.") from error
-        yield
-
-
-def _clear(workdir: str) -> None:
-    """Removes what a run leaves, and nothing else that may lie in the folder."""
-    for name in ("checkpoints", "tensorboard", "export"):
-        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
-    for name in ("settings.json", "summary.json", "metrics.jsonl", "evaluation.npz", "report.html"):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(workdir, name))

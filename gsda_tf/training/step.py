@@ -48,7 +48,9 @@ def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
     heads = [*extractor.bottleneck.trainable_variables, *networks.classifier.trainable_variables]
     frozen = settings.model.freeze_backbone
     return Optimizers(
-        backbone=None if frozen else MomentumSGD(extractor.backbone.trainable_variables, rate=options.backbone_rate, **common),
+        backbone=None
+        if frozen
+        else MomentumSGD(extractor.backbone.trainable_variables, rate=options.backbone_rate, **common),
         heads=MomentumSGD(heads, **common),
         discriminators=bank and MomentumSGD(bank.trainable_variables, rate=options.discriminator_rate, **common),
     )

@@ -35,5 +35,7 @@ def test_losses_against_the_reference():
     losses = alignment.alignment_losses(tf.constant(weights), entropies, 6)
     kernels = [np.asarray(k, np.float64) for k in bank.kernels]
     biases = [np.asarray(b, np.float64) for b in bank.biases]
-    expected, _ = reference.losses_and_magnitudes(kernels, biases, features.astype(np.float64), [1, 1, 0, 0, 0, 0], weights)
+    expected, _ = reference.losses_and_magnitudes(
+        kernels, biases, features.astype(np.float64), [1, 1, 0, 0, 0, 0], weights
+    )
     np.testing.assert_allclose(losses, expected, rtol=1e-4)

@@ -42,7 +42,11 @@ def _build(settings, seed=0, classes=R):
 def _batch(labels=(0, 1, 2, 3, 1), seed=0):
     rng = np.random.default_rng(seed)
     images = lambda n: tf.constant(rng.integers(0, 256, (n, 8, 8, 3)), tf.uint8)  # noqa: E731
-    return {"source_images": images(len(labels)), "source_labels": tf.constant(labels, tf.int32), "target_images": images(NT)}
+    return {
+        "source_images": images(len(labels)),
+        "source_labels": tf.constant(labels, tf.int32),
+        "target_images": images(NT),
+    }
 
 
 def _values(model):
@@ -102,7 +106,9 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator():
     with tf.GradientTape() as tape:
         features = extractor(images)
         logits = classifier(features)
-        loss, _, _ = classification.classification_loss(logits[:NS], batch["source_labels"], logits[NS:], settings.method.alpha)
+        loss, _, _ = classification.classification_loss(
+            logits[:NS], batch["source_labels"], logits[NS:], settings.method.alpha
+        )
         losses, sync = _slow_losses([f for _, f in singles], features, weights, domains, hierarchy)
         loss += settings.method.adversarial_weight * (beta * sync - losses)
     expected = [np.asarray(v) - rate * g.numpy() for v, g in zip(others, tape.gradient(loss, others))]
