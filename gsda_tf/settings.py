@@ -70,7 +70,7 @@ class MethodSettings:
     beta: float = _setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
     num_groups: tuple[int, ...] = _setting((6,), "groups of classes, one number for each level of groups")
     adversarial_weight: float = _setting(
-        1.0, "strength of what all discriminators together send into the extractor", minimum=0
+        1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
     )
     adversarial_ramp: float = _setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
     confidence_threshold: float = _setting(0.9, "smallest probability at which a target label is trusted", minimum=0)

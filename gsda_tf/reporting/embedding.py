@@ -1,0 +1,27 @@
+"""Features in the plane, to be looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+MOST_POINTS = 500
+"""Images of each domain that are embedded: more cost minutes and hide each other."""
+
+
+def tsne(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """t-SNE of two sets together (van der Maaten and Hinton, JMLR 2008), after PCA to 50 dimensions.
+
+    Args:
+      source: float [ns, d].
+      target: float [nt, d].
+
+    Returns:
+      float [ns, 2] and [nt, 2]. The same input gives the same picture; the axes mean nothing.
+    """
+    features = np.concatenate([source, target]).astype(np.float32)
+    features = PCA(min(50, *features.shape), random_state=0).fit_transform(features)
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    points = TSNE(perplexity=perplexity, init="pca", max_iter=600, random_state=0).fit_transform(features)
+    return points[: len(source)], points[len(source) :]

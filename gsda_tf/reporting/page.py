@@ -1,0 +1,52 @@
+"""The look of the HTML pages: one self-contained file, no script, nothing fetched."""
+
+from __future__ import annotations
+
+import html
+
+_STYLE = """
+:root { --ink: #1c2430; --quiet: #5d6878; --line: #dfe3e9; --back: #f6f7f9; --accent: #2457a6; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Roboto,
+  "Helvetica Neue", Arial, sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 28px 24px 60px; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 6px; }
+p { margin: 4px 0 12px; max-width: 78ch; } .quiet { color: var(--quiet); }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 18px 0; }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
+.card b { display: block; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.card span { color: var(--quiet); font-size: 13px; display: block; }
+.card.main b { color: var(--accent); } .card.oracle { background: #fdf6e7; border-color: #ecd9a8; }
+figure { margin: 10px 0; background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px; }
+figure img { display: block; width: 100%; height: auto; }
+figcaption { color: var(--quiet); font-size: 13.5px; margin-top: 8px; max-width: 100ch; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; align-items: start; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; background: #fff; border: 1px solid var(--line); font-size: 14px; margin: 8px 0; }
+th, td { padding: 5px 10px; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+table.results { display: block; overflow-x: auto; width: fit-content; max-width: 100%; }
+table.results td { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+table.results tbody:not(.measured):not(.published) td:first-child { text-align: left; }
+table.results thead th { background: #eef1f5; white-space: nowrap; } table.results tbody th { font-weight: 500; }
+table.results td.best { font-weight: 700; } table.results tr.heading th { background: #e4eefb; font-weight: 600; }
+table.results .published { color: #6a5a36; background: #fdf6e7; font-style: italic; }
+table.results .published tr.heading th { background: #f6e7c3; font-style: normal; }
+table.results .from { text-align: left; font-size: 12.5px; }
+.groups span { display: inline-block; background: #eef1f5; border-radius: 5px; padding: 1px 8px; margin: 2px; }
+details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); }
+"""
+
+
+def page(title: str, body: str) -> str:
+    """A whole page.
+
+    Args:
+      title: plain text.
+      body: HTML.
+    """
+    name = html.escape(title)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{_STYLE}</style></head>\n<body><main><h1>{name}</h1>\n{body}\n</main></body></html>\n"
+    )

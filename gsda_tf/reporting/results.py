@@ -1,0 +1,180 @@
+"""What a sweep leaves: results.csv, results.md and results.html."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from gsda_tf.benchmarks import get_benchmark
+from gsda_tf.evaluation.selection import CRITERIA
+from gsda_tf.files import write_atomically
+from gsda_tf.methods import METHODS
+from gsda_tf.reporting import significance, tables
+from gsda_tf.reporting.page import page
+from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
+from gsda_tf.reporting.sweep import Failure, Run
+from gsda_tf.training.logs import read_metrics
+
+_COLUMNS = (
+    "task", "method", "seed", "status", "score", "source_accuracy", "target_accuracy", "target_mean_class_accuracy",
+    *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")),
+    "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
+)  # fmt: skip
+_CAVEAT = (
+    "Pairs are runs of the same task and seed. Runs of one task share their images, so the tests are optimistic about "
+    "other tasks: read them together with wins and losses."
+)
+
+
+def write_results(benchmark: str, runs: Sequence[Run], failures: Sequence[Failure], out: str) -> list[str]:
+    """Writes what is known so far.
+
+    Args:
+      benchmark: its name.
+      runs: of the sweep, finished or not.
+      failures: of this call.
+      out: folder of the sweep.
+
+    Returns:
+      Paths of results.csv, results.md and results.html.
+    """
+    summaries = {run: run.summary() for run in runs}
+    failed = {failure.run for failure in failures}
+    status = {r: "done" if s else "failed" if r in failed else "missing" for r, s in summaries.items()}
+    known = [s for s in summaries.values() if s]
+    tasks = list(dict.fromkeys(run.settings.data.task.split("/")[1] for run in runs))
+    methods = list(dict.fromkeys(run.settings.method.method for run in runs))
+    table = tables.results_table(benchmark, tasks, get_benchmark(benchmark).tasks, methods, known)
+    comparisons = significance.compare_all(methods, _values(methods, known))
+    chosen = _selections(methods, {run: s for run, s in summaries.items() if s})
+    title, note = get_benchmark(benchmark).title, _note(runs)
+    counted = f"{len(known)} of {len(runs)} runs finished" + (f", {len(failed)} failed" if failed else "")
+
+    paths = [os.path.join(out, f"results.{kind}") for kind in ("csv", "md", "html")]
+    write_atomically(paths[0], _csv(summaries, status))
+    unit = "Percent of target images" if not any(s.get("score") == "mean_class_accuracy" for s in known) else "Percent"
+    caption = f"{unit}, mean ± standard deviation over seeds; last step, no target label used. {counted}."
+    sections = []
+    if comparisons:
+        sections.append(("Differences between methods", _CAVEAT, *_significance_rows(comparisons)))
+    if chosen:
+        sections.append(("Which checkpoint, without target labels", _SELECTION_NOTE, *_selection_rows(chosen)))
+    if failures:
+        rows = [(f.run.title, f.reason, f.log) for f in failures]
+        sections.append(("Failed", "The rest of the sweep is not affected.", ("run", "reason", "log"), rows))
+    parts = [f"# {title}", caption, tables.to_markdown(table, note)]
+    parts += [f"## {name}\n\n{text}\n\n{_markdown(head, rows)}" for name, text, head, rows in sections]
+    write_atomically(paths[1], "\n\n".join(part.rstrip() for part in parts) + "\n")
+    body = f"<p>{caption}</p>{tables.to_html(table, note)}"
+    body += "".join(f"<h2>{name}</h2><p>{text}</p>{_html(head, rows)}" for name, text, head, rows in sections)
+    write_atomically(paths[2], page(title, body))
+    return paths
+
+
+def _note(runs: Sequence[Run]) -> str:
+    """How the measured rows came about, as far as all runs have it in common."""
+    model, steps = runs[0].settings.model, {run.settings.optimization.steps for run in runs}
+    frozen = ", frozen" if model.freeze_backbone else ""
+    shown = ", ".join(map(str, sorted(steps)))
+    return f"{os.path.basename(model.extractor)}{frozen}, {runs[0].settings.data.image_size} px, {shown} steps"
+
+
+def _csv(summaries: dict[Run, dict[str, Any] | None], status: dict[Run, str]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore", restval="")
+    writer.writeheader()
+    for run, summary in summaries.items():
+        settings = run.settings
+        row = {"task": settings.data.task, "method": settings.method.method, "seed": settings.run.seed}
+        writer.writerow({**(summary or {}), **row, "status": status[run], "workdir": run.workdir})
+    return text.getvalue()
+
+
+def _values(methods: Sequence[str], summaries: Sequence[dict]) -> dict[str, dict[significance.Unit, float]]:
+    """Percent by method and (task, seed)."""
+    values: dict[str, dict] = {method: {} for method in methods}
+    for summary in summaries:
+        if tables.score_of(summary) is not None:
+            values[summary["method"]][(summary["task"], summary["seed"])] = 100 * tables.score_of(summary)
+    return values
+
+
+def _significance_rows(comparisons: Sequence[significance.Comparison]):
+    def number(value: float, form: str) -> str:
+        return "–" if math.isnan(value) else format(value, form)
+
+    head = (
+        "method",
+        "against",
+        "pairs",
+        "difference",
+        "95 % interval",
+        "wins / losses",
+        "p (t)",
+        "p (Holm)",
+        "p (Wilcoxon)",
+    )
+    rows = [
+        (
+            METHODS[c.first].title,
+            METHODS[c.second].title,
+            str(c.pairs),
+            number(c.difference, "+.2f"),
+            "–" if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}",
+            f"{c.wins} / {c.losses}",
+            *(number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, c.p_holm, c.p_wilcoxon)),
+        )
+        for c in comparisons
+    ]
+    return head, rows
+
+
+_SELECTION_NOTE = (
+    "Mean target accuracy at the evaluation that each criterion picks. The oracle picks by target labels: it is what "
+    "the best choice would have given, not a result. In brackets, the largest loss against it in one run."
+)
+
+
+def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str, Selections]:
+    """By title of the method; all runs together last."""
+
+    def read(chosen):
+        return [(read_metrics(run.workdir), f"target_{s.get('score', 'accuracy')}") for run, s in chosen]
+
+    found = {}
+    for method in methods:
+        mine = read([(run, s) for run, s in summaries.items() if s["method"] == method])
+        found[METHODS[method].title] = compare_selections(mine)
+    found["all runs"] = compare_selections(read(summaries.items()))
+    return {title: selections for title, selections in found.items() if selections}
+
+
+def _selection_rows(chosen: dict[str, Selections]):
+    names = [name for name in (*CRITERIA, ORACLE) if all(name in s.accuracy for s in chosen.values())]
+    titles = [CRITERIA[name].title if name in CRITERIA else "oracle (target labels)" for name in names]
+    rows = []
+    for title, found in chosen.items():
+        cells = [
+            f"{100 * found.accuracy[name]:.1f}" + ("" if name == ORACLE else f" (−{100 * found.worst[name]:.1f})")
+            for name in names
+        ]
+        rows.append((title, str(found.runs), *cells))
+    return ("method", "runs", *titles), rows
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---|" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table class='results'><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,146 @@
+"""What a run left in its folder, read back: finished or still going."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gsda_tf.errors import UserError
+from gsda_tf.methods import METHODS
+from gsda_tf.training.checkpoints import read_settings
+from gsda_tf.training.logs import read_metrics
+from gsda_tf.training.run import read_summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of some images of both domains.
+
+    Attributes:
+      source: float [ns, d].
+      target: float [nt, d].
+      source_labels: int [ns].
+      target_labels: int [nt], -1 where unknown.
+      target_predictions: int [nt].
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    source_labels: np.ndarray
+    target_labels: np.ndarray
+    target_predictions: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+      workdir: its folder.
+      settings: all settings, by name.
+      class_names: r names; () if the run did not say.
+      groups: class names of each group; () if the method has none.
+      lines: of metrics.jsonl.
+      summary: summary.json; None while the run is going.
+      evaluation: arrays of evaluation.npz; empty while the run is going.
+    """
+
+    workdir: str
+    settings: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    lines: tuple[Mapping[str, Any], ...]
+    summary: Mapping[str, Any] | None
+    evaluation: Mapping[str, np.ndarray]
+
+    @property
+    def step(self) -> int:
+        """The last step that was logged."""
+        return int(self.lines[-1]["step"]) if self.lines else 0
+
+    @property
+    def steps(self) -> int:
+        """Steps that the run was asked for."""
+        return int(self.settings["steps"])
+
+    @property
+    def task(self) -> str:
+        """Such as "office31/A_W"."""
+        return str(self.summary["task"] if self.summary else self.settings["task"])
+
+    @property
+    def method_title(self) -> str:
+        """The method as in tables."""
+        method = METHODS.get(self.settings["method"])
+        return method.title if method else str(self.settings["method"])
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """Of every target image, float [n, r]; None if the run kept none."""
+        return self.evaluation.get("target_probabilities")
+
+    @property
+    def target_labels(self) -> np.ndarray | None:
+        """Of every target image, int [n], -1 where unknown; None if the run kept no probabilities."""
+        if self.probabilities is None:
+            return None
+        labels = self.evaluation["target_labels"]
+        if len(labels) == len(self.probabilities):
+            return labels
+        everything = np.full(len(self.probabilities), -1, np.int64)
+        everything[self.evaluation["target_indices"]] = labels
+        return everything
+
+    @property
+    def labelled(self) -> bool:
+        """Whether target labels are known, so that the result can be scored."""
+        return self.target_labels is not None and bool((self.target_labels >= 0).any())
+
+    def features(self, before: bool = False) -> Features | None:
+        """Features of the images that were kept, after training or before it; None if there are none."""
+        suffix = "_before" if before else ""
+        if f"source_features{suffix}" not in self.evaluation or self.probabilities is None:
+            return None
+        indices = self.evaluation["target_indices"]
+        return Features(
+            self.evaluation[f"source_features{suffix}"],
+            self.evaluation[f"target_features{suffix}"],
+            self.evaluation["source_labels"],
+            self.target_labels[indices],
+            self.probabilities[indices].argmax(axis=1),
+        )
+
+
+def load_run(workdir: str) -> Run:
+    """Reads a run folder.
+
+    Raises:
+      UserError: there is no run in it.
+    """
+    written = read_settings(workdir)
+    if written is None:
+        raise UserError(f"--workdir={workdir} holds no run: expected settings.json there. Is the path right?")
+    return Run(
+        workdir,
+        written["settings"],
+        tuple(written.get("class_names", ())),
+        tuple(tuple(group) for group in written.get("groups", ())),
+        tuple(read_metrics(workdir)),
+        read_summary(workdir),
+        _read_evaluation(os.path.join(workdir, "evaluation.npz")),
+    )
+
+
+def _read_evaluation(path: str) -> dict[str, np.ndarray]:
+    if not os.path.exists(path):
+        return {}
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error

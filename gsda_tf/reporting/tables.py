@@ -1,0 +1,187 @@
+"""Results of a sweep as a table in the paper's layout: tasks as columns, average last."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gsda_tf.methods import METHODS
+from gsda_tf.reporting import published
+
+_MISSING = "–"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Percent: mean over seeds and, with two or more, the standard deviation between them (n - 1)."""
+
+    mean: float
+    deviation: float | None = None
+    seeds: int = 1
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Cell | None:
+        """Of shares 0..1, one a seed; None if there are none."""
+        if not len(values):
+            return None
+        percent = 100 * np.asarray(values, float)
+        return cls(float(percent.mean()), float(percent.std(ddof=1)) if len(percent) > 1 else None, len(percent))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A method: measured here, or published by others (then `source` says where)."""
+
+    title: str
+    cells: tuple[Cell | None, ...]
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows under the same columns; the last column is the average.
+
+    Attributes:
+      columns: headings.
+      measured: rows of this project.
+      published: rows of others; not comparable where the backbone or the protocol differs.
+      seeds: seeds that a complete cell has.
+    """
+
+    columns: tuple[str, ...]
+    measured: tuple[Row, ...]
+    published: tuple[Row, ...]
+    seeds: int
+
+
+def score_of(summary: Mapping[str, Any]) -> float | None:
+    """The accuracy that the benchmark reports, 0..1; None without target labels."""
+    return summary[f"target_{summary.get('score', 'accuracy')}"]
+
+
+def results_table(
+    benchmark: str, tasks: Sequence[str], all_tasks: Sequence[str], methods: Sequence[str], summaries: Sequence[Mapping]
+) -> Table:
+    """Summaries as a table: a row a method, a column a task, or a class where the benchmark has one task by class.
+
+    Args:
+      benchmark: its name.
+      tasks: codes of the tasks that were asked for ("A_W").
+      all_tasks: codes of all tasks of the benchmark.
+      methods: names, in the order of the rows.
+      summaries: summary.json of finished runs.
+    """
+    by_class = [s for s in summaries if s.get("score") == "mean_class_accuracy" and s["target_per_class_accuracy"]]
+    if len(tasks) == 1 and by_class:
+        columns = list(by_class[0]["target_per_class_accuracy"])
+        values = {_key(s): s["target_per_class_accuracy"] for s in by_class}
+        order = [c for c in published.columns(benchmark) if c in columns] or columns
+        headings = order
+    else:
+        order = [t for t in published.columns(benchmark) if t in tasks]
+        order += [t for t in tasks if t not in order]
+        values: dict[tuple[str, int], dict[str, float]] = {}
+        for summary in summaries:
+            if score_of(summary) is not None:
+                values.setdefault(_key(summary), {})[summary["task"].split("/")[-1]] = score_of(summary)
+        headings = [code.replace("_", "→") for code in order]
+    complete = len(tasks) == len(all_tasks)
+    measured = tuple(
+        Row(METHODS[m].title, _cells(order, [v for (n, _), v in values.items() if n == m])) for m in methods
+    )
+    others = tuple(
+        Row(row.title, _published_cells(row, order, complete), row.source)
+        for row in published.rows(benchmark)
+        if complete or row.values
+    )
+    average = "Avg" if complete else "Avg of these"
+    return Table((*headings, average), measured, others, len({seed for _, seed in values}))
+
+
+def _key(summary: Mapping) -> tuple[str, int]:
+    return summary["method"], summary["seed"]
+
+
+def _cells(columns: Sequence[str], seeds: Sequence[Mapping[str, float]]) -> tuple[Cell | None, ...]:
+    """One cell a column, then the average over the columns of those seeds that have them all."""
+    cells = [Cell.of([values[c] for values in seeds if c in values]) for c in columns]
+    whole = [np.mean([values[c] for c in columns]) for values in seeds if all(c in values for c in columns)]
+    return (*cells, Cell.of(whole))
+
+
+def _published_cells(row: published.Published, columns: Sequence[str], complete: bool) -> tuple[Cell | None, ...]:
+    cells = tuple(Cell(row.values[c]) if c in row.values else None for c in columns)
+    if complete:
+        return (*cells, Cell(row.average))
+    known = [cell.mean for cell in cells if cell]
+    return (*cells, Cell(float(np.mean(known))) if len(known) == len(columns) else None)
+
+
+def _best(table: Table) -> tuple[float, ...]:
+    """The best measured mean of each column, as printed."""
+    columns = zip(*(row.cells for row in table.measured))
+    return tuple(max((round(cell.mean, 1) for cell in column if cell), default=math.nan) for column in columns)
+
+
+def _text(cell: Cell | None, seeds: int) -> str:
+    if cell is None:
+        return _MISSING
+    text = f"{cell.mean:.1f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.1f}")
+    return text if cell.seeds == seeds else f"{text} ({cell.seeds} of {seeds})"
+
+
+def to_markdown(table: Table, note: str = "") -> str:
+    """The table in Markdown: measured rows, then the published ones in a table of their own.
+
+    Args:
+      table: to write.
+      note: how the measured rows came about.
+    """
+    best = _best(table)
+    lines = [f"Measured here{note and ': ' + note}", "", *_markdown_head(("method", *table.columns))]
+    for row in table.measured:
+        cells = [_text(cell, table.seeds) for cell in row.cells]
+        shown = [f"**{t}**" if c and round(c.mean, 1) == b else t for t, c, b in zip(cells, row.cells, best)]
+        lines.append("| " + " | ".join((row.title, *shown)) + " |")
+    if table.published:
+        lines += ["", "Published by others, **not measured here**; ResNet-50 unless a row says otherwise", ""]
+        lines += _markdown_head(("published method", *table.columns, "from"))
+        for row in table.published:
+            cells = (f"*{_text(cell, 1)}*" if cell else _MISSING for cell in row.cells)
+            lines.append("| " + " | ".join((f"*{row.title}*", *cells, row.source)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_head(headings: Sequence[str]) -> list[str]:
+    return ["| " + " | ".join(headings) + " |", "|---" + "|---:" * (len(headings) - 1) + "|"]
+
+
+def to_html(table: Table, note: str = "") -> str:
+    """The same as HTML: one table, the published rows in a body of their own under a heading that says so."""
+    best = _best(table)
+    width = len(table.columns) + 2
+    head = "".join(f"<th>{html.escape(c)}</th>" for c in table.columns)
+    rows = [f'<tr class="heading"><th colspan="{width}">Measured here{html.escape(note and ": " + note)}</th></tr>']
+    for row in table.measured:
+        cells = "".join(
+            f'<td class="{"best" if c and round(c.mean, 1) == b else ""}">{_text(c, table.seeds)}</td>'
+            for c, b in zip(row.cells, best)
+        )
+        rows.append(f"<tr><th>{html.escape(row.title)}</th>{cells}<td></td></tr>")
+    body = f'<tbody class="measured">{"".join(rows)}</tbody>'
+    if table.published:
+        rows = [
+            f'<tr class="heading"><th colspan="{width}">Published by others, not measured here; ResNet-50 unless a '
+            "row says otherwise</th></tr>"
+        ]
+        for row in table.published:
+            cells = "".join(f"<td>{_text(cell, 1)}</td>" for cell in row.cells)
+            source = f"<td class='from'>{html.escape(row.source)}</td>"
+            rows.append(f"<tr><th>{html.escape(row.title)}</th>{cells}{source}</tr>")
+        body += f'<tbody class="published">{"".join(rows)}</tbody>'
+    return f'<table class="results"><thead><tr><th>method</th>{head}<th></th></tr></thead>{body}</table>'

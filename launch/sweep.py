@@ -1,0 +1,63 @@
+"""Runs a benchmark's tasks with several methods and seeds, and makes the table.
+
+`python -m launch.sweep --benchmark=digits --methods=source_only,gsda --seeds=0,1,2`. Every flag of launch.train is
+accepted too and holds for all runs. Runs that are finished are not run again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from absl import flags as absl_flags
+
+from launch import flags
+
+flags.define()
+absl_flags.DEFINE_string("benchmark", None, "name of the benchmark, such as office31")
+absl_flags.DEFINE_list("tasks", [], "its tasks, such as A_W,A_D (default: all)")
+absl_flags.DEFINE_list(
+    "methods", ["source_only", "domain", "domain_class", "domain_group_class", "gsda"], "methods, the table's rows"
+)
+absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
+absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1)
+absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK)")
+
+
+def main() -> int:
+    """Runs what is missing, writes the tables, lists what failed."""
+    from gsda_tf.errors import UserError
+    from gsda_tf.reporting import sweep
+    from gsda_tf.reporting.results import write_results
+
+    values = absl_flags.FLAGS
+    if not values.benchmark:
+        raise UserError("--benchmark is missing: give its name, such as --benchmark=digits.")
+    try:
+        seeds = [int(seed) for seed in values.seeds]
+    except ValueError as error:
+        raise UserError(f"--seeds={','.join(values.seeds)}: expected whole numbers with commas between.") from error
+    if not (seeds and values.methods):
+        raise UserError("--seeds and --methods need at least one entry each.")
+    # A table of many short runs should not wait for a page of each; launch.report makes any of them later.
+    given = {"report": False, **flags.given()}
+    out = values.out or os.path.join("sweeps", values.benchmark)
+    runs = sweep.plan(values.benchmark, values.tasks, values.methods, seeds, given, out)
+    try:
+        failures = sweep.execute(runs, values.jobs, out, lambda: write_results(values.benchmark, runs, [], out))
+    except KeyboardInterrupt:
+        write_results(values.benchmark, runs, [], out)
+        print("Stopped. The same command goes on from there.", file=sys.stderr)
+        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
+    paths = write_results(values.benchmark, runs, failures, out)
+    with open(paths[1], encoding="utf-8") as file:
+        print("\n" + file.read())
+    for path in paths:
+        print(f"  {path}")
+    for failure in failures:
+        print(f"Failed: {failure.run.title}: {failure.reason}\n  {failure.log}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    flags.run(main)
