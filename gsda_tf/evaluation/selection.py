@@ -86,3 +86,29 @@ def _best(lines: Sequence[Mapping], criterion: Criterion) -> int:
 
 def _known(value) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "target_accuracy") -> dict:
+    """What summary.json tells of the choice of a checkpoint.
+
+    Args:
+      lines: of metrics.jsonl.
+      select: the criterion.
+      step: that it selected.
+      key: the accuracy that the benchmark reports.
+
+    Returns:
+      {"select", "last", "selected", "oracle"}: each of the last three with its step and accuracies, None where
+      unknown. "oracle" says what the best choice by target labels would have given.
+    """
+
+    def tell(step: int) -> dict:
+        line = at_step(lines, step)
+        names = ("source_accuracy", "target_accuracy", "target_mean_class_accuracy")
+        return {"step": step, **{name: line.get(name) for name in names}}
+
+    try:
+        best_by_labels = {**tell(oracle(lines, key)), "note": "chosen with target labels, never a result"}
+    except UserError:
+        best_by_labels = None
+    return {"select": select, "last": tell(best(lines, "last")), "selected": tell(step), "oracle": best_by_labels}

@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from gsda_tf.data.subset import evenly
+
 _MOST_NEIGHBOURS = 1000
 """Images among which neighbourhoods are compared: the cost grows with the square."""
 _MOST_SEPARATED = 500
@@ -70,7 +72,7 @@ def soft_neighbourhood_density(probabilities: np.ndarray, temperature: float = 0
       probabilities: [n, r]; of more than 1000 images an evenly spread 1000 are used.
       temperature: of the softmax over neighbours; 0.05 in the paper.
     """
-    p = probabilities[spread(len(probabilities), _MOST_NEIGHBOURS)]
+    p = probabilities[evenly(len(probabilities), _MOST_NEIGHBOURS)]
     if len(p) < 2:
         return float("nan")
     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
@@ -93,7 +95,7 @@ def a_distance(source_features: np.ndarray, target_features: np.ndarray) -> floa
     size = min(len(source_features), len(target_features), _MOST_SEPARATED)
     if size < 4:
         return float("nan")
-    parts = [f[spread(len(f), size)].astype(np.float64) for f in (source_features, target_features)]
+    parts = [f[evenly(len(f), size)].astype(np.float64) for f in (source_features, target_features)]
     order = np.random.default_rng(0).permutation(size)
     train, test = order[: size // 2], order[size // 2 :]
     x = np.concatenate([part[train] for part in parts])
@@ -107,8 +109,3 @@ def a_distance(source_features: np.ndarray, target_features: np.ndarray) -> floa
     held_out = (np.concatenate([part[test] for part in parts]) - mean) / scale
     error = 1 - classifier.score(held_out, np.repeat([0, 1], len(test)))
     return float(2 * (1 - 2 * min(error, 0.5)))
-
-
-def spread(size: int, most: int) -> np.ndarray:
-    """At most `most` indices, evenly spread over 0..size-1; int64."""
-    return np.arange(size) if size <= most else np.linspace(0, size - 1, most).round().astype(np.int64)

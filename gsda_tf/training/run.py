@@ -19,21 +19,18 @@ import gsda_tf
 from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import TaskData
-from gsda_tf.data.subset import evenly, subset
-from gsda_tf.evaluation import accuracy, unsupervised
+from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief
+from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
-from gsda_tf.training.inference import Outputs
-from gsda_tf.training.logs import MetricsLog, NoLog
+from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
+from gsda_tf.training.selected import SelectedWeights
 from gsda_tf.training.workdir import clear, default_workdir, locked, read_summary
-
-_MOST_SOURCE_IMAGES = 5000
-"""Source accuracy is measured on at most this many images, evenly spread over the set."""
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -76,7 +73,10 @@ class _Training:
         self._runner.build(self._batch_spec(strategy))
         state = {**experiment.state(), "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
         self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
-        self._evaluated: dict[str, float] = {}
+        weights = {name: state[name] for name in ("extractor", "classifier")}
+        self._selected = SelectedWeights(weights, workdir, settings.run.select)
+        self._evaluator = Evaluator(data, settings.data, experiment.inference)
+        self._evaluation: Evaluation | None = None
         self._reported: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -84,6 +84,8 @@ class _Training:
         settings, experiment = self._settings, self._experiment
         began = time.time()
         start, damaged = self._checkpoints.restore()
+        if not start:
+            self._evaluator.keep_before(self._workdir, self._chief)
         for path in damaged:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
         if start:
@@ -120,7 +122,18 @@ class _Training:
         rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
         summary = self._finish(rate, time.time() - began)
         self._log.close()
+        if self._chief and run.report:
+            self._write_report()
         return summary
+
+    def _write_report(self) -> None:
+        # Here, because drawing takes a second to import and most workers and sweeps never draw.
+        from gsda_tf.reporting.report import write_report
+
+        try:
+            write_report(self._workdir)
+        except Exception as error:  # the result stands whatever becomes of its pictures
+            print(f"The report could not be made ({type(error).__name__}: {error}): launch.report makes it again.")
 
     def _batch_spec(self, strategy: tf.distribute.Strategy) -> dict[str, tf.TensorSpec]:
         data, replicas = self._settings.data, strategy.num_replicas_in_sync
@@ -153,11 +166,15 @@ class _Training:
         self._log.write(step, means)
 
     def _evaluate(self, step: int) -> None:
-        self._evaluated = self._scores(*self._outputs())
-        self._log.write(step, {k: v for k, v in self._evaluated.items() if v is not None})
+        self._evaluation = self._evaluator()
+        self._log.write(step, {k: v for k, v in self._evaluation.scores.items() if v is not None})
+        if self._chief:
+            self._selected.consider(read_metrics(self._workdir), step)
 
     def _checkpoint(self, step: int) -> None:
         self._checkpoints.save(step)
+        if self._chief:
+            self._selected.prune(read_metrics(self._workdir))
 
     def _progress(self, step: int, rate: float) -> None:
         images = rate * (self._settings.data.source_batch + self._batches.target_batch)
@@ -165,49 +182,24 @@ class _Training:
         for name, key in (("L_c", "loss/cross_entropy"), ("L_dom", "loss/domain"), ("L_syn", "loss/synchronization")):
             if key in self._reported:
                 shown[name] = f"{self._reported[key]:.3f}"
-        if self._evaluated.get("target_accuracy") is not None:
-            shown["target"] = f"{100 * self._evaluated['target_accuracy']:.1f}%"
+        if self._evaluation and self._evaluation.scores["target_accuracy"] is not None:
+            shown["target"] = f"{100 * self._evaluation.scores['target_accuracy']:.1f}%"
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(step - self._bar.n)
 
-    def _outputs(self) -> tuple[np.ndarray, Outputs, Outputs]:
-        """(which source images were used, outputs of the source, of the target)."""
-        chosen = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
-        return (
-            chosen,
-            self._experiment.inference(subset(self._data.source, chosen)),
-            self._experiment.inference(self._data.target),
-        )
-
-    def _scores(self, chosen: np.ndarray, source: Outputs, target: Outputs) -> dict[str, float | None]:
-        """Accuracies, and scores that need no target label."""
-        scores = {"source_accuracy": accuracy.accuracy(source.predictions, self._data.source.labels[chosen])}
-        labels = self._data.target.labels
-        labelled = self._data.target.labelled
-        scores["target_accuracy"] = accuracy.accuracy(target.predictions, labels) if labelled else None
-        scores["target_mean_class_accuracy"] = (
-            accuracy.mean_class_accuracy(target.predictions, labels) if labelled else None
-        )
-        label_free = unsupervised.scores(source.features, target.features, target.logits)
-        return {**scores, **{f"score/{name}": value for name, value in label_free.items()}}
-
     def _finish(self, rate: float, seconds: float) -> dict[str, Any]:
         settings, data, experiment = self._settings, self._data, self._experiment
-        chosen, source, target = self._outputs()
-        scores = self._scores(chosen, source, target)
-        per_class = None
-        if data.target.labelled:
-            values = accuracy.per_class_accuracy(target.predictions, data.target.labels, len(data.class_names))
-            per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
+        # The loop's last act was an evaluation of the last step, unless the run was resumed after it.
+        evaluation = self._evaluation or self._evaluator()
         summary = {
             "task": data.name,
             "method": experiment.method.name,
             "seed": settings.run.seed,
             "step": settings.optimization.steps,
             "steps": settings.optimization.steps,
-            **{k: v for k, v in scores.items()},
+            **evaluation.scores,
             "score": data.score,
-            "target_per_class_accuracy": per_class,
+            "target_per_class_accuracy": evaluation.per_class,
             "partial": data.partial,
             "images_per_second": rate,
             "wall_seconds": seconds,
@@ -219,6 +211,10 @@ class _Training:
             "settings": settings.flat(),
         }
         if self._chief:
+            lines = read_metrics(self._workdir)
+            with self._selected.loaded(lines, summary["step"]) as step:
+                summary["selection"] = selection.compare(lines, settings.run.select, step, f"target_{data.score}")
+            self._evaluator.keep(self._workdir, evaluation, summary["step"])
             write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
         return summary
 

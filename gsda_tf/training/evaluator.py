@@ -1,0 +1,149 @@
+"""Scores of E and C on both domains, and what is kept of them for the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.data.batches import evaluation_batches
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.subset import evenly, subset
+from gsda_tf.evaluation import accuracy, unsupervised
+from gsda_tf.files import disk_errors
+from gsda_tf.settings import DataSettings
+from gsda_tf.training.inference import Inference, Outputs
+
+_MOST_SOURCE_IMAGES = 5000
+"""Source accuracy is measured on at most this many images, evenly spread over the set."""
+_MOST_KEPT = 1000
+"""Images of each domain whose features are kept for pictures."""
+_MOST_MISTAKES = 24
+_THUMBNAIL = 96
+"""Pixels; smaller images are kept as they are."""
+
+SNAPSHOT = "evaluation.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One evaluation.
+
+    Attributes:
+      scores: source_accuracy, target_accuracy, target_mean_class_accuracy and score/<name>; 0..1 or as
+        `unsupervised` says, None where unknown.
+      per_class: target accuracy by class name, of the classes that occur; None without target labels.
+      source_indices: int64, the source images that were used.
+      source: their outputs.
+      target: outputs of every target image.
+    """
+
+    scores: dict[str, float | None]
+    per_class: dict[str, float] | None
+    source_indices: np.ndarray
+    source: Outputs
+    target: Outputs
+
+
+class Evaluator:
+    """Evaluates and keeps.
+
+    Args:
+      data: the task.
+      settings: geometry of images.
+      inference: of E and C.
+    """
+
+    def __init__(self, data: TaskData, settings: DataSettings, inference: Inference):
+        self._data, self._settings, self._inference = data, settings, inference
+
+    def __call__(self) -> Evaluation:
+        """Evaluates the weights as they are."""
+        data = self._data
+        chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
+        source, target = self._inference(subset(data.source, chosen)), self._inference(data.target)
+        labels, per_class = data.target.labels, None
+        scores = {
+            "source_accuracy": accuracy.accuracy(source.predictions, data.source.labels[chosen]),
+            "target_accuracy": None,
+            "target_mean_class_accuracy": None,
+        }
+        if data.target.labelled:
+            scores["target_accuracy"] = accuracy.accuracy(target.predictions, labels)
+            scores["target_mean_class_accuracy"] = accuracy.mean_class_accuracy(target.predictions, labels)
+            values = accuracy.per_class_accuracy(target.predictions, labels, len(data.class_names))
+            per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
+        for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
+            scores[f"score/{name}"] = value if np.isfinite(value) else None
+        return Evaluation(scores, per_class, chosen, source, target)
+
+    def keep_before(self, workdir: str, write: bool) -> None:
+        """Keeps the features that training starts from, in `SNAPSHOT`.
+
+        Args:
+          workdir: of the run.
+          write: False on workers that only take part in the computation.
+        """
+        source, target = self._kept()
+        arrays = {
+            "source_indices": source,
+            "source_labels": self._data.source.labels[source],
+            "source_features_before": self._inference(subset(self._data.source, source)).features,
+            "target_indices": target,
+            "target_features_before": self._inference(subset(self._data.target, target)).features,
+        }
+        if write:
+            _write(workdir, arrays)
+
+    def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
+        """Adds to `SNAPSHOT` what the model of `step` makes of the images, and its most confident mistakes.
+
+        The file then holds, besides `keep_before`'s: step; source_features and target_features float32 [<=1000, d]
+        of the images source_indices and target_indices; target_labels int32 [nt], -1 unlabelled, and
+        target_probabilities float32 [nt, r] of all target images; mistake_indices [m] and mistake_images
+        uint8 [m, h, w, 3], the surest first.
+        """
+        source, target = self._kept()
+        labels, probabilities = self._data.target.labels, evaluation.target.probabilities
+        mistakes = accuracy.confident_mistakes(probabilities, labels, _MOST_MISTAKES)
+        path = os.path.join(workdir, SNAPSHOT)
+        arrays = dict(np.load(path)) if os.path.exists(path) else {}
+        arrays.update(
+            step=np.int64(step),
+            source_indices=source,
+            source_labels=self._data.source.labels[source],
+            source_features=evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
+            target_indices=target,
+            target_features=evaluation.target.features[target],
+            target_labels=labels,
+            target_probabilities=probabilities,
+            mistake_indices=mistakes,
+            mistake_images=_thumbnails(self._data.target, mistakes, self._settings),
+        )
+        _write(workdir, arrays)
+
+    def _kept(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the images whose features are kept: those of the source are among the evaluated ones."""
+        evaluated = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
+        return evaluated[evenly(len(evaluated), _MOST_KEPT)], evenly(len(self._data.target), _MOST_KEPT)
+
+
+def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
+    """uint8 [m, h, w, 3], as the network sees the images."""
+    if not len(indices):
+        return np.zeros((0, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
+    (images,) = evaluation_batches(subset(domain, indices), settings, len(indices))
+    if images.shape[1] > _THUMBNAIL:
+        images = tf.image.resize(images, [_THUMBNAIL] * 2, antialias=True)
+        images = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
+    return images.numpy()
+
+
+def _write(workdir: str, arrays: dict[str, np.ndarray]) -> None:
+    path = os.path.join(workdir, SNAPSHOT)
+    with disk_errors(f"writing {path}"):
+        with open(f"{path}.part", "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(f"{path}.part", path)
