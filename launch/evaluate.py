@@ -1,0 +1,52 @@
+"""Scores a run again from its checkpoint: `python -m launch.evaluate --workdir=runs/digits/Fo_Ha/gsda/seed0`."""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags as absl_flags
+
+from launch import flags
+
+flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch"])
+absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
+
+
+def main() -> int:
+    """Prints the accuracies and writes the confusion matrix as a picture into the workdir."""
+    from gsda_tf.errors import UserError
+    from gsda_tf.evaluation.accuracy import confusion_matrix
+    from gsda_tf.files import disk_errors
+    from gsda_tf.reporting import figures
+    from gsda_tf.training.evaluator import Evaluator
+    from gsda_tf.training.experiment import restore
+
+    given = flags.given()
+    workdir = given.pop("workdir", None)
+    if not workdir:
+        raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
+    experiment, step = restore(workdir, absl_flags.FLAGS.step, **given)
+    data = experiment.data
+    evaluation = Evaluator(data, experiment.settings.data, experiment.inference)()
+    rows = [("task", data.name), ("method", experiment.method.name), ("step", str(step))]
+    for name, value in evaluation.scores.items():
+        if name.endswith("accuracy"):
+            rows.append((name.replace("_", " "), "no labels" if value is None else f"{100 * value:.2f} %"))
+        else:
+            rows.append((name.removeprefix("score/").replace("_", " "), "unknown" if value is None else f"{value:.4f}"))
+    if data.target.labelled:
+        path = os.path.join(workdir, "confusion_matrix.png")
+        counts = confusion_matrix(evaluation.target.predictions, data.target.labels, len(data.class_names))
+        picture = figures.png(figures.confusion(counts, data.class_names))
+        with disk_errors(f"writing {path}"), open(path, "wb") as file:
+            file.write(picture)
+        rows.append(("confusion matrix", path))
+    width = max(len(name) for name, _ in rows)
+    print()
+    for name, value in rows:
+        print(f"  {name:<{width}}  {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    flags.run(main)
