@@ -33,6 +33,14 @@ table.results .published { color: #6a5a36; background: #fdf6e7; font-style: ital
 table.results .published tr.heading th { background: #f6e7c3; font-style: normal; }
 table.results .from { text-align: left; font-size: 12.5px; }
 .groups span { display: inline-block; background: #eef1f5; border-radius: 5px; padding: 1px 8px; margin: 2px; }
+.note { background: #fdf6e7; border: 1px solid #ecd9a8; border-radius: 8px; padding: 8px 12px; }
+table.plain td { font-variant-numeric: tabular-nums; } table.plain th { background: #eef1f5; font-weight: 600; }
+table.plain tr.oracle td { background: #fdf6e7; color: #6a5a36; font-style: italic; }
+.thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 12px; margin: 10px 0; }
+.thumb { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 8px; font-size: 13px; }
+.thumb img { display: block; width: 100%; height: 104px; object-fit: contain; margin-bottom: 6px; }
+.thumb img { image-rendering: pixelated; background: var(--back); }
+.thumb b, .thumb span { display: block; line-height: 1.35; overflow-wrap: anywhere; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); }
 """
 

@@ -26,7 +26,7 @@ class Features:
       target: float [nt, d].
       source_labels: int [ns].
       target_labels: int [nt], -1 where unknown.
-      target_predictions: int [nt].
+      target_predictions: int [nt], -1 while the run is going.
     """
 
     source: np.ndarray
@@ -47,7 +47,7 @@ class Run:
       groups: class names of each group; () if the method has none.
       lines: of metrics.jsonl.
       summary: summary.json; None while the run is going.
-      evaluation: arrays of evaluation.npz; empty while the run is going.
+      evaluation: arrays of evaluation.npz; while the run is going, only those from before training, if any.
     """
 
     workdir: str
@@ -81,20 +81,13 @@ class Run:
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """Of every target image, float [n, r]; None if the run kept none."""
+        """Of every target image, float [n, r]; None while the run is going."""
         return self.evaluation.get("target_probabilities")
 
     @property
     def target_labels(self) -> np.ndarray | None:
-        """Of every target image, int [n], -1 where unknown; None if the run kept no probabilities."""
-        if self.probabilities is None:
-            return None
-        labels = self.evaluation["target_labels"]
-        if len(labels) == len(self.probabilities):
-            return labels
-        everything = np.full(len(self.probabilities), -1, np.int64)
-        everything[self.evaluation["target_indices"]] = labels
-        return everything
+        """Of every target image, int [n], -1 where unknown; None while the run is going."""
+        return self.evaluation.get("target_labels")
 
     @property
     def labelled(self) -> bool:
@@ -104,15 +97,17 @@ class Run:
     def features(self, before: bool = False) -> Features | None:
         """Features of the images that were kept, after training or before it; None if there are none."""
         suffix = "_before" if before else ""
-        if f"source_features{suffix}" not in self.evaluation or self.probabilities is None:
+        if f"target_features{suffix}" not in self.evaluation:
             return None
+        target = self.evaluation[f"target_features{suffix}"]
+        unknown = np.full(len(target), -1)
         indices = self.evaluation["target_indices"]
         return Features(
             self.evaluation[f"source_features{suffix}"],
-            self.evaluation[f"target_features{suffix}"],
+            target,
             self.evaluation["source_labels"],
-            self.target_labels[indices],
-            self.probabilities[indices].argmax(axis=1),
+            unknown if self.target_labels is None else self.target_labels[indices],
+            unknown if self.probabilities is None else self.probabilities[indices].argmax(axis=1),
         )
 
 

@@ -1,0 +1,25 @@
+"""Makes the page about a run: `python -m launch.report --workdir=DIR`. The run may still be going."""
+
+from __future__ import annotations
+
+from absl import flags as absl_flags
+
+from launch import flags
+
+flags.define(["workdir"])
+
+
+def main() -> int:
+    """Writes report.html into the run's folder and says where it is."""
+    from gsda_tf.errors import UserError
+    from gsda_tf.reporting.report import write_report
+
+    workdir = absl_flags.FLAGS.workdir
+    if not workdir:
+        raise UserError("--workdir is not set: expected the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
+    print(write_report(workdir))
+    return 0
+
+
+if __name__ == "__main__":
+    flags.run(main)
