@@ -13,6 +13,7 @@ from gsda_tf.benchmarks.base import Benchmark
 from gsda_tf.builders import prepare
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.data.fonts import render_digits
+from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings
 
 
@@ -33,8 +34,14 @@ def _handwriting(role: str, settings: DataSettings) -> Domain:
 
 
 def _mnist(role: str, settings: DataSettings) -> Domain:
-    name = "mnist_npz" if prepare.has_own("mnist_npz", settings) else "mnist"
-    return prepare.load_domain(name, "train", "mnist", settings)
+    if prepare.has_own("mnist_npz", settings):
+        return prepare.load_domain("mnist_npz", "train", "mnist", settings)
+    try:
+        return prepare.load_domain("mnist", "train", "mnist", settings)
+    except UserError as error:
+        raise UserError(
+            f"{error} A copy of your own, mnist.npz of keras.datasets, is read from --manual_dir."
+        ) from error
 
 
 def _usps(role: str, settings: DataSettings) -> Domain:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from gsda_tf.builders import finding
 from gsda_tf.builders.image_set import ImageSet
+from gsda_tf.errors import DataError
 
 
 class LabelledImages(Protocol):
@@ -106,4 +107,11 @@ class FolderBuilder(LabelledImageBuilder, skip_registration=True):
 
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
         """See the base class."""
-        return finding.require(str(dl_manager.manual_dir), self.IMAGE_SET)
+        try:
+            manual_dir = str(dl_manager.manual_dir)
+        except AssertionError as error:
+            where = str(error).partition(" Create it")[0]
+            raise DataError(
+                f"{self.IMAGE_SET.title} is not prepared yet. {where} {self.IMAGE_SET.instructions}"
+            ) from error
+        return finding.require(manual_dir, self.IMAGE_SET)

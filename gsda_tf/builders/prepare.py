@@ -6,7 +6,10 @@ import contextlib
 import importlib
 import io
 import os
+import socket
 import sys
+import urllib.parse
+import urllib.request
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +87,7 @@ def catalogue_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBui
         # Prepared by somebody else in another format: leave that alone.
         builder = tfds.builder(name, data_dir=os.path.join(builder.data_dir_root, "array_record"))
     if not builder.is_prepared():
+        _check_reachable(builder, manual_dir_of(settings))
         _prepare(builder, settings, quiet=False)
     return builder
 
@@ -138,6 +142,27 @@ def _prepare(builder: tfds.core.DatasetBuilder, settings: DataSettings, *, quiet
             f"{type(error).__name__}: {reason[0][:300] if reason else 'no reason given'}. "
             f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS or otherwise}"
         ) from error
+
+
+def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
+    """TFDS asks a host whose name nobody knows for minutes before it gives up; this asks once.
+
+    Raises:
+      UserError: no host of the downloads can be resolved, and nothing was downloaded before.
+    """
+    hosts = sorted({urllib.parse.urlparse(url).hostname for url in builder.url_infos or {}})
+    folders = (manual_dir, os.path.join(builder.data_dir_root, "downloads"))
+    if not hosts or urllib.request.getproxies() or any(os.path.isdir(path) and os.listdir(path) for path in folders):
+        return
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo(host, 443)
+            return
+    files = ", ".join(info.filename for info in builder.url_infos.values())
+    raise UserError(
+        f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
+        f"put the files as they are ({files}) into {manual_dir}, or prepare it elsewhere and set --data_dir."
+    )
 
 
 def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
