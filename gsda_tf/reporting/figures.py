@@ -38,7 +38,7 @@ _STYLE = {
 }
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
+def png(figure: Figure, dpi: int = 130) -> bytes:
     """The figure as a PNG file."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=dpi)
@@ -50,7 +50,7 @@ def losses(lines: Lines) -> Figure | None:
     names = _names(lines, "loss/")
     with matplotlib.rc_context(_STYLE):
         classes = [name for name in ("cross_entropy", "entropy") if name in names]
-        levels = [name for name in names if name not in ("cross_entropy", "entropy")]
+        levels = [name for name in names if name not in ("cross_entropy", "entropy", "synchronization")]
         if not names:
             return None
         figure, axes = _axes(1 + bool(levels))
@@ -208,11 +208,13 @@ def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequ
         ax.set_yticks(places, [class_names[k] for k in order])
         ax.invert_yaxis()
         for place, k in zip(places, order):
-            ax.text(min(values[k], 100) + 1, place, f"{values[k]:.0f} % of {sizes[k]}", va="center", fontsize="small")
+            label = f"{values[k]:.0f} % ({sizes[k]})"
+            place_ = {"va": "center", "fontsize": "small", "bbox": {"facecolor": "white", "pad": 0.6, "linewidth": 0}}
+            ax.text(values[k] + 1.5, place, label, **place_)
         mean = float(np.nanmean(values))
-        ax.axvline(mean, color="#1c2430", linewidth=1, linestyle=":")
-        ax.set_title(f"mean {mean:.1f} % (dotted); below one half in red")
-        ax.set_xlim(0, 122)
+        ax.axvline(mean, color="#1c2430", linewidth=1, linestyle=":", zorder=0.5)
+        ax.set_title(f"Mean {mean:.1f} % (dotted); below half in red")
+        ax.set_xlim(0, 124)
         ax.set_xticks(range(0, 101, 20))
         ax.grid(axis="y", visible=False)
     return figure
@@ -260,7 +262,7 @@ def _color(level: str) -> str:
 
 
 def _level_title(name: str) -> str:
-    return {"domain": "domain, $L^g$", "synchronization": "$L^{syn}$"}.get(name, name)
+    return {"domain": "domain, $L^g$"}.get(name, name)
 
 
 def _class_colors(count: int) -> np.ndarray:

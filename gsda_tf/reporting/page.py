@@ -12,9 +12,10 @@ body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 sys
 main { max-width: 1180px; margin: 0 auto; padding: 28px 24px 60px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 6px; }
 p { margin: 4px 0 12px; max-width: 78ch; } .quiet { color: var(--quiet); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 18px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 12px; margin: 18px 0; }
 .card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-.card b { display: block; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.card b { display: block; font-size: 22px; white-space: nowrap;
+  font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.25; }
 .card span { color: var(--quiet); font-size: 13px; display: block; }
 .card.main b { color: var(--accent); } .card.oracle { background: #fdf6e7; border-color: #ecd9a8; }
 figure { margin: 10px 0; background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px; }

@@ -36,7 +36,7 @@ def write_report(workdir: str) -> str:
     pictures: dict[str, bytes] = {}
     body = "\n".join(_sections(run, pictures))
     path = os.path.join(workdir, "report.html")
-    write_atomically(path, page(f"{run.task}: {run.method_title}, seed {run.settings['seed']}", body))
+    write_atomically(path, page(f"{run.task} · {run.settings['method']} · seed {run.settings['seed']}", body))
     _write_tensorboard(run, pictures)
     return path
 
@@ -105,11 +105,15 @@ def _target_section(run: Run, figure) -> Iterator[str]:
     counts = accuracy.confusion_matrix(predictions[with_label], labels[with_label], len(names))
     values = accuracy.per_class_accuracy(predictions[with_label], labels[with_label], len(names))
     sizes = counts.sum(axis=1)
-    bars = figure("per_class", figures.per_class(values, sizes, names), "Accuracy of each class, and its images.")
+    bars = figure(
+        "per_class",
+        figures.per_class(values, sizes, names),
+        "Accuracy of each class; in brackets its number of images.",
+    )
     matrix = figures.confusion(counts, names)
     shown = figure("confusion", matrix, "Each row: what the images of a class were taken for.")
-    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}<div class='pair'>{bars}{shown}</div>"
-    yield sections.confusions(counts, names)
+    left = f"<div>{bars}{sections.confusions(counts, names)}</div>"
+    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}<div class='pair'>{left}{shown}</div>"
     images = run.evaluation.get("mistake_images", ())
     wrong = run.evaluation.get("mistake_indices", ())
     shown = [

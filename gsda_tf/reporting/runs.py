@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.errors import UserError
-from gsda_tf.methods import METHODS
 from gsda_tf.training.checkpoints import read_settings
 from gsda_tf.training.logs import read_metrics
 from gsda_tf.training.run import read_summary
@@ -72,12 +71,6 @@ class Run:
     def task(self) -> str:
         """Such as "office31/A_W"."""
         return str(self.summary["task"] if self.summary else self.settings["task"])
-
-    @property
-    def method_title(self) -> str:
-        """The method as in tables."""
-        method = METHODS.get(self.settings["method"])
-        return method.title if method else str(self.settings["method"])
 
     @property
     def probabilities(self) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
+from gsda_tf.methods import METHODS
 from gsda_tf.reporting import figures
 from gsda_tf.reporting.runs import Run
 
@@ -72,8 +73,16 @@ def summary(run: Run, distances: dict[str, float]) -> str:
         f"<div class='card {kind}'><b>{escape(b)}</b><span>{escape(t)}</span></div>" for b, t, kind in cards
     )
     what = f"{run.settings['extractor']}{', frozen' if run.settings.get('freeze_backbone') else ''}"
-    lead = f"<p class='quiet'>{escape(what)}, {run.settings['image_size']} px. Run folder: {escape(run.workdir)}</p>"
+    lead = f"{_method(run)} {what}, {run.settings['image_size']} px. Run folder: {run.workdir}"
+    lead = f"<p class='quiet'>{escape(lead)}</p>"
     return lead + "".join(notes) + f"<div class='cards'>{items}</div>"
+
+
+def _method(run: Run) -> str:
+    method = METHODS.get(run.settings["method"])
+    if method is None or not method.levels:
+        return "Aligns nothing."
+    return f"Aligns {', '.join(method.levels)}{', synchronized' if method.synchronized else ''}."
 
 
 def training(run: Run, figure: MakeFigure) -> str:
@@ -121,7 +130,7 @@ def confusions(counts: np.ndarray, names: Sequence[str], most: int = 8) -> str:
     for true, taken in (np.unravel_index(i, counts.shape) for i in order):
         share = f"{wrong[true, taken]} of {counts[true].sum()}"
         rows.append((names[true], names[taken], share))
-    return "<h2>Commonest confusions</h2>" + table(("true class", "taken for", "images"), rows)
+    return table(("true class", "most often taken for", "images"), rows)
 
 
 @dataclasses.dataclass(frozen=True)
