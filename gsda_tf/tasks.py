@@ -7,6 +7,8 @@ from typing import Any
 
 from gsda_tf.benchmarks import get_benchmark, split_task
 from gsda_tf.data.domain import TaskData
+from gsda_tf.data.folders import load_folders
+from gsda_tf.data.lists import load_lists
 from gsda_tf.errors import choose
 from gsda_tf.settings import DataSettings, Settings
 
@@ -19,6 +21,8 @@ def _load_benchmark(settings: DataSettings) -> TaskData:
 # To add a way of bringing images: a function from settings to TaskData, and a line here.
 PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
     "benchmark": _load_benchmark,
+    "folders": load_folders,
+    "lists": load_lists,
 }
 
 

@@ -7,6 +7,7 @@ only these, so a new way in is a function that returns them.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -43,16 +44,21 @@ class FileRecords:
     """
 
     encoded = True
+    files = True
+    """Each image's name is the path of its file."""
 
     def __init__(self, paths: Sequence[str]):
-        self._paths = np.asarray(paths, dtype=np.bytes_ if not len(paths) else object)
-        self._table = tf.constant([tf.compat.as_bytes(p) for p in paths], tf.string)
+        # os.fsencode takes names that are no Unicode, too.
+        encoded = [os.fsencode(path) for path in paths]
+        self._paths = np.empty(len(encoded), object)
+        self._paths[:] = encoded
+        self._table = tf.constant(encoded, tf.string, shape=[len(encoded)])
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def name(self, index: int) -> str:
-        return str(self._paths[index])
+        return os.fsdecode(self._paths[index])
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         return tf.io.read_file(tf.gather(self._table, index))

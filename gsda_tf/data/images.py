@@ -8,6 +8,7 @@ decoded. A JPEG is moreover decoded at 1/2, 1/4 or 1/8 of its size where that st
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -73,11 +74,11 @@ def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) 
         return evaluation_pixels(record[None], geometry)[0]
 
     def jpeg() -> tf.Tensor:
-        shape = _checked_shape(record)
-        scaled = [lambda r=ratio: _centre_of_jpeg(record, shape, r, geometry) for ratio in _RATIOS]
-        return tf.switch_case(_ratio(tf.reduce_min(shape) / geometry.resize_size), scaled)
+        shape = _jpeg_shape(record)
+        shrink = tf.reduce_min(shape) / geometry.resize_size
+        return _at_ratio(shrink, lambda ratio: _centre_of_jpeg(record, shape, ratio, geometry))
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(decode(record), geometry))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_other(record), geometry))
 
 
 def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
@@ -113,13 +114,17 @@ def decode(record: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: not such a file, damaged, or of more than `MAX_PIXELS` pixels.
     """
-    _checked = _checked_shape(record)
-    with tf.control_dependencies([_checked]):
-        return tf.cond(
-            _is_jpeg(record),
-            lambda: tf.io.decode_jpeg(record, channels=3, dct_method=_DCT),
-            lambda: tf.io.decode_image(record, channels=3, expand_animations=False),
-        )
+
+    def jpeg() -> tf.Tensor:
+        with tf.control_dependencies([_jpeg_shape(record)]):
+            return tf.io.decode_jpeg(record, channels=3, dct_method=_DCT)
+
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_other(record))
+
+
+def _decode_other(record: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies([_other_shape(record)]):
+        return tf.io.decode_image(record, channels=3, expand_animations=False)
 
 
 _RATIOS = (1, 2, 4, 8)
@@ -130,8 +135,13 @@ def _is_jpeg(record: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(record, 0, 3), _JPEG)
 
 
-def _checked_shape(record: tf.Tensor) -> tf.Tensor:
+def _jpeg_shape(record: tf.Tensor) -> tf.Tensor:
     """Height and width by the header, int32 [2], refused if too large to decode."""
+    return _allowed(tf.io.extract_jpeg_shape(record)[:2])
+
+
+def _other_shape(record: tf.Tensor) -> tf.Tensor:
+    """The same for PNG, GIF and BMP."""
 
     def number(start: int, big_endian: bool, kind: tf.DType) -> tf.Tensor:
         raw = tf.io.decode_raw(tf.strings.substr(record, start, kind.size), kind, little_endian=not big_endian)
@@ -143,13 +153,17 @@ def _checked_shape(record: tf.Tensor) -> tf.Tensor:
 
     shape = tf.case(
         [
-            (is_a(_JPEG), lambda: tf.io.extract_jpeg_shape(record)[:2]),
             (is_a(_PNG), lambda: tf.stack([number(20, True, tf.int32), number(16, True, tf.int32)])),
             (is_a(_GIF), lambda: tf.stack([number(8, False, tf.uint16), number(6, False, tf.uint16)])),
             (is_a(_BMP), lambda: tf.abs(tf.stack([number(22, False, tf.int32), number(18, False, tf.int32)]))),
         ],
         default=lambda: tf.zeros([2], tf.int32),
     )
+    return _allowed(shape)
+
+
+def _allowed(shape: tf.Tensor) -> tf.Tensor:
+    """`shape`, refused if that is too much to decode."""
     pixels = tf.reduce_prod(tf.cast(shape, tf.float32))
     fine = tf.debugging.assert_less_equal(
         pixels, float(MAX_PIXELS), f"an image of more than {MAX_PIXELS:,} pixels is not decoded"
@@ -158,16 +172,22 @@ def _checked_shape(record: tf.Tensor) -> tf.Tensor:
         return tf.identity(shape)
 
 
-def _ratio(shrink: tf.Tensor) -> tf.Tensor:
-    """Which of `_RATIOS` to decode a JPEG at, when `shrink` pixels become one in the end; int32."""
-    return tf.reduce_sum(tf.cast(tf.stack([shrink >= ratio for ratio in _RATIOS[1:]]), tf.int32))
+def _at_ratio(shrink: tf.Tensor, decode_at: Callable[[int], tf.Tensor]) -> tf.Tensor:
+    """`decode_at` the largest ratio that a JPEG can be decoded at when `shrink` pixels become one in the end."""
+
+    def at_least(ratio: int) -> tf.Tensor:
+        if ratio == _RATIOS[-1]:
+            return decode_at(ratio)
+        return tf.cond(shrink < 2 * ratio, lambda: decode_at(ratio), lambda: at_least(2 * ratio))
+
+    return at_least(1)
 
 
 def _decode_box(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     """The pixels of a box (y, x, height, width in parts of the image), uint8 [h, w, 3]; of a JPEG, scaled."""
 
     def jpeg() -> tf.Tensor:
-        shape = _checked_shape(record)
+        shape = _jpeg_shape(record)
         size = tf.cast(shape, tf.float64)
         # The recipe sees the whole image in resize_size pixels and the box in image_size: more is not needed.
         shrink = tf.maximum(
@@ -179,9 +199,9 @@ def _decode_box(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> t
             window = _pixel_box(-(-shape // ratio), box)
             return tf.image.decode_and_crop_jpeg(record, window, channels=3, ratio=ratio, dct_method=_DCT)
 
-        return tf.switch_case(_ratio(shrink), [lambda r=ratio: scaled(r) for ratio in _RATIOS])
+        return _at_ratio(shrink, scaled)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(decode(record), box))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(_decode_other(record), box))
 
 
 def _pixel_box(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,282 @@
+"""Which image files are damaged or no images, and what becomes of them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import struct
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from gsda_tf.data.domain import Domain, Records, TaskData
+from gsda_tf.data.images import MAX_PIXELS, decode
+from gsda_tf.data.subset import subset
+from gsda_tf.errors import DataError
+
+_SHOWN = 5
+_TAIL = 4096
+_SCAN_MARKER, _END_MARKER = 0xDA, 0xD9
+_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_READABLE_JPEG_CHANNELS = (1, 3, 4)
+
+
+class _BadImageError(Exception):
+    """Why a file is no image that can be read."""
+
+
+def shown(path: str) -> str:
+    """A path on one line, as a message shows it: what cannot be printed is escaped."""
+    return path if path.isprintable() else path.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def check_file(path: str) -> str | None:
+    """What is wrong with an image file, by its header and its end; the pixels are not decoded.
+
+    Args:
+      path: of a file that should be a JPEG, PNG, GIF or BMP.
+
+    Returns:
+      The reason why it cannot be read, or None.
+    """
+    try:
+        with open(path, "rb") as file:
+            _check(file)
+    except _BadImageError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return None
+
+
+def image_size(path: str) -> tuple[int, int] | None:
+    """Height and width by the header; None if the file is no image that can be read."""
+    try:
+        with open(path, "rb") as file:
+            return _check(file)
+    except (_BadImageError, OSError):
+        return None
+
+
+def find_bad(domain: Domain, full: bool = False) -> list[tuple[int, str]]:
+    """The images of a domain that cannot be read.
+
+    Args:
+      domain: n images.
+      full: decode every image; else look at header and end only, and only at images that are files.
+
+    Returns:
+      (index, reason) of each.
+    """
+    records = domain.records
+    if not records.encoded or not (full or _are_files(records)):
+        return []
+    check = _by_decoding(domain) if full else lambda index: check_file(records.name(index))
+    indices = range(len(domain))
+    with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
+        reasons = tqdm(
+            pool.map(check, indices),
+            total=len(domain),
+            desc=f"checking {shown(domain.name)}",
+            unit=" images",
+            leave=False,
+            delay=1,
+        )
+        return [(index, reason) for index, reason in enumerate(reasons) if reason]
+
+
+def check_images(data: TaskData, on_bad_image: str) -> TaskData:
+    """Looks at every image file before training starts.
+
+    Args:
+      data: of a task.
+      on_bad_image: "error", or "skip": files that cannot be read are told once each and left out.
+
+    Returns:
+      The task without them.
+
+    Raises:
+      DataError: "error", and there are such files; "skip", and a class or a domain has no other.
+    """
+    domains = {}
+    for role, domain in (("source", data.source), ("target", data.target)):
+        bad = find_bad(domain)
+        if bad and on_bad_image == "error":
+            raise DataError(refusal(role, domain, bad))
+        for index, reason in bad:
+            tqdm.write(f"Left out of the {role}: {shown(domain.records.name(index))}: {reason}.")
+        kept = np.setdiff1d(np.arange(len(domain)), [index for index, _ in bad])
+        good = subset(domain, kept)
+        gone = np.setdiff1d(domain.labels, good.labels)
+        if len(gone):
+            what = f"class {data.class_names[gone[0]]!r}" if gone[0] >= 0 else "domain"
+            raise DataError(
+                f"No image of the {role}'s {what} can be read: expected at least one that is no damaged file."
+            )
+        domains[role] = good
+    return TaskData(data.name, domains["source"], domains["target"], data.class_names, data.score, data.settings)
+
+
+def refusal(role: str, domain: Domain, bad: list[tuple[int, str]]) -> str:
+    """One line that names the files that cannot be read, and says what to do."""
+    named = "; ".join(f"{shown(domain.records.name(index))}: {reason}" for index, reason in bad[:_SHOWN])
+    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
+    return (
+        f"{count} of the {role} cannot be read: {named}{more}. Mend or remove them, or leave them out with "
+        "--on_bad_image=skip; `python -m launch.inspect` with the same flags lists them all."
+    )
+
+
+def explain_decoding_error(data: TaskData, error: tf.errors.OpError) -> DataError:
+    """Names the images behind an error that appeared while batches were made, by decoding every image.
+
+    Args:
+      data: the task that was being trained on.
+      error: what TensorFlow raised.
+
+    Returns:
+      To be raised in its place.
+    """
+    for role, domain in (("source", data.source), ("target", data.target)):
+        bad = find_bad(domain, full=True)
+        if bad:
+            return DataError(refusal(role, domain, bad))
+    return DataError(f"An image could not be read: {str(error.message).splitlines()[0]}.")
+
+
+def _are_files(records: Records) -> bool:
+    return getattr(records, "files", False)
+
+
+def _by_decoding(domain: Domain) -> Callable[[int], str | None]:
+    records = domain.records
+
+    def check(index: int) -> str | None:
+        if _are_files(records):
+            reason = check_file(records.name(index))
+            if reason:
+                return reason
+        try:
+            decode(records.load(tf.constant(index, tf.int64)))
+        except tf.errors.OpError as error:
+            return f"cannot be decoded: {str(error.message).splitlines()[0].split('} ')[-1].split(' [Op:')[0]}"
+        return None
+
+    return check
+
+
+def _check(file: BinaryIO) -> tuple[int, int]:
+    """Height and width, or _BadImageError."""
+    head = file.read(32)
+    if not head:
+        raise _BadImageError("empty file")
+    for start, check in _FORMATS.items():
+        if head.startswith(start):
+            height, width = check(file, head)
+            break
+    else:
+        raise _BadImageError(f"no JPEG, PNG, GIF or BMP, it begins with {head[:8]!r}")
+    if height < 1 or width < 1:
+        raise _BadImageError(f"its header says {width}x{height} pixels")
+    if height * width > MAX_PIXELS:
+        raise _BadImageError(f"{width}x{height} pixels, more than the {MAX_PIXELS:,} that are allowed")
+    return height, width
+
+
+def _jpeg(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    size = None
+    for marker, length in _jpeg_segments(file):
+        if marker in _SIZE_MARKERS:
+            frame = file.read(6)
+            if len(frame) < 6:
+                break
+            _, height, width, channels = struct.unpack(">BHHB", frame)
+            if channels not in _READABLE_JPEG_CHANNELS:
+                raise _BadImageError(f"JPEG of {channels} channels, expected 1, 3 or 4")
+            size = height, width
+            file.seek(length - 6, os.SEEK_CUR)
+        elif marker == _SCAN_MARKER:
+            # Inside the scans, 0xFF 0xD9 is nothing but the end.
+            if size and _ends_with(file, b"\xff\xd9"):
+                return size
+            break
+        else:
+            file.seek(length, os.SEEK_CUR)
+    raise _BadImageError("truncated JPEG, its end is missing")
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """(marker, bytes that follow) of each segment, the file at the first of these bytes."""
+    file.seek(2)
+    while True:
+        byte = file.read(1)
+        if not byte:
+            return
+        if byte != b"\xff":
+            continue
+        while byte == b"\xff":
+            byte = file.read(1)
+        if byte in (b"", b"\x00") or byte[0] == _END_MARKER:
+            return
+        length = file.read(2)
+        if len(length) < 2:
+            return
+        yield byte[0], max(struct.unpack(">H", length)[0] - 2, 0)
+
+
+def _ends_with(file: BinaryIO, end: bytes) -> bool:
+    """Whether `end` comes after where the file is; most often it is the last thing there."""
+    start = file.tell()
+    file.seek(0, os.SEEK_END)
+    file.seek(max(start, file.tell() - _TAIL))
+    if end in file.read():
+        return True
+    file.seek(start)
+    return end in file.read()
+
+
+def _png(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
+        raise _BadImageError("damaged PNG header")
+    width, height = struct.unpack(">II", head[16:24])
+    file.seek(8)
+    while True:
+        chunk = file.read(8)
+        if len(chunk) < 8:
+            raise _BadImageError("truncated PNG, its end is missing")
+        if chunk[4:] == b"IEND":
+            return height, width
+        file.seek(struct.unpack(">I", chunk[:4])[0] + 4, os.SEEK_CUR)
+
+
+def _gif(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    if len(head) < 13:
+        raise _BadImageError("truncated GIF")
+    width, height = struct.unpack("<HH", head[6:10])
+    file.seek(13)
+    if not _ends_with(file, b"\x3b"):
+        raise _BadImageError("truncated GIF, its end is missing")
+    return height, width
+
+
+def _bmp(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    if len(head) < 30:
+        raise _BadImageError("truncated BMP")
+    start, header, width, height, _, bits = struct.unpack("<IIiiHH", head[10:30])
+    if bits not in (8, 24, 32):
+        raise _BadImageError(f"BMP of {bits} bits a pixel, expected 8 (grey), 24 or 32: save it as PNG")
+    file.seek(14 + header)
+    palette = np.frombuffer(file.read(start - 14 - header) if bits == 8 else b"", np.uint8)
+    if palette.size >= 4 and (np.diff(palette[: palette.size // 4 * 4].reshape(-1, 4)[:, :3].astype(int)) != 0).any():
+        raise _BadImageError("BMP with a palette of colours: save it as PNG")
+    needed = start + (width * bits + 31) // 32 * 4 * abs(height)
+    if width * abs(height) <= MAX_PIXELS and os.fstat(file.fileno()).st_size < needed:
+        raise _BadImageError("truncated BMP, its end is missing")
+    return abs(height), width
+
+
+_FORMATS = {b"\xff\xd8\xff": _jpeg, b"\x89PNG": _png, b"GIF8": _gif, b"BM": _bmp}
