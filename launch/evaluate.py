@@ -6,6 +6,7 @@ import os
 
 from absl import flags as absl_flags
 
+from gsda_tf.errors import UserError
 from launch import flags
 
 flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch"])
@@ -14,17 +15,16 @@ absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the ne
 
 def main() -> int:
     """Prints the accuracies and writes the confusion matrix as a picture into the workdir."""
-    from gsda_tf.errors import UserError
+    given = flags.given()
+    workdir = given.pop("workdir", None)
+    if not workdir:
+        raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
     from gsda_tf.evaluation.accuracy import confusion_matrix
     from gsda_tf.files import disk_errors
     from gsda_tf.reporting import figures
     from gsda_tf.training.evaluator import Evaluator
     from gsda_tf.training.experiment import restore
 
-    given = flags.given()
-    workdir = given.pop("workdir", None)
-    if not workdir:
-        raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
     experiment, step = restore(workdir, absl_flags.FLAGS.step, **given)
     data = experiment.data
     evaluation = Evaluator(data, experiment.settings.data, experiment.inference)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -83,8 +84,9 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         if isinstance(error, flags.UnrecognizedFlagError):
             message = f"Unknown flag --{error.flagname}."
-            if error.suggestions:
-                message += f" Did you mean --{error.suggestions[0]}?"
+            near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
+            if near:
+                message += f" Did you mean --{near[0]}?"
             message += f" `python -m {_module()} --help` lists all flags."
         else:
             message = str(error)

@@ -11,6 +11,7 @@ import sys
 
 from absl import flags as absl_flags
 
+from gsda_tf.errors import UserError
 from launch import flags
 
 flags.define()
@@ -26,10 +27,6 @@ absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENC
 
 def main() -> int:
     """Runs what is missing, writes the tables, lists what failed."""
-    from gsda_tf.errors import UserError
-    from gsda_tf.reporting import sweep
-    from gsda_tf.reporting.results import write_results
-
     values = absl_flags.FLAGS
     if not values.benchmark:
         raise UserError("--benchmark is missing: give its name, such as --benchmark=digits.")
@@ -39,6 +36,9 @@ def main() -> int:
         raise UserError(f"--seeds={','.join(values.seeds)}: expected whole numbers with commas between.") from error
     if not (seeds and values.methods):
         raise UserError("--seeds and --methods need at least one entry each.")
+    from gsda_tf.reporting import sweep
+    from gsda_tf.reporting.results import write_results
+
     # A table of many short runs should not wait for a page of each; launch.report makes any of them later.
     given = {"report": False, **flags.given()}
     out = values.out or os.path.join("sweeps", values.benchmark)

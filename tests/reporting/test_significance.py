@@ -1,0 +1,56 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gsda_tf.reporting import significance
+
+
+def _values(seed=0, shift=1.0, n=12):
+    rng = np.random.default_rng(seed)
+    units = [(f"t{i // 3}", i % 3) for i in range(n)]
+    base = rng.normal(60, 10, n)
+    return {
+        "a": dict(zip(units, base)),
+        "b": dict(zip(units, base + shift + rng.normal(0, 1, n))),
+        "c": dict(zip(units[:2], base[:2])),
+    }
+
+
+def test_against_scipy():
+    values = _values()
+    found = significance.compare("b", "a", values)
+    first, second = list(values["b"].values()), list(values["a"].values())
+    reference = stats.ttest_rel(first, second)
+    interval = reference.confidence_interval(0.95)
+    assert found.p_t == pytest.approx(reference.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p_wilcoxon == pytest.approx(stats.wilcoxon(first, second).pvalue)
+    assert found.difference == pytest.approx(np.mean(first) - np.mean(second))
+    assert found.wins + found.losses == found.pairs == 12
+
+
+def test_only_shared_runs_are_pairs():
+    assert significance.compare("b", "c", _values()).pairs == 2
+
+
+def test_one_pair_and_equal_runs():
+    single = significance.compare("a", "b", {"a": {("t", 0): 2.0}, "b": {("t", 0): 1.0}})
+    assert single.difference == 1 and single.wins == 1 and math.isnan(single.p_t) and math.isnan(single.low)
+    same = {("t", 0): 2.0, ("t", 1): 3.0}
+    equal = significance.compare("a", "b", {"a": same, "b": same})
+    assert equal.p_t == 1 and equal.p_wilcoxon == 1
+
+
+def test_holm_by_hand():
+    # Sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2, 0.9 * 1, each at least the one before.
+    assert significance.holm([0.03, 0.01, math.nan, 0.02, 0.9])[:2] == pytest.approx([0.06, 0.04])
+    assert significance.holm([0.03, 0.01, math.nan, 0.02, 0.9])[3:] == pytest.approx([0.06, 0.9])
+    assert math.isnan(significance.holm([math.nan])[0])
+
+
+def test_all_pairs_later_against_earlier():
+    found = significance.compare_all(["a", "b", "c"], _values(shift=5.0))
+    assert [(c.first, c.second) for c in found] == [("b", "a"), ("c", "a"), ("c", "b")]
+    assert found[0].difference > 3 and found[0].p_holm >= found[0].p_t

@@ -1,0 +1,94 @@
+import dataclasses
+import json
+import os
+
+import pytest
+
+from gsda_tf.errors import UserError
+from gsda_tf.reporting import sweep
+
+
+def _plan(out, **given):
+    return sweep.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0, 1], {"steps": 7, **given}, str(out))
+
+
+def _finish(run, **changes):
+    os.makedirs(run.workdir, exist_ok=True)
+    summary = {"step": 7, "steps": 7, "settings": {**run.settings.flat(), **changes}}
+    with open(os.path.join(run.workdir, "summary.json"), "w") as file:
+        json.dump(summary, file)
+
+
+def test_plan_is_every_method_and_seed_with_all_flags(tmp_path):
+    runs = _plan(tmp_path, num_groups=(4, 2), freeze_backbone=False)
+    assert [(r.settings.method.method, r.settings.run.seed) for r in runs] == [
+        ("source_only", 0), ("gsda", 0), ("source_only", 1), ("gsda", 1),
+    ]  # fmt: skip
+    assert len({r.workdir for r in runs}) == 4
+    assert {"--steps=7", "--num_groups=4,2", "--nofreeze_backbone", "--task=digits/Fo_Ha", "--seed=0"} <= set(
+        runs[0].arguments
+    )
+
+
+def test_all_tasks_by_default(tmp_path):
+    tasks = {r.settings.data.task for r in sweep.plan("office31", [], ["gsda"], [0], {}, str(tmp_path))}
+    assert len(tasks) == 6
+
+
+def test_done_means_complete_and_with_equal_settings(tmp_path):
+    run = _plan(tmp_path)[0]
+    assert run.summary() is None
+    _finish(run)
+    assert run.summary() is not None
+    _finish(run, learning_rate=0.5)
+    assert run.summary() is None
+    _finish(run, checkpoint_steps=3, report=True)  # changes nothing that is computed
+    assert run.summary() is not None
+    with open(os.path.join(run.workdir, "summary.json"), "a") as file:
+        file.write("cut off {")
+    assert run.summary() is None
+
+
+def test_steps_done_are_read_from_a_log_that_is_being_written(tmp_path):
+    run = _plan(tmp_path)[0]
+    assert run.steps_done() == 0
+    os.makedirs(run.workdir)
+    with open(os.path.join(run.workdir, "metrics.jsonl"), "w") as file:
+        file.writelines(json.dumps({"step": step, "x": "y" * 500}) + "\n" for step in range(100))
+        file.write('{"st')
+    assert run.steps_done() == 99
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda out: sweep.plan("office13", [], ["gsda"], [0], {}, out), "office31"),
+        (lambda out: sweep.plan("digits", ["Fo_Fo"], ["gsda"], [0], {}, out), "Fo_Ha"),
+        (lambda out: sweep.plan("digits", [], ["gdsa"], [0], {}, out), "gsda"),
+        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"seed": 3}, out), "--seeds"),
+    ],
+)
+def test_wrong_names_are_told(tmp_path, call, message):
+    with pytest.raises(UserError, match=message):
+        call(str(tmp_path))
+
+
+def test_finished_runs_are_not_started(tmp_path, monkeypatch):
+    runs = _plan(tmp_path)
+    for run in runs:
+        _finish(run)
+    monkeypatch.setattr(sweep, "_Process", None)  # starting anything would fail
+    assert sweep.execute(runs, 2, str(tmp_path)) == []
+
+
+def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
+    # Arguments that the train command refuses at once, for one run; the others are finished.
+    runs = _plan(tmp_path)
+    for run in runs[1:]:
+        _finish(run)
+    broken = dataclasses.replace(runs[0], arguments=("--no_such_flag=1",))
+    seen = []
+    failures = sweep.execute([broken, *runs[1:]], 1, str(tmp_path), lambda: seen.append(1))
+    assert [failure.run for failure in failures] == [broken]
+    assert "Unknown flag --no_such_flag" in failures[0].reason and "exit code 2" in failures[0].reason
+    assert os.path.isfile(failures[0].log) and seen == [1]
