@@ -51,6 +51,13 @@ def clear(workdir: str) -> None:
     """Removes what a run leaves, and nothing else that may lie in the folder."""
     for name in ("checkpoints", "tensorboard", "export"):
         shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
-    for name in ("settings.json", "summary.json", "metrics.jsonl", "evaluation.npz", "report.html"):
+    for name in (
+        "settings.json",
+        "summary.json",
+        "metrics.jsonl",
+        "evaluation.npz",
+        "report.html",
+        "confusion_matrix.png",
+    ):
         with contextlib.suppress(FileNotFoundError):
             os.remove(os.path.join(workdir, name))
