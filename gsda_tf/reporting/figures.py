@@ -19,6 +19,8 @@ Lines = Sequence[Mapping[str, float]]
 SOURCE, TARGET = "#2457a6", "#d1495b"
 _LEVELS = {"domain": "#1c2430", "group": "#e08e0b", "class": "#2a9d6f", "synchronization": "#8a3ffc"}
 _EXTRA = ("#b5651d", "#c2185b", "#607d8b")
+_MOST_PLAIN = 100
+"""A curve of more points is drawn with its moving mean."""
 _STYLE = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -206,7 +208,7 @@ def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequ
         places = np.arange(len(order))
         ax.barh(places, values[order], color=[TARGET if values[k] < 50 else SOURCE for k in order], height=0.72)
         ax.set_yticks(places, [class_names[k] for k in order])
-        ax.invert_yaxis()
+        ax.set_ylim(len(order) - 0.4, -0.6)
         for place, k in zip(places, order):
             label = f"{values[k]:.0f} % ({sizes[k]})"
             place_ = {"va": "center", "fontsize": "small", "bbox": {"facecolor": "white", "pad": 0.6, "linewidth": 0}}
@@ -240,8 +242,19 @@ def _values(lines: Lines, key: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _curve(ax: Axes, lines: Lines, key: str, title: str, color: str, style: str = "-", percent: bool = False) -> None:
     steps, values = _values(lines, key)
+    values = values * (100 if percent else 1)
+    if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
+        ax.plot(steps, values, style, color=color, alpha=0.18, linewidth=0.9)
+        steps, values = _smooth(steps, values)
     marker = "o" if len(steps) <= 12 else None
-    ax.plot(steps, values * (100 if percent else 1), style, color=color, label=title, marker=marker, markersize=3.5)
+    ax.plot(steps, values, style, color=color, label=title, marker=marker, markersize=3.5)
+
+
+def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Moving mean over about a fortieth of the curve, at the steps where the window is full."""
+    width = max(3, len(values) // 40)
+    kernel = np.full(width, 1 / width)
+    return np.convolve(steps, kernel, "valid"), np.convolve(values, kernel, "valid")
 
 
 def _finish(ax: Axes, title: str, unit: str, bottom: float | None = None) -> None:

@@ -19,6 +19,9 @@ from gsda_tf.reporting.embedding import MOST_POINTS, tsne
 from gsda_tf.reporting.page import page
 from gsda_tf.reporting.runs import Features, Run, load_run
 
+_MANY_CLASSES = 14
+"""With more, the bars are taller than the matrix, and the table goes below the matrix."""
+
 
 def write_report(workdir: str) -> str:
     """Writes `report.html` of a run, finished or still going, and its pictures to TensorBoard.
@@ -48,7 +51,7 @@ def _sections(run: Run, pictures: dict[str, bytes]) -> Iterator[str]:
         if made is None:
             return ""
         pictures[name] = figures.png(made)
-        return sections.picture(pictures[name], caption)
+        return sections.picture(pictures[name], caption, width=round(100 * made.get_figwidth()))
 
     distances = _distances(run)
     yield sections.summary(run, distances)
@@ -112,8 +115,10 @@ def _target_section(run: Run, figure) -> Iterator[str]:
     )
     matrix = figures.confusion(counts, names)
     shown = figure("confusion", matrix, "Each row: what the images of a class were taken for.")
-    left = f"<div>{bars}{sections.confusions(counts, names)}</div>"
-    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}<div class='pair'>{left}{shown}</div>"
+    columns = [bars, shown]
+    columns[int((sizes > 0).sum() > _MANY_CLASSES)] += sections.confusions(counts, names)
+    pair = "".join(f"<div>{column}</div>" for column in columns)
+    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}<div class='pair'>{pair}</div>"
     images = run.evaluation.get("mistake_images", ())
     wrong = run.evaluation.get("mistake_indices", ())
     shown = [

@@ -73,6 +73,11 @@ class Run:
         return str(self.summary["task"] if self.summary else self.settings["task"])
 
     @property
+    def score_key(self) -> str:
+        """Which accuracy is reported: "target_accuracy" or "target_mean_class_accuracy"."""
+        return f"target_{(self.summary or {}).get('score', 'accuracy')}"
+
+    @property
     def probabilities(self) -> np.ndarray | None:
         """Of every target image, float [n, r]; None while the run is going."""
         return self.evaluation.get("target_probabilities")

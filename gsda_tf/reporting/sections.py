@@ -23,10 +23,11 @@ MakeFigure = Callable[[str, "figures.Figure | None", str], str]
 escape = html.escape
 
 
-def picture(data: bytes, caption: str, kind: str = "png") -> str:
-    """A figure with its caption; the picture is inside."""
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<figure><img src="{uri}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+def picture(data: bytes, caption: str, width: int) -> str:
+    """A figure, a PNG file shown at most `width` pixels wide, with its caption; the picture is inside the page."""
+    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    image = f'<img src="{uri}" alt="{escape(caption)}" style="max-width: {width}px">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[int] = ()) -> str:
@@ -54,11 +55,10 @@ def summary(run: Run, distances: dict[str, float]) -> str:
         notes.append(f"<p class='note'>Still going, or stopped: step {run.step:,} of {run.steps:,} ({share:.0f} %). ")
         notes.append("Numbers are of the newest evaluation.</p>" if done else "Nothing was evaluated yet.</p>")
     unlabelled = bool(latest) and latest.get("target_accuracy") is None
-    score = "target_mean_class_accuracy" if latest.get("score") == "mean_class_accuracy" else "target_accuracy"
     titles = {"target_accuracy": "target accuracy", "target_mean_class_accuracy": "target, mean over classes"}
     cards = [
-        ("no labels" if unlabelled else percent(latest.get(key)), titles[key], "main" if key == score else "")
-        for key in sorted(titles, key=lambda key: key != score)
+        ("no labels" if unlabelled else percent(latest.get(key)), titles[key], "main" if key == run.score_key else "")
+        for key in sorted(titles, key=lambda key: key != run.score_key)
     ]
     cards.append((percent(latest.get("source_accuracy")), "source accuracy", ""))
     if distances:
@@ -152,6 +152,10 @@ class Mistake:
     probability: float
 
 
+def _breakable(name: str) -> str:
+    return escape(name).replace("_", "_<wbr>")
+
+
 def mistakes(items: Sequence[Mistake]) -> str:
     """Thumbnails of the mistakes of which the model was surest."""
     if not items:
@@ -163,8 +167,9 @@ def mistakes(items: Sequence[Mistake]) -> str:
         uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
         title = f"image {item.index} of the target"
         cells.append(
-            f'<div class="thumb"><img src="{uri}" alt="{title}" title="{title}"><b>{escape(item.predicted)}</b>'
-            f"<span>is {escape(item.true)}</span><span class='quiet'>{100 * item.probability:.1f} % sure</span></div>"
+            f'<div class="thumb"><img src="{uri}" alt="{title}" title="{title}"><b>{_breakable(item.predicted)}</b>'
+            f"<span>is {_breakable(item.true)}</span>"
+            f"<span class='quiet'>{100 * item.probability:.1f} % sure</span></div>"
         )
     lead = "<p class='quiet'>What the model said, what the label says, how sure the model was. Labels err too.</p>"
     return f"<h2>Most confident mistakes</h2>{lead}<div class='thumbs'>{''.join(cells)}</div>"
@@ -191,7 +196,8 @@ def choice(run: Run, figure: MakeFigure) -> str:
         rows.append(_row(run, criterion.title, step, used))
     if labelled:
         marked = [len(rows)]
-        rows.append(_row(run, "oracle", selection.oracle(run.lines), "looks at target labels: never a result"))
+        note = "looks at target labels: never a result"
+        rows.append(_row(run, "oracle", selection.oracle(run.lines, run.score_key), note))
     head = ("chosen by", "step", "source accuracy", "target accuracy", "mean over classes", "")
     return f"<h2>Which checkpoint, without target labels</h2>{picture_}{table(head, rows, marked)}"
 
