@@ -95,7 +95,7 @@ class Checkpoints:
                 continue
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except (tf.errors.OpError, ValueError, AssertionError, OSError, RuntimeError) as error:
+            except (tf.errors.OpError, ValueError, AssertionError, LookupError, OSError, RuntimeError) as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
                 continue
             return int(path.rsplit("-", 1)[1]), damaged

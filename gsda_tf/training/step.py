@@ -81,6 +81,8 @@ class TrainingStep:
         self._method, self._hierarchy = method, hierarchy
         self._settings, self._loss_scale = settings, loss_scale
         self._beta = settings.method.beta if method.synchronized else 0.0
+        # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
+        self._strength = settings.method.adversarial_weight / (len(hierarchy.levels) if hierarchy else 1)
 
     def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates E, C and D once.
@@ -97,7 +99,7 @@ class TrainingStep:
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
         strength = schedules.adversarial_weight(
-            self._settings.method.adversarial_weight, self._settings.method.adversarial_ramp, progress
+            self._strength, self._settings.method.adversarial_ramp, progress
         )
         labels = batch["source_labels"]
         images = batch["source_images"]

@@ -110,7 +110,7 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator():
             logits[:NS], batch["source_labels"], logits[NS:], settings.method.alpha
         )
         losses, sync = _slow_losses([f for _, f in singles], features, weights, domains, hierarchy)
-        loss += settings.method.adversarial_weight * (beta * sync - losses)
+        loss += settings.method.adversarial_weight / len(hierarchy.levels) * (beta * sync - losses)
     expected = [np.asarray(v) - rate * g.numpy() for v, g in zip(others, tape.gradient(loss, others))]
 
     metrics = step(batch, tf.constant(0, tf.int64))

@@ -1,0 +1,15 @@
+import os
+
+from tests.launch import commands
+from tests.reporting import runs
+
+
+def test_the_page_of_a_run_lies_in_its_folder(tmp_path):
+    workdir = runs.write(tmp_path / "run", "going")
+    printed = commands.succeed("report", f"--workdir={workdir}").strip().splitlines()
+    assert printed == [os.path.join(workdir, "report.html")]
+    assert os.path.getsize(printed[0]) > 10_000
+
+
+def test_a_folder_without_a_run_is_told_in_one_line(tmp_path):
+    assert "holds no run: expected settings.json" in commands.fail("report", f"--workdir={tmp_path}")

@@ -1,0 +1,195 @@
+"""The main job as its user runs it: train, resume, train again; and what wrong flags say."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from tests.launch import commands
+
+from gsda_tf.training.logs import read_metrics
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("run")
+    output = commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false")
+    return str(workdir), output
+
+
+def test_leaves_what_its_user_needs(finished):
+    workdir, output = finished
+    summary = commands.summary(workdir)
+    assert summary["task"] == "digits/Fo_Ha" and summary["method"] == "gsda" and summary["seed"] == 0
+    assert summary["step"] == summary["steps"] == 40
+    assert 0 <= summary["target_accuracy"] <= 1 and 0 <= summary["source_accuracy"] <= 1
+    assert set(summary["target_per_class_accuracy"]) == set("0123456789")
+    np.testing.assert_allclose(
+        np.mean(list(summary["target_per_class_accuracy"].values())), summary["target_mean_class_accuracy"]
+    )
+    assert len(summary["weights_sha256"]) == 64
+    assert summary["settings"]["num_groups"] == [3] and "tensorflow" in summary["versions"]
+    assert sorted(sum(summary["groups"], [])) == sorted("0123456789")
+    assert os.path.isfile(os.path.join(summary["export_dir"], "saved_model.pb"))
+    assert "target accuracy" in output and workdir in output
+
+
+def test_logs_have_every_term(finished):
+    lines = read_metrics(finished[0])
+    reports = [line for line in lines if "loss/domain" in line]
+    assert [line["step"] for line in reports] == [10, 20, 30, 40]
+    expected = {
+        "loss/cross_entropy", "loss/entropy", "loss/domain", "loss/group", "loss/class", "loss/synchronization",
+        "S/domain", "S/group", "S/class", "difference/domain", "difference/group", "learning_rate",
+        "adversarial_weight", "confident_share", "accuracy/discriminator_domain", "accuracy/discriminator_group",
+        "accuracy/discriminator_class",
+    }  # fmt: skip
+    assert expected <= set(reports[0])
+    assert [line["step"] for line in lines if "target_accuracy" in line] == [20, 40]
+    assert any(name.startswith("events") for name in os.listdir(os.path.join(finished[0], "tensorboard")))
+
+
+def test_the_same_command_again_shows_the_result_and_trains_no_more(finished):
+    workdir, _ = finished
+    before = os.stat(os.path.join(workdir, "summary.json")).st_mtime_ns
+    output = commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false")
+    assert "target accuracy" in output
+    assert os.stat(os.path.join(workdir, "summary.json")).st_mtime_ns == before
+
+
+def _interrupted(workdir, kills, seed):
+    """Kills a run at random moments until it has died `kills` times, then lets it finish."""
+    rng = random.Random(seed)
+    flags = [*commands.TINY, f"--workdir={workdir}", "--report=false"]
+    died = 0
+    while died < kills and not os.path.exists(os.path.join(workdir, "summary.json")):
+        process = commands.start("train", *flags)
+        log = os.path.join(workdir, "metrics.jsonl")
+        lines = len(read_metrics(workdir))
+        deadline = time.monotonic() + 120
+        # From the moment that it has written something new, so that kills fall into training, not into imports.
+        while process.poll() is None and time.monotonic() < deadline and (
+            not os.path.exists(log) or len(read_metrics(workdir)) <= lines
+        ):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        died += process.returncode == -signal.SIGKILL
+    commands.succeed("train", *flags)
+    return died
+
+
+def _assert_as_if_never_interrupted(workdir, finished):
+    whole, broken = commands.summary(finished), commands.summary(workdir)
+    assert broken["weights_sha256"] == whole["weights_sha256"]
+    ours, theirs = read_metrics(workdir), read_metrics(finished)
+    assert [line["step"] for line in ours] == [line["step"] for line in theirs]
+    for one, other in zip(ours, theirs):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished, tmp_path):
+    assert _interrupted(str(tmp_path), kills=1, seed=0) == 1
+    _assert_as_if_never_interrupted(str(tmp_path), finished[0])
+
+
+@pytest.mark.slow
+def test_ten_kills(finished, tmp_path):
+    died = 0
+    for attempt in range(5):
+        workdir = str(tmp_path / str(attempt))
+        died += _interrupted(workdir, kills=4, seed=attempt)
+        _assert_as_if_never_interrupted(workdir, finished[0])
+    assert died >= 10
+
+
+def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
+    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false", "--checkpoint_steps=1000"]
+    process = commands.start("train", *flags)
+    while process.poll() is None and not read_metrics(str(tmp_path)):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 75, stderr
+    assert "The same command goes on from there" in stderr
+    commands.succeed("train", *flags)
+    _assert_as_if_never_interrupted(str(tmp_path), finished[0])
+
+
+def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path):
+    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false"]
+    commands.succeed("train", *flags)
+    for name in os.listdir(tmp_path / "checkpoints"):
+        if name.startswith("ckpt-40.data"):
+            with open(tmp_path / "checkpoints" / name, "r+b") as file:
+                file.truncate(100)
+    os.remove(tmp_path / "summary.json")
+    output = commands.succeed("train", *flags)
+    assert "Damaged checkpoint passed over" in output and "Going on from step 30" in output
+    _assert_as_if_never_interrupted(str(tmp_path), finished[0])
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished):
+    message = commands.fail("train", *commands.TINY, f"--workdir={finished[0]}", "--report=false", "--beta=3")
+    assert "--beta=1.0 then, 3.0 now" in message and "--overwrite" in message
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    import fcntl
+
+    with open(tmp_path / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        message = commands.fail("train", *commands.TINY, f"--workdir={tmp_path}")
+    assert "Another run is at work" in message
+
+
+def test_a_run_that_diverges_says_so_and_writes_no_bad_weights(tmp_path):
+    message = commands.fail("train", *commands.TINY, f"--workdir={tmp_path}", "--learning_rate=1e6")
+    assert "Not finite at step" in message and "loss/" in message
+    assert not os.path.exists(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize(
+    "flag, expected",
+    [
+        ("--task=digits/Fo_Xx", "Unknown task of digits 'Fo_Xx': expected one of "),
+        ("--task=digit/Fo_Ha", "Did you mean 'digits'?"),
+        ("--task=digits", "BENCHMARK/SOURCE_TARGET"),
+        ("--method=gdsa", "Did you mean 'gsda'?"),
+        ("--extractor=resnet5", "Did you mean 'resnet50'?"),
+        ("--steps=0", "--steps=0 is out of range: expected at least 1"),
+        ("--beta=nan", "--beta=nan is out of range"),
+        ("--num_groups=11", "more groups than there are classes (10)"),
+        ("--num_groups=a", "expected whole numbers"),
+        ("--confidence_threshold=1.5", "expected 0 to 1"),
+        ("--stepz=5", "Did you mean --steps?"),
+        ("--steps=five", "--steps"),
+        ("--precision=float8", "float32"),
+        ("stray", "Unexpected argument 'stray'"),
+        ("--extractor=missing.keras", "no such file"),
+        ("--weights=missing.h5", "no such file"),
+        ("--source_batch=63 --strategy=mirrored --virtual_devices=2", "does not divide evenly over 2 devices"),
+        ("--workdir=/proc/no", "cannot be written"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(flag, expected, tmp_path):
+    message = commands.fail("train", f"--workdir={tmp_path / 'run'}", *flag.split(" "))
+    assert expected in message
+    assert not os.path.exists(tmp_path / "run" / "settings.json")
+
+
+def test_same_seed_same_weights_other_seed_other_weights(finished, tmp_path):
+    hashes = {}
+    for seed in (0, 1):
+        workdir = tmp_path / str(seed)
+        commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false", f"--seed={seed}")
+        hashes[seed] = commands.summary(workdir)["weights_sha256"]
+    assert hashes[0] == commands.summary(finished[0])["weights_sha256"] != hashes[1]
+    assert json.loads((tmp_path / "1" / "settings.json").read_text())["settings"]["seed"] == 1
