@@ -41,7 +41,7 @@ class LocalInfo(tfds.core.DatasetInfo):
 class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Stores images as they are encoded, all of class 0 first, so that labels follow from the class counts.
 
-    The metadata of a prepared set hold, by split, `class_counts`, `fingerprints` and `prepared_from`.
+    The metadata of a prepared set hold, by split, `class_counts`, `fingerprints`, `prepared_from` and `stamps`.
     """
 
     CLASS_NAMES: tuple[str, ...] = ()
@@ -82,6 +82,7 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
             class_counts={split: list(images.counts(len(self.CLASS_NAMES))) for split, images in found.items()},
             fingerprints={split: images.fingerprint() for split, images in found.items()},
             prepared_from={split: images.path for split, images in found.items()},
+            stamps={split: finding.stamp(images.path) for split, images in found.items()},
         )
         return {split: self._generate_examples(split, images) for split, images in found.items()}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from gsda_tf.builders import finding
 from gsda_tf.data.domain import Domain, SourceRecords
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.files import disk_errors
@@ -171,12 +172,17 @@ def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
     Raises:
       DataError: they are not.
     """
-    prepared = builder.info.metadata["fingerprints"]
+    metadata = builder.info.metadata
+    if all(
+        os.path.commonpath([path, manual_dir]) == manual_dir and finding.stamp(path) == metadata["stamps"][split]
+        for split, path in metadata["prepared_from"].items()
+    ):
+        return  # the very files, and nothing was added, removed or replaced since
     for split, images in builder.find(manual_dir).items():
-        if images.fingerprint() != prepared[split]:
+        if images.fingerprint() != metadata["fingerprints"][split]:
             raise DataError(
                 f"{images.path} holds other images than {builder.data_dir} was prepared from "
-                f"({builder.info.metadata['prepared_from'][split]}): remove {builder.data_dir} to prepare it anew, "
+                f"({metadata['prepared_from'][split]}): remove {builder.data_dir} to prepare it anew, "
                 "choose another --data_dir, or leave --manual_dir away to use what is prepared."
             )
 
