@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gsda_tf.benchmarks import get_benchmark, split_task
+from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.folders import load_folders
 from gsda_tf.data.lists import load_lists
@@ -44,10 +45,19 @@ def resolve(given: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def load(settings: DataSettings) -> TaskData:
-    """Loads the images' index and labels; the images themselves are read during training.
+def index(settings: DataSettings) -> TaskData:
+    """Loads the images' index and labels; no image is looked at.
 
     Raises:
       UserError: the data are not there or not as expected.
     """
     return PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
+
+
+def load(settings: DataSettings) -> TaskData:
+    """`index`, and a look at the head and end of every image file; pixels are read during training.
+
+    Raises:
+      UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image.
+    """
+    return check_images(index(settings), settings.on_bad_image)

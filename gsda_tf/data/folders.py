@@ -11,7 +11,7 @@ import unicodedata
 
 import numpy as np
 
-from gsda_tf.data.checking import check_images, shown
+from gsda_tf.data.checking import shown
 from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.settings import DataSettings
@@ -42,7 +42,7 @@ def load_folders(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=folders`.
 
     Args:
-      settings: `source_dir`, `target_dir` and `on_bad_image`.
+      settings: `source_dir` and `target_dir`.
 
     Returns:
       Classes in the order of their names, images in the order of class and name.
@@ -56,7 +56,6 @@ def load_folders(settings: DataSettings) -> TaskData:
         if not root:
             raise UserError(f"--pipeline=folders needs --{flag}=DIR: a folder with one folder of images a class.")
     source, target = (_open_domain(flag, root) for flag, root in roots.items())
-    _refuse_same(source.path, target.path)
     classes = _classes(source, "source_dir")
     if not classes:
         raise DataError(
@@ -65,16 +64,17 @@ def load_folders(settings: DataSettings) -> TaskData:
         )
     names = tuple(sorted(classes))
     target_classes = _classes(target, "target_dir")
+    _refuse_same(source.path, target.path)
+    _refuse_shared(classes, target_classes)
     for name in target_classes:
         if name not in classes:
             raise DataError(lacking(name, names, f"{shown(target.path)}/{shown(name)}"))
-    data = TaskData(
+    return TaskData(
         name=f"folders/{plain_name(settings.source_dir)}_{plain_name(settings.target_dir)}",
         source=_domain(settings.source_dir, classes, names),
         target=_domain(settings.target_dir, target_classes, names) if target_classes else _unlabelled(target),
         class_names=names,
     )
-    return check_images(data, settings.on_bad_image)
 
 
 def lacking(name: str, names: tuple[str, ...], where: str) -> str:
@@ -164,6 +164,18 @@ def _refuse_same(source: str, target: str) -> None:
             f"--{inner}_dir lies inside --{outer}_dir ({shown(common)}), so images would be in both domains: expected "
             "two folders side by side."
         )
+
+
+def _refuse_shared(source: dict[str, Folder], target: dict[str, Folder]) -> None:
+    """Folders that lie apart may still be linked to the same place."""
+    reals = {os.path.realpath(folder.path): folder.path for folder in source.values()}
+    for folder in target.values():
+        real = os.path.realpath(folder.path)
+        if real in reals:
+            raise DataError(
+                f"{shown(reals[real])} of the source and {shown(folder.path)} of the target are the same folder, "
+                f"{shown(real)}: expected the images of two domains."
+            )
 
 
 def _classes(domain: Folder, flag: str) -> dict[str, Folder]:

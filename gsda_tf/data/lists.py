@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from gsda_tf.data.checking import check_images, shown
+from gsda_tf.data.checking import shown
 from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
 from gsda_tf.data.folders import SUFFIXES, lacking, plain_name
 from gsda_tf.errors import DataError, UserError
@@ -59,7 +59,7 @@ def load_lists(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=lists`.
 
     Args:
-      settings: `source_list`, `target_list`, `image_root` and `on_bad_image`.
+      settings: `source_list`, `target_list` and `image_root`.
 
     Returns:
       Classes in the order of the source's numbers, or of their names; images in the order of class and path.
@@ -85,7 +85,7 @@ def load_lists(settings: DataSettings) -> TaskData:
     classes, names = reconcile(source, target)
     domains = [_domain(each.path, *both, names) for each, both in zip((source, target), zip(paths, classes))]
     name = f"lists/{plain_name(source.path)}_{plain_name(target.path)}"
-    return check_images(TaskData(name, domains[0], domains[1], names), settings.on_bad_image)
+    return TaskData(name, domains[0], domains[1], names)
 
 
 def read_list(path: str) -> ImageList:

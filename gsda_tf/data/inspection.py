@@ -1,0 +1,179 @@
+"""A look at the data before anything is trained on them: counts, sizes, damaged files, and one batch as a picture."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tqdm import tqdm
+
+from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.checking import find_bad, shown
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.images import decode
+from gsda_tf.data.subset import evenly
+from gsda_tf.files import disk_errors
+from gsda_tf.settings import Settings
+
+_SIZES_FROM = 1000
+"""Sizes are those of at most this many images, evenly spread over the domain."""
+_GAP, _MOST_COLUMNS = 6, 12
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainFacts:
+    """What is found in one domain.
+
+    Attributes:
+      name: of the domain.
+      size: images.
+      labelled: whether they have labels.
+      counts: images of each class, int [r]; zeros if unlabelled.
+      sizes: (width, height) and how often, the most frequent first, of the images that were looked at.
+      bad: (index, reason) of each image that cannot be read.
+    """
+
+    name: str
+    size: int
+    labelled: bool
+    counts: tuple[int, ...]
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    bad: tuple[tuple[int, str], ...]
+
+
+def examine(domain: Domain, num_classes: int) -> DomainFacts:
+    """Decodes every image of a domain once.
+
+    Args:
+      domain: n images.
+      num_classes: r of the task.
+    """
+    bad = find_bad(domain, full=True)
+    unreadable = {index for index, _ in bad}
+    readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
+    sizes: collections.Counter = collections.Counter()
+    if not domain.records.encoded and len(readable):
+        height, width = domain.records.load(tf.constant(0, tf.int64)).shape[:2]
+        sizes[width, height] = len(readable)
+    elif domain.records.encoded:
+        some = readable[evenly(len(readable), _SIZES_FROM)]
+        for index in tqdm(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
+            height, width = _size(domain, int(index))
+            sizes[width, height] += 1
+    labels = domain.labels[domain.labels >= 0]
+    return DomainFacts(
+        name=domain.name,
+        size=len(domain),
+        labelled=domain.labelled,
+        counts=tuple(np.bincount(labels, minlength=num_classes).tolist()),
+        sizes=tuple(sizes.most_common()),
+        bad=tuple(bad),
+    )
+
+
+def _size(domain: Domain, index: int) -> tuple[int, int]:
+    record = domain.records.load(tf.constant(index, tf.int64)).numpy()
+    try:
+        with Image.open(io.BytesIO(record)) as image:  # Reads the header only.
+            return image.height, image.width
+    except OSError:
+        return tuple(decode(tf.constant(record)).shape[:2])
+
+
+def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
+    """The table of images by domain and class, and below it sizes and files that cannot be read."""
+    facts = (source, target)
+    width = max(len(name) for name in (*map(shown, data.class_names), "class", "all"))
+    columns = [max(len(shown(each.name)), 7) for each in facts]
+    rows = [("class", *(shown(each.name) for each in facts))]
+    rows += [("", "source", "target")]
+    for label, name in enumerate(data.class_names):
+        rows.append((shown(name), *(str(each.counts[label] or "-") if each.labelled else "?" for each in facts)))
+    rows.append(("all", *(str(each.size) for each in facts)))
+    lines = [f"  {row[0]:<{width}}  {row[1]:>{columns[0]}}  {row[2]:>{columns[1]}}" for row in rows]
+    rule = "  " + "-" * (width + sum(columns) + 4)
+    lines = [data.name, "", *lines[:2], rule, *lines[2:-1], rule, lines[-1], "", *_remarks(data)]
+    for each in facts:
+        lines.append(f"{shown(each.name)}: {_describe_sizes(each)}")
+    for role, domain, each in (("source", data.source, source), ("target", data.target, target)):
+        for index, reason in each.bad:
+            lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
+    return "\n".join(lines)
+
+
+def _remarks(data: TaskData) -> list[str]:
+    if not data.target.labelled:
+        return ["The target has no labels: no accuracy will be claimed."]
+    if data.partial:
+        return [f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."]
+    return []
+
+
+def _describe_sizes(facts: DomainFacts) -> str:
+    if not facts.sizes:
+        return "no image can be read"
+    widths, heights = zip(*(size for size, _ in facts.sizes))
+    most, count = facts.sizes[0]
+    seen = sum(count for _, count in facts.sizes)
+    looked = "" if seen == facts.size - len(facts.bad) else f", by {seen} of {facts.size} images"
+    if len(facts.sizes) == 1:
+        return f"all images are {most[0]}x{most[1]} pixels{looked}"
+    return (
+        f"width {min(widths)} to {max(widths)}, height {min(heights)} to {max(heights)} pixels; "
+        f"{100 * count / seen:.0f} % are {most[0]}x{most[1]}{looked}"
+    )
+
+
+def contact_sheet(data: TaskData, settings: Settings) -> np.ndarray:
+    """The first training batch as the network sees it, source above, target below.
+
+    Args:
+      data: the task, without images that cannot be read.
+      settings: of the run that would be.
+
+    Returns:
+      uint8 [height, width, 3].
+    """
+    batch = next(iter(TrainingBatches(data, settings.data, settings.run.seed).dataset(0, 1)))
+    source, target = (_grid(batch[key].numpy()) for key in ("source_images", "target_images"))
+    width = max(source.shape[1], target.shape[1])
+    sheet = np.full((source.shape[0] + _GAP + target.shape[0], width, 3), 255, np.uint8)
+    sheet[: source.shape[0], : source.shape[1]] = source
+    sheet[source.shape[0] : source.shape[0] + _GAP] = 0
+    sheet[-target.shape[0] :, : target.shape[1]] = target
+    return sheet
+
+
+def write_png(picture: np.ndarray, path: str) -> None:
+    """Writes a picture beside `path` and moves it into place.
+
+    Raises:
+      UserError: the folder cannot be written, or the disk is full.
+    """
+    with disk_errors(f"writing {path}"):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        aside = f"{path}.{os.getpid()}.part"
+        try:
+            Image.fromarray(picture).save(aside, "PNG")
+            os.replace(aside, path)
+        finally:
+            if os.path.exists(aside):
+                os.remove(aside)
+
+
+def _grid(images: np.ndarray) -> np.ndarray:
+    """Images side by side on white, up to twelve in a row."""
+    columns = min(len(images), _MOST_COLUMNS)
+    rows = math.ceil(len(images) / columns)
+    size = images.shape[1]
+    sheet = np.full((rows * (size + _GAP) + _GAP, columns * (size + _GAP) + _GAP, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (_GAP + (size + _GAP) * place for place in divmod(i, columns))
+        sheet[top : top + size, left : left + size] = image
+    return sheet

@@ -1,0 +1,33 @@
+"""Shows what a run would train on: `python -m launch.inspect` with the flags of launch.train."""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags as absl_flags
+
+from launch import flags
+
+flags.define()
+absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: inspect/<task>.png)")
+
+
+def main() -> int:
+    """Prints counts by domain and class, sizes and damaged files, and writes the picture of a batch."""
+    from gsda_tf import tasks
+    from gsda_tf.data import inspection
+    from gsda_tf.data.checking import leave_out
+
+    settings = tasks.resolve(flags.given())
+    data = tasks.index(settings.data)
+    facts = [inspection.examine(domain, len(data.class_names)) for domain in (data.source, data.target)]
+    print(inspection.describe(data, *facts))
+    good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
+    path = absl_flags.FLAGS.sheet or os.path.join("inspect", f"{data.name}.png")
+    inspection.write_png(inspection.contact_sheet(good, settings), path)
+    print(f"One training batch, source above, target below: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    flags.run(main)
