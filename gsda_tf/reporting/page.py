@@ -27,7 +27,8 @@ table { border-collapse: collapse; background: #fff; border: 1px solid var(--lin
 th, td { padding: 5px 10px; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 table.results { display: block; overflow-x: auto; width: fit-content; max-width: 100%; }
 table.results td { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-table.results tbody:not(.measured):not(.published) td:first-child { text-align: left; }
+table.results th, table.results td { padding: 5px 8px; } table.results td.text { text-align: left; }
+table.results thead th:not(.text) { text-align: right; } table.results tbody th { white-space: nowrap; }
 table.results thead th { background: #eef1f5; white-space: nowrap; } table.results tbody th { font-weight: 500; }
 table.results td.best { font-weight: 700; } table.results tr.heading th { background: #e4eefb; font-weight: 600; }
 table.results .published { color: #6a5a36; background: #fdf6e7; font-style: italic; }

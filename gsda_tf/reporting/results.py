@@ -25,6 +25,7 @@ _COLUMNS = (
     *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")),
     "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
+_TEXT_COLUMNS = {"method", "against", "run", "reason", "log"}
 _CAVEAT = (
     "Pairs are runs of the same task and seed. Runs of one task share their images, so the tests are optimistic about "
     "other tasks: read them together with wins and losses."
@@ -135,9 +136,14 @@ def _significance_rows(comparisons: Sequence[significance.Comparison]):
 
 
 _SELECTION_NOTE = (
-    "Mean target accuracy at the evaluation that each criterion picks. The oracle picks by target labels: it is what "
-    "the best choice would have given, not a result. In brackets, the largest loss against it in one run."
+    "Mean target accuracy at the evaluation that each criterion picks: the last, the one with least target entropy, "
+    "most information (IM), densest neighbourhoods (SND), best source accuracy, least A-distance. The oracle picks by "
+    "target labels: it is what the best choice would have given, not a result. In brackets, the largest loss against "
+    "it in one run."
 )
+
+
+_SHORT = {"im": "IM", "snd": "SND", "source_accuracy": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
 
 
 def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str, Selections]:
@@ -156,7 +162,7 @@ def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str,
 
 def _selection_rows(chosen: dict[str, Selections]):
     names = [name for name in (*CRITERIA, ORACLE) if all(name in s.accuracy for s in chosen.values())]
-    titles = [CRITERIA[name].title if name in CRITERIA else "oracle (target labels)" for name in names]
+    titles = [_SHORT.get(name, name) for name in names]
     rows = []
     for title, found in chosen.items():
         cells = [
@@ -174,7 +180,8 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        classes = [" class='text'" if name in _TEXT_COLUMNS else "" for name in head]
+        return "<tr>" + "".join(f"<{tag}{c}>{html.escape(cell)}</{tag}>" for c, cell in zip(classes, cells)) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table class='results'><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"

@@ -184,4 +184,4 @@ def to_html(table: Table, note: str = "") -> str:
             source = f"<td class='from'>{html.escape(row.source)}</td>"
             rows.append(f"<tr><th>{html.escape(row.title)}</th>{cells}{source}</tr>")
         body += f'<tbody class="published">{"".join(rows)}</tbody>'
-    return f'<table class="results"><thead><tr><th>method</th>{head}<th></th></tr></thead>{body}</table>'
+    return f'<table class="results"><thead><tr><th class="text">method</th>{head}<th></th></tr></thead>{body}</table>'
