@@ -76,7 +76,9 @@ BENCHMARK = Benchmark(
         "discriminator_units": (256,),
         "backbone_rate": 1.0,
         "num_groups": (3,),
-        "steps": 2000,
+        "alpha": 0.1,
+        "learning_rate": 0.003,
+        "steps": 4000,
     },
     task_settings={
         f"{source}_{target}": _LARGE
