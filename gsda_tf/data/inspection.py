@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_bad, shown
+from gsda_tf.data.checking import find_undecodable, shown
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.images import decode
 from gsda_tf.data.subset import evenly
@@ -54,7 +54,7 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
       domain: n images.
       num_classes: r of the task.
     """
-    bad = find_bad(domain, full=True)
+    bad = find_undecodable(domain)
     unreadable = {index for index, _ in bad}
     readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
     sizes: collections.Counter = collections.Counter()
