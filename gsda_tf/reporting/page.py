@@ -21,7 +21,7 @@ p { margin: 4px 0 12px; max-width: 78ch; } .quiet { color: var(--quiet); }
 figure { margin: 10px 0; background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { color: var(--quiet); font-size: 13.5px; margin-top: 8px; max-width: 100ch; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; align-items: start; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px; align-items: start; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; background: #fff; border: 1px solid var(--line); font-size: 14px; margin: 8px 0; }
 th, td { padding: 5px 10px; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }

@@ -1,0 +1,87 @@
+import io
+
+import numpy as np
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from gsda_tf.reporting import figures
+
+LINES = [
+    {"step": 10, "loss/cross_entropy": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
+    {"step": 10, "source_accuracy": 0.25, "target_accuracy": 0.5},
+    {"step": 20, "loss/cross_entropy": None, "S/domain": 0.6, "S/group": 0.7, "S/class": 0.3},
+    {"step": 30, "loss/cross_entropy": 1.0, "S/domain": 0.7, "S/group": 0.6, "S/class": 0.5},
+]
+
+
+def _curve(ax, title):
+    (found,) = (line for line in ax.lines if line.get_label() == title)
+    return found.get_xdata().tolist(), found.get_ydata().tolist()
+
+
+def test_nothing_logged_gives_no_figure():
+    assert figures.losses([]) is figures.accuracies([]) is figures.synchronization([]) is figures.label_free([]) is None
+    assert figures.synchronization([{"step": 1, "loss/cross_entropy": 1.0}]) is None
+
+
+def test_curves_show_what_was_logged_and_skip_what_was_not_finite():
+    ax = figures.losses(LINES).axes[0]
+    assert _curve(ax, "source cross-entropy") == ([10, 30], [2.0, 1.0])
+    assert _curve(figures.accuracies(LINES).axes[0], "source") == ([10], [25.0])
+
+
+def test_synchronization_shows_s_of_every_level():
+    ax = figures.synchronization(LINES).axes[0]
+    assert [line.get_label() for line in ax.lines] == [r"$S_{domain}$", r"$\Sigma\,S_{group}$", r"$\Sigma\,S_{class}$"]
+    assert _curve(ax, r"$\Sigma\,S_{group}$") == ([10, 20, 30], [0.4, 0.7, 0.6])
+
+
+def test_a_long_curve_is_smoothed_without_bias():
+    steps = np.arange(400)
+    smooth = figures.losses([{"step": int(s), "loss/entropy": 2.0 * s + (-1) ** s} for s in steps]).axes[0]
+    x, y = _curve(smooth, "target entropy")
+    np.testing.assert_allclose(y, 2 * np.array(x), atol=1e-9)  # a window of even width: the noise cancels
+
+
+def test_the_ring_marks_the_best_by_the_direction_of_the_score():
+    lines = [{"step": s, "score/entropy": e, "score/im": e} for s, e in ((1, 0.5), (2, 0.2), (3, 0.9), (4, 0.2))]
+    entropy, information = figures.label_free(lines).axes
+    assert entropy.lines[1].get_xdata().tolist() == [4]  # least, and of equals the latest
+    assert information.lines[1].get_xdata().tolist() == [3]
+
+
+def test_confusion_is_in_percent_of_the_row_and_leaves_out_absent_classes():
+    ax = figures.confusion(np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]]), ("a", "b", "c")).axes[0]
+    np.testing.assert_allclose(ax.images[0].get_array(), [[75, 25, 0], [0, 50, 50]])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "c"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_per_class_is_sorted_and_leaves_out_absent_classes():
+    ax = figures.per_class([0.25, np.nan, 0.75], [4, 0, 8], ("a", "b", "c")).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["c", "a"]
+    assert [bar.get_width() for bar in ax.patches] == [75, 25]
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [figures.SOURCE, figures.TARGET]
+    assert [t.get_text() for t in ax.texts] == ["75 % (8)", "25 % (4)"]
+
+
+def test_embedding_has_one_colour_a_class_in_both_domains():
+    points = np.arange(6.0).reshape(3, 2)
+    figure = figures.embedding([("now", points, points)], np.array([0, 1, 2]), np.array([2, 0, -1]), ("a", "b", "c"))
+    source, target = (c.get_facecolors()[:, :3] for c in figure.axes[0].collections)
+    np.testing.assert_array_equal(target[:2], source[[2, 0]])
+    assert not (source == target[2]).all(axis=1).any()  # -1 has a colour of its own
+    assert len(np.unique(source, axis=0)) == 3
+
+
+def test_many_classes_still_have_colours_of_their_own():
+    names = [str(k) for k in range(65)]
+    labels = np.arange(65)
+    points = np.random.default_rng(0).normal(size=(65, 2))
+    figure = figures.embedding([("now", points, points)], labels, labels, names)
+    assert len(np.unique(figure.axes[0].collections[0].get_facecolors().round(6), axis=0)) == 65
+
+
+def test_png_is_a_picture():
+    image = Image.open(io.BytesIO(figures.png(figures.losses(LINES), dpi=50)))
+    assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 1
