@@ -132,6 +132,10 @@ class ChosenRecords:
     def __init__(self, records: Records, indices: np.ndarray):
         self._records, self._indices = records, np.asarray(indices, np.int64)
         self.encoded = records.encoded
+        self.files = getattr(records, "files", False)
+        pixels = getattr(records, "images", None)
+        if pixels is not None:
+            self.images = pixels[self._indices]
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -202,3 +206,16 @@ class TaskData:
     def partial(self) -> bool:
         """Whether the target is known to have only some of the source's classes."""
         return len(self.target_classes) < len(self.class_names)
+
+    def summary(self) -> str:
+        """One line for the user: how many images and classes, and what kind of adaptation that makes."""
+        classes = len(self.class_names)
+        if not self.target.labelled:
+            kind = "target without labels, so no accuracy is claimed"
+        elif self.partial:
+            kind = f"partial adaptation, the target has {len(self.target_classes)} of the {classes} classes"
+        else:
+            kind = f"{classes} classes in both"
+        if self.partial or not self.target.labelled:
+            kind = f"{classes} source classes; {kind}"
+        return f"{self.name}: {len(self.source):,} source and {len(self.target):,} target images, {kind}"

@@ -18,9 +18,11 @@ from tqdm import tqdm
 import gsda_tf
 from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
+from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief
@@ -51,6 +53,8 @@ def train(settings: Settings) -> dict[str, Any]:
     data = tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
     chief = is_chief(strategy)
+    if chief:
+        print(data.summary())
     with locked(workdir) if chief else contextlib.nullcontext():
         if settings.run.overwrite and chief:
             clear(workdir)
@@ -58,7 +62,8 @@ def train(settings: Settings) -> dict[str, Any]:
         finished = read_summary(workdir)
         if finished is not None:
             return finished
-        return _Training(settings, data, strategy, workdir).run()
+        with decoding_errors(data):
+            return _Training(settings, data, strategy, workdir).run()
 
 
 class _Training:
@@ -214,9 +219,15 @@ class _Training:
             lines = read_metrics(self._workdir)
             with self._selected.loaded(lines, summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, f"target_{data.score}")
+                summary["export_dir"] = self._export(summary)
             self._evaluator.keep(self._workdir, evaluation, summary["step"])
             write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
         return summary
+
+    def _export(self, summary: dict[str, Any]) -> str:
+        """Exports the weights that are loaded now, those of the selected step."""
+        print("Exporting, and asking the export in a fresh process ...", flush=True)
+        return export_experiment(self._experiment, os.path.join(self._workdir, "export"), summary)
 
 
 def versions() -> dict[str, str]:
