@@ -155,7 +155,8 @@ def search(manual_dir: str, image_set: ImageSet) -> tuple[dict[str, FoundDomain]
         labels = {name: image_set.labels[plain(name)] for name in folders if plain(name) in image_set.labels}
         if split and labels:
             candidates[split].append(_from_folder(folder, labels, set(folders) - set(labels)))
-            folders.clear()  # what is below are images
+            # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
+            folders[:] = [name for name in folders if plain(name) in image_set.splits]
         packed += [os.path.join(folder, name) for name in files if archives.is_archive(name)]
     problems = {}
     if not all(any(_complete(image_set, split, c) for c in candidates[split]) for split in candidates):

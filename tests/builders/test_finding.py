@@ -113,6 +113,13 @@ def test_visda_folders_with_their_lists(tmp_path):
     _same(tmp_path, SMALL_VISDA, folders)
 
 
+@pytest.mark.parametrize("pattern", ["{0}/{0}", "VisDA/{0}/{0}", "{0}/images", "train/{0}"])
+def test_visda_folders_whose_domain_is_called_like_a_class(tmp_path, pattern):
+    folders = {split: pattern.format(split) for split in VISDA.domains}
+    fakes.write_folder(tmp_path, fakes.members(SMALL_VISDA, folders))
+    _same(tmp_path, SMALL_VISDA, folders)
+
+
 @pytest.mark.parametrize("inside", ["{}/", ""])
 def test_visda_one_archive_a_domain(tmp_path, inside):
     folders = {split: split for split in VISDA.domains}
