@@ -21,7 +21,8 @@ p { margin: 4px 0 12px; max-width: 78ch; } .quiet { color: var(--quiet); }
 figure { margin: 10px 0; background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { color: var(--quiet); font-size: 13.5px; margin-top: 8px; max-width: 100ch; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px; align-items: start; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px;
+  align-items: start; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; background: #fff; border: 1px solid var(--line); font-size: 14px; margin: 8px 0; }
 th, td { padding: 5px 10px; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -33,7 +34,7 @@ table.results thead th { background: #eef1f5; white-space: nowrap; } table.resul
 table.results td.best { font-weight: 700; } table.results tr.heading th { background: #e4eefb; font-weight: 600; }
 table.results .published { color: #6a5a36; background: #fdf6e7; font-style: italic; }
 table.results .published tr.heading th { background: #f6e7c3; font-style: normal; }
-table.results .from { text-align: left; font-size: 12.5px; }
+table.results small { display: block; color: var(--quiet); font-size: 11.5px; font-weight: 400; line-height: 1.2; }
 .groups span { display: inline-block; background: #eef1f5; border-radius: 5px; padding: 1px 8px; margin: 2px; }
 .note { background: #fdf6e7; border: 1px solid #ecd9a8; border-radius: 8px; padding: 8px 12px; }
 table.plain td { font-variant-numeric: tabular-nums; } table.plain th { background: #eef1f5; font-weight: 600; }
