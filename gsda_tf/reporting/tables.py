@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -162,26 +163,31 @@ def _markdown_head(headings: Sequence[str]) -> list[str]:
 
 
 def to_html(table: Table, note: str = "") -> str:
-    """The same as HTML: one table, the published rows in a body of their own under a heading that says so."""
+    """The same as HTML: one table, the published rows in a body of their own under headings that say so."""
     best = _best(table)
-    width = len(table.columns) + 2
     head = "".join(f"<th>{html.escape(c)}</th>" for c in table.columns)
-    rows = [f'<tr class="heading"><th colspan="{width}">Measured here{html.escape(note and ": " + note)}</th></tr>']
+    rows = [_html_heading(f"Measured here{note and ': ' + note}", table)]
     for row in table.measured:
-        cells = "".join(
-            f'<td class="{"best" if c and round(c.mean, 1) == b else ""}">{_text(c, table.seeds)}</td>'
-            for c, b in zip(row.cells, best)
-        )
-        rows.append(f"<tr><th>{html.escape(row.title)}</th>{cells}<td></td></tr>")
+        marks = ["best" if c and round(c.mean, 1) == b else "" for c, b in zip(row.cells, best)]
+        rows.append(_html_row(row, table.seeds, marks))
     body = f'<tbody class="measured">{"".join(rows)}</tbody>'
-    if table.published:
-        rows = [
-            f'<tr class="heading"><th colspan="{width}">Published by others, not measured here; ResNet-50 unless a '
-            "row says otherwise</th></tr>"
-        ]
-        for row in table.published:
-            cells = "".join(f"<td>{_text(cell, 1)}</td>" for cell in row.cells)
-            source = f"<td class='from'>{html.escape(row.source)}</td>"
-            rows.append(f"<tr><th>{html.escape(row.title)}</th>{cells}{source}</tr>")
-        body += f'<tbody class="published">{"".join(rows)}</tbody>'
-    return f'<table class="results"><thead><tr><th class="text">method</th>{head}<th></th></tr></thead>{body}</table>'
+    rows = []
+    for source, group in itertools.groupby(table.published, key=lambda row: row.source):
+        said = f"Published by others, not measured here: {source}; ResNet-50 unless a row says otherwise"
+        rows += [_html_heading(said, table), *(_html_row(row, 1, [""] * len(row.cells)) for row in group)]
+    body += f'<tbody class="published">{"".join(rows)}</tbody>' if rows else ""
+    return f'<table class="results"><thead><tr><th class="text">method</th>{head}</tr></thead>{body}</table>'
+
+
+def _html_heading(text: str, table: Table) -> str:
+    return f'<tr class="heading"><th colspan="{len(table.columns) + 1}">{html.escape(text)}</th></tr>'
+
+
+def _html_cell(cell: Cell | None, seeds: int) -> str:
+    mean, space, rest = _text(cell, seeds).partition(" ")
+    return f"{mean}<small>{rest}</small>" if space else mean
+
+
+def _html_row(row: Row, seeds: int, marks: Sequence[str]) -> str:
+    cells = "".join(f'<td class="{mark}">{_html_cell(cell, seeds)}</td>' for cell, mark in zip(row.cells, marks))
+    return f"<tr><th>{html.escape(row.title)}</th>{cells}</tr>"
