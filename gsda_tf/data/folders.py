@@ -63,6 +63,7 @@ def load_folders(settings: DataSettings) -> TaskData:
             "folder of images a class, whose name is the label."
         )
     names = tuple(sorted(classes))
+    refuse_single(names, f"--source_dir={shown(source.path)}")
     target_classes = _classes(target, "target_dir")
     _refuse_same(source.path, target.path)
     _refuse_shared(classes, target_classes)
@@ -86,6 +87,12 @@ def lacking(name: str, names: tuple[str, ...], where: str) -> str:
         f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}.{hint} Rename it or leave it out: the classes of "
         "the target must be among the source's."
     )
+
+
+def refuse_single(names: tuple[str, ...], where: str) -> None:
+    """There is nothing to tell apart in one class."""
+    if len(names) == 1:
+        raise DataError(f"{where} has 1 class, {names[0]!r}: expected at least 2.")
 
 
 def plain_name(path: str) -> str:

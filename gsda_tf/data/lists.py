@@ -11,7 +11,7 @@ import numpy as np
 
 from gsda_tf.data.checking import shown
 from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
-from gsda_tf.data.folders import SUFFIXES, lacking, plain_name
+from gsda_tf.data.folders import SUFFIXES, lacking, plain_name, refuse_single
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.settings import DataSettings
 
@@ -83,6 +83,7 @@ def load_lists(settings: DataSettings) -> TaskData:
             "those of two domains."
         )
     classes, names = reconcile(source, target)
+    refuse_single(names, f"--source_list={shown(source.path)}")
     domains = [_domain(each.path, *both, names) for each, both in zip((source, target), zip(paths, classes))]
     name = f"lists/{plain_name(source.path)}_{plain_name(target.path)}"
     return TaskData(name, domains[0], domains[1], names)

@@ -1,0 +1,254 @@
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data import folders as folders_lib
+from gsda_tf.errors import DataError, UserError
+from tests.data import pictures
+from tests.data.pictures import folders, write_domain
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_domain(tmp_path / "photos", {"bike": 3, "mug": 2, "pen": 2})
+
+
+@pytest.fixture
+def target(tmp_path):
+    return write_domain(tmp_path / "sketches", {"bike": 2, "mug": 1, "pen": 4}, first=100)
+
+
+def _refusal(settings) -> str:
+    with pytest.raises(UserError) as refused:
+        tasks.load(settings)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def _names(domain) -> list[str]:
+    return [domain.records.name(i) for i in range(len(domain))]
+
+
+def test_a_folder_is_a_class(source, target):
+    data = tasks.load(folders(source, target))
+    assert data.name == "folders/photos_sketches"
+    assert data.class_names == ("bike", "mug", "pen")
+    assert data.source.labels.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert data.target.labels.tolist() == [0, 0, 1, 2, 2, 2, 2]
+    for domain in (data.source, data.target):
+        folder_of = [os.path.basename(os.path.dirname(name)) for name in _names(domain)]
+        assert folder_of == [data.class_names[label] for label in domain.labels]
+        for index, name in enumerate(_names(domain)):
+            with open(name, "rb") as file:
+                assert domain.records.load(tf.constant(index, tf.int64)).numpy() == file.read()
+    assert not data.partial and "3 classes in both" in data.summary()
+
+
+def test_the_order_of_the_disk_does_not_matter(source, target, monkeypatch):
+    expected = _names(tasks.load(folders(source, target)).source)
+    scandir = os.scandir
+
+    class Backwards:
+        def __init__(self, path):
+            self._entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=True)
+
+        def __enter__(self):
+            return iter(self._entries)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(os, "scandir", Backwards)
+    assert _names(tasks.load(folders(source, target)).source) == expected
+
+
+def test_a_flat_target_has_no_labels(source, tmp_path):
+    flat = tmp_path / "new"
+    flat.mkdir()
+    for number in range(3):
+        (flat / f"{number}.png").write_bytes(pictures.encoded("PNG", number))
+    data = tasks.load(folders(source, flat))
+    assert data.target.labels.tolist() == [-1, -1, -1] and not data.target.labelled
+    assert data.source.labelled and not data.partial
+    assert "no accuracy is claimed" in data.summary()
+
+
+def test_fewer_target_classes_are_partial_adaptation(source, tmp_path):
+    target = write_domain(tmp_path / "few", {"bike": 1, "pen": 2}, first=50)
+    data = tasks.load(folders(source, target))
+    assert data.partial and data.target_classes == (0, 2)
+    assert data.target.labels.tolist() == [0, 2, 2]
+    assert "partial adaptation, the target has 2 of the 3 classes" in data.summary()
+
+
+def test_the_official_images_level_is_gone_through(tmp_path, target):
+    source = tmp_path / "amazon"
+    write_domain(source / "images", {"bike": 1, "mug": 1, "pen": 1})
+    data = tasks.load(folders(source, target))
+    assert data.name == "folders/amazon_sketches" and data.class_names == ("bike", "mug", "pen")
+
+
+@pytest.mark.parametrize("name", ["two words", "new\nline", "Äpfel", "りんご", "a'b\"c", "-dash"])
+def test_any_name_will_do(tmp_path, name):
+    source = write_domain(tmp_path / f"s {name}", {name: 1, "other": 1})
+    target = write_domain(tmp_path / f"t {name}", {name: 2, "other": 1}, first=9)
+    data = tasks.load(folders(source, target))
+    assert set(data.class_names) == {name, "other"}
+    assert len(tf.io.decode_jpeg(data.target.records.load(tf.constant(0, tf.int64))).shape) == 3
+    assert "/" not in data.name.removeprefix("folders/") and data.name.isprintable()
+
+
+def test_names_that_are_no_unicode(tmp_path, source, target):
+    raw = os.path.join(os.fsencode(source), b"bike", b"caf\xe9.jpg")
+    with open(raw, "wb") as file:
+        file.write(pictures.encoded(number=7))
+    data = tasks.load(folders(source, target))
+    index = [os.fsencode(name) for name in _names(data.source)].index(raw)
+    assert data.source.records.load(tf.constant(index, tf.int64)).numpy() == pictures.encoded(number=7)
+
+
+def test_two_spellings_of_an_accent_are_one_class(tmp_path):
+    source = write_domain(tmp_path / "s", {"caf\u00e9": 1, "tea": 1})
+    target = write_domain(tmp_path / "t", {"cafe\u0301": 1, "tea": 1}, first=5)
+    assert len(tasks.load(folders(source, target)).class_names) == 2
+
+
+def test_other_files_and_hidden_things_are_passed_over(source, target):
+    before = len(tasks.load(folders(source, target)).source)
+    for name in ("bike/notes.txt", "bike/.DS_Store", "README.md", ".hidden.jpg"):
+        with open(os.path.join(source, name), "w") as file:
+            file.write("no image")
+    os.makedirs(os.path.join(source, ".git", "objects"))
+    assert len(tasks.load(folders(source, target)).source) == before
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path, source, target):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("bike", "mug", "pen"):
+        (linked / name).symlink_to(os.path.join(source, name))
+    assert len(tasks.load(folders(linked, target)).source) == 7
+
+
+class TestRefusals:
+    """Each is one line that names what is wrong."""
+
+    def test_a_flag_is_missing(self, source):
+        assert "needs --target_dir=DIR" in _refusal(folders(source, ""))
+
+    def test_not_there(self, source, tmp_path):
+        assert f"--target_dir {tmp_path}/none does not exist" in _refusal(folders(source, tmp_path / "none"))
+
+    def test_a_file(self, source, tmp_path):
+        (tmp_path / "file").write_text("x")
+        assert "is a file: expected a folder" in _refusal(folders(source, tmp_path / "file"))
+
+    def test_no_images(self, source, tmp_path):
+        (tmp_path / "empty").mkdir()
+        assert "holds no images" in _refusal(folders(source, tmp_path / "empty"))
+
+    def test_an_unlabelled_source(self, tmp_path, target):
+        (tmp_path / "flat").mkdir()
+        (tmp_path / "flat" / "a.jpg").write_bytes(pictures.encoded())
+        assert "no class folders" in _refusal(folders(tmp_path / "flat", target))
+
+    def test_a_class_that_the_source_lacks(self, source, tmp_path):
+        target = write_domain(tmp_path / "t", {"bike": 1, "Mugs": 1})
+        message = _refusal(folders(source, target))
+        assert "'Mugs'" in message and "The nearest there is 'mug'" in message and "bike, mug, pen" in message
+
+    def test_an_empty_class(self, source, target):
+        os.makedirs(os.path.join(source, "lamp"))
+        assert "Class 'lamp' of --source_dir is empty" in _refusal(folders(source, target))
+
+    @pytest.mark.parametrize("inner", ["", "images"])
+    def test_one_level_too_high(self, tmp_path, target, inner):
+        write_domain(tmp_path / "all" / "amazon" / inner, {"bike": 1, "mug": 1})
+        write_domain(tmp_path / "all" / "webcam" / inner, {"bike": 1, "mug": 1}, first=5)
+        message = _refusal(folders(tmp_path / "all", target))
+        assert "--source_dir" in message and "one level too high" in message
+        assert f"{tmp_path}/all/amazon, {tmp_path}/all/webcam" in message
+
+    def test_one_level_too_high_above_the_target(self, tmp_path):
+        write_domain(tmp_path / "all" / "amazon", {"bike": 1, "mug": 1})
+        target = write_domain(tmp_path / "all" / "webcam", {"bike": 1, "mug": 1}, first=5)
+        assert "one level too high" in _refusal(folders(tmp_path / "all", target))
+
+    def test_the_same_folder_twice(self, source):
+        assert "are the same folder" in _refusal(folders(source, source + "/."))
+
+    def test_the_same_folder_through_a_link(self, source, tmp_path):
+        (tmp_path / "link").symlink_to(source)
+        message = _refusal(folders(source, tmp_path / "link"))
+        assert "are the same folder" in message and source in message
+
+    def test_the_same_class_folder_through_a_link(self, source, tmp_path):
+        target = write_domain(tmp_path / "t", {"bike": 1, "mug": 1}, first=5)
+        os.symlink(os.path.join(source, "pen"), os.path.join(target, "pen"))
+        message = _refusal(folders(source, target))
+        assert "same folder" in message and os.path.join(source, "pen") in message
+
+    def test_one_folder_for_two_classes(self, source, target):
+        os.symlink(os.path.join(source, "pen"), os.path.join(source, "pencil"))
+        assert "Classes 'pen' and 'pencil' of --source_dir are the same folder" in _refusal(folders(source, target))
+
+    def test_a_link_to_itself(self, source, target):
+        os.symlink("loop", os.path.join(source, "loop"))
+        message = _refusal(folders(source, target))
+        assert "symbolic link" in message and os.path.join(source, "loop") in message
+
+    def test_a_link_to_a_folder_above(self, source, target):
+        os.symlink("..", os.path.join(source, "up"))
+        message = _refusal(folders(source, target))
+        assert "symbolic link" in message and "leads back" in message and os.path.join(source, "up") in message
+
+    def test_a_link_that_leads_nowhere(self, source, target):
+        os.symlink("gone", os.path.join(source, "lost"))
+        message = _refusal(folders(source, target))
+        assert os.path.join(source, "lost") in message and "leads nowhere" in message
+
+    def test_the_root_is_a_loop(self, target, tmp_path):
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        assert "leads back to itself" in _refusal(folders(tmp_path / "loop", target))
+
+    def test_images_beside_class_folders(self, source, target):
+        with open(os.path.join(source, "stray.jpg"), "wb") as file:
+            file.write(pictures.encoded())
+        message = _refusal(folders(source, target))
+        assert "stray.jpg" in message and "one or the other" in message
+
+    def test_a_single_class(self, tmp_path):
+        source = write_domain(tmp_path / "s", {"bike": 2})
+        target = write_domain(tmp_path / "t", {"bike": 2}, first=5)
+        message = _refusal(folders(source, target))
+        assert "1 class" in message and "at least 2" in message
+
+    def test_a_folder_that_may_not_be_read(self, source, target, monkeypatch):
+        # Tests may run as root, whom no permission stops.
+        scandir = os.scandir
+
+        def denied(path):
+            if os.path.basename(path) == "mug":
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", denied)
+        message = _refusal(folders(source, target))
+        assert os.path.join(source, "mug") in message and "Permission denied" in message
+
+
+def test_plain_names():
+    assert folders_lib.plain_name("/data/Real World/") == "Real-World"
+    assert folders_lib.plain_name("/data/amazon/images") == "amazon"
+    assert folders_lib.plain_name("/") == "root"
+    assert folders_lib.plain_name("lists/amazon_31_list.txt") == "amazon_31_list"
+
+
+def test_labels_are_what_batches_need(source, target):
+    assert tasks.load(folders(source, target)).source.labels.dtype == np.int32
+    with pytest.raises(DataError):
+        tasks.load(folders(source, source))
