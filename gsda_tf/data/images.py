@@ -49,7 +49,7 @@ def training_image(
     chosen = AUGMENTATIONS[augmentation]
     if chosen.random_crop:
         box, flip = random_box(seed)
-        pixels = _decode_box(record, box, geometry) if encoded else _slice_box(record, box)
+        pixels = crop_pixels(record, box, geometry) if encoded else _slice_box(record, box)
         image = _resize(pixels, geometry.image_size)
         image = tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
     else:
@@ -183,8 +183,11 @@ def _at_ratio(shrink: tf.Tensor, decode_at: Callable[[int], tf.Tensor]) -> tf.Te
     return at_least(1)
 
 
-def _decode_box(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
-    """The pixels of a box (y, x, height, width in parts of the image), uint8 [h, w, 3]; of a JPEG, scaled."""
+def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
+    """The pixels of a box (y, x, height, width in parts of the image), uint8 [h, w, 3].
+
+    A JPEG is scaled while it is decoded, where more pixels than the result needs lie in the box.
+    """
 
     def jpeg() -> tf.Tensor:
         shape = _jpeg_shape(record)
