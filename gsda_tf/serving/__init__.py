@@ -1,0 +1,1 @@
+"""From a trained run to answers: SavedModels for TensorFlow Serving, and prediction."""
