@@ -262,6 +262,8 @@ def _folder_of_label(images: ImageList) -> dict[str, str] | None:
     if not images.labelled:
         return None
     pairs = collections.Counter((line.label, line.folder) for line in images.lines)
+    if len(pairs) > 1 and len({folder for _, folder in pairs}) == 1:
+        return None  # All images in one folder.
     one_to_one: dict[str, str] = {}
     taken = {""}
     for (label, folder), _ in pairs.most_common():
