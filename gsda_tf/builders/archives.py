@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import re
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 from gsda_tf.errors import DataError
 
@@ -66,7 +69,9 @@ def listing(path: str) -> Listing:
     total = 0
     try:
         with contextlib.closing(_entries(path)) as entries:
-            for name, size, place, kind in entries:
+            # A large tar has no table of contents: its headers lie all over it. Shown if it takes a while.
+            looking = tqdm(entries, desc=f"Looking into {os.path.basename(path)}", unit=" files", leave=False, delay=2)
+            for name, size, place, kind in looking:
                 total += size
                 if len(members) >= MAX_MEMBERS or total > MAX_TOTAL_BYTES:
                     return Listing([], f"it holds more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES >> 30} GiB")

@@ -60,6 +60,7 @@ def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
     manual_dir = manual_dir_of(settings)
     if not builder.is_prepared():
         _prepare(builder, settings, quiet=True)
+        builder = _own(name, settings)  # another process may have been first: look at what is there now
         total = builder.info.splits.total_num_examples
         print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
     elif settings.manual_dir and os.path.isdir(manual_dir):
@@ -90,6 +91,7 @@ def catalogue_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBui
     if not builder.is_prepared():
         _check_reachable(builder, manual_dir_of(settings))
         _prepare(builder, settings, quiet=False)
+        builder = tfds.builder(name, data_dir=builder.data_dir_root)
     return builder
 
 
@@ -174,7 +176,7 @@ def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
     """
     metadata = builder.info.metadata
     if all(
-        os.path.commonpath([path, manual_dir]) == manual_dir and finding.stamp(path) == metadata["stamps"][split]
+        os.path.commonpath([path, manual_dir]) == manual_dir and finding.stamp(path) == metadata["stamps"].get(split)
         for split, path in metadata["prepared_from"].items()
     ):
         return  # the very files, and nothing was added, removed or replaced since

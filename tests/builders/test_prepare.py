@@ -87,7 +87,7 @@ def test_other_images_are_not_silently_replaced_by_prepared_ones(settings):
     os.remove(path)
     with open(path, "wb") as file:
         file.write(fakes.encoded(12345) + b"longer")
-    with pytest.raises(DataError, match="holds other images than .* was prepared from"):
+    with pytest.raises(DataError, match=r"holds other images than .* was prepared from"):
         prepare.own_builder("visda2017", settings)
     prepare.own_builder("visda2017", DataSettings(data_dir=settings.data_dir))
 
