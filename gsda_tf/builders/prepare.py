@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 OWN = ("office31", "office_home", "visda2017", "usps", "mnist_npz")
+# Where TFDS downloads what it has no list of files for.
+_HOSTS = {"domainnet": ("csr.bu.edu",)}
 _LABELS_AT_ONCE = 512
 
 
@@ -153,7 +155,8 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
     Raises:
       UserError: no host of the downloads can be resolved, and nothing was downloaded before.
     """
-    hosts = sorted({urllib.parse.urlparse(url).hostname for url in builder.url_infos or {}})
+    listed = builder.url_infos or {}
+    hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
     folders = (manual_dir, os.path.join(builder.data_dir_root, "downloads"))
     if not hosts or urllib.request.getproxies() or any(os.path.isdir(path) and os.listdir(path) for path in folders):
         return
@@ -161,10 +164,11 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
         with contextlib.suppress(OSError):
             socket.getaddrinfo(host, 443)
             return
-    files = ", ".join(info.filename for info in builder.url_infos.values())
+    files = ", ".join(info.filename for info in listed.values())
+    own = f"put the files as they are ({files}) into {manual_dir}, " if files else ""
     raise UserError(
         f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
-        f"put the files as they are ({files}) into {manual_dir}, or prepare it elsewhere and set --data_dir."
+        f"{own}or prepare it elsewhere and set --data_dir."
     )
 
 
