@@ -22,6 +22,7 @@ from gsda_tf.errors import DataError
 _SHOWN = 5
 _TAIL = 4096
 _SCAN_MARKER, _END_MARKER = 0xDA, 0xD9
+_GIF_EXTENSION, _GIF_FRAME = b"\x21", b"\x2c"
 _SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _READABLE_JPEG_CHANNELS = (1, 3, 4)
 
@@ -265,7 +266,7 @@ def _ends_with(file: BinaryIO, end: bytes) -> bool:
 
 
 def _png(file: BinaryIO, head: bytes) -> tuple[int, int]:
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
+    if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
         raise _BadImageError("damaged PNG header")
     width, height = struct.unpack(">II", head[16:24])
     file.seek(8)
@@ -282,10 +283,26 @@ def _gif(file: BinaryIO, head: bytes) -> tuple[int, int]:
     if len(head) < 13:
         raise _BadImageError("truncated GIF")
     width, height = struct.unpack("<HH", head[6:10])
-    file.seek(13)
-    if not _ends_with(file, b"\x3b"):
-        raise _BadImageError("truncated GIF, its end is missing")
-    return height, width
+    file.seek(13 + _palette_bytes(head[10]))
+    while True:
+        kind = file.read(1)
+        if kind == _GIF_FRAME:
+            frame = file.read(9)
+            file.seek((_palette_bytes(frame[8]) if len(frame) == 9 else 0) + 1, os.SEEK_CUR)
+        elif kind == _GIF_EXTENSION:
+            file.seek(1, os.SEEK_CUR)
+        else:
+            raise _BadImageError("truncated GIF, it holds no whole frame")
+        length = file.read(1)
+        while length not in (b"", b"\0"):
+            file.seek(length[0], os.SEEK_CUR)
+            length = file.read(1)
+        if kind == _GIF_FRAME and length:
+            return height, width
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _bmp(file: BinaryIO, head: bytes) -> tuple[int, int]:

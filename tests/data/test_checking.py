@@ -1,0 +1,171 @@
+import os
+import resource
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from gsda_tf import tasks
+from gsda_tf.data import checking, images
+from gsda_tf.data.domain import Domain, FileRecords
+from gsda_tf.errors import DataError
+from tests.data.pictures import bomb, encoded, folders, write_domain
+
+_GOOD = {
+    "jpeg": encoded(),
+    "progressive jpeg": encoded(progressive=True),
+    "grey jpeg": encoded(mode="L"),
+    "cmyk jpeg": encoded(mode="CMYK"),
+    "jpeg with bytes after its end": encoded() + bytes(5000),
+    "png": encoded("PNG"),
+    "grey png": encoded("PNG", mode="L"),
+    "png with a palette": encoded("PNG", mode="P"),
+    "png with transparency": encoded("PNG", mode="RGBA"),
+    "16-bit png": tf.io.encode_png(np.arange(0, 60_000, 100, np.uint16).reshape(20, 30, 1)).numpy(),
+    "gif": encoded("GIF"),
+    "bmp": encoded("BMP"),
+    "grey bmp": encoded("BMP", mode="L"),
+}
+_BAD = {
+    "empty": (b"", "empty file"),
+    "text": (b"this is no image, whatever its name says", "no JPEG, PNG, GIF or BMP"),
+    "webp": (encoded("WEBP"), "no JPEG, PNG, GIF or BMP"),
+    "jpeg cut in its pixels": (encoded()[:-100], "truncated JPEG"),
+    "jpeg cut in its header": (encoded()[:60], "truncated JPEG"),
+    "jpeg of three bytes": (encoded()[:3], "truncated JPEG"),
+    "png cut in its pixels": (encoded("PNG")[:-20], "truncated PNG"),
+    "png cut in its header": (encoded("PNG")[:20], "PNG"),
+    "gif cut": (encoded("GIF")[:-30], "truncated GIF"),
+    "gif of its header": (encoded("GIF")[:8], "truncated GIF"),
+    "bmp cut": (encoded("BMP")[:-30], "truncated BMP"),
+    "bmp with a palette": (encoded("BMP", mode="P"), "palette"),
+    "bmp of one bit": (encoded("BMP", mode="1"), "BMP of 1 bits"),
+    "bomb": (bomb(), "20000x20000 pixels, more than the 100,000,000"),
+}
+
+
+def _write(folder, content: bytes, name: str = "image.jpg") -> str:
+    (folder / name).write_bytes(content)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize("kind", _GOOD)
+def test_good_files_pass_and_can_be_decoded(tmp_path, kind):
+    path = _write(tmp_path, _GOOD[kind])
+    assert checking.check_file(path) is None
+    assert checking.image_size(path) == tuple(images.decode(tf.constant(_GOOD[kind])).shape[:2])
+
+
+@pytest.mark.parametrize("kind", _BAD)
+def test_bad_files_are_found_and_cannot_be_decoded(tmp_path, kind):
+    content, reason = _BAD[kind]
+    path = _write(tmp_path, content)
+    assert reason in checking.check_file(path)
+    assert checking.image_size(path) is None
+    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    assert [index for index, _ in checking.find_undecodable(domain)] == [0]
+
+
+def test_one_pixel(tmp_path):
+    Image.new("RGB", (1, 1), (10, 20, 30)).save(tmp_path / "one.png")
+    assert checking.image_size(str(tmp_path / "one.png")) == (1, 1)
+
+
+def test_the_first_frame_of_an_animation_counts(tmp_path):
+    frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert checking.image_size(str(tmp_path / "moving.gif")) == (7, 9)
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    # Tests may run as root, whom no permission stops.
+    path = _write(tmp_path, _GOOD["jpeg"])
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", denied)
+    assert checking.check_file(path) == "cannot be opened: Permission denied"
+
+
+def test_a_header_bomb_is_refused_before_memory_is_taken():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(tf.errors.InvalidArgumentError, match="pixels is not decoded"):
+        images.decode(tf.constant(bomb()))
+    # Decoded, it would be 1.2 GB; ru_maxrss is in KB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+class TestTask:
+    """What the user sees before training."""
+
+    @pytest.fixture
+    def dirs(self, tmp_path):
+        source = write_domain(tmp_path / "s", {"bike": 2, "mug": 2})
+        return source, write_domain(tmp_path / "t", {"bike": 2, "mug": 2}, first=9)
+
+    @pytest.mark.parametrize("kind", _BAD)
+    def test_error_names_the_file_and_what_to_do(self, dirs, kind):
+        content, reason = _BAD[kind]
+        path = os.path.join(dirs[1], "mug", "bad one.jpg")
+        with open(path, "wb") as file:
+            file.write(content)
+        with pytest.raises(DataError) as refused:
+            tasks.load(folders(*dirs))
+        message = str(refused.value)
+        assert f"1 image of the target cannot be read: {path}: " in message and reason in message
+        assert "--on_bad_image=skip" in message and message.isprintable()
+
+    def test_many_are_counted(self, dirs):
+        for index in range(9):
+            with open(os.path.join(dirs[0], "bike", f"x{index}.png"), "wb"):
+                pass
+        with pytest.raises(DataError, match=r"^9 images of the source cannot be read: .*; and 4 more\."):
+            tasks.load(folders(*dirs))
+
+    def test_skip_tells_each_once_and_leaves_it_out(self, dirs, capsys):
+        good = tasks.load(folders(*dirs))
+        names = ("a\nb.jpg", "z.png")
+        for name, content in zip(names, (b"", _BAD["jpeg cut in its pixels"][0])):
+            with open(os.path.join(dirs[0], "mug", name), "wb") as file:
+                file.write(content)
+        data = tasks.load(folders(*dirs, on_bad_image="skip"))
+        said = capsys.readouterr().out.splitlines()
+        assert len(said) == 2 and all(line.startswith("Left out of the source: ") for line in said)
+        assert "a\\nb.jpg: empty file" in said[0] and "z.png: truncated JPEG" in said[1]
+        assert data.source.labels.tolist() == good.source.labels.tolist()
+        assert [data.source.records.name(i) for i in range(4)] == [good.source.records.name(i) for i in range(4)]
+        load = [data.source.records.load(tf.constant(i, tf.int64)).numpy() for i in range(4)]
+        assert load == [good.source.records.load(tf.constant(i, tf.int64)).numpy() for i in range(4)]
+
+    def test_skip_finds_damage_further_in(self, dirs, capsys):
+        content = bytearray(encoded("PNG"))
+        content[len(content) // 2] ^= 0xFF
+        path = os.path.join(dirs[0], "mug", "inside.png")
+        with open(path, "wb") as file:
+            file.write(content)
+        assert len(tasks.load(folders(*dirs)).source) == 5, "only decoding can tell"
+        assert len(tasks.load(folders(*dirs, on_bad_image="skip")).source) == 4
+        assert path in capsys.readouterr().out
+
+    def test_skip_needs_an_image_of_every_class(self, dirs):
+        for name in os.listdir(os.path.join(dirs[0], "mug")):
+            with open(os.path.join(dirs[0], "mug", name), "wb"):
+                pass
+        with pytest.raises(DataError, match="No image of the source's class 'mug' can be read"):
+            tasks.load(folders(*dirs, on_bad_image="skip"))
+
+    def test_an_error_while_decoding_names_the_file(self, dirs):
+        data = tasks.load(folders(*dirs))
+        victim = data.target.records.name(2)
+        with open(victim, "wb") as file:
+            file.write(b"damaged since")
+        with pytest.raises(DataError) as refused, checking.decoding_errors(data):
+            images.decode(data.target.records.load(tf.constant(2, tf.int64)))
+        assert f"1 image of the target cannot be read: {victim}" in str(refused.value)
+
+    def test_other_errors_stay_what_they_are(self, dirs):
+        data = tasks.load(folders(*dirs))
+        with pytest.raises(tf.errors.InvalidArgumentError), checking.decoding_errors(data):
+            tf.reshape(tf.zeros([3]), [2])
