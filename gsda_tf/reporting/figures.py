@@ -177,7 +177,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     rows = np.flatnonzero(counts.sum(axis=1))
     shares = 100 * counts[rows] / counts[rows].sum(axis=1, keepdims=True)
     r = len(class_names)
-    side = np.clip(0.185 * r, 3.6, 11)
+    side = np.clip(0.185 * r, 3.6, 9.5)
     with matplotlib.rc_context({**_STYLE, "axes.grid": False, "font.size": 9 if r <= 35 else 6.5}):
         figure, (ax,) = _axes(1, width=side + 2.2, height=max(side * len(rows) / r, 2.2) + 1.6)
         image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")

@@ -42,7 +42,7 @@ table.plain tr.oracle td { background: #fdf6e7; color: #6a5a36; font-style: ital
 .thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 12px; margin: 10px 0; }
 .thumb { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 8px; font-size: 13px; }
 .thumb img { display: block; width: 100%; height: 104px; object-fit: contain; margin-bottom: 6px; }
-.thumb img { image-rendering: pixelated; background: var(--back); }
+.thumb img { background: var(--back); } .thumb img.pixels { image-rendering: pixelated; }
 .thumb b, .thumb span { display: block; line-height: 1.35; overflow-wrap: anywhere; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); }
 """

@@ -21,6 +21,8 @@ from gsda_tf.reporting.runs import Features, Run, load_run
 
 _MANY_CLASSES = 14
 """With more, the bars are taller than the matrix, and the table goes below the matrix."""
+_TOO_MANY_CLASSES = 35
+"""With more, the matrix needs the width of the page."""
 
 
 def write_report(workdir: str) -> str:
@@ -115,10 +117,15 @@ def _target_section(run: Run, figure) -> Iterator[str]:
     )
     matrix = figures.confusion(counts, names)
     shown = figure("confusion", matrix, "Each row: what the images of a class were taken for.")
-    columns = [bars, shown]
-    columns[int((sizes > 0).sum() > _MANY_CLASSES)] += sections.confusions(counts, names)
-    pair = "".join(f"<div>{column}</div>" for column in columns)
-    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}<div class='pair'>{pair}</div>"
+    commonest, below = sections.confusions(counts, names), ""
+    if len(names) > _TOO_MANY_CLASSES:
+        left, right, below = bars, commonest, shown
+    elif (sizes > 0).sum() > _MANY_CLASSES:
+        left, right = bars, shown + commonest
+    else:
+        left, right = bars + commonest, shown
+    pair = f"<div class='pair'><div>{left}</div><div>{right}</div></div>"
+    yield f"<h2>Target, class by class</h2>{sections.outside(counts)}{pair}{below}"
     images = run.evaluation.get("mistake_images", ())
     wrong = run.evaluation.get("mistake_indices", ())
     shown = [

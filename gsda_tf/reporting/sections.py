@@ -21,6 +21,8 @@ from gsda_tf.reporting.runs import Run
 MakeFigure = Callable[[str, "figures.Figure | None", str], str]
 """(name, figure or None, caption) -> HTML; "" for None."""
 escape = html.escape
+_PHOTOGRAPH = 48
+"""Pixels of the longer side from which an image is enlarged smoothly; a smaller one shows its pixels."""
 
 
 def picture(data: bytes, caption: str, width: int) -> str:
@@ -166,9 +168,10 @@ def mistakes(items: Sequence[Mistake]) -> str:
         Image.fromarray(item.image).save(out, "PNG")
         uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
         title = f"image {item.index} of the target"
+        kind = "pixels" if max(item.image.shape[:2]) < _PHOTOGRAPH else "photograph"
         cells.append(
-            f'<div class="thumb"><img src="{uri}" alt="{title}" title="{title}"><b>{_breakable(item.predicted)}</b>'
-            f"<span>is {_breakable(item.true)}</span>"
+            f'<div class="thumb"><img class="{kind}" src="{uri}" alt="{title}" title="{title}">'
+            f"<b>{_breakable(item.predicted)}</b><span>is {_breakable(item.true)}</span>"
             f"<span class='quiet'>{100 * item.probability:.1f} % sure</span></div>"
         )
     lead = "<p class='quiet'>What the model said, what the label says, how sure the model was. Labels err too.</p>"
