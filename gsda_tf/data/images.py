@@ -8,6 +8,7 @@ decoded. A JPEG is moreover decoded at 1/2, 1/4 or 1/8 of its size where that st
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -49,9 +50,12 @@ def training_image(
     chosen = AUGMENTATIONS[augmentation]
     if chosen.random_crop:
         box, flip = random_box(seed)
-        pixels = crop_pixels(record, box, geometry) if encoded else _slice_box(record, box)
-        image = _resize(pixels, geometry.image_size)
-        image = tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
+        if encoded:
+            image = _crop_encoded(record, box, geometry)
+        else:
+            image = _resize(_slice_box(record, box), geometry.image_size)
+        # Whether to flip is data here: a branch would cost more than the flip.
+        image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, flip, False]))
     else:
         image = evaluation_image(record, encoded, geometry)
     if chosen.change is not None:
@@ -181,6 +185,41 @@ def _at_ratio(shrink: tf.Tensor, decode_at: Callable[[int], tf.Tensor]) -> tf.Te
         return tf.cond(shrink < 2 * ratio, lambda: decode_at(ratio), lambda: at_least(2 * ratio))
 
     return at_least(1)
+
+
+def _crop_encoded(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
+    """A box of an image file, uint8 [S, S, 3].
+
+    The common case, a JPEG whose box is not much larger than the result, takes one branch. All else is a function
+    of its own: branches not taken cost time too, if they are part of the same graph.
+    """
+    size = geometry.image_size
+    is_jpeg = _is_jpeg(record)
+    shape = tf.io.extract_jpeg_shape(tf.where(is_jpeg, record, _any_jpeg()))[:2]
+    small = tf.reduce_max(tf.cast(shape, tf.float32) * box[2:]) <= _BILINEAR_UP_TO * size
+
+    def common() -> tf.Tensor:
+        # No larger than the result over the smallest side of a box: no danger to memory.
+        window = _pixel_box(shape, box)
+        pixels = tf.image.decode_and_crop_jpeg(record, window, channels=3, dct_method=_DCT)
+        return _rounded(tf.image.resize(pixels, [size, size]))
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.float32)],
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
+    def general(record: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+        return _resize(crop_pixels(record, box, geometry), size)
+
+    return tf.cond(is_jpeg & small, common, lambda: general(record, box))
+
+
+@functools.lru_cache(maxsize=1)
+def _any_jpeg() -> bytes:
+    """A JPEG to look at in place of a file that is none."""
+    with tf.init_scope():
+        return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 
 
 def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
