@@ -140,6 +140,11 @@ def _prepare(builder: tfds.core.DatasetBuilder, settings: DataSettings, *, quiet
     except Exception as error:  # TFDS lets through whatever the network, the disk or an archive raised.
         if builder.is_prepared():
             return  # by another process in the meantime
+        if "No space left" in str(error):  # the record writer has an error type of its own
+            raise UserError(
+                f"No space left on the disk while preparing {builder.name} in {builder.data_dir}: make room and run "
+                "the same command again."
+            ) from error
         reason = str(error).strip().splitlines()
         otherwise = "It is downloaded on first use: check the network, or prepare it elsewhere and set --data_dir."
         raise UserError(

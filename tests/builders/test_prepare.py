@@ -100,6 +100,15 @@ def test_nothing_is_left_of_a_failure(settings):
     assert left == []
 
 
+def test_a_full_disk_is_told(settings, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("write() failed: No space left on device; writing x.array_record at byte 9")
+
+    monkeypatch.setattr(visda2017.Builder, "download_and_prepare", full)
+    with pytest.raises(UserError, match=r"No space left on the disk while preparing visda2017 .* make room"):
+        prepare.own_builder("visda2017", settings)
+
+
 def test_says_what_to_get_where_there_is_nothing(tmp_path):
     with pytest.raises(UserError) as error:
         prepare.load_domain("office_home", "art", "art", DataSettings(data_dir=str(tmp_path / "data")))
