@@ -1,13 +1,32 @@
+"""A finished run scored again; and --select: its export is the chosen step, its result the last."""
+
 import os
 
+import numpy as np
+import pytest
+import tensorflow as tf
 from PIL import Image
 
+from gsda_tf.data.subset import evenly, subset
+from gsda_tf.evaluation import selection
+from gsda_tf.serving.export import sample_images
+from gsda_tf.training.experiment import restore
+from gsda_tf.training.logs import read_metrics
 from tests.launch import commands
 
 
-def test_the_checkpoint_scores_as_the_run_did(tmp_path):
-    workdir = str(tmp_path)
-    commands.succeed("train", *commands.TINY, "--method=source_only", f"--workdir={workdir}", "--noreport")
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """Neighbourhoods are densest at the start, when all predictions are alike: SND picks an early step."""
+    workdir = str(tmp_path_factory.mktemp("run"))
+    commands.succeed(
+        "train", *commands.TINY, "--evaluate_steps=10", "--keep_checkpoints=9", "--select=snd", "--noreport",
+        "--method=source_only", f"--workdir={workdir}",
+    )  # fmt: skip
+    return workdir
+
+
+def test_the_checkpoint_scores_as_the_run_did(workdir):
     output = commands.succeed("evaluate", f"--workdir={workdir}")
     summary = commands.summary(workdir)
     for name in ("source_accuracy", "target_accuracy", "target_mean_class_accuracy"):
@@ -15,6 +34,25 @@ def test_the_checkpoint_scores_as_the_run_did(tmp_path):
         assert line.split()[-2] == f"{100 * summary[name]:.2f}"
     with Image.open(os.path.join(workdir, "confusion_matrix.png")) as picture:
         assert min(picture.size) > 200
+
+
+def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
+    summary, lines = commands.summary(workdir), read_metrics(workdir)
+    chosen = summary["selection"]["selected"]["step"]
+    assert chosen == selection.best(lines, "snd") != 40
+    assert summary["selection"]["last"]["step"] == summary["step"] == 40
+    assert summary["target_accuracy"] == summary["selection"]["last"]["target_accuracy"]
+    assert os.path.exists(os.path.join(workdir, "checkpoints", f"selected-{chosen}.index"))
+
+    exported = tf.saved_model.load(summary["export_dir"]).signatures["serving_default"]
+    answers = {}
+    for step in (chosen, 40):
+        experiment, _ = restore(workdir, step)
+        images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
+        answers[step] = experiment.inference(images).probabilities
+    found = exported(image_bytes=tf.constant(sample_images(images, 8)))["probabilities"].numpy()
+    np.testing.assert_allclose(found, answers[chosen], atol=1e-5)
+    assert np.abs(found - answers[40]).max() > 1e-3
 
 
 def test_what_is_missing_is_told():
