@@ -10,7 +10,7 @@ import numpy as np
 import sklearn.datasets
 
 from gsda_tf.benchmarks.base import Benchmark
-from gsda_tf.builders import prepare
+from gsda_tf.builders import decoded, prepare
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.data.fonts import render_digits
 from gsda_tf.errors import UserError
@@ -35,9 +35,9 @@ def _handwriting(role: str, settings: DataSettings) -> Domain:
 
 def _mnist(role: str, settings: DataSettings) -> Domain:
     if prepare.has_own("mnist_npz", settings):
-        return prepare.load_domain("mnist_npz", "train", "mnist", settings)
+        return decoded.load_domain("mnist_npz", "train", "mnist", settings)
     try:
-        return prepare.load_domain("mnist", "train", "mnist", settings)
+        return decoded.load_domain("mnist", "train", "mnist", settings)
     except UserError as error:
         raise UserError(
             f"{error} A copy of your own, mnist.npz of keras.datasets, is read from --manual_dir."
@@ -45,11 +45,11 @@ def _mnist(role: str, settings: DataSettings) -> Domain:
 
 
 def _usps(role: str, settings: DataSettings) -> Domain:
-    return prepare.load_domain("usps", "train", "usps", settings)
+    return decoded.load_domain("usps", "train", "usps", settings)
 
 
 def _svhn(role: str, settings: DataSettings) -> Domain:
-    return prepare.load_domain("svhn_cropped", "train", "svhn", settings)
+    return decoded.load_domain("svhn_cropped", "train", "svhn", settings)
 
 
 _LOADERS = {"Fo": _fonts, "Ha": _handwriting, "Mn": _mnist, "Us": _usps, "Sv": _svhn}

@@ -42,12 +42,21 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     Raises:
       UserError: the data are not there, not complete, or other than those that were prepared.
     """
-    builder = own_builder(name, settings) if name in OWN else catalogue_builder(name, settings)
+    builder = prepared_builder(name, settings)
     import tensorflow_datasets as tfds
 
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     name_key = "filename" if "filename" in builder.info.features else None
     return Domain(domain, SourceRecords(source, "image", f"{name}/{split}", name_key), _labels(builder, split, source))
+
+
+def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
+    """The builder called `name`, of this package or of the TFDS catalogue, prepared.
+
+    Raises:
+      UserError: see `load_domain`.
+    """
+    return own_builder(name, settings) if name in OWN else catalogue_builder(name, settings)
 
 
 def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:

@@ -79,6 +79,7 @@ class ArrayRecords:
             raise ValueError(f"images are {images.dtype} {images.shape}, expected uint8 [n, height, width, 3]")
         self.images = images
         self._label = label
+        self._table: tf.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,7 +88,11 @@ class ArrayRecords:
         return f"{self._label}[{index}]"
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.gather(tf.constant(self.images), index)
+        if self._table is None:
+            # Outside the pipeline's graph, which would carry a copy of all images with it.
+            with tf.init_scope(), tf.device("CPU:0"):
+                self._table = tf.constant(self.images)
+        return tf.gather(self._table, index)
 
 
 class SourceRecords:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import tasks
 from gsda_tf.benchmarks import get_benchmark
-from gsda_tf.builders import prepare
+from gsda_tf.builders import decoded, prepare
 from gsda_tf.builders.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
 from gsda_tf.builders.usps.usps_dataset_builder import Builder as Usps
 from gsda_tf.builders.usps.usps_dataset_builder import read_text
+from gsda_tf.data.images import ImageGeometry, evaluation_image
 from gsda_tf.errors import DataError
 from gsda_tf.settings import DataSettings
 
@@ -55,8 +58,42 @@ def test_own_copies(copies):
         order = np.argsort(labels, kind="stable")
         np.testing.assert_array_equal(domain.labels, labels[order])
         for index, original in enumerate(order):
-            decoded = tf.io.decode_image(domain.records.load(index), channels=3).numpy()
-            np.testing.assert_array_equal(decoded, np.repeat(images[original][..., None], 3, axis=-1))
+            pixels = tf.io.decode_image(domain.records.load(index), channels=3).numpy()
+            np.testing.assert_array_equal(pixels, np.repeat(images[original][..., None], 3, axis=-1))
+
+
+def test_pixels_in_memory_are_those_of_the_files(copies):
+    settings, _ = copies
+    prescribed = get_benchmark("digits").prescribed("Mn_Us")
+    in_memory = tasks.resolve({**dataclasses.asdict(settings), **prescribed, "task": "digits/Mn_Us"}).data
+    geometry = ImageGeometry(32, 32)
+    for _ in range(2):  # the second time from the file kept beside the records
+        for name, split in (("mnist_npz", "train"), ("usps", "test")):
+            encoded = prepare.load_domain(name, split, name, in_memory)
+            domain = decoded.load_domain(name, split, name, in_memory)
+            np.testing.assert_array_equal(domain.labels, encoded.labels)
+            for index in range(len(encoded)):
+                expected = evaluation_image(encoded.records.load(index), True, geometry)
+                np.testing.assert_array_equal(domain.records.images[index], expected)
+                np.testing.assert_array_equal(domain.records.load(tf.constant(index)), expected)
+
+
+def test_damaged_pixels_are_made_anew(copies, tmp_path):
+    small = dataclasses.replace(copies[0], image_size=8, resize_size=8, augmentation="none")
+    expected = decoded.load_domain("usps", "train", "usps", small).records.images
+    (path,) = (tmp_path / "data").rglob("pixels-train-8.npy")
+    for content in (b"", path.read_bytes()[:-5]):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(decoded.load_domain("usps", "train", "usps", small).records.images, expected)
+    assert not list(path.parent.glob("*.npy.*"))
+
+
+@pytest.mark.parametrize("changed", [{"augmentation": "standard"}, {"resize_size": 40}])
+def test_images_stay_encoded_where_crops_are_taken(copies, changed):
+    settings = dataclasses.replace(
+        copies[0], **{"image_size": 32, "resize_size": 32, "augmentation": "none", **changed}
+    )
+    assert decoded.load_domain("usps", "train", "usps", settings).records.encoded
 
 
 def test_usps_of_another_length(tmp_path):
