@@ -1,4 +1,10 @@
-"""Which evaluation to trust, without target labels; and, for comparison only, the oracle that uses them."""
+"""Which evaluation to trust, without target labels; and, for comparison only, the oracle that uses them.
+
+Every criterion has a blind spot. Entropy is least for a model that calls everything one class. SND is highest
+where all predictions are alike, so also before training has begun to tell classes apart. The A-distance is least
+for features that carry nothing. Information maximization falls for neither extreme, but rewards a model that is
+sure of wrong classes, as long as it uses them all; source accuracy says nothing about the target.
+"""
 
 from __future__ import annotations
 

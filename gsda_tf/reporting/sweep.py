@@ -54,14 +54,17 @@ class Run:
         return f"{self.settings.data.task} {self.settings.method.method} seed {self.settings.run.seed}"
 
     def summary(self) -> dict[str, Any] | None:
-        """Its summary.json if it is finished and was made with these very settings, else None."""
+        """Its summary.json if it is finished and was made with these very settings, else None.
+
+        A setting that did not exist yet when the run was made counts as having had its default.
+        """
         try:
             with open(os.path.join(self.workdir, "summary.json"), encoding="utf-8") as file:
                 summary = json.load(file)
         except (OSError, json.JSONDecodeError):
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
-        before = summary.get("settings", {})
+        before = {**json.loads(json.dumps(Settings().flat())), **summary.get("settings", {})}
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
         return summary if same and summary.get("step") == summary.get("steps") else None
 

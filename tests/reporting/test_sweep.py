@@ -44,6 +44,14 @@ def test_done_means_complete_and_with_equal_settings(tmp_path):
     assert run.summary() is None
     _finish(run, checkpoint_steps=3, report=True)  # changes nothing that is computed
     assert run.summary() is not None
+    for name, same in (("select", True), ("extractor", False)):  # its default is what this run has; or is not
+        _finish(run)
+        with open(os.path.join(run.workdir, "summary.json")) as file:
+            summary = json.load(file)
+        del summary["settings"][name]
+        with open(os.path.join(run.workdir, "summary.json"), "w") as file:
+            json.dump(summary, file)
+        assert (run.summary() is not None) == same
     with open(os.path.join(run.workdir, "summary.json"), "a") as file:
         file.write("cut off {")
     assert run.summary() is None
