@@ -95,6 +95,7 @@ def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     Returns:
       uint8 [N, S, S, 3].
     """
+    images = tf.convert_to_tensor(images)
     size = geometry.image_size
     if images.shape[1:3].as_list() == [size, size]:
         return images

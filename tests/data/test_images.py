@@ -1,0 +1,75 @@
+"""Decoding, cropping and resizing in one go, against Pillow and against doing it step by step."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from gsda_tf.data import images
+from gsda_tf.data.augmentation import random_box
+from tests.data.pictures import bomb, encoded, picture
+
+GEOMETRY = images.ImageGeometry(56, 64)
+
+
+def _jpeg(height: int, width: int, mode: str = "RGB") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture(1, height, width)).convert(mode).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def _pillow(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize(
+    "kind, mode", [(k, m) for k in ("JPEG", "PNG", "BMP") for m in ("RGB", "L")] + [("JPEG", "CMYK")]
+)
+def test_decodes_as_pillow_does(kind, mode):
+    data = encoded(kind, mode=mode)
+    assert np.abs(images.decode(tf.constant(data)).numpy() - _pillow(data)).max() <= 2
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    grey = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8, 1)
+    decoded = images.decode(tf.io.encode_png(grey)).numpy()
+    np.testing.assert_array_equal(decoded, np.repeat(grey >> 8, 3, axis=-1))
+
+
+def test_header_bomb_is_refused_before_it_is_decoded():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="100,000,000 pixels"):
+        images.decode(tf.constant(bomb()))
+
+
+# A JPEG decoded at 1/2, 1/4 or 1/8 of its size is filtered by its blocks, not by the resize.
+@pytest.mark.parametrize("height, width", [(40, 90), (70, 60), (150, 200), (300, 290), (700, 600)])
+def test_evaluation_agrees_with_decoding_resizing_and_cropping(height, width):
+    data = _jpeg(height, width)
+    whole = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
+    expected = np.asarray(whole.crop((4, 4, 60, 60))).astype(int)
+    got = images.evaluation_image(tf.constant(data), True, GEOMETRY).numpy()
+    assert np.abs(got - expected).mean() <= 2
+    np.testing.assert_allclose(
+        images.evaluation_pixels(_pillow(data)[None].astype(np.uint8), GEOMETRY)[0], expected, atol=2
+    )
+
+
+@pytest.mark.parametrize("height, width", [(70, 60), (300, 290), (700, 600)])
+def test_training_agrees_with_decoding_resizing_and_cropping(height, width):
+    data = _jpeg(height, width)
+    whole = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
+    for number in range(6):
+        seed = tf.constant([3, number], tf.int64)
+        (top, left, high, wide), flip = random_box(seed)[0].numpy() * 64, bool(random_box(seed)[1])
+        box = (left, top, left + wide, top + high)
+        expected = np.asarray(whole.resize((56, 56), Image.Resampling.BILINEAR, box=box)).astype(int)
+        expected = expected[:, ::-1] if flip else expected
+        got = images.training_image(tf.constant(data), True, GEOMETRY, "standard", seed).numpy()
+        assert np.abs(got - expected).mean() <= 4
+
+
+def test_pixels_of_the_networks_size_are_left_alone():
+    pixels = picture(2, 56, 56)
+    np.testing.assert_array_equal(images.evaluation_image(tf.constant(pixels), False, GEOMETRY), pixels)
