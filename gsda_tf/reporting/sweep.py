@@ -121,9 +121,9 @@ def plan(
                 "--out."
             )
     runs = []
-    for seed in seeds:
-        for task in tasks or known:
-            for method in methods:
+    for seed in dict.fromkeys(seeds):  # a repeated one is the same run
+        for task in dict.fromkeys(tasks or known):
+            for method in dict.fromkeys(methods):
                 folder = os.path.join(out, benchmark, task, method, f"seed{seed}")
                 own = {"task": f"{benchmark}/{task}", "method": method, "seed": seed, "workdir": folder}
                 values = {**given, **own}

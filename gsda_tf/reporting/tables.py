@@ -45,7 +45,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows under the same columns; the last column is the average.
+    """Rows under the same columns; the last column is the average, if there are two or more.
 
     Attributes:
       columns: headings.
@@ -101,7 +101,17 @@ def results_table(
         if complete or row.values
     )
     average = "Avg" if complete else "Avg of these"
-    return Table((*headings, average), measured, others, len({seed for _, seed in values}))
+    table = Table((*headings, average), measured, others, len({seed for _, seed in values}))
+    return _without_average(table) if len(order) == 1 else table
+
+
+def _without_average(table: Table) -> Table:
+    """Of one column the average says nothing."""
+    short = [
+        tuple(dataclasses.replace(row, cells=row.cells[:-1]) for row in rows)
+        for rows in (table.measured, table.published)
+    ]
+    return Table(table.columns[:-1], *short, table.seeds)
 
 
 def _key(summary: Mapping) -> tuple[str, int]:

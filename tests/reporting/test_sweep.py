@@ -100,3 +100,8 @@ def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
     assert [failure.run for failure in failures] == [broken]
     assert "Unknown flag --no_such_flag" in failures[0].reason and "exit code 2" in failures[0].reason
     assert os.path.isfile(failures[0].log) and seen == [1]
+
+
+def test_what_is_named_twice_runs_once(tmp_path):
+    runs = sweep.plan("digits", ["Fo_Ha"] * 2, ["gsda"] * 2, [0, 0], {}, str(tmp_path))
+    assert len(runs) == 1

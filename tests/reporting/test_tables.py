@@ -45,6 +45,12 @@ def test_part_of_the_tasks_is_set_beside_the_same_part():
     assert all(row.cells[0] for row in table.published)  # rows of which only an average of all tasks is known are out
 
 
+def test_one_task_needs_no_average():
+    table = tables.results_table("office31", ["A_W"], _ALL, ["gsda"], [_summary("gsda", 0, "A_W", 0.9)])
+    assert table.columns == ("A→W",)
+    assert table.measured[0].cells == (tables.Cell(90.0),) and all(len(row.cells) == 1 for row in table.published)
+
+
 def test_by_class_where_the_benchmark_has_one_task():
     classes = published.columns("visda2017")
     per_class = dict(zip(reversed(classes), np.linspace(0.1, 0.9, 12)))
