@@ -70,6 +70,8 @@ def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
     builder = _own(name, settings)
     manual_dir = manual_dir_of(settings)
     if not builder.is_prepared():
+        if len(builder.find(manual_dir)) < len(builder.url_infos or {}):
+            _check_reachable(builder, manual_dir)
         _prepare(builder, settings, quiet=True)
         builder = _own(name, settings)  # another process may have been first: look at what is there now
         total = builder.info.splits.total_num_examples
@@ -171,8 +173,7 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
     """
     listed = builder.url_infos or {}
     hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
-    folders = (manual_dir, os.path.join(builder.data_dir_root, "downloads"))
-    if not hosts or urllib.request.getproxies() or any(os.path.isdir(path) and os.listdir(path) for path in folders):
+    if not hosts or urllib.request.getproxies() or _has_downloads(builder, manual_dir):
         return
     for host in hosts:
         with contextlib.suppress(OSError):
@@ -184,6 +185,16 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
         f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
         f"{own}or prepare it elsewhere and set --data_dir."
     )
+
+
+def _has_downloads(builder: tfds.core.DatasetBuilder, manual_dir: str) -> bool:
+    """Whether files are there that TFDS may take instead of downloading."""
+    names = {info.filename for info in (builder.url_infos or {}).values()}
+    if any(os.path.isfile(os.path.join(manual_dir, name)) for name in names):
+        return True
+    with contextlib.suppress(OSError), os.scandir(os.path.join(builder.data_dir_root, "downloads")) as entries:
+        return any(entry.is_file() and not entry.name.endswith(".INFO") for entry in entries)
+    return False
 
 
 def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
