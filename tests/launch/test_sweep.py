@@ -1,4 +1,4 @@
-"""The sweep as its user runs it: a table, a failed run, an interruption, and going on."""
+"""The sweep as its user runs it: a table, a failed run, a second call, an interruption."""
 
 import csv
 import os
@@ -49,7 +49,7 @@ def test_a_second_call_runs_only_what_is_missing(swept):
     assert os.stat(path).st_mtime_ns == before and "1 of 1 runs finished" in output
 
 
-def test_ctrl_c_checkpoints_the_runs_and_the_same_command_goes_on(tmp_path):
+def test_ctrl_c_checkpoints_the_runs_and_says_how_to_go_on(tmp_path):
     flags = ("--benchmark=digits", "--tasks=Fo_Ha", "--methods=source_only", "--seeds=0", f"--out={tmp_path}",
              *commands.TINY, "--steps=20000", "--report_steps=5", "--checkpoint_steps=100000")  # fmt: skip
     process = commands.start("sweep", *flags)
