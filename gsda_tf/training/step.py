@@ -98,9 +98,7 @@ class TrainingStep:
         options = self._settings.optimization
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
-        strength = schedules.adversarial_weight(
-            self._strength, self._settings.method.adversarial_ramp, progress
-        )
+        strength = schedules.adversarial_weight(self._strength, self._settings.method.adversarial_ramp, progress)
         labels = batch["source_labels"]
         images = batch["source_images"]
         if self._method.uses_target:

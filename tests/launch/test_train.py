@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from tests.launch import commands
 
 from gsda_tf.training.logs import read_metrics
+from tests.launch import commands
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_leaves_what_its_user_needs(finished):
     )
     assert len(summary["weights_sha256"]) == 64
     assert summary["settings"]["num_groups"] == [3] and "tensorflow" in summary["versions"]
-    assert sorted(sum(summary["groups"], [])) == sorted("0123456789")
+    assert sorted(name for group in summary["groups"] for name in group) == sorted("0123456789")
     assert os.path.isfile(os.path.join(summary["export_dir"], "saved_model.pb"))
     assert "target accuracy" in output and workdir in output
 
@@ -72,8 +72,10 @@ def _interrupted(workdir, kills, seed):
         lines = len(read_metrics(workdir))
         deadline = time.monotonic() + 120
         # From the moment that it has written something new, so that kills fall into training, not into imports.
-        while process.poll() is None and time.monotonic() < deadline and (
-            not os.path.exists(log) or len(read_metrics(workdir)) <= lines
+        while (
+            process.poll() is None
+            and time.monotonic() < deadline
+            and (not os.path.exists(log) or len(read_metrics(workdir)) <= lines)
         ):
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 1.5))

@@ -1,0 +1,87 @@
+"""Training on one's own images, as a user does it: two folders, two lists, and what is wrong with them."""
+
+import os
+
+import pytest
+
+from tests.data.pictures import encoded, write_domain
+from tests.launch import commands
+
+_TINY = (
+    "--extractor=small_cnn", "--weights=none", "--image_size=28", "--resize_size=32", "--steps=4", "--num_groups=2",
+    "--source_batch=6", "--target_batch=6", "--evaluation_batch=6", "--discriminator_units=8", "--bottleneck_units=8",
+    "--pseudo_label_period=2", "--report=false",
+)  # fmt: skip
+_CLASSES = ("bike", "mug", "pen")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photos of mine")
+    write_domain(root / "amazon", dict.fromkeys(_CLASSES, 4))
+    write_domain(root / "webcam", dict.fromkeys(_CLASSES, 3), first=50)
+    for domain in ("amazon", "webcam"):
+        lines = [
+            f"{os.path.join(domain, name, file)} {_CLASSES.index(name)}"
+            for name in _CLASSES
+            for file in reversed(os.listdir(root / domain / name))
+        ]
+        (root / f"{domain}.txt").write_text("\r\n".join(lines), encoding="utf-8-sig")
+    return root
+
+
+def _folders(root, target="webcam") -> tuple[str, ...]:
+    return ("--pipeline=folders", f"--source_dir={root / 'amazon'}", f"--target_dir={root / target}")
+
+
+def test_folders_and_lists_train_the_same(photos, tmp_path):
+    output = commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={tmp_path / 'f'}")
+    assert "folders/amazon_webcam: 12 source and 9 target images, 3 classes in both" in output
+    lists = ("--pipeline=lists", f"--source_list={photos / 'amazon.txt'}", f"--target_list={photos / 'webcam.txt'}")
+    commands.succeed("train", *_TINY, *lists, f"--workdir={tmp_path / 'l'}")
+    by_folder, by_list = commands.summary(tmp_path / "f"), commands.summary(tmp_path / "l")
+    assert by_folder["weights_sha256"] == by_list["weights_sha256"]
+    assert by_folder["target_accuracy"] == by_list["target_accuracy"]
+
+
+def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, tmp_path):
+    commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={tmp_path / 'w'}")
+    bad = [photos / "amazon" / "mug" / "empty.jpg", photos / "webcam" / "pen" / "cut.jpg"]
+    bad[0].write_bytes(b"")
+    bad[1].write_bytes(encoded()[:-50])
+    try:
+        flags = (*_TINY, *_folders(photos), f"--workdir={tmp_path / 'b'}")
+        assert str(bad[0]) in commands.fail("train", *flags)
+        assert not os.path.exists(tmp_path / "b"), "nothing half-written"
+        done = commands.run("train", *flags, "--on_bad_image=skip")
+        assert done.returncode == 0, done.stderr
+        for path in bad:
+            assert (done.stdout + done.stderr).count(str(path)) == 1
+    finally:
+        for path in bad:
+            path.unlink()
+    assert commands.summary(tmp_path / "b")["weights_sha256"] == commands.summary(tmp_path / "w")["weights_sha256"]
+
+
+def test_damage_that_only_decoding_finds_names_the_file(photos, tmp_path):
+    content = bytearray(encoded("PNG"))
+    content[len(content) // 2] ^= 0xFF
+    bad = photos / "amazon" / "mug" / "inside.png"
+    bad.write_bytes(content)
+    try:
+        line = commands.fail("train", *_TINY, *_folders(photos), f"--workdir={tmp_path}")
+    finally:
+        bad.unlink()
+    assert "1 image of the source cannot be read" in line and str(bad) in line and "--on_bad_image=skip" in line
+
+
+def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
+    (tmp_path / "new").mkdir()
+    for number in range(5):
+        (tmp_path / "new" / f"{number}.png").write_bytes(encoded("PNG", number))
+    flags = ("--pipeline=folders", f"--source_dir={photos / 'amazon'}", f"--target_dir={tmp_path / 'new'}")
+    output = commands.succeed("train", *_TINY, *flags, f"--workdir={tmp_path / 'run'}")
+    summary = commands.summary(tmp_path / "run")
+    assert summary["target_accuracy"] is None and summary["target_mean_class_accuracy"] is None
+    assert "no accuracy is claimed" in output and "no labels" in output
+    assert os.path.isdir(summary["export_dir"])
