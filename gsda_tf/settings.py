@@ -165,6 +165,9 @@ class Settings:
                 f"--resize_size={self.data.resize_size} is smaller than --image_size={self.data.image_size}: "
                 "images are resized first and cropped then, so it must be at least as large."
             )
+        for name, value in (("freeze_backbone", self.model.freeze_backbone), ("cache", self.data.cache)):
+            if value:
+                raise UserError(f"--{name} is not built yet: leave it out.")
         if self.method.confidence_threshold > 1:
             raise UserError(
                 f"--confidence_threshold={self.method.confidence_threshold} is out of range: it is a probability, "
