@@ -74,7 +74,8 @@ def export_model(
     """
     with disk_errors(f"writing an export to {export_root}"):
         os.makedirs(export_root, exist_ok=True)
-        aside = tempfile.mkdtemp(dir=export_root, prefix=".writing-")
+        # Absolute, because the process that checks the export runs in another folder.
+        aside = tempfile.mkdtemp(dir=os.path.abspath(export_root), prefix=".writing-")
         try:
             model_dir = os.path.join(aside, "model")
             module = _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)

@@ -123,3 +123,9 @@ def test_saved_model_cli_shows_it(exported):
     assert shown.returncode == 0, shown.stderr[-2000:]
     for name in ("serving_default", "images", "features", "image_bytes", "probabilities", "label", "score"):
         assert name in shown.stdout
+
+
+def test_a_relative_folder_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), "run/export", {}, _png(_images()))
+    assert path == os.path.join("run/export", "1") and os.path.exists(os.path.join(path, "saved_model.pb"))
