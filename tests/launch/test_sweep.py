@@ -49,7 +49,7 @@ def test_a_second_call_runs_only_what_is_missing(swept):
     assert os.stat(path).st_mtime_ns == before and "1 of 1 runs finished" in output
 
 
-def test_ctrl_c_checkpoints_the_runs_and_says_how_to_go_on(tmp_path):
+def test_a_stop_checkpoints_the_runs_and_says_how_to_go_on(tmp_path):
     flags = ("--benchmark=digits", "--tasks=Fo_Ha", "--methods=source_only", "--seeds=0", f"--out={tmp_path}",
              *commands.TINY, "--steps=20000", "--report_steps=5", "--checkpoint_steps=100000")  # fmt: skip
     process = commands.start("sweep", *flags)
@@ -58,7 +58,8 @@ def test_ctrl_c_checkpoints_the_runs_and_says_how_to_go_on(tmp_path):
     while not (workdir / "metrics.jsonl").exists() or not (workdir / "metrics.jsonl").stat().st_size:
         assert time.time() < deadline and process.poll() is None, process.communicate()
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+        # SIGTERM, which takes the same way as Ctrl-C: a process started in the background inherits SIGINT as ignored.
+        process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 75 and "Traceback" not in said and "goes on from there" in said
     assert list((workdir / "checkpoints").glob("ckpt-*.index"))
