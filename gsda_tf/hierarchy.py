@@ -7,11 +7,12 @@ synchronization are written for any list of levels; the paper's three are the de
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, choose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,26 @@ def hierarchy_from_groups(num_classes: int, groups: Sequence[Sequence[int]]) -> 
             Level("class", np.eye(num_classes, dtype=np.float32)),
         )
     )
+
+
+def read_groups(path: str, class_names: Sequence[str]) -> list[list[int]]:
+    """Groups that the user chose: a JSON list of lists of class names.
+
+    Returns:
+      The groups as indices into `class_names`.
+
+    Raises:
+      UserError: no such file, not of that form, or a name that is no class.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            groups = json.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--groups_file={path} could not be read ({error}): expected JSON.") from error
+    if not (isinstance(groups, list) and groups and all(isinstance(group, list) and group for group in groups)):
+        raise UserError(f'--groups_file={path}: expected a list of lists of class names, such as [["cat", "dog"]].')
+    index = {name: i for i, name in enumerate(class_names)}
+    return [[index[choose(f"class in {path}", str(name), index)] for name in group] for group in groups]
 
 
 def _groups(num_classes: int, sizes: Sequence[int], rng: np.random.Generator) -> list[Level]:

@@ -69,6 +69,7 @@ class MethodSettings:
     alpha: float = _setting(0.02, "weight of the target's conditional entropy, equation (5)", minimum=0)
     beta: float = _setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
     num_groups: tuple[int, ...] = _setting((6,), "groups of classes, one number for each level of groups")
+    groups_file: str = _setting("", "JSON file with lists of class names to use as groups; they may overlap")
     adversarial_weight: float = _setting(
         1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
     )

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsda_tf.errors import UserError
-from gsda_tf.hierarchy import Hierarchy, Level, build_hierarchy, hierarchy_from_groups
+from gsda_tf.hierarchy import Hierarchy, Level, build_hierarchy, hierarchy_from_groups, read_groups
 
 ALL = ("domain", "group", "class")
 
@@ -62,3 +62,16 @@ def test_a_level_must_be_zero_or_one_and_without_empty_nodes():
         Hierarchy((Level("domain", np.full((2, 1), 0.5, np.float32)),))
     with pytest.raises(ValueError, match="without classes"):
         Hierarchy((Level("group", np.asarray([[1, 0], [1, 0]], np.float32)),))
+
+
+def test_groups_of_the_users_own(tmp_path):
+    path = tmp_path / "groups.json"
+    path.write_text('[["cat", "dog"], ["dog", "hen"]]')
+    assert read_groups(str(path), ["cat", "dog", "hen"]) == [[0, 1], [1, 2]]
+    path.write_text('[["cat", "dgo"]]')
+    with pytest.raises(UserError, match="Did you mean 'dog'"):
+        read_groups(str(path), ["cat", "dog", "hen"])
+    for wrong in ("{", "[]", '["cat"]', "[[]]"):
+        path.write_text(wrong)
+        with pytest.raises(UserError, match="--groups_file"):
+            read_groups(str(path), ["cat", "dog", "hen"])

@@ -102,7 +102,8 @@ class Result:
     Attributes:
       images: rows in the output.
       unreadable: rows that hold a reason instead of a label.
-      accuracy: share of right labels among the readable images whose folder names a class; None without any.
+      accuracy: share of readable images whose label is their folder's name; None if no folder is named as a label
+        that was given.
     """
 
     images: int
@@ -231,14 +232,16 @@ def _write(partial: str, output: str) -> None:
 
 
 def _result(partial: str) -> Result:
-    """Counts the rows, scores those whose folder is a class, and removes the partial file."""
-    images = unreadable = right = 0
-    names: set[str] = set()
+    """Counts the rows, scores those whose folder is named as a class, and removes the partial file."""
+    images = unreadable = 0
+    said: list[tuple[str, str]] = []
     for row in _rows(partial):
         images += 1
         unreadable += bool(row["error"])
-        names.add(row["label"])
-        right += bool(row["label"]) and os.path.basename(os.path.dirname(row["path"])) == row["label"]
+        if not row["error"]:
+            said.append((os.path.basename(os.path.dirname(row["path"])), row["label"]))
     os.remove(partial)
-    readable = images - unreadable
-    return Result(images, unreadable, right / readable if right and readable else None)
+    folders = {folder for folder, _ in said}
+    if not folders & {label for _, label in said}:
+        return Result(images, unreadable, None)
+    return Result(images, unreadable, sum(folder == label for folder, label in said) / len(said))

@@ -12,7 +12,7 @@ from gsda_tf import tasks
 from gsda_tf.compat import variable_name
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.errors import TrainingError, UserError
-from gsda_tf.hierarchy import Hierarchy, build_hierarchy
+from gsda_tf.hierarchy import Hierarchy, build_hierarchy, hierarchy_from_groups, read_groups
 from gsda_tf.methods import Method, get_method
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.discriminators import DiscriminatorBank
@@ -41,7 +41,10 @@ class Experiment:
         self.method: Method = get_method(settings.method.method)
         num_classes = len(data.class_names)
         self.hierarchy: Hierarchy | None = None
-        if self.method.levels:
+        if "group" in self.method.levels and settings.method.groups_file:
+            groups = read_groups(settings.method.groups_file, data.class_names)
+            self.hierarchy = hierarchy_from_groups(num_classes, groups)
+        elif self.method.levels:
             self.hierarchy = build_hierarchy(
                 num_classes, settings.method.num_groups, self.method.levels, settings.run.seed
             )

@@ -149,3 +149,18 @@ def test_a_server_gives_what_the_export_gives(images, exported, tmp_path):
 )
 def test_a_mistake_is_told_in_one_line(flags, expected, images, tmp_path):
     assert expected in commands.fail("predict", *(f.format(images=images, tmp=tmp_path) for f in flags))
+
+
+def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images, tmp_path):
+    def dogs(records):
+        bad = [not record or not record.startswith(b"\x89PNG") for record in records]
+        return predict.Answers(["" if b else "dog" for b in bad], np.ones(len(records)), np.ones((len(records), 1)))
+
+    result = predict.predict(dogs, predict.find_images(images), str(tmp_path / "a.csv"))
+    np.testing.assert_allclose(result.accuracy, 6 / 13)  # seven cats, six dogs
+    assert (result.images, result.unreadable) == (15, 2)
+
+    def birds(records):
+        return predict.Answers(["bird"] * len(records), np.ones(len(records)), np.ones((len(records), 1)))
+
+    assert predict.predict(birds, predict.find_images(images), str(tmp_path / "b.csv")).accuracy is None
