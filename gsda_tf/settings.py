@@ -56,7 +56,9 @@ class ModelSettings:
     )
     freeze_backbone: bool = _setting(False, "train on the backbone's features, computed once and kept on disk")
     feature_cache_dir: str = _setting("", "where --freeze_backbone keeps features (default: <data_dir>/features)")
-    feature_crops: int = _setting(0, "random crops of each image that --freeze_backbone keeps beside the centre crop")
+    feature_crops: int = _setting(
+        0, "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop", minimum=0
+    )
     bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
     discriminator_units: tuple[int, ...] = _setting((1024, 1024), "widths of each discriminator's hidden layers")
 
@@ -166,9 +168,8 @@ class Settings:
                 f"--resize_size={self.data.resize_size} is smaller than --image_size={self.data.image_size}: "
                 "images are resized first and cropped then, so it must be at least as large."
             )
-        for name, value in (("freeze_backbone", self.model.freeze_backbone), ("cache", self.data.cache)):
-            if value:
-                raise UserError(f"--{name} is not built yet: leave it out.")
+        if self.data.cache:
+            raise UserError("--cache is not built yet: leave it out.")
         if self.method.confidence_threshold > 1:
             raise UserError(
                 f"--confidence_threshold={self.method.confidence_threshold} is out of range: it is a probability, "

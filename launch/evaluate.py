@@ -27,7 +27,7 @@ def main() -> int:
 
     experiment, step = restore(workdir, absl_flags.FLAGS.step, **given)
     data = experiment.data
-    evaluation = Evaluator(data, experiment.settings.data, experiment.inference)()
+    evaluation = Evaluator(data, experiment.settings.data, experiment.inference, experiment.inputs)()
     rows = [("task", data.name), ("method", experiment.method.name), ("step", str(step))]
     for name, value in evaluation.scores.items():
         if name.endswith("accuracy"):

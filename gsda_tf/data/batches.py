@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
 from gsda_tf.settings import DataSettings
 
@@ -86,7 +87,8 @@ class TrainingBatches:
 
         Returns:
           One element a step and replica: {"source_images": uint8 [bs, S, S, 3], "source_labels": int32 [bs],
-          "target_images": uint8 [bt, S, S, 3]}; without target images if `uses_target` was False.
+          "target_images": uint8 [bt, S, S, 3]}; without target images if `uses_target` was False. Where the
+          domains hold features, they stand in place of images, float32 [.., e].
         """
         share = share or Share()
         source, target = self.plan(first, last, pool, since)
@@ -103,6 +105,8 @@ class TrainingBatches:
         seeds = np.stack([np.full_like(slots, self._seed * 4 + stream), slots], axis=-1)
         indices = share.of(plan)
         seeds = np.stack([share.of(seeds[..., 0]), share.of(seeds[..., 1])], axis=-1)
+        if isinstance(domain.records, FeatureRecords):
+            return domain.records.training(indices, seeds)
         augmentation = self._settings.augmentation
         return _load(
             domain,
@@ -125,17 +129,16 @@ def evaluation_batches(
     what lies past the domain's size.
 
     Args:
-      domain: n images.
+      domain: n images, or their features.
       settings: geometry.
       batch: images in a global batch, a multiple of the replicas.
 
     Returns:
-      ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3].
+      ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3], or float32 [.., e] of features.
     """
-    share = share or Share()
-    indices = np.zeros(-(-len(domain) // batch) * batch, np.int64)
-    indices[: len(domain)] = np.arange(len(domain))
-    indices = share.of(indices.reshape(-1, batch))
+    indices = _in_order(len(domain), batch, share)
+    if isinstance(domain.records, FeatureRecords):
+        return domain.records.evaluation(indices).with_options(_options()).prefetch(tf.data.AUTOTUNE)
     return (
         _load(
             domain,
@@ -148,6 +151,41 @@ def evaluation_batches(
         .with_options(_options())
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def view_batches(
+    domain: Domain, settings: DataSettings, batch: int, seeds: np.ndarray, share: Share | None = None
+) -> tf.data.Dataset:
+    """`evaluation_batches`, but each image as training would see it.
+
+    Args:
+      domain: n images.
+      settings: geometry and augmentation.
+      batch: images in a global batch, a multiple of the replicas.
+      seeds: int64 [n, 2], from which each image's random changes follow.
+    """
+    indices = _in_order(len(domain), batch, share)
+    return (
+        _load(
+            domain,
+            tf.data.Dataset.from_tensor_slices((indices, seeds[indices])),
+            rows=indices.shape[1],
+            geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
+            one=lambda record, encoded, geometry, seed: images.training_image(
+                record, encoded, geometry, settings.augmentation, seed
+            ),
+            plain=settings.augmentation == "none",
+        )
+        .with_options(_options())
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _in_order(size: int, batch: int, share: Share | None) -> np.ndarray:
+    """Indices 0..size-1, filled up with 0 to whole batches; a worker's share of them."""
+    indices = np.zeros(-(-size // batch) * batch, np.int64)
+    indices[:size] = np.arange(size)
+    return (share or Share()).of(indices.reshape(-1, batch))
 
 
 def _load(

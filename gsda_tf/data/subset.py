@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gsda_tf.data.domain import ChosenRecords, Domain
+from gsda_tf.data.features import FeatureRecords
 
 
 def evenly(size: int, most: int) -> np.ndarray:
@@ -14,8 +15,9 @@ def evenly(size: int, most: int) -> np.ndarray:
 
 def subset(domain: Domain, chosen: np.ndarray) -> Domain:
     """The images `chosen` of a domain, int64 indices."""
-    return (
-        domain
-        if len(chosen) == len(domain)
-        else Domain(domain.name, ChosenRecords(domain.records, chosen), domain.labels[chosen])
-    )
+    if len(chosen) == len(domain):
+        return domain
+    records = ChosenRecords(domain.records, chosen)
+    if isinstance(domain.records, FeatureRecords):
+        records = FeatureRecords(domain.records.features[chosen], records)
+    return Domain(domain.name, records, domain.labels[chosen])

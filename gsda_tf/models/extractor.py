@@ -30,7 +30,7 @@ class Extractor(keras.Model):
         bottleneck: keras.layers.Layer,
     ):
         super().__init__(name="extractor", dtype="float32")
-        self._preprocess = preprocess
+        self.preprocess = preprocess
         self.backbone = backbone
         self.bottleneck = bottleneck
 
@@ -38,17 +38,18 @@ class Extractor(keras.Model):
         """f of (1).
 
         Args:
-          images: uint8 or float [N, S, S, 3], 0..255.
+          images: uint8 or float [N, S, S, 3], 0..255; or what `embed` made of them before, float32 [N, e].
           training: whether batch norm uses and updates the statistics of the batch.
 
         Returns:
           float32 [N, d].
         """
-        return self.bottleneck(self.embed(images, training))
+        embeddings = images if images.shape.rank == 2 else self.embed(images, training)
+        return self.bottleneck(embeddings)
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The backbone's pooled output, float32 [N, e]: what `--freeze_backbone` keeps."""
-        x = self._preprocess(tf.cast(images, tf.float32))
+        x = self.preprocess(tf.cast(images, tf.float32))
         return pool(tf.cast(self.backbone(x, training=training), tf.float32))
 
 

@@ -54,16 +54,18 @@ class Evaluator:
       data: the task.
       settings: geometry of images.
       inference: of E and C.
+      inputs: what `inference` reads, the task's images or their features; None: the images.
     """
 
-    def __init__(self, data: TaskData, settings: DataSettings, inference: Inference):
+    def __init__(self, data: TaskData, settings: DataSettings, inference: Inference, inputs: TaskData | None = None):
         self._data, self._settings, self._inference = data, settings, inference
+        self._inputs = inputs or data
 
     def __call__(self) -> Evaluation:
         """Evaluates the weights as they are."""
         data = self._data
         chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
-        source, target = self._inference(subset(data.source, chosen)), self._inference(data.target)
+        source, target = self._inference(subset(self._inputs.source, chosen)), self._inference(self._inputs.target)
         labels, per_class = data.target.labels, None
         scores = {
             "source_accuracy": accuracy.accuracy(source.predictions, data.source.labels[chosen]),
@@ -90,9 +92,9 @@ class Evaluator:
         arrays = {
             "source_indices": source,
             "source_labels": self._data.source.labels[source],
-            "source_features_before": self._inference(subset(self._data.source, source)).features,
+            "source_features_before": self._inference(subset(self._inputs.source, source)).features,
             "target_indices": target,
-            "target_features_before": self._inference(subset(self._data.target, target)).features,
+            "target_features_before": self._inference(subset(self._inputs.target, target)).features,
         }
         if write:
             _write(workdir, arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import keras
@@ -19,6 +20,7 @@ from gsda_tf.models.discriminators import DiscriminatorBank
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
+from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
 from gsda_tf.training.precision import LossScale
 from gsda_tf.training.step import Networks, TrainingStep, build_optimizers
@@ -65,6 +67,25 @@ class Experiment:
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
         self.step = TrainingStep(self.networks, self.optimizers, self.method, self.hierarchy, settings, self.loss_scale)
         self.inference = Inference(self.networks, settings.data, strategy)
+
+    @functools.cached_property
+    def inputs(self) -> TaskData:
+        """What training and evaluation read: the images, or with `--freeze_backbone` their features.
+
+        Raises:
+          UserError: the features cannot be kept.
+        """
+        if not self.settings.model.freeze_backbone:
+            return self.data
+        return embedded(self.data, self.networks.extractor, self.settings, self.strategy)
+
+    @property
+    def input_spec(self) -> tf.TensorSpec:
+        """Of one input, without the batch."""
+        if self.settings.model.freeze_backbone:
+            return tf.TensorSpec(self.inputs.source.records.features.shape[-1:], tf.float32)
+        size = self.settings.data.image_size
+        return tf.TensorSpec([size, size, 3], tf.uint8)
 
     @property
     def groups(self) -> list[list[str]]:

@@ -73,14 +73,16 @@ class _Training:
         self._settings, self._data, self._workdir = settings, data, workdir
         self._chief = is_chief(strategy)
         self._experiment = experiment = Experiment(settings, data, strategy)
-        self._batches = TrainingBatches(data, settings.data, settings.run.seed, experiment.method.uses_target)
+        self._batches = TrainingBatches(
+            experiment.inputs, settings.data, settings.run.seed, experiment.method.uses_target
+        )
         self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile)
         self._runner.build(self._batch_spec(strategy))
         state = {**experiment.state(), "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
         self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
         weights = {name: state[name] for name in ("extractor", "classifier")}
         self._selected = SelectedWeights(weights, workdir, settings.run.select)
-        self._evaluator = Evaluator(data, settings.data, experiment.inference)
+        self._evaluator = Evaluator(data, settings.data, experiment.inference, experiment.inputs)
         self._evaluation: Evaluation | None = None
         self._reported: dict[str, float] = {}
 
@@ -142,13 +144,13 @@ class _Training:
 
     def _batch_spec(self, strategy: tf.distribute.Strategy) -> dict[str, tf.TensorSpec]:
         data, replicas = self._settings.data, strategy.num_replicas_in_sync
-        image = (data.image_size, data.image_size, 3)
+        one = self._experiment.input_spec
         spec = {
-            "source_images": tf.TensorSpec((data.source_batch // replicas, *image), tf.uint8),
+            "source_images": tf.TensorSpec((data.source_batch // replicas, *one.shape), one.dtype),
             "source_labels": tf.TensorSpec((data.source_batch // replicas,), tf.int32),
         }
         if self._batches.target_batch:
-            spec["target_images"] = tf.TensorSpec((data.target_batch // replicas, *image), tf.uint8)
+            spec["target_images"] = tf.TensorSpec((data.target_batch // replicas, *one.shape), one.dtype)
         return spec
 
     def _dataset(self, first: int, last: int):
@@ -158,7 +160,7 @@ class _Training:
 
     def _label(self, step: int) -> None:
         experiment = self._experiment
-        outputs = experiment.inference(self._data.target)
+        outputs = experiment.inference(experiment.inputs.target)
         pool = confident_pool(outputs.probabilities, self._settings.method.confidence_threshold)
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)

@@ -1,0 +1,136 @@
+"""`--freeze_backbone`: the backbone's features are computed once, and training starts from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from gsda_tf.compat import variable_name
+from gsda_tf.data.batches import Share, evaluation_batches, view_batches
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.features import FeatureRecords, FeatureStore, content_digests
+from gsda_tf.data.subset import subset
+from gsda_tf.models.extractor import Extractor
+from gsda_tf.settings import Settings
+from gsda_tf.training.distribution import distribute
+
+_IMAGES_A_FILE = 2048
+"""Computed features reach the disk this many images at a time: that much an interruption can lose."""
+
+
+def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy) -> TaskData:
+    """The task with features of the frozen backbone in place of images.
+
+    Features are kept by content of the image under a folder that stands for the backbone, its weights and all that
+    is done to an image before, so no run computes them twice, whatever pipeline brings the images.
+
+    Args:
+      data: images.
+      extractor: whose backbone is frozen.
+      settings: image geometry, augmentation, feature_crops, feature_cache_dir.
+      strategy: whose replicas share the work.
+
+    Returns:
+      The same task whose records are `FeatureRecords` with 1 + feature_crops views.
+
+    Raises:
+      UserError: the cache cannot be written.
+    """
+    store = FeatureStore(os.path.join(cache_dir(settings), _key(extractor, settings)))
+    embed = _Embedding(extractor, settings, strategy)
+    domains = {}
+    for role in ("source", "target"):
+        domain = getattr(data, role)
+        features = _features(domain, store, embed)
+        domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
+    return dataclasses.replace(data, **domains)
+
+
+def cache_dir(settings: Settings) -> str:
+    """Where features are kept."""
+    data_dir = settings.data.data_dir or os.path.join("~", "tensorflow_datasets")
+    return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
+
+
+def _features(domain: Domain, store: FeatureStore, embed: _Embedding) -> np.ndarray:
+    """float32 [n, v, e]."""
+    digests = content_digests(domain)
+    found, missing = store.find(digests)
+    if not missing.any():
+        return found
+    with store.locked():
+        found, missing = store.find(digests)  # another run may have computed them meanwhile
+        # An image that is there twice is computed once.
+        todo = np.flatnonzero(missing)[np.sort(np.unique(digests[missing], return_index=True)[1])]
+        with tqdm(total=len(todo), unit="image", desc=f"backbone on {domain.name}", dynamic_ncols=True) as bar:
+            for first in range(0, len(todo), _IMAGES_A_FILE):
+                chosen = todo[first : first + _IMAGES_A_FILE]
+                store.add(digests[chosen], embed(subset(domain, chosen), digests[chosen], bar))
+    return store.find(digests)[0]
+
+
+class _Embedding:
+    """Runs the backbone on the views of a domain's images."""
+
+    def __init__(self, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy):
+        replicas = strategy.num_replicas_in_sync
+        self._settings, self._strategy = settings, strategy
+        self._batch = -(-settings.data.evaluation_batch // replicas) * replicas
+
+        @tf.function(reduce_retracing=True)
+        def run(images):
+            features = strategy.run(lambda x: extractor.embed(x, training=False), args=(images,))
+            return features if replicas == 1 else strategy.gather(features, axis=0)
+
+        self._run = run
+
+    def __call__(self, domain: Domain, digests: np.ndarray, bar: tqdm) -> np.ndarray:
+        """float32 [n, 1 + feature_crops, e]."""
+        data, crops = self._settings.data, self._settings.model.feature_crops
+        views = []
+        for view in range(1 + crops):
+
+            def dataset(share: Share, view: int = view) -> tf.data.Dataset:
+                if view == 0:
+                    return evaluation_batches(domain, data, self._batch, share)
+                # The crop follows from the image, not from its place: it is the same in every task.
+                seeds = np.asarray([[int(d[:15], 16), view] for d in digests], np.int64)
+                return view_batches(domain, data, self._batch, seeds, share)
+
+            parts, done = [], 0
+            for images in distribute(self._strategy, dataset):
+                parts.append(self._run(images).numpy())
+                now = min(done + self._batch, len(domain))
+                bar.update((now - done) / (1 + crops))
+                done = now
+            views.append(np.concatenate(parts)[: len(domain)])
+        return np.stack(views, axis=1)
+
+
+def _key(extractor: Extractor, settings: Settings) -> str:
+    """A name for the backbone, its weights, and all that is done to an image before it."""
+    data, digest = settings.data, hashlib.sha256()
+    ramp = tf.broadcast_to(tf.reshape(tf.range(256, dtype=tf.float32), [1, 16, 16, 1]), [1, 16, 16, 3])
+    layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.backbone.layers]
+    recipe = [1, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
+    if settings.model.feature_crops:
+        recipe.append(data.augmentation)
+    digest.update(json.dumps(recipe, sort_keys=True, default=str).encode())
+    digest.update(extractor.preprocess(ramp).numpy().tobytes())
+    for variable in extractor.backbone.variables:
+        digest.update(f"{variable_name(variable)} {tuple(variable.shape)}".encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return f"{extractor.backbone.name}-{digest.hexdigest()[:16]}"
+
+
+def _unnamed(config):
+    """A layer's configuration without names, which count up with every model that a process builds."""
+    if isinstance(config, dict):
+        return {k: _unnamed(v) for k, v in config.items() if k not in ("name", "inbound_nodes", "build_config")}
+    return config
