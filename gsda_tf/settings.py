@@ -105,6 +105,11 @@ class DeviceSettings:
     precision: str = _setting(
         "float32", "precision of the backbone", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
+    slopes: str = _setting(
+        "closed_form",
+        "how the feature gradients are found: the same numbers by a nested tape, or with half of the arithmetic",
+        choices=("closed_form", "tapes"),
+    )
     jit_compile: bool = _setting(False, "compile the step with XLA; one device only")
     deterministic: bool = _setting(True, "the same run gives the same weights")
 

@@ -19,20 +19,20 @@ def safe_norm(x: tf.Tensor) -> tf.Tensor:
     return tf.where(positive, root, tf.zeros_like(square))
 
 
-def gradient_magnitudes(weights: tf.Tensor, feature_gradients: tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
+def gradient_magnitudes(weights: tf.Tensor, slopes: tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
     """S_k: the sum over samples of the norm of dL_k/df_i, the terms of (10) and (11).
 
     W is constant and not negative, so it factors out of the norm.
 
     Args:
-      weights: float32 [K, N], W.
-      feature_gradients: float32 [K, N, d], dH[k, i]/df_i.
+      weights: float32 [n, m], W.
+      slopes: float32 [n, m], ||dH[k, i]/df_i||, `losses.slopes`.
       batch_size: N of the global batch.
 
     Returns:
-      float32 [K].
+      float32 [n].
     """
-    return tf.reduce_sum(weights * safe_norm(feature_gradients), axis=-1) / tf.cast(batch_size, tf.float32)
+    return tf.reduce_sum(weights * slopes, axis=-1) / tf.cast(batch_size, tf.float32)
 
 
 def level_differences(magnitudes: tf.Tensor, hierarchy: Hierarchy) -> dict[str, tf.Tensor]:

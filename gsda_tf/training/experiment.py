@@ -16,7 +16,7 @@ from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.hierarchy import Hierarchy, build_hierarchy, hierarchy_from_groups, read_groups
 from gsda_tf.methods import Method, get_method
 from gsda_tf.models.classifier import build_classifier
-from gsda_tf.models.discriminators import DiscriminatorBank
+from gsda_tf.models.discriminators import Discriminators
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
@@ -53,8 +53,8 @@ class Experiment:
         keras.utils.set_random_seed(settings.run.seed)
         with strategy.scope():
             extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
-            bank = self.hierarchy and DiscriminatorBank(
-                self.hierarchy.size,
+            bank = self.hierarchy and Discriminators(
+                self.hierarchy,
                 settings.model.discriminator_units,
                 settings.model.bottleneck_units,
                 settings.run.seed,

@@ -13,8 +13,10 @@ import tensorflow as tf
 
 from gsda_tf.hierarchy import Hierarchy
 from gsda_tf.losses import alignment, classification, synchronization
+from gsda_tf.losses.pairs import build_pairs
+from gsda_tf.losses.slopes import SLOPES
 from gsda_tf.methods import Method
-from gsda_tf.models.discriminators import DiscriminatorBank
+from gsda_tf.models.discriminators import Discriminators
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.settings import Settings
 from gsda_tf.training import schedules
@@ -28,7 +30,7 @@ class Networks:
 
     extractor: Extractor
     classifier: keras.Model
-    discriminators: DiscriminatorBank | None
+    discriminators: Discriminators | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,7 @@ class TrainingStep:
         self._networks, self._optimizers = networks, optimizers
         self._method, self._hierarchy = method, hierarchy
         self._settings, self._loss_scale = settings, loss_scale
+        self._slopes = SLOPES[settings.device.slopes]
         self._beta = settings.method.beta if method.synchronized else 0.0
         # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
         self._strength = settings.method.adversarial_weight / (len(hierarchy.levels) if hierarchy else 1)
@@ -117,30 +120,29 @@ class TrainingStep:
             probabilities = alignment.class_probabilities(
                 labels, self._networks.classifier(features[tf.shape(labels)[0] :]), self._hierarchy.num_classes
             )
-            weights = alignment.loss_weights(probabilities, tf.constant(self._hierarchy.membership))
-            domains = alignment.domain_labels(tf.shape(labels)[0], tf.shape(images)[0] - tf.shape(labels)[0])
+            pairs = [build_pairs(level, labels, probabilities) for level in self._hierarchy.levels]
             metrics["adversarial_weight"] = strength / replicas
-            metrics.update(self._update_discriminators(features, weights, domains, rate, finite))
+            metrics.update(self._update_discriminators(features, pairs, rate, finite))
             metrics["confident_share"] = self._confident_share(probabilities[tf.shape(labels)[0] :]) / replicas
         else:
-            weights = domains = None
+            pairs = None
 
-        feature_gradient, classifier_gradients, losses = self._heads(features, labels, weights, domains, strength)
+        feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, strength)
         metrics.update(losses)
         self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
         return metrics
 
-    def _update_discriminators(self, features, weights, domains, rate, finite) -> dict[str, tf.Tensor]:
+    def _update_discriminators(self, features, pairs, rate, finite) -> dict[str, tf.Tensor]:
         """Equations (14) and (15): minimise L^g + L^l + beta L^syn over D, features fixed."""
         bank = self._networks.discriminators
         variables = bank.trainable_variables
         with tf.GradientTape() as tape:
-            scores = self._discriminate(tf.stop_gradient(features), weights, domains)
+            scores = self._discriminate(tf.stop_gradient(features), pairs)
             loss = tf.reduce_sum(scores.losses) + self._synchronization(scores)
         self._optimizers.discriminators.apply(tape.gradient(loss, variables), rate, finite)
-        return self._describe(scores, weights, domains)
+        return self._describe(scores, pairs)
 
-    def _heads(self, features, labels, weights, domains, strength):
+    def _heads(self, features, labels, pairs, strength):
         """Equation (16) down to the features, and (17) for C.
 
         Returns:
@@ -156,8 +158,8 @@ class TrainingStep:
                 logits[:count], labels, logits[count:], self._settings.method.alpha, replicas
             )
             # P carries no gradient, so alignment reaches C's variables by no path and L^c alone moves C, (17).
-            if weights is not None:
-                scores = self._discriminate(features, weights, domains)
+            if pairs is not None:
+                scores = self._discriminate(features, pairs)
                 loss += strength * (self._synchronization(scores) - tf.reduce_sum(scores.losses))
         gradients = tape.gradient(loss, [features, *classifier.trainable_variables])
         return gradients[0], gradients[1:], {"loss/cross_entropy": cross_entropy, "loss/entropy": entropy}
@@ -177,27 +179,28 @@ class TrainingStep:
         if backbone:
             self._optimizers.backbone.apply(gradients[heads:], rate, finite)
 
-    def _discriminate(self, features, weights, domains) -> Scores:
-        """Every discriminator on every sample: L_k of this share and S_k of the global batch."""
-        bank = self._networks.discriminators
+    def _discriminate(self, features, pairs) -> Scores:
+        """Every discriminator on every sample that counts for it: L_k of this share and S_k of the global batch."""
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        batch_size = tf.shape(features)[0] * replicas
+        batch_size = features.shape[0] * replicas
+        losses, magnitudes, logits = [], [], []
+        for bank, level in zip(self._networks.discriminators.banks, pairs):
+            samples = level.samples(features)
+            if self._beta:
+                scores, slopes = self._slopes(bank, samples, level.domains)
+                magnitudes.append(synchronization.gradient_magnitudes(level.weights, slopes, batch_size))
+            else:
+                scores = bank(samples)
+            entropies = alignment.discrimination_entropy(scores, level.domains)
+            losses.append(alignment.alignment_losses(level.weights, entropies, batch_size))
+            logits.append(scores)
         if not self._beta:
-            logits = bank(features)
-            entropies = alignment.discrimination_entropy(logits, domains)
-            return Scores(alignment.alignment_losses(weights, entropies, batch_size), None, logits)
-        # A copy of the features for each discriminator: one inner tape then gives every dH[k, i]/df_i at once.
-        copies = tf.broadcast_to(features, [bank.num_discriminators, *features.shape])
-        with tf.GradientTape() as inner:
-            inner.watch(copies)
-            logits = bank(copies)
-            entropies = alignment.discrimination_entropy(logits, domains)
-        slopes = inner.gradient(entropies, copies)
-        magnitudes = synchronization.gradient_magnitudes(weights, slopes, batch_size)
+            return Scores(tf.concat(losses, 0), None, logits)
+        whole = tf.concat(magnitudes, 0)
         if replicas > 1:
             # |S - sum S| is not linear: S must be whole before it. The all-reduce is differentiable.
-            magnitudes = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, magnitudes)
-        return Scores(alignment.alignment_losses(weights, entropies, batch_size), magnitudes, logits)
+            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, whole)
+        return Scores(tf.concat(losses, 0), whole, logits)
 
     def _synchronization(self, scores: Scores) -> tf.Tensor:
         """This replica's share of beta L^syn: every replica computes the whole, and shares are added up."""
@@ -206,15 +209,15 @@ class TrainingStep:
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return self._beta * synchronization.synchronization_loss(scores.magnitudes, self._hierarchy) / replicas
 
-    def _describe(self, scores: Scores, weights, domains) -> dict[str, tf.Tensor]:
+    def _describe(self, scores: Scores, pairs) -> dict[str, tf.Tensor]:
         """Losses, S and discriminator accuracy by level, as they were before the update."""
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        right = tf.cast(tf.equal(scores.logits > 0, domains > 0.5), tf.float32)
         metrics = {}
-        for name, part in self._hierarchy.slices.items():
+        for (name, part), level, logits in zip(self._hierarchy.slices.items(), pairs, scores.logits):
+            right = tf.cast(tf.equal(logits > 0, level.domains > 0.5), tf.float32)
             metrics[f"loss/{name}"] = tf.reduce_sum(scores.losses[part])
             metrics[f"accuracy/discriminator_{name}"] = (
-                tf.reduce_sum(weights[part] * right[part]) / tf.reduce_sum(weights[part]) / replicas
+                tf.reduce_sum(level.weights * right) / tf.reduce_sum(level.weights) / replicas
             )
         if scores.magnitudes is not None:
             for name, part in self._hierarchy.slices.items():
@@ -238,9 +241,9 @@ class Scores:
     Attributes:
       losses: L_k, float32 [K], this replica's share.
       magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
-      logits: float32 [K, N].
+      logits: float32 [n, m] of every level, m samples for each of its n discriminators.
     """
 
     losses: tf.Tensor
     magnitudes: tf.Tensor | None
-    logits: tf.Tensor
+    logits: list[tf.Tensor]

@@ -23,7 +23,8 @@ def _magnitudes(bank, features, weights, domains):
     with tf.GradientTape() as inner:
         inner.watch(copies)
         entropies = alignment.discrimination_entropy(bank(copies), domains)
-    return synchronization.gradient_magnitudes(weights, inner.gradient(entropies, copies), features.shape[0])
+    norms = synchronization.safe_norm(inner.gradient(entropies, copies))
+    return synchronization.gradient_magnitudes(weights, norms, features.shape[0])
 
 
 def _setting(seed=0):
