@@ -127,6 +127,7 @@ class RunSettings:
     checkpoint_seconds: float = _setting(600.0, "at most this long between two checkpoints", minimum=0)
     keep_checkpoints: int = _setting(3, "checkpoints that are kept", minimum=1)
     select: str = _setting("last", "which checkpoint is exported", choices=("last", "entropy", "im", "snd"))
+    export: bool = _setting(True, "write a SavedModel of the selected checkpoint at the end")
     report: bool = _setting(True, "write report.html, the page of pictures, at the end")
 
 

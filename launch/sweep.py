@@ -39,8 +39,9 @@ def main() -> int:
     from gsda_tf.reporting import sweep
     from gsda_tf.reporting.results import write_results
 
-    # A table of many short runs should not wait for a page of each; launch.report makes any of them later.
-    given = {"report": False, **flags.given()}
+    # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
+    # those of any run later.
+    given = {"report": False, "export": False, **flags.given()}
     out = values.out or os.path.join("sweeps", values.benchmark)
     runs = sweep.plan(values.benchmark, values.tasks, values.methods, seeds, given, out)
     try:

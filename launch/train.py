@@ -34,7 +34,7 @@ def print_summary(summary: dict) -> None:
         value = summary[key]
         rows.append((key.replace("_", " "), "no labels" if value is None else f"{100 * value:.2f} %"))
     rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
-    rows += [("run", summary["workdir"]), ("export", summary["export_dir"])]
+    rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or "none: launch.export writes one")]
     width = max(len(name) for name, _ in rows)
     print()
     for name, value in rows:

@@ -26,6 +26,7 @@ FREE = frozenset(
         "checkpoint_steps",
         "checkpoint_seconds",
         "keep_checkpoints",
+        "export",
         "report",
         "evaluation_batch",
         "strategy",

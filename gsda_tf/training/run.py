@@ -221,7 +221,8 @@ class _Training:
             lines = read_metrics(self._workdir)
             with self._selected.loaded(lines, summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, f"target_{data.score}")
-                summary["export_dir"] = self._export(summary)
+                if settings.run.export:
+                    summary["export_dir"] = self._export(summary)
             self._evaluator.keep(self._workdir, evaluation, summary["step"])
             write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
         return summary
