@@ -26,6 +26,24 @@ class TrainingError(UserError):
     exit_code = 3
 
 
+class DiskError(UserError):
+    """The disk is full, or a folder cannot be written. What was written before is whole."""
+
+    exit_code = 74  # EX_IOERR
+
+
+class WorkerLostError(TrainingError):
+    """Another worker of the run does not answer any more; started again, all go on from the last checkpoint."""
+
+    exit_code = 75  # EX_TEMPFAIL: nothing is wrong here, run it again
+
+
+def nearest(value: str, choices: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the choice that is most like `value`; "" if none is."""
+    near = difflib.get_close_matches(value, list(choices), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def choose(what: str, value: str, choices: Iterable[str]) -> str:
     """Returns `value` if it is one of `choices`.
 
@@ -40,6 +58,4 @@ def choose(what: str, value: str, choices: Iterable[str]) -> str:
     choices = list(choices)
     if value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"Unknown {what} {value!r}: expected one of {', '.join(choices)}.{hint}")
+    raise UserError(f"Unknown {what} {value!r}: expected one of {', '.join(choices)}.{nearest(value, choices)}")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import DiskError, UserError
 
 
 def write_atomically(path: str, text: str) -> None:
     """Writes text beside `path` and moves it into place.
 
     Raises:
-      UserError: the folder cannot be written, or the disk is full.
+      DiskError: the folder cannot be written, or the disk is full.
     """
     folder = os.path.dirname(os.path.abspath(path))
     with disk_errors(f"writing {path}"):
@@ -34,22 +37,63 @@ def write_atomically(path: str, text: str) -> None:
             raise
 
 
+def read_json(path: str, keys: Collection[str]) -> dict[str, Any]:
+    """A JSON object that this package wrote.
+
+    Raises:
+      UserError: it is damaged: no JSON, or without some of `keys`.
+    """
+    try:
+        with disk_errors(f"reading {path}"), open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): remove it, or start anew with --overwrite.") from error
+    if not isinstance(value, dict) or not set(keys) <= set(value):
+        missing = ", ".join(sorted(set(keys) - set(value))) if isinstance(value, dict) else "an object"
+        raise UserError(f"{path} is damaged (without {missing}): remove it, or start anew with --overwrite.")
+    return value
+
+
 @contextlib.contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Turns a full disk or a folder that cannot be written into one clear message.
 
     Args:
       doing: what was being done, as the message says it ("writing a checkpoint to ...").
+
+    Raises:
+      DiskError: in place of an OSError, or of TensorFlow's errors that tell of one.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"No space left on the disk while {doing}: make room and run the same command again."
+    except Exception as error:
+        code = _error_number(error)
+        if code in _FULL:
+            raise DiskError(
+                f"No space left on the disk while {doing} ({os.strerror(code)}): make room and run the same command "
+                "again; it goes on from what is there."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
-            raise UserError(
-                f"Not allowed while {doing}: {error.strerror}. Choose a folder that can be written."
+        if code in _DENIED:
+            raise DiskError(
+                f"Not allowed while {doing}: {os.strerror(code)}. Choose a folder that can be written."
+            ) from error
+        if code in _FAILED:
+            raise DiskError(
+                f"The disk failed while {doing}: {os.strerror(code)}. Look after it and run the same command again."
             ) from error
         raise
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+_FAILED = (errno.EIO, errno.ESTALE, errno.ENOENT)
+
+
+def _error_number(error: Exception) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
+    if tf is not None and isinstance(error, tf.errors.OpError):
+        # TensorFlow has no numbers, and its kinds do not tell a full disk from a full memory; its words do.
+        return next((code for code in (*_FULL, *_DENIED, *_FAILED) if os.strerror(code) in str(error)), None)
+    return None

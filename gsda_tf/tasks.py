@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gsda_tf.benchmarks import get_benchmark, split_task
+from gsda_tf.contradictions import check_given
 from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.folders import load_folders
@@ -34,7 +35,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
       given: values by setting name, only those that the user gave.
 
     Raises:
-      UserError: an unknown name, or a value out of range.
+      UserError: an unknown name, a value out of range, or values that contradict one another.
     """
     settings = Settings().replace(given)
     if settings.data.pipeline == "benchmark":
@@ -42,6 +43,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         prescribed = get_benchmark(benchmark)
         choose(f"task of {benchmark}", name, prescribed.tasks)
         settings = Settings().replace({**prescribed.prescribed(name), **given})
+    check_given(given, settings)
     return settings
 
 

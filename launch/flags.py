@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ from absl import app, flags, logging
 
 from gsda_tf import settings as settings_lib
 from gsda_tf.errors import UserError
+
+STOPPED = 75
+"""Exit code of a command that was asked to stop: EX_TEMPFAIL, nothing is wrong, run it again."""
 
 
 def define(names: Sequence[str] | None = None) -> None:
@@ -63,35 +67,66 @@ def given() -> dict[str, Any]:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Runs a command: flags parsed, a user's mistake told in one line with exit code 2 or 3, no stack trace."""
+    """Runs a command: flags parsed, a user's mistake told in one line with an exit code of its own, no stack trace.
+
+    SIGTERM is heard like Ctrl-C: whatever is being written aside is removed, and the process ends with `STOPPED`.
+    """
+
+    def terminate(number, frame):
+        raise KeyboardInterrupt
 
     def guarded(argv: Sequence[str]) -> int:
         logging.set_verbosity(logging.ERROR)
-        try:
-            if len(argv) > 1:
-                raise UserError(f"Unexpected argument {argv[1]!r}: flags are written --name=value.")
-            return main() or 0
-        except UserError as error:
-            print(f"Error: {error}", file=sys.stderr, flush=True)
-            return error.exit_code
+        signal.signal(signal.SIGTERM, terminate)
+        return call(main, argv)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=parse)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
+    """Calls a command whose flags are parsed.
+
+    Args:
+      main: of the command.
+      argv: what parsing left over, the program's name first.
+
+    Returns:
+      The exit code.
+    """
+    try:
+        if len(argv) > 1:
+            raise UserError(f"Unexpected argument {argv[1]!r}: flags are written --name=value.")
+        return main() or 0
+    except UserError as error:
+        _tell(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from what is on disk.", file=sys.stderr, flush=True)
+        return STOPPED
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the command line; a flag that cannot be used ends the process with one line.
+
+    Returns:
+      What is no flag, the program's name first.
+    """
     try:
         return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
+        hint = f" Did you mean --{near[0]}?" if near else ""
+        _tell(f"Unknown flag --{error.flagname}.{hint} `python -m {_module()} --help` lists all flags.")
     except flags.Error as error:
-        if isinstance(error, flags.UnrecognizedFlagError):
-            message = f"Unknown flag --{error.flagname}."
-            near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
-            if near:
-                message += f" Did you mean --{near[0]}?"
-            message += f" `python -m {_module()} --help` lists all flags."
-        else:
-            message = str(error)
-        print(f"Error: {message}", file=sys.stderr, flush=True)
-        sys.exit(UserError.exit_code)
+        _tell(error)
+    sys.exit(UserError.exit_code)
+
+
+def _tell(error: Exception | str) -> None:
+    """One line, whatever the user's input that it quotes holds."""
+    text = str(error).encode("utf-8", "backslashreplace").decode()
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    print(f"Error: {text}", file=sys.stderr, flush=True)
 
 
 def _module() -> str:

@@ -22,7 +22,7 @@ def main() -> int:
         summary = train(settings)
     except Interrupted as interrupted:
         print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
-        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
+        return flags.STOPPED
     print_summary(summary)
     return 0
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import json
 import os
+import shutil
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import TrainingError
-from gsda_tf.files import disk_errors, write_atomically
+from gsda_tf.files import disk_errors, read_json, write_atomically
 
 # Settings that do not change what is computed: a run may go on with other values of these.
 FREE = frozenset(
@@ -61,6 +62,8 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**state)
         self._folder = os.path.join(workdir, "checkpoints")
         self._write = write
+        if write:
+            self._remove_unfinished()
         self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=keep)
 
     def save(self, step: int) -> None:
@@ -68,7 +71,7 @@ class Checkpoints:
 
         Raises:
           TrainingError: a weight is not finite; nothing is written.
-          UserError: the disk is full, or the folder cannot be written.
+          DiskError: the disk is full, or the folder cannot be written.
         """
         for variable in (v for group in self._state.values() for v in group):
             if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
@@ -81,8 +84,17 @@ class Checkpoints:
         with disk_errors(f"writing a checkpoint to {self._folder}"):
             try:
                 self._manager.save(checkpoint_number=step)
-            except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError, tf.errors.PermissionDeniedError) as error:
-                raise OSError(_errno(error), str(error)) from error
+            except BaseException:
+                self._remove_unfinished()  # it would take the room that is wanted
+                raise
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a process that was killed while it wrote has left."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._folder):
+                if name.startswith(("ckpt-", "selected-")) and "temp" in name:
+                    path = os.path.join(self._folder, name)
+                    shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
 
     def restore(self, step: int | None = None) -> tuple[int, list[str]]:
         """Restores the newest checkpoint that is whole, or the one of `step`.
@@ -95,6 +107,8 @@ class Checkpoints:
             if step is not None and not path.endswith(f"-{step}"):
                 continue
             try:
+                # Read through first, sums checked: restoring half of it would leave a mixture.
+                _read_through(path)
                 self._checkpoint.restore(path).assert_existing_objects_matched()
             except (tf.errors.OpError, ValueError, AssertionError, LookupError, OSError, RuntimeError) as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
@@ -115,11 +129,10 @@ class Checkpoints:
         return sorted(found, key=lambda path: int(path.rsplit("-", 1)[1]), reverse=descending)
 
 
-def _errno(error: tf.errors.OpError) -> int:
-    text = str(error)
-    if "No space left" in text or isinstance(error, tf.errors.ResourceExhaustedError):
-        return errno.ENOSPC
-    return errno.EACCES
+def _read_through(path: str) -> None:
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+        reader.get_tensor(name)
 
 
 def write_settings(workdir: str, settings: dict[str, Any], extra: dict[str, Any]) -> None:
@@ -135,8 +148,7 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "settings.json")
     if not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    return read_json(path, {"generation", "settings"})
 
 
 def check_same_run(workdir: str, settings: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from gsda_tf.files import write_atomically
+from gsda_tf.files import disk_errors, write_atomically
 
 
 class MetricsLog:
@@ -29,24 +31,41 @@ class MetricsLog:
         self._events = os.path.join(workdir, "tensorboard")
         kept = [line for line in read_metrics(workdir) if line["step"] <= last_step]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
-        shutil.rmtree(self._events, ignore_errors=True)
-        self._writer = tf.summary.create_file_writer(self._events)
-        for line in kept:
-            self._summarize(line)
-        self._writer.flush()
-        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - open for the whole run
+        with disk_errors(f"writing {self._events}"):
+            shutil.rmtree(self._events, ignore_errors=True)
+            self._writer = tf.summary.create_file_writer(self._events)
+            for line in kept:
+                self._summarize(line)
+            self._writer.flush()
+        with disk_errors(f"writing {self.path}"):
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open for the whole run
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds a line; numbers that are not finite become null."""
+        """Adds a line; numbers that are not finite become null.
+
+        Raises:
+          DiskError: the disk is full, or the folder cannot be written; the lines before are whole.
+        """
         line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        self._summarize(line)
+        text = (json.dumps(line) + "\n").encode()
+        end = self._file.tell()
+        with disk_errors(f"writing {self.path}"):
+            if self._file.write(text) < len(text):
+                with contextlib.suppress(OSError):
+                    self._file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with disk_errors(f"writing {self._events}"):
+            self._summarize(line)
 
     def close(self) -> None:
-        """Closes both files."""
+        """Closes both files.
+
+        Raises:
+          DiskError: what was still to be written does not fit on the disk.
+        """
         self._file.close()
-        self._writer.close()
+        with disk_errors(f"writing {self._events}"):
+            self._writer.close()
 
     def _summarize(self, line: Mapping[str, float]) -> None:
         with self._writer.as_default(step=line["step"]):

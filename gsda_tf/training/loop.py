@@ -7,7 +7,7 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -41,10 +41,18 @@ class StepRunner:
       strategy: whose replicas run the step.
       step_fn: (batch, step) -> metrics by name, in a replica context.
       jit_compile: whether XLA compiles the step.
+      weights: what the step updates, by the name of the network; looked at after every step.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy, step_fn: Callable, jit_compile: bool = False):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        step_fn: Callable,
+        jit_compile: bool = False,
+        weights: Mapping[str, Sequence[tf.Variable]] | None = None,
+    ):
         self._strategy, self._step_fn, self._jit = strategy, step_fn, jit_compile
+        self._weights = {name: [v for v in group if v.dtype.is_floating] for name, group in dict(weights or {}).items()}
         self.names: list[str] = []
         self._run = None
         with strategy.scope():
@@ -67,9 +75,10 @@ class StepRunner:
             return tf.stack([tf.cast(metrics[name], tf.float32) for name in self.names])
 
         if self._jit:
-            replica = tf.function(replica, jit_compile=True)
+            replica = tf.function(replica, jit_compile=True, autograph=False)
 
-        @tf.function
+        # Nothing in a step branches in Python on a tensor: looking for it would double the time to start.
+        @tf.function(autograph=False)
         def one(batch):
             return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica, args=(batch,)), axis=None)
 
@@ -79,13 +88,16 @@ class StepRunner:
         last = tf.Variable(tf.zeros([width]), trainable=False, name="last")
         self._last = last
 
+        watched = [v for group in self._weights.values() for v in group]
+
         @tf.function
         def run(iterator, steps):
             finite = tf.constant(True)
             done = tf.constant(0, tf.int64)
             while done < steps and finite:
                 values = one(next(iterator))
-                finite = tf.reduce_all(tf.math.is_finite(values))
+                # A gradient that is not finite shows in the weights at once, in the losses a step too late.
+                finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in (values, *watched)])
                 last.assign(values)
                 self.window.assign_add(values)
                 self.window_count.assign_add(1)
@@ -99,15 +111,25 @@ class StepRunner:
         """Runs up to `steps` steps.
 
         Raises:
-          TrainingError: a term is not finite, naming it and the step.
+          TrainingError: a term or a gradient is not finite, naming it and the step.
         """
         if not self._run(iterator, tf.constant(steps, tf.int64)):
             values = self._last.numpy()
             bad = [name for name, value in zip(self.names, values) if not np.isfinite(value)]
             raise TrainingError(
-                f"Not finite at step {self.steps_done}: {', '.join(bad)}. Training stopped; the last good checkpoint "
-                "is kept. Try a smaller --learning_rate, a smaller --adversarial_weight, or --precision=float32."
+                f"Not finite at step {self.steps_done}: {', '.join(bad or self._bad_gradients())}. Training stopped; "
+                "the last good checkpoint is kept. Try a smaller --learning_rate, a smaller --adversarial_weight, or "
+                "--precision=float32."
             )
+
+    def _bad_gradients(self) -> list[str]:
+        """The networks whose update was not finite, each with a variable of it."""
+        bad = []
+        for name, group in self._weights.items():
+            hit = [v.name.split(":")[0] for v in group if not np.isfinite(v.numpy()).all()]
+            if hit:
+                bad.append(f"the gradient of the {name} ({len(hit)} of {len(group)} variables, such as {hit[0]})")
+        return bad
 
     def read_window(self) -> dict[str, float]:
         """Means since the last reading, by name; empties the window."""
@@ -200,7 +222,7 @@ class Loop:
                     if late or crossed or step == steps or self._stop:
                         self._hooks.checkpoint(step)
                         saved, saved_at = step, time.monotonic()
-                    if self._stop and step < steps:
+                    if self._stop:
                         raise Interrupted(step)
 
     @staticmethod

@@ -25,14 +25,14 @@ from gsda_tf.files import write_atomically
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
-from gsda_tf.training.distribution import build_strategy, check_batches, is_chief
+from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, worker_errors
 from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
 from gsda_tf.training.selected import SelectedWeights
-from gsda_tf.training.workdir import clear, default_workdir, locked, read_summary
+from gsda_tf.training.workdir import clear, default_workdir, locked, read_summary, tidy
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -56,13 +56,15 @@ def train(settings: Settings) -> dict[str, Any]:
     if chief:
         print(data.summary())
     with locked(workdir) if chief else contextlib.nullcontext():
-        if settings.run.overwrite and chief:
-            clear(workdir)
+        if chief:
+            tidy(workdir)
+            if settings.run.overwrite:
+                clear(workdir)
         checkpoints.check_same_run(workdir, settings.flat())
         finished = read_summary(workdir)
         if finished is not None:
             return finished
-        with decoding_errors(data):
+        with decoding_errors(data), worker_errors(strategy, workdir):
             return _Training(settings, data, strategy, workdir).run()
 
 
@@ -76,9 +78,11 @@ class _Training:
         self._batches = TrainingBatches(
             experiment.inputs, settings.data, settings.run.seed, experiment.method.uses_target
         )
-        self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile)
+        state = experiment.state()
+        networks = {name: state[name] for name in ("extractor", "classifier", "discriminators") if name in state}
+        self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step", networks)
         self._runner.build(self._batch_spec(strategy))
-        state = {**experiment.state(), "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
+        state = {**state, "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
         self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
         weights = {name: state[name] for name in ("extractor", "classifier")}
         self._selected = SelectedWeights(weights, workdir, settings.run.select)

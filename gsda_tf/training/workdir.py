@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from gsda_tf.data.domain import TaskData
-from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.errors import DiskError, TrainingError
+from gsda_tf.files import disk_errors, read_json
 from gsda_tf.settings import Settings
 
 
@@ -25,8 +26,7 @@ def read_summary(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "summary.json")
     if not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    return read_json(path, {"step", "steps", "weights_sha256"})
 
 
 @contextlib.contextmanager
@@ -36,7 +36,8 @@ def locked(workdir: str) -> Iterator[None]:
         os.makedirs(workdir, exist_ok=True)
         file = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115 - held for the whole run
     except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}. Choose another.") from error
+        todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
+        raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,17 +48,33 @@ def locked(workdir: str) -> Iterator[None]:
         yield
 
 
+def tidy(workdir: str) -> None:
+    """Removes what a process that was killed while it wrote has left. The folder is locked."""
+    for name in os.listdir(workdir):
+        if name.endswith(".part") or (name.startswith(".") and name.split(".")[1] in _WRITTEN and name.count(".") > 2):
+            with contextlib.suppress(OSError):
+                os.remove(os.path.join(workdir, name))
+
+
+_WRITTEN = ("settings", "summary", "metrics", "report")
+
+
 def clear(workdir: str) -> None:
-    """Removes what a run leaves, and nothing else that may lie in the folder."""
-    for name in ("checkpoints", "tensorboard", "export"):
-        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
-    for name in (
-        "settings.json",
-        "summary.json",
-        "metrics.jsonl",
-        "evaluation.npz",
-        "report.html",
-        "confusion_matrix.png",
-    ):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(workdir, name))
+    """Removes what a run leaves, and nothing else that may lie in the folder.
+
+    Raises:
+      DiskError: it may not be removed.
+    """
+    # The summary first and the settings last: cut short, neither a finished run nor another's settings are left.
+    with disk_errors(f"clearing {workdir}"):
+        _remove(workdir, "summary.json")
+        for name in ("checkpoints", "tensorboard", "export"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(os.path.join(workdir, name))
+        for name in ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json"):
+            _remove(workdir, name)
+
+
+def _remove(workdir: str, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(workdir, name))
