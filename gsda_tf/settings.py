@@ -60,6 +60,9 @@ class ModelSettings:
         0, "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop", minimum=0
     )
     bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
+    sync_batch_norm: bool = _setting(
+        False, "the backbone's batch norm takes its statistics over all devices, as one device would"
+    )
     discriminator_units: tuple[int, ...] = _setting((1024, 1024), "widths of each discriminator's hidden layers")
 
 
@@ -110,7 +113,11 @@ class DeviceSettings:
         "how the feature gradients are found: the same numbers by a nested tape, or with half of the arithmetic",
         choices=("closed_form", "tapes"),
     )
-    jit_compile: bool = _setting(False, "compile the step with XLA; one device only")
+    jit_compile: str = _setting(
+        "none",
+        "what XLA compiles: nothing, all that follows the features, or the whole step; one device only",
+        choices=("none", "heads", "step"),
+    )
     deterministic: bool = _setting(True, "the same run gives the same weights")
 
 
@@ -176,6 +183,11 @@ class Settings:
             )
         if self.data.cache:
             raise UserError("--cache is not built yet: leave it out.")
+        if self.device.jit_compile != "none" and self.device.strategy in ("mirrored", "multi_worker"):
+            raise UserError(
+                f"--jit_compile={self.device.jit_compile} works on one device, but --strategy={self.device.strategy} "
+                "spreads the step: leave one of them out."
+            )
         if self.method.confidence_threshold > 1:
             raise UserError(
                 f"--confidence_threshold={self.method.confidence_threshold} is out of range: it is a probability, "

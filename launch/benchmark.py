@@ -1,27 +1,62 @@
-"""Measures speed beside a reference: `python -m launch.benchmark --what=input --folders=DIR,DIR`."""
+"""Measures speed beside a reference, in one run.
+
+`python -m launch.benchmark --what=step --task=office_home/Ar_Pr --weights=none` measures training steps on noise,
+beside the backbone alone; every flag of launch.train is accepted. `--what=input --folders=DIR,DIR` measures files to
+batches, beside a Pillow loader.
+"""
 
 from __future__ import annotations
 
+import json
+
 from absl import flags as absl_flags
 
+from gsda_tf.errors import UserError
 from launch import flags
 
-absl_flags.DEFINE_enum("what", "input", ["input"], "what is measured; input: files to batches, beside a Pillow loader")
-absl_flags.DEFINE_list("folders", None, "folders of images, each measured on its own, for --what=input")
-absl_flags.DEFINE_integer("images", 960, "images of each folder in each turn", lower_bound=1)
-absl_flags.DEFINE_integer("rounds", 3, "turns of each loader on each folder", lower_bound=1)
-absl_flags.DEFINE_integer("seed", 0, "of the order and the crops", lower_bound=0)
+flags.define()
+absl_flags.DEFINE_enum("what", "step", ["step", "input"], "what is measured: training steps, or files to batches")
+absl_flags.DEFINE_integer("rounds", 5, "turns of each row or loader", lower_bound=1)
+absl_flags.DEFINE_string("json", None, "file for the numbers")
+absl_flags.DEFINE_list("rows", None, "--what=step: rows to measure (default: floor, the five methods, gsda_plain)")
+absl_flags.DEFINE_integer("turn_steps", 1, "--what=step: steps in each turn", lower_bound=1)
+absl_flags.DEFINE_integer("classes", None, "--what=step: number of classes, in place of the task's", lower_bound=1)
+absl_flags.DEFINE_list("folders", None, "--what=input: folders of images, each measured on its own")
+absl_flags.DEFINE_integer("images", 960, "--what=input: images of each folder in each turn", lower_bound=1)
 
 
 def main() -> int:
     """Measures, and prints a table."""
-    from gsda_tf.benchmarking import input as input_benchmark
-    from gsda_tf.errors import UserError
+    return {"step": _step, "input": _input}[absl_flags.FLAGS.what]()
 
-    given = absl_flags.FLAGS
-    if not given.folders:
+
+def _step() -> int:
+    from gsda_tf import tasks
+    from gsda_tf.benchmarking import step as step_benchmark
+    from gsda_tf.files import write_atomically
+    from gsda_tf.methods import METHODS
+    from gsda_tf.training.distribution import configure_devices
+
+    values = absl_flags.FLAGS
+    settings = tasks.resolve(flags.given())
+    configure_devices(settings.device)
+    rows = values.rows or [step_benchmark.FLOOR, *METHODS, "gsda_plain"]
+    result = step_benchmark.run(settings, rows, values.rounds, values.turn_steps, values.classes)
+    print(step_benchmark.describe(result))
+    if values.json:
+        write_atomically(values.json, json.dumps(result.as_json(), indent=2) + "\n")
+        print(values.json)
+    return 0
+
+
+def _input() -> int:
+    from gsda_tf.benchmarking import input as input_benchmark
+
+    values = absl_flags.FLAGS
+    if not values.folders:
         raise UserError("--what=input needs --folders=DIR[,DIR]: folders of images to read.")
-    print(input_benchmark.describe(input_benchmark.run(given.folders, given.images, given.rounds, given.seed)))
+    seed = flags.given().get("seed", 0)
+    print(input_benchmark.describe(input_benchmark.run(values.folders, values.images, values.rounds, seed)))
     return 0
 
 

@@ -54,6 +54,24 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     return backbone
 
 
+def synchronized(model: keras.Model) -> keras.Model:
+    """The same network whose batch norm takes its statistics over all replicas' samples.
+
+    Args:
+      model: functional or sequential.
+    """
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = True
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def _imagenet(mode: str) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda images: keras.applications.imagenet_utils.preprocess_input(tf.identity(images), mode=mode)
 

@@ -72,6 +72,8 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     """
     with compat.precision_policy(precision):
         spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
+        if settings.sync_batch_norm:
+            spec = dataclasses.replace(spec, model=backbones.synchronized(spec.model))
     bottleneck = keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
     extractor = Extractor(spec.preprocess, spec.model, bottleneck)
     try:

@@ -83,6 +83,9 @@ class TrainingStep:
         self._method, self._hierarchy = method, hierarchy
         self._settings, self._loss_scale = settings, loss_scale
         self._slopes = SLOPES[settings.device.slopes]
+        self._judge = self._judge_features
+        if settings.device.jit_compile == "heads":
+            self._judge = tf.function(self._judge_features, jit_compile=True, autograph=False)
         self._beta = settings.method.beta if method.synchronized else 0.0
         # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
         self._strength = settings.method.adversarial_weight / (len(hierarchy.levels) if hierarchy else 1)
@@ -114,23 +117,31 @@ class TrainingStep:
         finite = None
         if self._loss_scale is not None:
             features, finite = finite_or_zero(features)
+        feature_gradient, classifier_gradients, metrics = self._judge(features, labels, rate, strength, finite)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        metrics = {"learning_rate": rate / replicas}
+        metrics["learning_rate"] = rate / replicas
+        self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
+        return metrics
+
+    def _judge_features(self, features, labels, rate, strength, finite):
+        """All that follows the features: the D step, then the gradients of the E, C step.
+
+        Returns:
+          (gradient of (16) to the features [N, d], gradients of L^c to C's variables, metrics by name).
+        """
+        pairs, metrics = None, {}
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         if self._hierarchy is not None:
+            count = labels.shape[0]
             probabilities = alignment.class_probabilities(
-                labels, self._networks.classifier(features[tf.shape(labels)[0] :]), self._hierarchy.num_classes
+                labels, self._networks.classifier(features[count:]), self._hierarchy.num_classes
             )
             pairs = [build_pairs(level, labels, probabilities) for level in self._hierarchy.levels]
             metrics["adversarial_weight"] = strength / replicas
             metrics.update(self._update_discriminators(features, pairs, rate, finite))
-            metrics["confident_share"] = self._confident_share(probabilities[tf.shape(labels)[0] :]) / replicas
-        else:
-            pairs = None
-
+            metrics["confident_share"] = self._confident_share(probabilities[count:]) / replicas
         feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, strength)
-        metrics.update(losses)
-        self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
-        return metrics
+        return feature_gradient, classifier_gradients, {**metrics, **losses}
 
     def _update_discriminators(self, features, pairs, rate, finite) -> dict[str, tf.Tensor]:
         """Equations (14) and (15): minimise L^g + L^l + beta L^syn over D, features fixed."""
@@ -149,7 +160,7 @@ class TrainingStep:
           (gradient of (16) to the features [N, d], gradients of L^c to C's variables, losses by name).
         """
         classifier = self._networks.classifier
-        count = tf.shape(labels)[0]
+        count = labels.shape[0]
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         with tf.GradientTape() as tape:
             tape.watch(features)
