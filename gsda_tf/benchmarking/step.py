@@ -186,7 +186,9 @@ class _Measured:
         self.experiment = experiment = Experiment(settings, data, strategy)
         self.discriminators = experiment.hierarchy.size if experiment.hierarchy else 0
         step = PlainStep(experiment) if name == _PLAIN else experiment.step
-        self._runner = StepRunner(strategy, step, settings.device.jit_compile == "step")
+        state = experiment.state()
+        networks = {key: state[key] for key in ("extractor", "classifier", "discriminators") if key in state}
+        self._runner = StepRunner(strategy, step, settings.device.jit_compile == "step", networks)
         replicas, one = strategy.num_replicas_in_sync, experiment.input_spec
         batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.method.uses_target)
         sizes = {"source_images": settings.data.source_batch}
