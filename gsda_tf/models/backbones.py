@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 
 from gsda_tf.errors import UserError, choose
+from gsda_tf.models.repeatable import repeatable
+from gsda_tf.models.trust import refuse_unsafe
 from gsda_tf.models.weights import load_weights
 
 
@@ -49,6 +51,7 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
             load_weights(backbone.model, weights)
     else:
         backbone = _application(name, weights, image_size)
+    backbone = dataclasses.replace(backbone, model=repeatable(backbone.model))
     if preprocessing != "auto":
         backbone = dataclasses.replace(backbone, preprocess=PREPROCESSING[preprocessing])
     return backbone
@@ -142,6 +145,7 @@ def _saved(path: str, image_size: int) -> Backbone:
     """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
     if not os.path.isfile(path):
         raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
+    refuse_unsafe(path)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a file it will not load.

@@ -84,16 +84,3 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
             f"{str(error).splitlines()[0]} Set --image_size to what it expects."
         ) from error
     return extractor
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """The variables of E by how they are trained."""
-
-    backbone: tuple
-    bottleneck: tuple
-
-
-def trainable_parts(extractor: Extractor) -> Parts:
-    """Backbone (a tenth of the learning rate) and bottleneck (a new layer)."""
-    return Parts(tuple(extractor.backbone.trainable_variables), tuple(extractor.bottleneck.trainable_variables))

@@ -28,7 +28,9 @@ def load_weights(model: keras.Model, path: str) -> None:
             older = "layer_names" in file.attrs or "model_weights" in file
     except OSError as error:
         raise UserError(f"--weights={path} is not a Keras weights file (HDF5 expected): {error}") from error
-    before = {layer.name: [w.copy() for w in layer.get_weights()] for layer in model.layers}
+    before = model.get_weights()
+    # What is still NaN afterwards was not in the file.
+    model.set_weights([np.full_like(w, np.nan) for w in before])
     try:
         # By name, so that a file that also holds the ImageNet top serves a network without one.
         if older:
@@ -36,13 +38,11 @@ def load_weights(model: keras.Model, path: str) -> None:
         else:
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
+        model.set_weights(before)
         raise _foreign(model, path, str(error).splitlines()[0]) from error
-    untouched = [
-        layer.name
-        for layer in model.layers
-        if before[layer.name] and all(np.array_equal(a, b) for a, b in zip(before[layer.name], layer.get_weights()))
-    ]
+    untouched = [layer.name for layer in model.layers if any(np.isnan(w).any() for w in layer.get_weights())]
     if untouched:
+        model.set_weights(before)
         raise _foreign(model, path, f"it has nothing for {len(untouched)} layers, such as {untouched[0]}")
 
 

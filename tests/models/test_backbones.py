@@ -1,0 +1,99 @@
+"""Backbones by name and by file: what they are fed, and whose weights they take."""
+
+import keras
+import numpy as np
+import pytest
+
+from gsda_tf.errors import UserError
+from gsda_tf.models import backbones
+from gsda_tf.models.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    return backbones.build("mobilenet_0.25", "none", 32)
+
+
+def test_every_application_is_known_by_its_name():
+    names = backbones.application_names()
+    assert {"resnet50", "densenet169", "mobilenet", "efficientnetb0", "vgg16"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    "name,published",
+    [
+        ("resnet50", keras.applications.resnet50),
+        ("densenet169", keras.applications.densenet),
+        ("mobilenet", keras.applications.mobilenet),
+    ],
+)
+def test_preprocessing_is_the_published_one(name, published, images):
+    preprocess = backbones.application_names()[name][1]
+    np.testing.assert_array_equal(preprocess(images.copy()), published.preprocess_input(images.copy()))
+
+
+def test_preprocessing_leaves_its_input_alone(mobilenet, images):
+    before = images.copy()
+    mobilenet.preprocess(images)
+    np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize("mode,low,high", [("minus_one_to_one", -1, 1), ("zero_to_one", 0, 1), ("none", 0, 255)])
+def test_preprocessing_by_name(mode, low, high):
+    ends = backbones.PREPROCESSING[mode](np.float32([[[[0, 0, 0], [255, 255, 255]]]]))
+    np.testing.assert_allclose([np.min(ends), np.max(ends)], [low, high])
+
+
+def test_width_is_part_of_the_name(mobilenet):
+    assert mobilenet.model.output_shape[-1] == 256  # 1024 at full width
+    with pytest.raises(UserError, match=r"resnet50 has no width to set; use --extractor=resnet50"):
+        backbones.build("resnet50_0.5", "none", 32)
+
+
+def test_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="resnet50"):
+        backbones.build("resnet5O", "none", 32)
+
+
+def test_weights_of_its_own_are_loaded_and_of_another_refused(mobilenet, tmp_path):
+    path = str(tmp_path / "own.weights.h5")
+    mobilenet.model.save_weights(path)
+    other = backbones.build("mobilenet_0.25", path, 32).model
+    for mine, loaded in zip(mobilenet.model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(mine, loaded)
+    with pytest.raises(UserError, match=r"are not the weights of"):
+        load_weights(backbones.small_cnn(32).model, path)
+
+
+def test_missing_and_foreign_files_are_told(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        backbones.build("mobilenet_0.25", str(tmp_path / "none.h5"), 32)
+    text = tmp_path / "text.h5"
+    text.write_text("no weights")
+    with pytest.raises(UserError, match=r"is not a Keras weights file"):
+        backbones.build("mobilenet_0.25", str(text), 32)
+    with pytest.raises(UserError, match="no such file"):
+        backbones.build(str(tmp_path / "none.keras"), "none", 32)
+
+
+def test_a_saved_model_comes_as_it_was_saved(tmp_path, images):
+    keras.utils.set_random_seed(0)
+    path = str(tmp_path / "own.keras")
+    model = keras.Sequential([keras.Input([32, 32, 3]), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+    model.save(path)
+    loaded = backbones.build(path, "none", 32)
+    np.testing.assert_allclose(loaded.model(images), model(images), rtol=1e-5)
+    with pytest.raises(UserError, match="set --image_size=32"):
+        backbones.build(path, "none", 64)
+
+
+def test_a_saved_model_that_takes_no_images_is_refused(tmp_path):
+    path = str(tmp_path / "flat.keras")
+    keras.Sequential([keras.Input([7]), keras.layers.Dense(2)]).save(path)
+    with pytest.raises(UserError, match="expected one image input"):
+        backbones.build(path, "none", 32)

@@ -1,0 +1,60 @@
+"""E: what goes in, what comes out, in which precision."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.errors import UserError
+from gsda_tf.models.classifier import build_classifier
+from gsda_tf.models.extractor import build_extractor, pool
+from gsda_tf.settings import ModelSettings
+
+
+def _extractor(precision="float32", **changes):
+    keras.utils.set_random_seed(0)
+    settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=5, **changes)
+    return build_extractor(settings, 8, precision)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_features_are_float32_whatever_the_backbone_computes_in(images, precision):
+    extractor = _extractor(precision)
+    features = extractor(images)
+    assert features.shape == (3, 5) and features.dtype == tf.float32
+    assert np.asarray(features).min() >= 0  # the bottleneck ends in a ReLU
+
+
+def test_embeddings_stand_in_for_images(images):
+    extractor = _extractor()
+    np.testing.assert_allclose(extractor(extractor.embed(images)), extractor(images), rtol=1e-6)
+
+
+def test_bytes_and_floats_are_the_same_image(images):
+    extractor = _extractor()
+    np.testing.assert_array_equal(extractor(images), extractor(images.astype(np.float32)))
+
+
+def test_pool_averages_what_lies_between():
+    x = tf.random.stateless_normal([2, 3, 4, 5], [0, 0])
+    np.testing.assert_allclose(pool(x), x.numpy().mean((1, 2)), rtol=1e-5, atol=1e-6)
+    assert pool(x[:, 0, 0]) is not None and pool(x[:, 0, 0]).shape == (2, 5)
+
+
+def test_same_seed_same_weights():
+    for one, other in zip(_extractor().variables, _extractor().variables):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_a_size_the_backbone_cannot_read_is_told():
+    with pytest.raises(UserError, match="at --image_size=8"):
+        build_extractor(ModelSettings(extractor="mobilenet_0.25", weights="none"), 8)
+
+
+def test_classifier_gives_logits():
+    assert build_classifier(5, 7)(tf.zeros([2, 5])).shape == (2, 7)
