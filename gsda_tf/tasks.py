@@ -11,6 +11,7 @@ from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.folders import load_folders
 from gsda_tf.data.lists import load_lists
+from gsda_tf.data.verdicts import kept_in
 from gsda_tf.errors import choose
 from gsda_tf.settings import DataSettings, Settings
 
@@ -62,4 +63,4 @@ def load(settings: DataSettings) -> TaskData:
     Raises:
       UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image.
     """
-    return check_images(index(settings), settings.on_bad_image)
+    return check_images(index(settings), settings.on_bad_image, kept_in(settings))

@@ -26,8 +26,8 @@ def define(names: Sequence[str] | None = None) -> None:
     """Defines a flag for every setting, or for those named. Unset flags are None, so that a benchmark's own
     values hold unless the user says otherwise."""
     for field in settings_lib.fields():
-        if names is not None and field.name not in names:
-            continue
+        if (names is not None and field.name not in names) or field.name in flags.FLAGS:
+            continue  # not wanted, or defined before: one process may import several commands
         shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         text = f"{field.metadata['help']} (default: {shown!r})" if shown != "" else field.metadata["help"]
         if isinstance(field.default, bool):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from gsda_tf.data.domain import Domain, Records, TaskData
 from gsda_tf.data.images import MAX_PIXELS, decode
 from gsda_tf.data.subset import subset
+from gsda_tf.data.verdicts import Verdicts
 from gsda_tf.errors import DataError
 
 _SHOWN = 5
@@ -73,13 +74,25 @@ def find_bad(domain: Domain) -> list[tuple[int, str]]:
     return _find(domain, _by_header(domain)) if _are_files(domain.records) else []
 
 
-def find_undecodable(domain: Domain) -> list[tuple[int, str]]:
+def find_undecodable(domain: Domain, kept_in: str = "") -> list[tuple[int, str]]:
     """The encoded images of a domain that cannot be decoded: what `find_bad` finds, and damage further in.
+
+    Args:
+      domain: whose images are decoded.
+      kept_in: folder in which what was found of files is kept; files that have not changed since are not decoded
+        again. "": all are.
 
     Returns:
       (index, reason) of each.
     """
-    return _find(domain, _by_decoding(domain)) if domain.records.encoded else []
+    if not domain.records.encoded:
+        return []
+    if not kept_in or not _are_files(domain.records):
+        return _find(domain, _by_decoding(domain))
+    verdicts = Verdicts(kept_in, domain)
+    bad = _find(domain, verdicts.remembering(_by_decoding(domain)))
+    verdicts.keep()
+    return bad
 
 
 def _find(domain: Domain, check: Callable[[int], str | None]) -> list[tuple[int, str]]:
@@ -95,13 +108,14 @@ def _find(domain: Domain, check: Callable[[int], str | None]) -> list[tuple[int,
         return [(index, reason) for index, reason in enumerate(reasons) if reason]
 
 
-def check_images(data: TaskData, on_bad_image: str) -> TaskData:
+def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskData:
     """Looks at every image file before training starts.
 
     Args:
       data: of a task.
       on_bad_image: "error": a look at head and end of each file; "skip": each image is decoded, so that none can
         stop the run, and those that cannot be are told once each and left out.
+      kept_in: see `find_undecodable`.
 
     Returns:
       The task without them.
@@ -111,7 +125,7 @@ def check_images(data: TaskData, on_bad_image: str) -> TaskData:
     """
     found = []
     for role, domain in (("source", data.source), ("target", data.target)):
-        bad = find_undecodable(domain) if on_bad_image == "skip" else find_bad(domain)
+        bad = find_undecodable(domain, kept_in) if on_bad_image == "skip" else find_bad(domain)
         if bad and on_bad_image == "error":
             raise DataError(refusal(role, domain, bad))
         for index, reason in bad:
@@ -162,7 +176,7 @@ def decoding_errors(data: TaskData) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
         for role, domain in (("source", data.source), ("target", data.target)):
             bad = find_undecodable(domain)
             if bad:

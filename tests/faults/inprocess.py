@@ -1,0 +1,56 @@
+"""launch.train in the process of the test: a case costs no new process."""
+
+import contextlib
+import io
+import os
+
+from absl import flags as absl_flags
+
+from launch import flags, train
+
+# Smallest networks, so that input that should be refused, and is not, fails soon.
+SMALL = (
+    "--extractor=small_cnn", "--weights=none", "--image_size=16", "--resize_size=16", "--steps=1", "--nodeterministic",
+    "--discriminator_units=4", "--bottleneck_units=4", "--num_groups=1", "--source_batch=2", "--target_batch=2",
+    "--noexport", "--noreport",
+)  # fmt: skip
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of `launch.train ARGUMENTS`."""
+    told = io.StringIO()
+    values = absl_flags.FLAGS
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            code = flags.call(train.main, flags.parse(["train", *arguments]))
+        except SystemExit as ended:
+            code = int(ended.code)
+        finally:
+            for name in values:
+                values[name].unparse()
+            values.unparse_flags()
+    return code, told.getvalue()
+
+
+def refuse(*arguments: str) -> str:
+    """The one line in which wrong input is refused; fails the test if it is more, or if anything else happens."""
+    code, told = run(*arguments)
+    assert code not in (0, 1), told
+    assert "Traceback" not in told
+    lines = [line for line in told.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("Error: ") and lines[0].isprintable(), told
+    return lines[0]
+
+
+def tree(top) -> dict[str, bytes]:
+    """Every file below a folder and what it holds; links by where they lead."""
+    found = {}
+    for folder, folders, names in os.walk(top):
+        for name in [*names, *folders]:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                found[path] = os.fsencode(os.readlink(path))
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[path] = file.read()
+    return found

@@ -1,0 +1,158 @@
+"""Flags that are out of range, misspelt or contradict one another; and generated ones: one line, whatever they hold."""
+
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gsda_tf import settings as settings_lib
+from gsda_tf import tasks
+from gsda_tf.benchmarks import BENCHMARKS
+from gsda_tf.errors import UserError
+from gsda_tf.training.distribution import check_tf_config
+from tests.faults import inprocess
+
+_FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+_NAMES = [field.name for field in settings_lib.fields()]
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ("--source_dir=x", "is for --pipeline=folders, but --pipeline=benchmark: say --pipeline=folders"),
+        ("--source_list=x", "is for --pipeline=lists"),
+        ("--pipeline=folders --source_dir=a --target_dir=b --task=digits/Fo_Ha", "is for --pipeline=benchmark"),
+        ("--num_devices=2", "is for --strategy=mirrored, but --strategy=default"),
+        ("--virtual_devices=2", "is for --strategy=mirrored"),
+        ("--virtual_devices=2 --strategy=one_device", "but --strategy=one_device"),
+        ("--strategy=mirrored --virtual_devices=2 --num_devices=3", "is more than --virtual_devices=2"),
+        ("--feature_crops=2", "is for --freeze_backbone"),
+        ("--groups_file=x --num_groups=3", "contradict each other"),
+        ("--resize_size=10 --image_size=20", "it must be at least as large"),
+        ("--stepz=3", "Did you mean --steps?"),
+        ("--nodetermnistic", "Did you mean --deterministic?"),
+        ("--Learning_Rate=3", "Did you mean --learning_rate?"),
+        ("--method=gdsa", "Did you mean 'gsda'?"),
+        ("--task=office_31/A_W", "Did you mean 'office31'?"),
+        ("--precision=float16", "mixed_float16"),
+        ("--steps=-3", "--steps=-3 is out of range: expected at least 1"),
+        ("--steps=1e3", "--steps"),
+        ("--learning_rate=nan", "--learning_rate=nan is out of range"),
+        ("--report=maybe", "--report"),
+        ("--discriminator_units=0", "expected numbers from 1 up"),
+        ("--steps", "--steps"),
+        ("stray", "Unexpected argument 'stray'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(flags, expected, tmp_path):
+    message = inprocess.refuse(f"--workdir={tmp_path / 'run'}", *flags.split(" "))
+    assert expected in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in _NAMES if name not in ("workdir", "task")])
+def test_one_slip_in_any_name_is_put_right(name):
+    message = inprocess.refuse(f"--{name[:-2]}{name[-1]}{name[-2]}x=1")
+    assert f"Did you mean --{name}?" in message or "Did you mean --" in message
+
+
+@_FEW
+@given(name=st.sampled_from(_NAMES), value=st.text(max_size=20))
+def test_any_value_is_taken_or_refused_in_one_line(name, value):
+    field = next(field for field in settings_lib.fields() if field.name == name)
+    if isinstance(field.default, str) and not field.metadata["choices"]:
+        return  # a path or a name: any text is one, and what it names is looked for later
+    code, told = _parse(f"--{name}={value}")
+    assert code == 0 or (len(told.splitlines()) == 1 and told.startswith("Error: ") and told.strip().isprintable())
+
+
+def _parse(*arguments):
+    """As launch.train up to the settings."""
+    from unittest import mock
+
+    from launch import flags, train
+
+    def main():
+        tasks.resolve(flags.given())
+
+    with mock.patch.object(train, "main", main):
+        return inprocess.run(*arguments)
+
+
+@_FEW
+@given(
+    name=st.sampled_from([f.name for f in settings_lib.fields() if f.metadata["minimum"] is not None]),
+    below=st.floats(min_value=1e-3, max_value=1e9) | st.just(math.nan),
+)
+def test_numbers_below_the_minimum_are_refused(name, below):
+    field = next(field for field in settings_lib.fields() if field.name == name)
+    value = field.metadata["minimum"] - below
+    if isinstance(field.default, int):
+        value = field.metadata["minimum"] - 1 if math.isnan(value) else math.floor(value)
+    with pytest.raises(UserError, match=f"^--{name}=.* is out of range: expected at least"):
+        settings_lib.Settings().replace({name: value})
+
+
+@_FEW
+@given(st.one_of(st.text(max_size=12), st.from_regex(r"[a-z0-9_]{1,10}/[A-Za-z]{0,3}_?[A-Za-z]{0,3}", fullmatch=True)))
+def test_task_names_are_known_or_refused(name):
+    try:
+        resolved = tasks.resolve({"task": name})
+    except UserError as error:
+        assert "expected" in str(error) or "BENCHMARK/SOURCE_TARGET" in str(error)
+    else:
+        benchmark, task = (name or settings_lib.DataSettings().task).split("/")
+        assert task in BENCHMARKS[benchmark].tasks and resolved.data.task == name
+
+
+_TASK = {"type": "worker", "index": 0}
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        ("", "it is not set"),
+        ("{", "it is no JSON"),
+        ("[]", "it is no object"),
+        ({"task": _TASK}, 'it has no "cluster"'),
+        ({"cluster": {"worker": "localhost:1"}, "task": _TASK}, "no list of addresses for 'worker'"),
+        ({"cluster": {"worker": ["localhost"]}, "task": _TASK}, "'localhost' is no address"),
+        ({"cluster": {"worker": ["localhost:99999"]}, "task": _TASK}, "'localhost:99999' is no address"),
+        ({"cluster": {"worker": ["a:1", "a:1"]}, "task": _TASK}, "two workers have the same address"),
+        ({"cluster": {"ps": ["a:1"]}, "task": _TASK}, "the job 'ps', which takes no part"),
+        ({"cluster": {"worker": ["a:1"]}}, 'it has no "task"'),
+        ({"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}, "of the type 'chief'"),
+        ({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}, "the index 1, the cluster has 1"),
+        ({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}, "the index '0'"),
+    ],
+)
+def test_a_malformed_tf_config_is_told_in_one_line(config, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF_CONFIG", config if isinstance(config, str) else json.dumps(config))
+    message = inprocess.refuse(*inprocess.SMALL, "--strategy=multi_worker", f"--workdir={tmp_path / 'run'}")
+    assert "--strategy=multi_worker cannot use TF_CONFIG: " in message and expected in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_good_tf_config_is_taken():
+    config = {"cluster": {"chief": ["a:1"], "worker": ["b:1", "[::1]:2"]}, "task": {"type": "chief", "index": 0}}
+    assert check_tf_config(json.dumps(config)) == 3
+
+
+@_FEW
+@given(
+    st.recursive(
+        st.none() | st.integers(-1, 2) | st.sampled_from(["worker", "chief", "a:1", "type"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["cluster", "task", "worker", "type", "index"]), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_json_as_tf_config_is_taken_or_refused(config):
+    try:
+        check_tf_config(json.dumps(config))
+    except UserError as error:
+        assert "Expected TF_CONFIG" in str(error)
