@@ -61,10 +61,11 @@ class Checkpoints:
         self._state = state
         self._checkpoint = tf.train.Checkpoint(**state)
         self._folder = os.path.join(workdir, "checkpoints")
-        self._write = write
+        self._manager = None
         if write:
             self._remove_unfinished()
-        self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=keep)
+            self._list_again()
+            self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=keep)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint of `step`.
@@ -77,9 +78,9 @@ class Checkpoints:
             if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
                 raise TrainingError(
                     f"{variable.name} is not finite at step {step}: no checkpoint is written, the last good one "
-                    f"is {self._manager.latest_checkpoint}. Try a smaller --learning_rate or --precision=float32."
+                    f"is {(self.steps() or ['none'])[-1]}. Try a smaller --learning_rate or --precision=float32."
                 )
-        if not self._write:
+        if self._manager is None:
             return
         with disk_errors(f"writing a checkpoint to {self._folder}"):
             try:
@@ -87,6 +88,16 @@ class Checkpoints:
             except BaseException:
                 self._remove_unfinished()  # it would take the room that is wanted
                 raise
+
+    def _list_again(self) -> None:
+        """Writes TensorFlow's list of checkpoints from what is there: the list may be damaged, or older."""
+        paths = self.steps()
+        with disk_errors(f"writing to {self._folder}"):
+            if paths:
+                tf.compat.v1.train.update_checkpoint_state(self._folder, paths[-1], paths)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(os.path.join(self._folder, "checkpoint"))
 
     def _remove_unfinished(self) -> None:
         """Removes what a process that was killed while it wrote has left."""

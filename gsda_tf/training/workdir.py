@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gsda_tf.data.domain import TaskData
-from gsda_tf.errors import DiskError, TrainingError
+from gsda_tf.errors import DiskError, TrainingError, UserError
 from gsda_tf.files import disk_errors, read_json
 from gsda_tf.settings import Settings
 
@@ -27,6 +28,30 @@ def read_summary(workdir: str) -> dict[str, Any] | None:
     if not os.path.exists(path):
         return None
     return read_json(path, {"step", "steps", "weights_sha256"})
+
+
+def exported(export_root: str, summary: Mapping[str, Any]) -> str | None:
+    """The newest version under `export_root` if it is an export of this very result, else None."""
+    newest = max((int(name) for name in _names(export_root) if name.isascii() and name.isdigit()), default=None)
+    if newest is None:
+        return None
+    folder = os.path.join(export_root, str(newest))
+    try:
+        written = read_json(os.path.join(folder, "assets", "summary.json"), _RESULT)
+    except UserError:
+        return None
+    # Through JSON, as that one went.
+    now = json.loads(json.dumps({key: summary[key] for key in _RESULT}))
+    return folder if {key: written[key] for key in _RESULT} == now else None
+
+
+_RESULT = ("task", "method", "seed", "step", "weights_sha256", "selection", "versions", "settings")
+
+
+def _names(folder: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return os.listdir(folder)
+    return []
 
 
 @contextlib.contextmanager

@@ -1,0 +1,177 @@
+"""A full disk and folders that cannot be written: one clear message, and what was there before is whole.
+
+Files are kept from growing by the kernel (RLIMIT_FSIZE), so the errors are real ones, of Python and of TensorFlow's
+own writers. The slow test fills a real disk, a small tmpfs.
+"""
+
+import errno
+import glob
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.data.features import FeatureStore
+from gsda_tf.errors import DiskError, UserError
+from gsda_tf.files import disk_errors, read_json, write_atomically
+from gsda_tf.training import evaluator, workdir
+from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.training.logs import MetricsLog, read_metrics
+from tests.faults.limited import files_up_to
+from tests.launch import commands
+
+_FULL = "^No space left on the disk while .* make room and run the same command again"
+
+
+def test_a_text_file_keeps_what_it_held(tmp_path):
+    path = tmp_path / "summary.json"
+    write_atomically(str(path), "before")
+    with files_up_to(1000), pytest.raises(DiskError, match=_FULL) as refused:
+        write_atomically(str(path), "x" * 5000)
+    assert refused.value.exit_code == 74
+    assert path.read_text() == "before" and os.listdir(tmp_path) == ["summary.json"]
+
+
+def test_the_checkpoint_before_is_whole_and_the_next_one_can_be_written(tmp_path):
+    variable = tf.Variable(tf.zeros([50_000]))
+    stored = Checkpoints({"weights": [variable]}, str(tmp_path), keep=3)
+    stored.save(1)
+    variable.assign(tf.ones([50_000]))
+    with files_up_to(100_000), pytest.raises(DiskError, match=_FULL):
+        stored.save(2)
+    left = os.listdir(tmp_path / "checkpoints")
+    assert not [name for name in left if "temp" in name or "ckpt-2" in name]
+    assert stored.restore() == (1, []) and variable.numpy().max() == 0
+    variable.assign(tf.ones([50_000]))
+    stored.save(2)
+    variable.assign(tf.zeros([50_000]))
+    assert stored.restore() == (2, []) and variable.numpy().min() == 1
+
+
+def test_the_log_has_whole_lines_only(tmp_path):
+    log = MetricsLog(str(tmp_path), 0)
+    log.write(1, {"a": 1.0})
+    with files_up_to(os.path.getsize(log.path) + 10), pytest.raises(DiskError, match=_FULL):
+        log.write(2, {"a": 2.0, "b": 3.0})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "a": 1.0}\n'
+    log.close()
+    again = MetricsLog(str(tmp_path), 1)
+    again.write(2, {"a": 2.0})
+    again.close()
+    assert [line["step"] for line in read_metrics(str(tmp_path))] == [1, 2]
+
+
+def test_tensorboard_files_too(tmp_path):
+    log = MetricsLog(str(tmp_path), 0)
+    with files_up_to(20_000), pytest.raises(DiskError, match=f"{_FULL[:-60]}.*tensorboard|metrics"):
+        for step in range(500):
+            log.write(step, {"a": 1.0})
+        log.close()
+
+
+def test_cached_features(tmp_path):
+    store = FeatureStore(str(tmp_path / "features"))
+    digests = np.asarray([b"a", b"b"], "S32")
+    with files_up_to(1000), pytest.raises(DiskError, match=_FULL):
+        store.add(digests, np.zeros((2, 1, 1000), np.float32))
+    assert os.listdir(tmp_path / "features") == []
+    store.add(digests, np.ones((2, 1, 1000), np.float32))
+    assert store.find(digests)[0].min() == 1
+
+
+def test_the_snapshot_for_the_report(tmp_path):
+    evaluator._write(str(tmp_path), {"a": np.zeros(3)})
+    noise = np.random.default_rng(0).random(5000)
+    with files_up_to(2000), pytest.raises(DiskError, match=_FULL):
+        evaluator._write(str(tmp_path), {"a": noise})
+    with np.load(tmp_path / "evaluation.npz") as file:
+        assert file["a"].shape == (3,)
+    workdir.tidy(str(tmp_path))
+    assert os.listdir(tmp_path) == ["evaluation.npz"]
+
+
+def test_an_export(tmp_path):
+    module = tf.Module()
+    module.weights = tf.Variable(tf.zeros([50_000]))
+    with files_up_to(100_000), pytest.raises(DiskError, match=_FULL), disk_errors("writing an export to x"):
+        tf.saved_model.save(module, str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    "code, expected",
+    [
+        (errno.ENOSPC, "No space left on the disk while writing x (No space left on device): make room"),
+        (errno.EDQUOT, "No space left on the disk while writing x (Disk quota exceeded): make room"),
+        (errno.EROFS, "Not allowed while writing x: Read-only file system. Choose a folder"),
+        (errno.EACCES, "Not allowed while writing x: Permission denied. Choose a folder"),
+        (errno.EIO, "The disk failed while writing x: Input/output error."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["python", "tensorflow"])
+def test_messages(code, expected, kind):
+    text = f"/some/file; {os.strerror(code)}"
+    raised = OSError(code, text) if kind == "python" else tf.errors.UnknownError(None, None, text)
+    with pytest.raises(DiskError) as refused, disk_errors("writing x"):
+        raise raised
+    assert expected in str(refused.value)
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(tf.errors.InvalidArgumentError), disk_errors("writing x"):
+        raise tf.errors.InvalidArgumentError(None, None, "shapes")
+    with pytest.raises(ZeroDivisionError), disk_errors("writing x"):
+        raise ZeroDivisionError
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(DiskError, match=r"cannot be written: Not a directory\. Choose another")
+    with refused, workdir.locked(str(tmp_path / "file" / "run")):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {}}', "\xff"])
+def test_damaged_settings_are_told(content, tmp_path):
+    (tmp_path / "settings.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=r"is damaged .*--overwrite"):
+        read_json(str(tmp_path / "settings.json"), {"generation", "settings"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["settings.json", "checkpoints/ckpt-10.index", "export/.writing-*"])
+def test_a_real_full_disk(moment, tmp_path):
+    """Filled to the last byte at some moment of a run; the same command goes on when there is room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs to be root")
+    try:
+        flags = [*commands.TINY, f"--workdir={disk / 'run'}", "--report=false"]
+        whole = [*commands.TINY, f"--workdir={tmp_path / 'whole'}", "--report=false"]
+        commands.succeed("train", *whole)
+        process = commands.start("train", *flags)
+        while process.poll() is None and not glob.glob(str(disk / "run" / moment)):
+            time.sleep(0.002)
+        with open(disk / "filler", "wb", buffering=0) as file:
+            for size in (1 << 16, 1):
+                while True:
+                    try:
+                        if file.write(bytes(size)) < size:
+                            break
+                    except OSError:
+                        break
+        _, told = process.communicate()
+        assert process.returncode == 74, told
+        errors = [line for line in told.splitlines() if line.startswith("Error: ")]
+        assert len(errors) == 1 and "No space left on the disk while writing" in errors[0] and "Traceback" not in told
+        os.remove(disk / "filler")
+        commands.succeed("train", *flags)
+        summaries = [commands.summary(tmp_path / "whole"), commands.summary(disk / "run")]
+        assert summaries[0]["weights_sha256"] == summaries[1]["weights_sha256"]
+        logs = [read_metrics(str(each)) for each in (tmp_path / "whole", disk / "run")]
+        assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
+    finally:
+        subprocess.run(["umount", "-l", str(disk)])

@@ -1,0 +1,236 @@
+"""Runs that are killed while they write, and what becomes of damaged checkpoints."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.compat import KERAS_3
+from gsda_tf.training import workdir as workdir_lib
+from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.training.logs import read_metrics
+from gsda_tf.training.loop import Hooks, Interrupted, Loop, Periods
+from gsda_tf.training.run import _Training, train
+from tests.launch import commands
+from tests.processes import Process
+
+# A run of a moment, with discriminators, pseudo-labels and an export.
+_RUN = (
+    "--method=domain", "--image_size=8", "--resize_size=8", "--augmentation=none", "--steps=12", "--source_batch=8",
+    "--target_batch=8", "--bottleneck_units=8", "--discriminator_units=512,512", "--checkpoint_steps=4",
+    "--evaluate_steps=6", "--report_steps=3", "--pseudo_label_period=5", "--confidence_threshold=0.1",
+    "--report=false",
+)  # fmt: skip
+
+
+def _whole_files(workdir) -> dict[str, list[str]]:
+    return {name: sorted(os.listdir(os.path.join(workdir, name))) for name in ("checkpoints", "export")}
+
+
+def test_killed_while_writing_checkpoints_and_the_export(tmp_path):
+    """One run killed three times ends as one that never was: weights, logs, exports, and nothing is left over."""
+    whole, broken = str(tmp_path / "whole"), str(tmp_path / "broken")
+    commands.succeed("train", *_RUN, f"--workdir={whole}")
+    flags = [*_RUN, f"--workdir={broken}"]
+    for moment in ("while_a_checkpoint_is_written", "while_the_export_is_written", "between_export_and_summary"):
+        process = Process("tests.faults.killed_run", [moment, *flags])
+        said = process.communicate(240)
+        assert process.returncode == -signal.SIGKILL, (moment, said)
+        assert not os.path.exists(os.path.join(broken, "summary.json"))
+        with open(os.path.join(broken, "metrics.jsonl"), "a") as file:
+            file.write('{"step": 11, "los')  # as if killed while a line was written
+    commands.succeed("train", *flags)
+    summaries = [commands.summary(each) for each in (whole, broken)]
+    assert summaries[0]["weights_sha256"] == summaries[1]["weights_sha256"]
+    logs = [read_metrics(each) for each in (whole, broken)]
+    assert [(line["step"], sorted(line)) for line in logs[0]] == [(line["step"], sorted(line)) for line in logs[1]]
+    for one, other in zip(*logs):
+        for name, value in one.items():
+            np.testing.assert_allclose(other[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert _whole_files(whole) == _whole_files(broken)
+    assert _whole_files(broken)["export"] == ["1"]
+    assert not [name for name in os.listdir(broken) if name.endswith(".part") or name.count(".") > 2]
+
+
+class TestDamage:
+    """Checkpoints of which something is missing."""
+
+    @pytest.fixture
+    def stored(self, tmp_path):
+        """Three checkpoints of a variable that holds the step, the newest 3."""
+        self.variable = tf.Variable(tf.zeros([1000]))
+        stored = Checkpoints({"weights": [self.variable]}, str(tmp_path), keep=5)
+        for step in (1, 2, 3):
+            self.variable.assign(tf.fill([1000], float(step)))
+            stored.save(step)
+        self.variable.assign(tf.zeros([1000]))
+        return stored
+
+    @pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
+    @pytest.mark.parametrize("damage", ["truncated", "emptied", "missing", "one byte"])
+    def test_the_one_before_is_taken(self, stored, tmp_path, part, damage):
+        path = tmp_path / "checkpoints" / f"ckpt-3.{part}"
+        content = bytearray(path.read_bytes())
+        if damage == "missing":
+            path.unlink()
+        else:
+            content[len(content) // 2] ^= 1
+            kept = {"truncated": len(content) // 2, "emptied": 0, "one byte": len(content)}[damage]
+            path.write_bytes(bytes(content[:kept]))
+        step, damaged = stored.restore()
+        assert step == 2 and len(damaged) == 1 and "ckpt-3" in damaged[0] and "\n" not in damaged[0]
+        np.testing.assert_array_equal(self.variable.numpy(), 2.0)
+
+    def test_nothing_of_a_damaged_one_is_taken(self, stored, tmp_path):
+        for step in (1, 2, 3):
+            path = tmp_path / "checkpoints" / f"ckpt-{step}.data-00000-of-00001"
+            path.write_bytes(path.read_bytes()[:-10])
+        assert stored.restore()[0] == 0
+        np.testing.assert_array_equal(self.variable.numpy(), 0.0)
+
+    @pytest.mark.parametrize("content", [b"", b"garbage", None])
+    def test_the_list_of_checkpoints_may_be_damaged(self, stored, tmp_path, content):
+        path = tmp_path / "checkpoints" / "checkpoint"
+        path.unlink() if content is None else path.write_bytes(content)
+        again = Checkpoints({"weights": [self.variable]}, str(tmp_path), keep=5)
+        assert again.restore() == (3, [])
+        again.save(4)
+        assert again.restore() == (4, [])
+
+    def test_killed_before_the_list_was_written(self, stored, tmp_path):
+        """The newest checkpoint is whole on disk, but the list knows the one before only."""
+        path = tmp_path / "checkpoints" / "checkpoint"
+        path.write_text(
+            path.read_text().replace('all_model_checkpoint_paths: "ckpt-3"\n', "").replace("ckpt-3", "ckpt-2")
+        )
+        again = Checkpoints({"weights": [self.variable]}, str(tmp_path), keep=2)
+        assert again.restore() == (3, [])
+        self.variable.assign_add(tf.ones([1000]))
+        again.save(4)
+        assert again.restore() == (4, [])
+
+    def test_unfinished_files_are_removed(self, stored, tmp_path):
+        folder = tmp_path / "checkpoints"
+        (folder / "ckpt-4_temp").mkdir()
+        (folder / "ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"x")
+        (folder / "ckpt-4.index.tempstate123").write_bytes(b"x")
+        Checkpoints({"weights": [self.variable]}, str(tmp_path), keep=5, write=False)
+        assert (folder / "ckpt-4_temp").exists(), "whoever only reads removes nothing"
+        again = Checkpoints({"weights": [self.variable]}, str(tmp_path), keep=5)
+        assert not [name for name in os.listdir(folder) if "temp" in name] and again.restore() == (3, [])
+
+
+def test_what_killed_writers_leave_is_removed_and_nothing_else(tmp_path):
+    kept = ["summary.json", ".lock", "notes.txt", ".my.own.file.txt", "metrics.jsonl"]
+    for name in [*kept, ".summary.json.x1y2z3", ".metrics.jsonl.abc_d", "evaluation.npz.part"]:
+        (tmp_path / name).write_text("")
+    workdir_lib.tidy(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+def _stopped_once(monkeypatch, settings, step):
+    """Trains with a SIGTERM that comes at `step`, and goes on."""
+    original = _Training._report
+
+    def report(self, now, means):
+        original(self, now, means)
+        if now == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Training, "_report", report)
+        with pytest.raises(Interrupted, match=str(step)):
+            train(settings)
+    return train(settings)
+
+
+def _weights(workdir):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(("extractor", "classifier"))]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_dropout_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    """The state of the masks is in the checkpoint, in both generations of Keras."""
+    path = str(tmp_path / "model.keras")
+    layers = keras.layers
+    keras.Sequential(
+        [
+            keras.Input((16, 16, 3)), layers.Conv2D(4, 3, strides=2), layers.Dropout(0.5, (None, 1, 1, None)),
+            layers.Flatten(), layers.Dropout(0.3),
+        ]
+    ).save(path)  # fmt: skip
+    small = {
+        "task": "digits/Fo_Ha", "method": "source_only", "extractor": path, "weights": "none", "image_size": 16,
+        "resize_size": 16, "augmentation": "none", "steps": 6, "report_steps": 3, "evaluate_steps": 6,
+        "export": False, "report": False, "source_batch": 8, "bottleneck_units": 8, "learning_rate": 0.05,
+    }  # fmt: skip
+    for name in ("whole", "stopped"):
+        settings = tasks.resolve({**small, "workdir": str(tmp_path / name)})
+        train(settings) if name == "whole" else _stopped_once(monkeypatch, settings, step=3)
+    whole, stopped = _weights(tmp_path / "whole"), _weights(tmp_path / "stopped")
+    assert whole.keys() == stopped.keys()
+    for name in whole:
+        np.testing.assert_allclose(stopped[name], whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    states = [value for value in whole.values() if value.dtype.kind in "iu"]
+    assert len(states) == 2
+    if not KERAS_3:
+        assert [int(state) for state in states] == [6, 6]
+
+
+@pytest.mark.skipif(KERAS_3, reason="Keras 3 keeps the states of its random layers itself")
+def test_dropout_is_replaced_by_one_that_does_the_same():
+    from gsda_tf.models.repeatable import RepeatableDropout, repeatable
+
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((6, 6, 4)), layers.Conv2D(4, 1), layers.SpatialDropout2D(0.4)], name="inner")
+    inputs = keras.Input((6, 6, 4))
+    x = layers.Dropout(0.25, noise_shape=(None, 1, 1, 1))(inner(inputs))
+    model = keras.Model(inputs, layers.BatchNormalization()(x))
+    model.set_weights([np.random.default_rng(0).random(w.shape) for w in model.get_weights()])
+    changed = repeatable(model)
+    images = tf.random.stateless_uniform([200, 6, 6, 4], [1, 2])
+    np.testing.assert_allclose(changed(images), model(images), rtol=1e-6)
+    assert sum(isinstance(layer, RepeatableDropout) for layer in changed.submodules) == 2
+    assert [v.dtype for v in changed.variables].count(tf.int64) == 2
+
+    ones = tf.ones([2000, 3, 3, 5])
+    spatial = RepeatableDropout(0.4, (None, 1, 1, None), seed=1)(ones, training=True).numpy()
+    assert (spatial == spatial[:, :1, :1]).all(), "a channel is dropped as a whole"
+    np.testing.assert_allclose(np.unique(spatial), [0, 1 / 0.6], rtol=1e-6)
+    assert abs((spatial == 0).mean() - 0.4) < 0.02
+    layer = RepeatableDropout(0.5, seed=3)
+    first, second = layer(ones, training=True).numpy(), layer(ones, training=True).numpy()
+    assert (first != second).any() and layer.drawn.numpy() == 2
+    layer.drawn.assign(0)
+    np.testing.assert_array_equal(layer(ones, training=True), first)
+    assert repeatable(keras.Sequential([keras.Input((2,)), layers.Dropout(0.0)])).layers[-1].rate == 0
+
+
+def test_a_signal_at_the_last_step_is_heard_too():
+    """Nothing that takes long, an export say, begins after a signal."""
+
+    class Runner:
+        steps_done = 0
+
+        def __call__(self, iterator, steps):
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def read_window(self):
+            return {}
+
+    done = []
+    hooks = Hooks(
+        batches=lambda first, last: lambda share: tf.data.Dataset.range(1), report=lambda *_: None,
+        evaluate=lambda step: done.append("evaluated"), label=lambda step: None, checkpoint=done.append,
+        progress=lambda *_: None,
+    )  # fmt: skip
+    loop = Loop(Runner(), tf.distribute.get_strategy(), Periods(1, 1, 0, 1, 1000.0), hooks)
+    with pytest.raises(Interrupted, match="1"):
+        loop.run(1)
+    assert done == ["evaluated", 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

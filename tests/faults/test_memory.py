@@ -1,0 +1,26 @@
+"""Memory does not grow with the number of steps."""
+
+import pytest
+
+from gsda_tf.training.logs import read_metrics
+from tests.launch import commands
+
+
+def _resident(pid: int) -> int:
+    """Resident memory, KiB."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+@pytest.mark.slow
+def test_three_thousand_steps_of_the_digits_run(tmp_path):
+    process = commands.start("train", "--steps=3000", f"--workdir={tmp_path}", "--report=false", "--noexport")
+    by_step = {}
+    while process.poll() is None:
+        lines = read_metrics(str(tmp_path))
+        if lines and lines[-1]["step"] not in by_step:
+            by_step[lines[-1]["step"]] = _resident(process.pid)
+    assert process.returncode == 0, process.communicate()
+    early = max(memory for step, memory in by_step.items() if step <= 300)
+    late = max(memory for step, memory in by_step.items() if step > 300)
+    assert max(by_step) >= 2900 and late < 1.03 * early, by_step

@@ -1,0 +1,97 @@
+"""Numbers that are not finite: training stops at once, says where, and writes none of them."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.errors import TrainingError
+from gsda_tf.losses import classification
+from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.training.loop import StepRunner
+from gsda_tf.training.run import train
+
+_SPEC = {"x": tf.TensorSpec([], tf.float32)}
+
+
+def _runner(step_fn, **weights):
+    runner = StepRunner(tf.distribute.get_strategy(), step_fn, weights=weights)
+    runner.build(_SPEC)
+    return runner, iter(tf.data.Dataset.from_tensors({"x": tf.constant(1.0)}).repeat())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_loss_is_named_with_its_step(bad):
+    def step_fn(batch, step):
+        return {"loss/domain": tf.where(step == 4, bad, 1.0), "loss/class": batch["x"]}
+
+    runner, batches = _runner(step_fn)
+    runner(batches, 4)
+    with pytest.raises(TrainingError, match=r"^Not finite at step 5: loss/domain\. Training stopped; the last good"):
+        runner(batches, 100)
+    assert runner.steps_done == 5, "at once"
+
+
+def test_a_gradient_is_named_with_its_step():
+    weights = [tf.Variable([1.0, 2.0], name="kernel"), tf.Variable(0.0, name="bias")]
+
+    def step_fn(batch, step):
+        weights[0].assign_add([0.0, tf.where(step == 6, np.nan, 0.1)])
+        return {"loss/domain": batch["x"]}
+
+    runner, batches = _runner(step_fn, extractor=weights, classifier=[tf.Variable(1.0)])
+    with pytest.raises(
+        TrainingError, match=r"at step 7: the gradient of the extractor \(1 of 2 variables, such as kernel\)\. Tr"
+    ):
+        runner(batches, 100)
+    assert runner.steps_done == 7, "at once, though every loss is finite"
+
+
+def test_no_checkpoint_holds_such_a_weight(tmp_path):
+    variable = tf.Variable([1.0, 2.0], name="kernel")
+    stored = Checkpoints({"weights": [variable]}, str(tmp_path), keep=3)
+    stored.save(1)
+    variable.assign([np.inf, 2.0])
+    with pytest.raises(TrainingError, match=r"kernel.* is not finite at step 2: no checkpoint is written, the last"):
+        stored.save(2)
+    assert not [name for name in os.listdir(tmp_path / "checkpoints") if "ckpt-2" in name]
+    assert stored.restore() == (1, [])
+
+
+def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
+    """A gradient of NaN from finite losses, forced after the fourth step of a real run."""
+    original = classification.classification_loss
+
+    @tf.custom_gradient
+    def poisoned(loss, step):
+        return tf.identity(loss), lambda upstream: (tf.where(step >= 4, np.nan, upstream), None)
+
+    calls = []
+
+    def loss(*given):
+        total, *rest = original(*given)
+        if not calls:
+            calls.append(tf.Variable(0, dtype=tf.int64))
+        now = calls[0].assign_add(1)
+        return poisoned(total, now - 1), *rest
+
+    with tf.init_scope():
+        calls.append(tf.Variable(0, dtype=tf.int64))
+    monkeypatch.setattr(classification, "classification_loss", loss)
+    settings = tasks.resolve(
+        {
+            "task": "digits/Fo_Ha", "workdir": str(tmp_path), "steps": 20, "checkpoint_steps": 2, "report_steps": 1,
+            "method": "source_only", "source_batch": 8, "bottleneck_units": 8, "evaluate_steps": 5, "select": "im",
+        }
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"^Not finite at step 5: the gradient of the extractor .*classifier"):
+        train(settings)
+    names = os.listdir(tmp_path / "checkpoints")
+    assert "ckpt-4.index" in names and not [name for name in names if "ckpt-6" in name or "selected-5" in name]
+    reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "ckpt-4"))
+    for name in reader.get_variable_to_shape_map():
+        value = np.asarray(reader.get_tensor(name))
+        assert value.dtype.kind != "f" or np.isfinite(value).all(), name
+    assert not os.path.exists(tmp_path / "summary.json") and not os.path.exists(tmp_path / "export")
