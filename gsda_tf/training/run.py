@@ -32,7 +32,7 @@ from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
 from gsda_tf.training.selected import SelectedWeights
-from gsda_tf.training.workdir import clear, default_workdir, locked, read_summary, tidy
+from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary, tidy
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -233,8 +233,12 @@ class _Training:
 
     def _export(self, summary: dict[str, Any]) -> str:
         """Exports the weights that are loaded now, those of the selected step."""
+        root = os.path.join(self._workdir, "export")
+        written = exported(root, summary)
+        if written is not None:  # this run was killed between its export and its summary
+            return written
         print("Exporting, and asking the export in a fresh process ...", flush=True)
-        return export_experiment(self._experiment, os.path.join(self._workdir, "export"), summary)
+        return export_experiment(self._experiment, root, summary)
 
 
 def versions() -> dict[str, str]:
