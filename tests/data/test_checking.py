@@ -130,7 +130,7 @@ class TestTask:
         for name, content in zip(names, (b"", _BAD["jpeg cut in its pixels"][0])):
             with open(os.path.join(dirs[0], "mug", name), "wb") as file:
                 file.write(content)
-        data = tasks.load(folders(*dirs, on_bad_image="skip"))
+        data = tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
         said = capsys.readouterr().out.splitlines()
         assert len(said) == 2 and all(line.startswith("Left out of the source: ") for line in said)
         assert "a\\nb.jpg: empty file" in said[0] and "z.png: truncated JPEG" in said[1]
@@ -146,7 +146,7 @@ class TestTask:
         with open(path, "wb") as file:
             file.write(content)
         assert len(tasks.load(folders(*dirs)).source) == 5, "only decoding can tell"
-        assert len(tasks.load(folders(*dirs, on_bad_image="skip")).source) == 4
+        assert len(tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0]))).source) == 4
         assert path in capsys.readouterr().out
 
     def test_skip_needs_an_image_of_every_class(self, dirs):
@@ -154,7 +154,7 @@ class TestTask:
             with open(os.path.join(dirs[0], "mug", name), "wb"):
                 pass
         with pytest.raises(DataError, match="No image of the source's class 'mug' can be read"):
-            tasks.load(folders(*dirs, on_bad_image="skip"))
+            tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
 
     def test_an_error_while_decoding_names_the_file(self, dirs):
         data = tasks.load(folders(*dirs))
