@@ -18,8 +18,10 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 9) <= v <= (3, 13) else "Error: Python %d.%d found, 3.9 to 3.13 expected: call make with PYTHON=python3.11, say." % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# The variables pin what pip builds packages with, too; -c alone does not.
 	@echo "Installing requirements.txt into $(VENV) (some minutes, once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
 train: setup

@@ -14,8 +14,8 @@ from typing import Any
 from gsda_tf.errors import DiskError, UserError
 
 
-def write_atomically(path: str, text: str) -> None:
-    """Writes text beside `path` and moves it into place.
+def write_atomically(path: str, content: str | bytes) -> None:
+    """Writes text, as UTF-8, or bytes beside `path` and moves them into place.
 
     Raises:
       DiskError: the folder cannot be written, or the disk is full.
@@ -25,8 +25,8 @@ def write_atomically(path: str, text: str) -> None:
         os.makedirs(folder, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(aside, 0o644)

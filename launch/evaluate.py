@@ -20,7 +20,7 @@ def main() -> int:
     if not workdir:
         raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
     from gsda_tf.evaluation.accuracy import confusion_matrix
-    from gsda_tf.files import disk_errors
+    from gsda_tf.files import write_atomically
     from gsda_tf.reporting import figures
     from gsda_tf.training.evaluator import Evaluator
     from gsda_tf.training.experiment import restore
@@ -37,9 +37,7 @@ def main() -> int:
     if data.target.labelled:
         path = os.path.join(workdir, "confusion_matrix.png")
         counts = confusion_matrix(evaluation.target.predictions, data.target.labels, len(data.class_names))
-        picture = figures.png(figures.confusion(counts, data.class_names))
-        with disk_errors(f"writing {path}"), open(path, "wb") as file:
-            file.write(picture)
+        write_atomically(path, figures.png(figures.confusion(counts, data.class_names)))
         rows.append(("confusion matrix", path))
     width = max(len(name) for name, _ in rows)
     print()

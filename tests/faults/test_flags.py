@@ -156,3 +156,23 @@ def test_any_json_as_tf_config_is_taken_or_refused(config):
         check_tf_config(json.dumps(config))
     except UserError as error:
         assert "Expected TF_CONFIG" in str(error)
+
+
+def test_a_command_that_is_asked_to_stop_says_so(capsys):
+    from launch import flags
+
+    def main():
+        raise KeyboardInterrupt
+
+    assert flags.call(main, ["train"]) == flags.STOPPED == 75
+    assert capsys.readouterr().err == "Stopped. The same command goes on from what is on disk.\n"
+
+
+def test_messages_stay_on_one_line_whatever_they_quote(capsys):
+    from launch import flags
+
+    def main():
+        raise UserError("a\nb\x1b[31m \udcff é")
+
+    assert flags.call(main, ["train"]) == 2
+    assert capsys.readouterr().err == "Error: a\\nb\\x1b[31m \\udcff é\n"

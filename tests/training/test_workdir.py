@@ -1,0 +1,51 @@
+"""What is found in a run's folder, and what starting anew takes away."""
+
+import json
+import os
+
+import pytest
+
+from gsda_tf.errors import TrainingError
+from gsda_tf.training import workdir
+
+_SUMMARY = {
+    "task": "digits/Fo_Ha", "method": "gsda", "seed": 0, "step": 40, "weights_sha256": "ab", "versions": {"x": "1"},
+    "selection": {"step": 40}, "settings": {"num_groups": (3,)}, "wall_seconds": 12.0,
+}  # fmt: skip
+
+
+def _export(root, version, summary):
+    os.makedirs(root / version / "assets")
+    (root / version / "assets" / "summary.json").write_text(json.dumps(summary))
+
+
+def test_an_export_of_this_very_result_is_found_again(tmp_path):
+    assert workdir.exported(str(tmp_path / "none"), _SUMMARY) is None
+    _export(tmp_path, "1", _SUMMARY)
+    assert workdir.exported(str(tmp_path), {**_SUMMARY, "wall_seconds": 99.0}) == str(tmp_path / "1")
+    assert workdir.exported(str(tmp_path), {**_SUMMARY, "weights_sha256": "cd"}) is None
+    (tmp_path / ".writing-x").mkdir()
+    _export(tmp_path, "10", {**_SUMMARY, "step": 30})
+    assert workdir.exported(str(tmp_path), _SUMMARY) is None, "the newest counts: it is what is served"
+    _export(tmp_path, "11", {"exported_step": 3})
+    assert workdir.exported(str(tmp_path), _SUMMARY) is None
+
+
+def test_starting_anew_takes_away_what_runs_leave_and_nothing_else(tmp_path):
+    for name in ("summary.json", "settings.json", "metrics.jsonl", "evaluation.npz", "report.html", "mine.txt"):
+        (tmp_path / name).write_text("")
+    for name in ("checkpoints", "export", "tensorboard", "my folder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+    workdir.clear(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "my folder"]
+    workdir.clear(str(tmp_path))
+
+
+def test_one_run_a_folder(tmp_path):
+    with workdir.locked(str(tmp_path)):
+        second = pytest.raises(TrainingError, match=r"Another run is at work in .*: wait for it")
+        with second, workdir.locked(str(tmp_path)):
+            pass
+    with workdir.locked(str(tmp_path)):
+        pass
