@@ -1,0 +1,42 @@
+"""Whether a run may go on in a folder: its settings, then and now."""
+
+import json
+
+import pytest
+
+from gsda_tf.errors import TrainingError
+from gsda_tf.settings import Settings
+from gsda_tf.training import checkpoints
+
+_NOW = Settings().replace({"beta": 2.0, "num_groups": (3, 2)}).flat()
+
+
+def test_the_same_settings_go_on(tmp_path):
+    checkpoints.check_same_run(str(tmp_path), _NOW)
+    checkpoints.write_settings(str(tmp_path), _NOW, {"groups": []})
+    checkpoints.check_same_run(str(tmp_path), _NOW)
+    free = {"keep_checkpoints": 9, "data_dir": "elsewhere", "checkpoint_seconds": 1.0}
+    checkpoints.check_same_run(str(tmp_path), {**_NOW, **free})
+
+
+def test_others_are_refused_with_the_list_of_differences(tmp_path):
+    checkpoints.write_settings(str(tmp_path), _NOW, {})
+    with pytest.raises(TrainingError) as refused:
+        checkpoints.check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
+    message = str(refused.value)
+    assert "(--num_groups=[3, 2] then, [4] now; --beta=2.0 then, 3.0 now)" in message and "--overwrite" in message
+
+
+def test_a_setting_that_came_later_had_its_default(tmp_path):
+    checkpoints.write_settings(str(tmp_path), {k: v for k, v in _NOW.items() if k != "sync_batch_norm"}, {})
+    checkpoints.check_same_run(str(tmp_path), _NOW)
+    with pytest.raises(TrainingError, match="--sync_batch_norm=False then, True now"):
+        checkpoints.check_same_run(str(tmp_path), {**_NOW, "sync_batch_norm": True})
+
+
+def test_another_generation_is_refused(tmp_path):
+    checkpoints.write_settings(str(tmp_path), _NOW, {})
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "generation": "keras9"}))
+    with pytest.raises(TrainingError, match="holds a run of keras9"):
+        checkpoints.check_same_run(str(tmp_path), _NOW)
