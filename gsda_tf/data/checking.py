@@ -176,12 +176,22 @@ def decoding_errors(data: TaskData) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
+    except _READING as error:
         for role, domain in (("source", data.source), ("target", data.target)):
             bad = find_undecodable(domain)
             if bad:
                 raise DataError(refusal(role, domain, bad)) from error
         raise
+
+
+# Other kinds are no image's doing, and decoding all of them to find that out takes long.
+_READING = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.DataLossError,
+    tf.errors.UnknownError,
+)
 
 
 def _are_files(records: Records) -> bool:

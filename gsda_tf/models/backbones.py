@@ -14,7 +14,8 @@ import tensorflow as tf
 from gsda_tf.errors import UserError, choose
 from gsda_tf.models.repeatable import repeatable
 from gsda_tf.models.trust import refuse_unsafe
-from gsda_tf.models.weights import load_weights
+from gsda_tf.models.weights import check_there, load_weights
+from gsda_tf.settings import ModelSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     Raises:
       UserError: unknown name, a file that cannot be loaded, weights of another model.
     """
-    if name.endswith((".keras", ".h5", ".hdf5")) or os.sep in name:
+    if _is_file(name):
         backbone = _saved(name, image_size)
     elif name in OWN:
         backbone = OWN[name](image_size)
@@ -55,6 +56,20 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     if preprocessing != "auto":
         backbone = dataclasses.replace(backbone, preprocess=PREPROCESSING[preprocessing])
     return backbone
+
+
+def check(settings: ModelSettings) -> None:
+    """Makes sure that extractor and weights are there, before anything that takes long.
+
+    Raises:
+      UserError: an unknown name, or a file that is not there or not safe.
+    """
+    if _is_file(settings.extractor):
+        _check_saved(settings.extractor)
+    else:
+        _known(settings.extractor)
+    if settings.weights not in ("imagenet", "none"):
+        check_there(settings.weights)
 
 
 def synchronized(model: keras.Model) -> keras.Model:
@@ -114,11 +129,20 @@ def application_names() -> dict[str, tuple[Callable, Callable]]:
     return found
 
 
+def _is_file(name: str) -> bool:
+    return name.endswith((".keras", ".h5", ".hdf5")) or os.sep in name
+
+
+def _known(name: str) -> tuple[str, str | None]:
+    """The plain name of a network, and the width that is asked for with it."""
+    plain, alpha = re.fullmatch(r"(.*?)(?:_(\d\.\d+))?", name, re.DOTALL).groups()
+    choose("extractor", plain, [*OWN, *sorted(application_names())])
+    return plain, alpha
+
+
 def _application(name: str, weights: str, image_size: int) -> Backbone:
-    plain, alpha = re.fullmatch(r"(.+?)(?:_(\d\.\d+))?", name).groups()
-    known = application_names()
-    choose("extractor", plain, [*OWN, *sorted(known)])
-    builder, preprocess = known[plain]
+    plain, alpha = _known(name)
+    builder, preprocess = application_names()[plain]
     options = {}
     if alpha is not None:
         if "alpha" not in inspect.signature(builder).parameters:
@@ -141,11 +165,15 @@ def _application(name: str, weights: str, image_size: int) -> Backbone:
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
 
 
-def _saved(path: str, image_size: int) -> Backbone:
-    """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
+def _check_saved(path: str) -> None:
     if not os.path.isfile(path):
         raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
     refuse_unsafe(path)
+
+
+def _saved(path: str, image_size: int) -> Backbone:
+    """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
+    _check_saved(path)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a file it will not load.

@@ -11,6 +11,12 @@ import numpy as np
 from gsda_tf.errors import UserError
 
 
+def check_there(path: str) -> None:
+    """Raises UserError if there is no such weights file."""
+    if not os.path.isfile(path):
+        raise UserError(f"--weights={path}: no such file; expected imagenet, none, or a weights file.")
+
+
 def load_weights(model: keras.Model, path: str) -> None:
     """Loads a weights file into a backbone. A classification top that the file has beside it is left out.
 
@@ -21,8 +27,7 @@ def load_weights(model: keras.Model, path: str) -> None:
     Raises:
       UserError: no such file, not a weights file, or not of this model.
     """
-    if not os.path.isfile(path):
-        raise UserError(f"--weights={path}: no such file; expected imagenet, none, or a weights file.")
+    check_there(path)
     try:
         with h5py.File(path, "r") as file:
             older = "layer_names" in file.attrs or "model_weights" in file

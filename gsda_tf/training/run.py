@@ -22,6 +22,7 @@ from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
+from gsda_tf.models import backbones
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
@@ -50,6 +51,7 @@ def train(settings: Settings) -> dict[str, Any]:
     """
     strategy = build_strategy(settings.device)
     check_batches(settings.data, strategy)
+    backbones.check(settings.model)  # data may take an hour to prepare
     data = tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
     chief = is_chief(strategy)

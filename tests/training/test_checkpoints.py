@@ -24,7 +24,7 @@ def test_others_are_refused_with_the_list_of_differences(tmp_path):
     with pytest.raises(TrainingError) as refused:
         checkpoints.check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
     message = str(refused.value)
-    assert "(--num_groups=[3, 2] then, [4] now; --beta=2.0 then, 3.0 now)" in message and "--overwrite" in message
+    assert "(--beta=2.0 then, 3.0 now; --num_groups=[3, 2] then, [4] now)" in message and "--overwrite" in message
 
 
 def test_a_setting_that_came_later_had_its_default(tmp_path):
