@@ -13,7 +13,7 @@ from gsda_tf.compat import KERAS_3
 from gsda_tf.training import workdir as workdir_lib
 from gsda_tf.training.checkpoints import Checkpoints
 from gsda_tf.training.logs import read_metrics
-from gsda_tf.training.loop import Hooks, Interrupted, Loop, Periods
+from gsda_tf.training.loop import Interrupted
 from gsda_tf.training.run import _Training, train
 from tests.launch import commands
 from tests.processes import Process
@@ -180,29 +180,3 @@ def test_dropout_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
     assert len(states) == 2
     if not KERAS_3:
         assert [int(state) for state in states] == [6, 6]
-
-
-def test_a_signal_at_the_last_step_is_heard_too():
-    """Nothing that takes long, an export say, begins after a signal."""
-
-    class Runner:
-        steps_done = 0
-
-        def __call__(self, iterator, steps):
-            os.kill(os.getpid(), signal.SIGINT)
-
-        def read_window(self):
-            return {}
-
-    done = []
-    hooks = Hooks(
-        batches=lambda first, last: lambda share: tf.data.Dataset.range(1), report=lambda *_: None,
-        evaluate=lambda step: done.append("evaluated"), label=lambda step: None, checkpoint=done.append,
-        progress=lambda *_: None,
-    )  # fmt: skip
-    before = signal.getsignal(signal.SIGINT)
-    loop = Loop(Runner(), tf.distribute.get_strategy(), Periods(1, 1, 0, 1, 1000.0), hooks)
-    with pytest.raises(Interrupted, match="1"):
-        loop.run(1)
-    assert done == ["evaluated", 1]
-    assert signal.getsignal(signal.SIGINT) is before
