@@ -24,10 +24,11 @@ def main() -> int:
     if not workdir:
         raise UserError("--workdir is missing: expected the folder of a training run.")
     # Serving wants float32 unless the user says otherwise, whatever precision the run was trained in.
-    experiment, step = restore(workdir, absl_flags.FLAGS.step, **{"precision": "float32", **given})
+    precision = given.pop("precision", "float32")
+    experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
-    print(f"Exporting step {step} ...", flush=True)
-    print(export_experiment(experiment, os.path.join(workdir, "export"), summary))
+    print(f"Exporting step {step}, and asking the export in a fresh process ...", flush=True)
+    print(export_experiment(experiment, os.path.join(workdir, "export"), summary, precision))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from absl import flags as absl_flags
@@ -12,39 +13,66 @@ FLAGS = absl_flags.FLAGS
 absl_flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
 absl_flags.DEFINE_string("server", "", "ask a running TensorFlow Serving instead: grpc://HOST:PORT")
 absl_flags.DEFINE_string("model_name", "gsda", "the model's name on that server")
-absl_flags.DEFINE_string("images", "", "folder, pattern with * or ?, or a file with one path a line")
+absl_flags.DEFINE_float("timeout", 60.0, "seconds that server may take for one batch", lower_bound=0.001)
+absl_flags.DEFINE_string("images", "", "image, folder, pattern with * or ?, or a file with one path a line")
 absl_flags.DEFINE_string("output", "predictions.csv", "where the rows go: .csv or .jsonl")
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
+absl_flags.DEFINE_boolean("features", False, "write the features too")
 absl_flags.DEFINE_boolean("score", False, "print the accuracy, where the images' folders are named as the classes")
+absl_flags.DEFINE_boolean("restart", False, "drop the rows that an interrupted run with other flags left")
 
 
 def main() -> int:
     """Predicts and says where the rows are."""
     from gsda_tf.errors import UserError
-    from gsda_tf.serving import predict
+    from gsda_tf.serving import predict, rows
 
     if bool(FLAGS.model) == bool(FLAGS.server):
         raise UserError("Give either --model=EXPORT_DIR or --server=grpc://HOST:PORT.")
     if not FLAGS.images:
         raise UserError("--images is missing: expected a folder, a pattern or a list file.")
     paths = predict.find_images(FLAGS.images)
+    model = _model()
+    began = time.perf_counter()
+    try:
+        result = predict.predict(
+            model, paths, FLAGS.output, FLAGS.batch, FLAGS.probabilities, FLAGS.features, FLAGS.restart
+        )
+    except KeyboardInterrupt:
+        print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
+        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
+    _print(result, time.perf_counter() - began)
+    return 0
+
+
+def _model():
     if FLAGS.server:
         from gsda_tf.serving.client import remote_model
 
-        model = remote_model(FLAGS.server, FLAGS.model_name)
-    else:
-        model = predict.local_model(FLAGS.model)
-    began = time.perf_counter()
-    result = predict.predict(model, paths, FLAGS.output, FLAGS.batch, FLAGS.probabilities)
-    seconds = time.perf_counter() - began
-    print(f"{result.images:,} images in {seconds:.1f} s ({result.images / seconds:.0f} images/s): {FLAGS.output}")
+        return remote_model(FLAGS.server, FLAGS.model_name, FLAGS.timeout)
+    from gsda_tf.serving.model import local_model
+
+    return local_model(FLAGS.model)
+
+
+def _print(result, seconds: float) -> None:
+    fresh = result.images - result.resumed
+    earlier = f", {result.resumed:,} more from an interrupted run" if result.resumed else ""
+    print(f"{fresh:,} images in {seconds:.1f} s ({fresh / seconds:.0f} images/s){earlier}: {FLAGS.output}")
     if result.unreadable:
-        print(f"{result.unreadable:,} could not be read: their rows say why in the column 'error'.")
-    if FLAGS.score:
-        told = "no folder is named as a class" if result.accuracy is None else f"{100 * result.accuracy:.2f} %"
-        print(f"accuracy: {told}")
-    return 0
+        print(f"{result.unreadable:,} of {result.images:,} could not be read; the column 'error' says why:")
+        for path, reason in result.reasons:
+            print(f"  {path}: {reason}")
+        if result.unreadable > len(result.reasons):
+            print("  ...")
+    if FLAGS.score and result.accuracy is None:
+        print("accuracy: no folder is named as a class")
+    elif FLAGS.score:
+        print(
+            f"accuracy: {100 * result.accuracy:.2f} %, mean over classes {100 * result.mean_class_accuracy:.2f} %, of "
+            f"{result.scored:,} readable images in folders named as classes"
+        )
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ def _centre(pixels: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
 def _scale(batch: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, size: int) -> tf.Tensor:
     """`size` pixels from `offset` on of the images scaled by `scale`, as tf.image.resize(antialias=True) gives them."""
     image = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(batch, tf.float32),
+        images=batch,
         size=[size, size],
         scale=scale,
         translation=-offset,

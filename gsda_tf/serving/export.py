@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,15 +14,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gsda_tf.compat import tf_variable
+from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors
+from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving.module import ServingModule
+from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
 
 TOLERANCE = 1e-5
 """Largest difference of a probability between the export and the model in memory."""
+
+MIXED_TOLERANCE = 0.02
+"""The same where half precision is asked for: 8 bits of a bfloat16 round each process's order of sums otherwise."""
+
+CHECK_SECONDS = 900.0
+"""After so long the process that checks the export is given up."""
 
 # Runs in a process with TensorFlow alone: the export must not need this package.
 _ASK = """
@@ -36,11 +44,22 @@ np.savez(sys.argv[3], probabilities=answer["probabilities"].numpy(), label=answe
 """
 
 
+def as_jpeg_or_png(record: bytes) -> bytes:
+    """An image file as the export takes it: GIF and BMP become PNG, which loses nothing.
+
+    Raises:
+      tf.errors.InvalidArgumentError: a GIF or BMP that cannot be decoded.
+    """
+    if record.startswith((b"GIF8", b"BM")):
+        return tf.io.encode_png(images.decode(tf.constant(record))).numpy()
+    return record
+
+
 def sample_images(domain: Domain, count: int = 8) -> list[bytes]:
     """Some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing."""
     chosen = np.linspace(0, len(domain) - 1, min(count, len(domain))).astype(np.int64)
     loaded = [domain.records.load(tf.constant(i)) for i in chosen]
-    return [(x if domain.records.encoded else tf.io.encode_png(x)).numpy() for x in loaded]
+    return [as_jpeg_or_png((x if domain.records.encoded else tf.io.encode_png(x)).numpy()) for x in loaded]
 
 
 def export_model(
@@ -51,6 +70,7 @@ def export_model(
     export_root: str,
     assets: Mapping[str, Any],
     samples: Sequence[bytes],
+    tolerance: float = TOLERANCE,
 ) -> str:
     """Writes `export_root/<version>/`, one more than the highest version there.
 
@@ -63,57 +83,54 @@ def export_model(
       geometry: of the network's input.
       export_root: folder of the versions.
       assets: JSON files to carry along, contents by file name without its ending.
-      samples: encoded real images, for the check and the warm-up requests.
+      samples: JPEG or PNG files, real ones, for the check and the warm-up requests.
+      tolerance: largest difference of a probability.
 
     Returns:
       The folder of the new version.
 
     Raises:
-      TrainingError: the loaded export answers otherwise than the model in memory.
+      TrainingError: the loaded export answers otherwise than the model in memory, or does not answer.
       UserError: the disk is full, or the folder cannot be written.
     """
-    with disk_errors(f"writing an export to {export_root}"):
-        os.makedirs(export_root, exist_ok=True)
-        # Absolute, because the process that checks the export runs in another folder.
-        aside = tempfile.mkdtemp(dir=os.path.abspath(export_root), prefix=".writing-")
-        try:
-            model_dir = os.path.join(aside, "model")
-            module = _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)
-            write_warmup(model_dir, samples)
-            _check(module, model_dir, samples, aside)
-            final = os.path.join(export_root, str(_next_version(export_root)))
-            os.replace(model_dir, final)
-            return final
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
+        model_dir = os.path.join(aside, "model")
+        _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)
+        write_warmup(model_dir, samples, geometry.image_size)
+        expected = _in_memory(extractor, classifier, geometry, samples)
+        _compare(_ask_fresh_process(model_dir, samples, aside), expected, class_names, tolerance)
+        return place(model_dir, export_root)
 
 
-def export_experiment(experiment, export_root: str, summary: Mapping[str, Any]) -> str:
-    """Exports E and C of an `Experiment`; see `export_model`."""
+def export_experiment(experiment, export_root: str, summary: Mapping[str, Any], precision: str = "float32") -> str:
+    """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
     data = experiment.settings.data
     return export_model(
-        experiment.networks.extractor,
+        _extractor(experiment, precision),
         experiment.networks.classifier,
         experiment.data.class_names,
         ImageGeometry(data.image_size, data.resize_size),
         export_root,
         {"class_names": list(experiment.data.class_names), "groups": experiment.groups, "summary": dict(summary)},
         sample_images(experiment.data.target),
+        TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
     )
 
 
-def versions(export_root: str) -> list[int]:
-    """Versions that are there, ascending."""
-    with contextlib.suppress(FileNotFoundError):
-        return sorted(int(name) for name in os.listdir(export_root) if name.isdigit())
-    return []
+def _extractor(experiment, precision: str) -> keras.Model:
+    """The experiment's E, or one with the same weights that computes in another precision."""
+    settings, trained = experiment.settings, experiment.networks.extractor
+    if settings.device.precision == precision:
+        return trained
+    # The weights come from the trained one: none are to be loaded.
+    blank = dataclasses.replace(settings.model, weights="none")
+    extractor = build_extractor(blank, settings.data.image_size, precision)
+    for new, old in zip(extractor.variables, trained.variables):
+        tf_variable(new).assign(tf_variable(old).numpy())
+    return extractor
 
 
-def _next_version(export_root: str) -> int:
-    return max(versions(export_root), default=0) + 1
-
-
-def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets) -> ServingModule:
+def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets) -> None:
     paths = []
     for name, content in assets.items():
         paths.append(os.path.join(aside, f"{name}.json"))
@@ -121,29 +138,52 @@ def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets
             json.dump(content, file, indent=2)
     module = ServingModule(extractor, classifier, class_names, geometry, paths)
     tf.saved_model.save(module, model_dir, signatures=module.signatures())
-    return module
 
 
-def _check(module: ServingModule, model_dir: str, samples: Sequence[bytes], aside: str) -> None:
-    """Compares the export, loaded by a fresh process, with the model in memory."""
+def _in_memory(extractor, classifier, geometry: ImageGeometry, samples: Sequence[bytes]) -> np.ndarray:
+    """Probabilities as evaluation gets them, float32 [n, r]; not by way of the module that is checked."""
+    # On the CPU, as in the process that checks: what a GPU computes differs by more than the tolerance.
+    with tf.device("CPU:0"):
+        seen = tf.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
+        return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
+
+
+def _ask_fresh_process(model_dir: str, samples: Sequence[bytes], aside: str) -> Mapping[str, np.ndarray]:
+    """Probabilities and labels of the export, loaded where nothing of this process is."""
     question, answer = os.path.join(aside, "samples.npz"), os.path.join(aside, "answer.npz")
     np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("TF_CONFIG", None)
-    done = subprocess.run(
-        [sys.executable, "-c", _ASK, model_dir, question, answer],
-        cwd=aside,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", _ASK, model_dir, question, answer]
+    try:
+        done = subprocess.run(
+            command, cwd=aside, env=environment, capture_output=True, text=True, timeout=CHECK_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TrainingError(
+            f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
+            "launch.export exports the checkpoint again."
+        ) from error
     if done.returncode:
         raise TrainingError(f"The export could not be loaded again and was removed: {done.stderr.strip()[-300:]}")
-    expected = module.signatures()["serving_default"](image_bytes=tf.constant(list(samples)))["probabilities"].numpy()
     with np.load(answer) as loaded:
-        difference = float(np.abs(loaded["probabilities"] - expected).max())
-    if not difference <= TOLERANCE:
+        return dict(loaded)
+
+
+def _compare(answer: Mapping[str, np.ndarray], expected: np.ndarray, names: Sequence[str], tolerance: float) -> None:
+    labels = [label.decode() for label in answer["label"]]
+    bad = sum(not label for label in labels)
+    if bad or not labels:
+        raise TrainingError(
+            f"The export could not decode {bad} of {len(labels)} sample images and was removed: expected images that "
+            "training could read, at least one."
+        )
+    difference = float(np.abs(answer["probabilities"] - expected).max())
+    if not difference <= tolerance:  # also catches NaN
         raise TrainingError(
             f"The export answers otherwise than the model in memory and was removed: probabilities differ by "
-            f"{difference:.2g}, at most {TOLERANCE:g} was expected."
+            f"{difference:.2g}, at most {tolerance:g} was expected."
         )
+    due = [names[best] for best in answer["probabilities"].argmax(axis=1)]
+    if labels != due:
+        raise TrainingError(f"The export names classes wrongly and was removed: it says {labels}, {due} was expected.")

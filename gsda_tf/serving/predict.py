@@ -3,96 +3,70 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import csv
 import dataclasses
 import glob
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from gsda_tf.data.checking import check_file, shown
+from gsda_tf.data.folders import SUFFIXES
+from gsda_tf.data.lists import read_list
 from gsda_tf.errors import UserError
 from gsda_tf.files import disk_errors
-from gsda_tf.serving.export import versions
+from gsda_tf.serving import rows
+from gsda_tf.serving.export import as_jpeg_or_png
+from gsda_tf.serving.model import Answers, Model
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+MAX_BYTES = 200_000_000
+"""A larger file is not read: as many as are in work have to fit into memory."""
 
-Model = Callable[[list[bytes]], "Answers"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What a model says of a batch.
-
-    Attributes:
-      labels: class names; empty where the image could not be decoded.
-      scores: float32 [N].
-      probabilities: float32 [N, r].
-    """
-
-    labels: list[str]
-    scores: np.ndarray
-    probabilities: np.ndarray
-
-
-def local_model(path: str) -> Model:
-    """An export as a function from encoded images to answers.
-
-    Args:
-      path: a version's folder, or the folder of versions (then the newest).
-
-    Raises:
-      UserError: no export there.
-    """
-    if not os.path.exists(os.path.join(path, "saved_model.pb")):
-        found = versions(path)
-        if not found:
-            raise UserError(f"--model={path} holds no export: expected saved_model.pb, or version folders 1, 2, ...")
-        path = os.path.join(path, str(found[-1]))
-    try:
-        loaded = tf.saved_model.load(path)
-        ask = loaded.signatures["serving_default"]
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise UserError(f"--model={path} could not be loaded: {str(error).splitlines()[0][:200]}") from error
-
-    def answer(records: list[bytes]) -> Answers:
-        out = ask(image_bytes=tf.constant(records, tf.string))
-        labels = [label.decode() for label in out["label"].numpy()]
-        return Answers(labels, out["score"].numpy(), out["probabilities"].numpy())
-
-    answer.loaded = loaded  # keeps the variables alive
-    return answer
+_AT_ONCE = 2
+# Batches in work: while one is in the network, the next one is read and decoded.
 
 
 def find_images(where: str) -> list[str]:
-    """Paths of the images in a folder, of a pattern with * or ?, or in a list file, sorted or in the list's order.
+    """Paths of images, sorted, or in the list's order.
+
+    Args:
+      where: an image, a folder (all below it, hidden ones left out), a pattern with * or ?, or a list file with
+        'path' or 'path label' a line, relative to the list.
 
     Raises:
       UserError: none found.
     """
     if os.path.isdir(where):
-        found = sorted(
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(where)
-            for name in names
-            if name.lower().endswith(ENDINGS)
-        )
-    elif glob.has_magic(where):
+        found = sorted(_below(where))
+    elif glob.has_magic(where) and not os.path.exists(where):
         found = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
+    elif where.lower().endswith(SUFFIXES) and os.path.isfile(where):
+        found = [where]
     elif os.path.isfile(where):
-        root = os.path.dirname(os.path.abspath(where))
-        with open(where, encoding="utf-8-sig") as file:
-            found = [os.path.join(root, line) for line in file.read().splitlines() if line.strip()]
+        root = os.path.dirname(where)
+        found = [os.path.join(root, line.path) for line in read_list(where).lines]
     else:
         raise UserError(f"--images={where}: no such folder, pattern or list file.")
     if not found:
-        raise UserError(f"--images={where} holds no images: expected files that end in {', '.join(ENDINGS)}.")
+        raise UserError(f"--images={where} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
     return found
+
+
+def _below(folder: str) -> Iterator[str]:
+    seen = set()
+    for path, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        # A link back to a folder above would be walked for ever.
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:
+            for name in names:
+                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                    yield os.path.join(path, name)
+        seen.add(real)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,147 +75,159 @@ class Result:
 
     Attributes:
       images: rows in the output.
+      resumed: rows of them that were there from an earlier run.
       unreadable: rows that hold a reason instead of a label.
-      accuracy: share of readable images whose label is their folder's name; None if no folder is named as a label
-        that was given.
+      reasons: path and reason of the first few of those.
+      scored: readable images whose folder is named as a class.
+      accuracy: share of those whose label is that name; None if there are none.
+      mean_class_accuracy: the mean of that share over the classes that are there.
     """
 
     images: int
+    resumed: int
     unreadable: int
+    reasons: tuple[tuple[str, str], ...]
+    scored: int
     accuracy: float | None
+    mean_class_accuracy: float | None
 
 
-def predict(model: Model, paths: Sequence[str], output: str, batch: int = 64, probabilities: bool = False) -> Result:
-    """Writes one row an image: path, label, score, error, and the probabilities if asked for.
+def predict(
+    model: Model,
+    paths: Sequence[str],
+    output: str,
+    batch: int = 64,
+    probabilities: bool = False,
+    features: bool = False,
+    restart: bool = False,
+) -> Result:
+    """Writes one row an image: path, label, score, error, and what else is asked for.
 
     Rows go to `<output>.partial`, which an interrupted run goes on with and which becomes `output` when it is
-    whole. Memory does not grow with the number of images.
+    whole. Besides the paths, memory does not grow with the number of images.
 
     Args:
-      model: encoded images -> answers.
+      model: what is asked.
       paths: of the images.
       output: .csv or .jsonl.
       batch: images asked about at once.
       probabilities: whether rows hold all of them.
+      features: whether rows hold f.
+      restart: drop the rows that a run with another model, other options or images left.
 
     Raises:
-      UserError: an output of another kind, a full disk, a partial file of another list of images.
+      UserError: an output of another kind, a full disk, a partial file of another run.
     """
     if not output.endswith((".csv", ".jsonl")):
         raise UserError(f"--output={output}: expected a name that ends in .csv or .jsonl.")
-    partial = f"{output}.partial"
-    done = _rows_done(partial, paths)
+    options = {"probabilities": probabilities, "features": features}
+    made_with = rows.describe(model.identity, options, paths)
     with disk_errors(f"writing {output}"):
         os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-        with open(partial, "a", encoding="utf-8", newline="") as file:
+        with rows.opened(output, made_with, paths, restart) as (file, done):
             with tqdm(total=len(paths), initial=done, unit="image", desc="predict", dynamic_ncols=True) as bar:
-                for chunk, records in _batches(paths[done:], batch):
-                    for row in _answer(model, chunk, records, probabilities):
-                        file.write(json.dumps(row) + "\n")
+                for several in _answered(model, paths[done:], batch, options):
+                    file.writelines(several)
                     file.flush()
-                    bar.update(len(chunk))
-            os.fsync(file.fileno())
-        _write(partial, output)
-    return _result(partial)
+                    bar.update(len(several))
+            rows.finish(output, model.class_names)
+            result = _result(rows.partial_path(output), model.class_names, done)
+            os.remove(rows.partial_path(output))
+    return result
 
 
-def _batches(paths: Sequence[str], batch: int) -> Iterator[tuple[list[str], list[bytes | str]]]:
-    """Files by the batch, the next ones read while the model works; one that cannot be read gives its reason."""
-    chunks = (paths[i : i + batch] for i in range(0, len(paths), batch))
-    with futures.ThreadPoolExecutor(8) as pool:
-        pending: collections.deque = collections.deque()
-        for chunk in chunks:
-            pending.append((chunk, [pool.submit(_read, path) for path in chunk]))
-            if len(pending) > 2:
-                ready, reading = pending.popleft()
-                yield list(ready), [task.result() for task in reading]
-        for ready, reading in pending:
-            yield list(ready), [task.result() for task in reading]
+def _answered(model: Model, paths: Sequence[str], batch: int, options: Mapping[str, bool]) -> Iterator[list[str]]:
+    """The rows of one batch after another, in order, as lines; the next batches are in work meanwhile."""
+
+    def answer(chunk: Sequence[str]) -> list[str]:
+        records = list(readers.map(_read, chunk))
+        answers = model.ask([record if isinstance(record, bytes) else b"" for record in records], options["features"])
+        return [
+            rows.line(_row(path, record, answers, i, options)) for i, (path, record) in enumerate(zip(chunk, records))
+        ]
+
+    readers, workers = futures.ThreadPoolExecutor(8), futures.ThreadPoolExecutor(_AT_ONCE)
+    pending: collections.deque[futures.Future] = collections.deque()
+    try:
+        for start in range(0, len(paths), batch):
+            pending.append(workers.submit(answer, paths[start : start + batch]))
+            if len(pending) > _AT_ONCE:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        workers.shutdown(cancel_futures=True)
+        readers.shutdown(cancel_futures=True)
 
 
 def _read(path: str) -> bytes | str:
+    """An image file as the model takes it, or why that cannot be."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", opener=_opener) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return "not a file"
+            if status.st_size > MAX_BYTES:
+                return f"larger than {MAX_BYTES:,} bytes"
+            return as_jpeg_or_png(file.read()) or "empty file"
     except OSError as error:
-        return error.strerror or "unreadable"
+        return f"cannot be opened: {error.strerror}"
+    except tf.errors.OpError:
+        return _why_undecodable(path)
 
 
-def _answer(
-    model: Model, paths: Sequence[str], records: Sequence[bytes | str], probabilities: bool
-) -> Iterable[dict[str, object]]:
-    answers = model([b"" if isinstance(record, str) else record for record in records])
-    for i, (path, record) in enumerate(zip(paths, records)):
-        if isinstance(record, str):
-            error = record
-        elif not answers.labels[i]:
-            error = "empty file" if not record else "not an image that can be decoded"
-        else:
-            error = ""
-        row: dict[str, object] = {"path": path, "label": answers.labels[i] if not error else ""}
-        row["score"] = float(answers.scores[i]) if not error else 0.0
-        row["error"] = error
-        if probabilities:
-            row["probabilities"] = [float(p) for p in answers.probabilities[i]]
-        yield row
+def _opener(path: str, flags: int) -> int:
+    # A pipe that nobody writes to would be waited for.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _rows(partial: str) -> Iterator[dict]:
-    with open(partial, encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+def _why_undecodable(path: str) -> str:
+    return check_file(path) or "damaged, or too large to decode"
 
 
-def _rows_done(partial: str, paths: Sequence[str]) -> int:
-    """Rows of an interrupted run that are whole; a last line that was cut off is dropped."""
-    if not os.path.exists(partial):
-        return 0
-    with open(partial, "rb+") as file:
-        good, count = 0, 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            if count >= len(paths) or json.loads(line)["path"] != paths[count]:
-                raise UserError(
-                    f"{partial} was left by a run over other images: delete it, or give the same --images again."
-                )
-            good, count = good + len(line), count + 1
-        file.truncate(good)
-    return count
+def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:
+    error = record if isinstance(record, str) else ""
+    if not error and not answers.labels[i]:
+        error = _why_undecodable(path)
+    row: dict[str, object] = {"path": path, "label": "", "score": 0.0, "error": error}
+    if not error:
+        row |= {"label": answers.labels[i], "score": _numbers(answers.scores[i : i + 1])[0]}
+    if options["probabilities"]:
+        row["probabilities"] = None if error else _numbers(answers.probabilities[i])
+    if options["features"]:
+        row["features"] = None if error else _numbers(answers.features[i])
+    return row
 
 
-def _write(partial: str, output: str) -> None:
-    """Turns the rows into the form asked for, beside the output, and moves them into place."""
-    aside = f"{output}.writing"
-    try:
-        with open(aside, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            for i, row in enumerate(_rows(partial)):
-                if output.endswith(".jsonl"):
-                    file.write(json.dumps(row) + "\n")
-                    continue
-                probabilities = row.pop("probabilities", [])
-                if i == 0:
-                    writer.writerow([*row, *(f"p{k}" for k in range(len(probabilities)))])
-                writer.writerow([*row.values(), *probabilities])
-        os.replace(aside, output)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(aside)
-        raise
+def _numbers(values: np.ndarray) -> list[float]:
+    """float32 as the shortest decimals that give it back."""
+    return [float(f"{value:.9g}") for value in values.tolist()]
 
 
-def _result(partial: str) -> Result:
-    """Counts the rows, scores those whose folder is named as a class, and removes the partial file."""
+def _result(partial: str, class_names: Sequence[str], resumed: int) -> Result:
+    """Counts the rows, and scores those whose folder is named as a class."""
     images = unreadable = 0
-    said: list[tuple[str, str]] = []
-    for row in _rows(partial):
+    reasons: list[tuple[str, str]] = []
+    right: collections.Counter[str] = collections.Counter()
+    total: collections.Counter[str] = collections.Counter()
+    known = set(class_names)
+    for row in rows.rows(partial):
         images += 1
-        unreadable += bool(row["error"])
-        if not row["error"]:
-            said.append((os.path.basename(os.path.dirname(row["path"])), row["label"]))
-    os.remove(partial)
-    folders = {folder for folder, _ in said}
-    if not folders & {label for _, label in said}:
-        return Result(images, unreadable, None)
-    return Result(images, unreadable, sum(folder == label for folder, label in said) / len(said))
+        folder = os.path.basename(os.path.dirname(os.path.abspath(row["path"])))
+        if row["error"]:
+            unreadable += 1
+            if len(reasons) < 5:
+                reasons.append((shown(row["path"]), row["error"]))
+        elif folder in known:
+            total[folder] += 1
+            right[folder] += row["label"] == folder
+    scored = sum(total.values())
+    return Result(
+        images,
+        resumed,
+        unreadable,
+        tuple(reasons),
+        scored,
+        sum(right.values()) / scored if scored else None,
+        float(np.mean([right[name] / total[name] for name in total])) if scored else None,
+    )

@@ -1,13 +1,13 @@
+import contextlib
 import csv
 import json
 import os
-from concurrent import futures
+import signal
+import time
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import UserError
@@ -15,8 +15,10 @@ from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import client, predict
 from gsda_tf.serving.export import export_model
+from gsda_tf.serving.model import Answers, Model, local_model
 from gsda_tf.settings import ModelSettings
 from tests.launch import commands
+from tests.serving.server import Service, serving
 
 NAMES = ["cat", "dog"]
 
@@ -46,121 +48,257 @@ def exported(images, tmp_path_factory):
     return export_model(*networks, NAMES, ImageGeometry(8, 8), root, {}, [sample])
 
 
-def test_command_writes_a_row_for_every_image(images, exported, tmp_path):
+@pytest.fixture(scope="module")
+def model(exported):
+    return local_model(exported)
+
+
+def _csv(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _jsonl(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _counting(model, asked, dies_after=None):
+    """The model, with the sizes of its batches noted; killed when it was asked so often."""
+
+    def ask(records, features):
+        if len(asked) == dies_after:
+            raise KeyboardInterrupt
+        asked.append(len(records))
+        return model.ask(records, features)
+
+    return Model(model.identity, model.class_names, ask)
+
+
+def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path):
     output = tmp_path / "rows.csv"
     told = commands.succeed(
         "predict", f"--model={exported}", f"--images={images}", f"--output={output}", "--batch=4", "--score",
-        "--probabilities",
+        "--probabilities", "--features",
     )  # fmt: skip
-    assert "15 images" in told and "2 could not be read" in told and "accuracy" in told
-    with open(output, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    assert "15 images" in told and "2 of 15 could not be read" in told and "empty.jpg: empty file" in told
+    rows = _csv(output)
     assert [row["path"] for row in rows] == predict.find_images(images)
+    right = []
     for row in rows:
+        p, f = ([row[f"{kind}_{x}"] for x in names] for kind, names in (("probability", NAMES), ("feature", range(4))))
         if row["error"]:
-            assert row["label"] == "" and float(row["score"]) == 0
-        else:
-            p = [float(row["p0"]), float(row["p1"])]
-            assert row["label"] == NAMES[int(np.argmax(p))]
-            np.testing.assert_allclose([sum(p), max(p)], [1, float(row["score"])], rtol=1e-5)
+            assert row["label"] == "" and float(row["score"]) == 0 and set(p + f) == {""}
+            continue
+        with open(row["path"], "rb") as file:
+            alone = model.ask([file.read()], True)
+        np.testing.assert_allclose(np.asarray(p, float), alone.probabilities[0], atol=1e-6)
+        np.testing.assert_allclose(np.asarray(f, float), alone.features[0], rtol=1e-5, atol=1e-5)
+        assert row["label"] == alone.labels[0] == NAMES[int(np.argmax(np.asarray(p, float)))]
+        np.testing.assert_allclose(float(row["score"]), max(map(float, p)), rtol=1e-6)
+        right.append(row["label"] == os.path.basename(os.path.dirname(row["path"])))
+    assert f"accuracy: {100 * np.mean(right):.2f} %" in told and "of 13 readable images" in told
     errors = {os.path.basename(row["path"]): row["error"] for row in rows if row["error"]}
-    assert errors == {"empty.jpg": "empty file", "text.jpg": "not an image that can be decoded"}
-    assert sorted(os.listdir(tmp_path)) == ["rows.csv"]
+    assert errors == {"empty.jpg": "empty file", "text.jpg": "no JPEG, PNG, GIF or BMP, it begins with b'no image'"}
+    assert os.listdir(tmp_path) == ["rows.csv"]
 
 
-def test_an_interrupted_run_goes_on_where_it_was(images, exported, tmp_path):
-    paths, model = predict.find_images(images), predict.local_model(exported)
+def test_jsonl_names_probabilities_by_class_and_lists_features(images, model, tmp_path):
+    output = str(tmp_path / "rows.jsonl")
+    predict.predict(model, predict.find_images(images), output, probabilities=True, features=True)
+    for row in _jsonl(output):
+        if row["error"]:
+            assert row["probabilities"] is row["features"] is None
+        else:
+            assert list(row["probabilities"]) == NAMES and len(row["features"]) == 4
+            assert row["score"] == max(row["probabilities"].values())
+
+
+def test_every_format_that_training_reads_is_predicted(model, tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), np.uint8)
+    for name, options in (("a.bmp", {}), ("b.png", {}), ("c.gif", {}), ("d.jpg", {"quality": 95})):
+        Image.fromarray(pixels).save(tmp_path / name, **options)
+    output = str(tmp_path / "rows.jsonl")
+    predict.predict(model, predict.find_images(str(tmp_path)), output, features=True)
+    rows = _jsonl(output)
+    assert [row["error"] for row in rows] == [""] * 4
+    assert rows[0]["features"] == rows[1]["features"]  # BMP and PNG lose nothing
+
+
+def test_an_interrupted_run_goes_on_where_it_was(images, model, tmp_path):
+    paths = predict.find_images(images)
     whole, broken = str(tmp_path / "whole.jsonl"), str(tmp_path / "broken.jsonl")
     predict.predict(model, paths, whole, batch=4)
-    asked = []
-
-    def dies(records):
-        if len(asked) == 2:
-            raise KeyboardInterrupt
-        asked.append(len(records))
-        return model(records)
-
     with pytest.raises(KeyboardInterrupt):
-        predict.predict(dies, paths, broken, batch=4)
+        predict.predict(_counting(model, [], dies_after=2), paths, broken, batch=4)
     assert not os.path.exists(broken)
-    with open(f"{broken}.partial", "a", encoding="utf-8") as file:
-        file.write('{"path": "cut o')  # as a kill in the middle of a line leaves it
-    again = []
-
-    def counts(records):
-        again.append(len(records))
-        return model(records)
-
-    predict.predict(counts, paths, broken, batch=4)
-    assert sum(again) == len(paths) - 8
-    with open(whole, encoding="utf-8") as one, open(broken, encoding="utf-8") as other:
-        for a, b in zip(one.readlines(), other.readlines()):
-            first, second = json.loads(a), json.loads(b)
-            np.testing.assert_allclose(first.pop("score"), second.pop("score"), atol=1e-6)
-            assert first == second
+    with open(f"{broken}.partial", encoding="utf-8") as file:
+        kept = len(file.readlines()) - 1
+    assert kept <= 8
+    asked = []
+    result = predict.predict(_counting(model, asked), paths, broken, batch=4)
+    assert (sum(asked), result.resumed, result.images) == (len(paths) - kept, kept, len(paths))
+    for first, second in zip(_jsonl(whole), _jsonl(broken)):
+        np.testing.assert_allclose(first.pop("score"), second.pop("score"), atol=1e-6)
+        assert first == second
 
 
-def test_a_partial_file_of_other_images_is_refused(images, exported, tmp_path):
+@pytest.mark.parametrize("damage", [b'{"path": "cut o', b"\0\0\0\0\n", b'{"path": 3}\n', b'["row"]\n'])
+def test_rows_that_a_crash_damaged_are_predicted_again(damage, images, model, tmp_path):
+    paths, output = predict.find_images(images), str(tmp_path / "rows.jsonl")
+    with _left_by(model, paths, output) as partial:
+        lines = partial.read_bytes().splitlines(keepends=True)
+        assert len(lines) == len(paths) + 1
+        partial.write_bytes(b"".join(lines[:6]) + damage)
+    asked = []
+    predict.predict(_counting(model, asked), paths, output)
+    assert sum(asked) == len(paths) - 5
+    assert [row["path"] for row in _jsonl(output)] == paths
+
+
+@contextlib.contextmanager
+def _left_by(model, paths, output, **options):
+    """The partial file of a run that was killed when all rows were there."""
+    from pathlib import Path
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(predict.rows, "finish", killed)
+        predict.predict(model, paths, output, **options)
+    yield Path(f"{output}.partial")
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({"identity": "another"}, "another model:"),
+        ({"features": True}, "other options:"),
+        ({"fewer": True}, "other images:"),
+        ({"identity": "another", "probabilities": True}, "another model and other options:"),
+    ],
+)
+def test_rows_of_another_run_are_refused_and_dropped_on_demand(change, expected, images, model, tmp_path):
+    paths, output = predict.find_images(images), str(tmp_path / "rows.csv")
+    with _left_by(model, paths, output) as partial:
+        before = partial.read_bytes()
+    changed = Model(change.pop("identity", model.identity), model.class_names, model.ask)
+    if change.pop("fewer", False):
+        paths = paths[1:]
+    with pytest.raises(UserError, match=expected):
+        predict.predict(changed, paths, output, **change)
+    assert partial.read_bytes() == before
+    predict.predict(changed, paths, output, restart=True, **change)
+    assert [row["path"] for row in _csv(output)] == paths and not partial.exists()
+
+
+def test_one_output_has_one_writer(images, model, tmp_path):
+    paths, output = predict.find_images(images), str(tmp_path / "rows.csv")
+
+    def meanwhile(records, features):
+        with pytest.raises(UserError, match="Another run is writing"):
+            predict.predict(model, paths, output)
+        return model.ask(records, features)
+
+    predict.predict(Model(model.identity, model.class_names, meanwhile), paths, output, batch=100)
+    assert len(_csv(output)) == len(paths)
+
+
+def test_a_killed_command_goes_on(images, exported, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{path}\n" for path in predict.find_images(images) if path.endswith("png")) * 150)
     output = tmp_path / "rows.csv"
-    (tmp_path / "rows.csv.partial").write_text('{"path": "elsewhere.png"}\n')
-    with pytest.raises(UserError, match="run over other images"):
-        predict.predict(predict.local_model(exported), predict.find_images(images), str(output))
+    flags = ("predict", f"--model={exported}", f"--images={listed}", f"--output={output}", "--batch=2")
+    process, partial = commands.start(*flags), tmp_path / "rows.csv.partial"
+    end = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < end:
+        if partial.exists() and partial.stat().st_size > 2000:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not output.exists()
+    assert "more from an interrupted run" in commands.succeed(*flags)
+    assert len(_csv(output)) == 13 * 150
 
 
-class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """What TensorFlow Serving does with a PredictRequest."""
-
-    def __init__(self, path):
-        self._model = tf.saved_model.load(path)
-
-    def Predict(self, request, context):  # noqa: N802 - the name in the proto
-        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
-        response = predict_pb2.PredictResponse()
-        for name, value in self._model.signatures[request.model_spec.signature_name](**inputs).items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
-        return response
-
-
-def test_a_server_gives_what_the_export_gives(images, exported, tmp_path):
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(exported), server)
-    port = server.add_insecure_port("localhost:0")
-    server.start()
-    try:
-        paths = predict.find_images(images)
-        local, remote = str(tmp_path / "local.jsonl"), str(tmp_path / "remote.jsonl")
-        predict.predict(predict.local_model(exported), paths, local, probabilities=True)
-        predict.predict(client.remote_model(f"grpc://localhost:{port}"), paths, remote, probabilities=True)
-    finally:
-        server.stop(None)
-    with open(local, encoding="utf-8") as one, open(remote, encoding="utf-8") as other:
-        assert [json.loads(line) for line in one] == [json.loads(line) for line in other]
+def test_a_server_gives_what_the_export_gives(images, exported, model, tmp_path):
+    service, paths = Service(exported), predict.find_images(images)
+    outputs = [str(tmp_path / f"{name}.jsonl") for name in ("local", "remote")]
+    with serving(service) as address:
+        remote = client.remote_model(address)
+        assert remote.class_names == tuple(NAMES)
+        assert remote.identity == f"version 1 of gsda at {address}"
+        for asked, output in zip((model, remote), outputs):
+            predict.predict(asked, paths, output, batch=8, probabilities=True, features=True)
+        assert {r.model_spec.version.value for r in service.requests[1:]} == {1}  # the version is held on to
+        service.version = 2
+        with pytest.raises(UserError, match=r"Servable not found.*goes on"):
+            predict.predict(remote, paths, str(tmp_path / "later.jsonl"))
+        with pytest.raises(UserError, match="a model named 'other'"):
+            client.remote_model(address, "other")
+    assert _jsonl(outputs[0]) == _jsonl(outputs[1])
 
 
 @pytest.mark.parametrize(
     "flags, expected",
     [
-        (["--model=nowhere", "--images=."], "holds no export"),
+        (["--model=nowhere", "--images={images}"], "holds no export"),
         (["--images=."], "Give either --model"),
         (["--model=x", "--images=missing"], "no such folder, pattern or list file"),
         (["--server=http://localhost:1", "--images={images}"], "expected grpc://HOST:PORT"),
         (["--server=grpc://localhost:1", "--images={images}", "--output={tmp}/o.csv"], "did not answer"),
+        (["--model={exported}", "--images={images}", "--output={tmp}/o.txt"], "ends in .csv or .jsonl"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(flags, expected, images, tmp_path):
-    assert expected in commands.fail("predict", *(f.format(images=images, tmp=tmp_path) for f in flags))
+def test_a_mistake_is_told_in_one_line(flags, expected, images, exported, tmp_path):
+    flags = [flag.format(images=images, tmp=tmp_path, exported=exported) for flag in flags]
+    assert expected in commands.fail("predict", *flags)
 
 
 def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images, tmp_path):
-    def dogs(records):
-        bad = [not record or not record.startswith(b"\x89PNG") for record in records]
-        return predict.Answers(["" if b else "dog" for b in bad], np.ones(len(records)), np.ones((len(records), 1)))
+    def dogs(records, features):
+        labels = ["dog" if record.startswith(b"\x89PNG") else "" for record in records]
+        return Answers(labels, np.ones(len(records), np.float32), np.ones((len(records), 1), np.float32))
 
-    result = predict.predict(dogs, predict.find_images(images), str(tmp_path / "a.csv"))
+    paths = predict.find_images(images)
+    result = predict.predict(Model("", ("cat", "dog"), dogs), paths, str(tmp_path / "a.csv"))
     np.testing.assert_allclose(result.accuracy, 6 / 13)  # seven cats, six dogs
-    assert (result.images, result.unreadable) == (15, 2)
+    np.testing.assert_allclose(result.mean_class_accuracy, 1 / 2)
+    assert (result.images, result.unreadable, result.scored) == (15, 2, 13)
+    result = predict.predict(Model("", ("bird", "dog"), dogs), paths, str(tmp_path / "b.csv"))
+    assert (result.accuracy, result.scored) == (1.0, 6)  # cats are no class
+    assert predict.predict(Model("", ("bird",), dogs), paths, str(tmp_path / "c.csv")).accuracy is None
 
-    def birds(records):
-        return predict.Answers(["bird"] * len(records), np.ones(len(records)), np.ones((len(records), 1)))
 
-    assert predict.predict(birds, predict.find_images(images), str(tmp_path / "b.csv")).accuracy is None
+def test_images_are_found_in_folders_links_patterns_and_lists(images, tmp_path):
+    everything = predict.find_images(images)
+    assert len(everything) == 15 and everything == sorted(everything)
+    os.symlink(images, tmp_path / "link")
+    os.symlink(tmp_path, tmp_path / "loop")
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    assert [os.path.relpath(p, tmp_path / "link") for p in predict.find_images(str(tmp_path))] == [
+        os.path.relpath(p, images) for p in everything
+    ]
+    pngs = predict.find_images(f"{images}/*/*.png")
+    assert pngs == [path for path in everything if path.endswith("png")]
+    assert predict.find_images(pngs[3]) == [pngs[3]]
+    listed = tmp_path / "list.txt"
+    listed.write_text("link/dog/picture 01.png 1\nmissing.png 0\n")
+    assert predict.find_images(str(listed)) == [
+        str(tmp_path / "link/dog/picture 01.png"),
+        str(tmp_path / "missing.png"),
+    ]
+
+
+def test_what_cannot_be_opened_is_told(model, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    name = os.fsdecode(b"not unicode \xff.png")
+    (tmp_path / name).write_bytes(tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy())
+    paths = [str(tmp_path / n) for n in ("missing.png", "pipe.jpg", name)]
+    result = predict.predict(model, paths, str(tmp_path / "rows.csv"))
+    assert dict(result.reasons) == {paths[0]: "cannot be opened: No such file or directory", paths[1]: "not a file"}
+    assert os.fsencode(paths[2]) in (tmp_path / "rows.csv").read_bytes()

@@ -1,0 +1,101 @@
+"""An exported model to ask, be it here or behind a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.errors import UserError
+from gsda_tf.serving.versions import versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a model says of a batch.
+
+    Attributes:
+      labels: class names; empty where the image could not be decoded.
+      scores: float32 [N].
+      probabilities: float32 [N, r].
+      features: float32 [N, d], if they were asked for.
+    """
+
+    labels: list[str]
+    scores: np.ndarray
+    probabilities: np.ndarray
+    features: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model that answers.
+
+    Attributes:
+      identity: tells it from every other; rows of two models do not go into one output.
+      class_names: r names, in the order of the probabilities.
+      ask: (JPEG or PNG files, whether features are wanted) -> answers. Called from several threads.
+    """
+
+    identity: str
+    class_names: tuple[str, ...]
+    ask: Callable[[Sequence[bytes], bool], Answers]
+
+
+def local_model(path: str) -> Model:
+    """An export on this machine.
+
+    Args:
+      path: a version's folder, or the folder of versions (then the newest).
+
+    Raises:
+      UserError: no export there.
+    """
+    if not os.path.exists(os.path.join(path, "saved_model.pb")):
+        found = versions(path)
+        if not found:
+            raise UserError(f"--model={path} holds no export: expected saved_model.pb, or version folders 1, 2, ...")
+        path = os.path.join(path, str(found[-1]))
+    try:
+        loaded = tf.saved_model.load(path)
+        signatures = {wanted: loaded.signatures[signature(wanted)] for wanted in (False, True)}
+        names = tuple(name.decode() for name in loaded.names.numpy())
+        identity = _content(path)
+    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        raise UserError(
+            f"--model={path} could not be loaded, was it exported by launch.export? {str(error).splitlines()[0][:200]}"
+        ) from error
+
+    def ask(records: Sequence[bytes], features: bool) -> Answers:
+        out = signatures[features](image_bytes=tf.constant(records, tf.string))
+        return answers({name: value.numpy() for name, value in out.items()})
+
+    ask.loaded = loaded  # keeps the variables alive
+    return Model(identity, names, ask)
+
+
+def signature(features: bool) -> str:
+    """Name of the signature to ask."""
+    return "features" if features else "serving_default"
+
+
+def answers(out: dict[str, np.ndarray]) -> Answers:
+    """Answers from a signature's outputs by name."""
+    labels = [label.decode() for label in out["label"]]
+    return Answers(labels, out["score"], out["probabilities"], out.get("features"))
+
+
+def _content(path: str) -> str:
+    """A number for the graph and the weights, wherever they lie."""
+    digest = hashlib.sha256()
+    weights = sorted(os.listdir(os.path.join(path, "variables")))
+    for name in ["saved_model.pb", *(os.path.join("variables", name) for name in weights)]:
+        with open(os.path.join(path, name), "rb") as file:
+            digest.update(f"{name} {os.fstat(file.fileno()).st_size} ".encode())
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return f"export with SHA-256 {digest.hexdigest()}"

@@ -1,0 +1,153 @@
+"""Rows on their way to an output: kept as they come, bound to what made them, and put into place when whole."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
+
+from gsda_tf.errors import UserError
+
+_WORDS = {"model": "another model", "options": "other options", "images": "other images"}
+
+
+def partial_path(output: str) -> str:
+    """Where the rows of an unfinished run are."""
+    return f"{output}.partial"
+
+
+def describe(model: str, options: Mapping[str, bool], paths: Sequence[str]) -> dict[str, object]:
+    """What a partial file is bound to: its first line."""
+    digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
+    return {"model": model, "options": dict(options), "images": f"{len(paths)} with SHA-256 {digest}"}
+
+
+@contextlib.contextmanager
+def opened(
+    output: str, made_with: Mapping[str, object], paths: Sequence[str], restart: bool
+) -> Iterator[tuple[TextIO, int]]:
+    """The partial file of an output, ready for more rows.
+
+    Args:
+      output: the file that is wanted in the end.
+      made_with: from `describe`.
+      paths: of all the images, in order.
+      restart: drop what another run left.
+
+    Yields:
+      (file, rows that are there already).
+
+    Raises:
+      UserError: the partial file is of another run, or another run is writing it.
+    """
+    partial = partial_path(output)
+    with open(partial, "a+", encoding="utf-8", newline="") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another run is writing {partial}: wait for it, or choose another --output.") from error
+        done, end = _whole_rows(partial, made_with, paths, restart)
+        file.truncate(end)
+        if not end:
+            file.write(line(made_with))
+            file.flush()
+        yield file, done
+
+
+def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[str], restart: bool) -> tuple[int, int]:
+    """Rows of an interrupted run, and where in the file they end. What a kill or a crash damaged comes after."""
+    done = end = 0
+    with open(partial, "rb") as file:
+        for number, line in enumerate(file):
+            row = _parsed(line)
+            if row is None:
+                break
+            if number == 0:
+                other = [word for key, word in _WORDS.items() if row.get(key) != made_with[key]]
+                if other and restart:
+                    break
+                if other:
+                    raise UserError(
+                        f"{partial} was left by a run with {' and '.join(other)}: give the same flags again to go on "
+                        "with it, or --restart to drop it."
+                    )
+            elif done < len(paths) and row.get("path") == paths[done]:
+                done += 1
+            else:
+                break
+            end += len(line)
+    return done, end
+
+
+def _parsed(line: bytes) -> dict | None:
+    """A row, or None for a line that is not whole."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def rows(partial: str) -> Iterator[dict]:
+    """The rows of a partial file, one by one."""
+    with open(partial, encoding="utf-8") as file:
+        next(file)
+        for line in file:
+            yield json.loads(line)
+
+
+def line(row: Mapping[str, object]) -> str:
+    """A row as a line of the partial file."""
+    return json.dumps(row) + "\n"
+
+
+def finish(output: str, class_names: Sequence[str]) -> None:
+    """Turns the rows into the form asked for, beside the output, and moves them into place.
+
+    Args:
+      output: ends in .csv or .jsonl.
+      class_names: of the probabilities.
+    """
+    aside = f"{output}.writing"
+    try:
+        # Names of files need not be Unicode.
+        with open(aside, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            write = _write_csv if output.endswith(".csv") else _write_jsonl
+            write(file, partial_path(output), class_names)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, output)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(aside)
+        raise
+
+
+def _write_csv(file: TextIO, partial: str, class_names: Sequence[str]) -> None:
+    """Columns probability_<class> and feature_<k>, empty for images that could not be read."""
+    units = next((len(row["features"]) for row in rows(partial) if row.get("features")), 0)
+    names = {
+        "probabilities": [f"probability_{name}" for name in class_names],
+        "features": [f"feature_{k}" for k in range(units)],
+    }
+    writer = csv.writer(file)
+    for number, row in enumerate(rows(partial)):
+        if number == 0:
+            writer.writerow([column for key in row for column in names.get(key, [key])])
+        cells = (row[key] or [""] * len(names[key]) if key in names else [row[key]] for key in row)
+        writer.writerow([cell for several in cells for cell in several])
+
+
+def _write_jsonl(file: TextIO, partial: str, class_names: Sequence[str]) -> None:
+    """Probabilities by class name, features as a list, null for images that could not be read."""
+    for row in rows(partial):
+        if row.get("probabilities"):
+            row["probabilities"] = dict(zip(class_names, row["probabilities"]))
+        file.write(json.dumps(row) + "\n")

@@ -1,0 +1,82 @@
+"""The folder of versions that TensorFlow Serving watches: one more, whole or not at all, whoever else writes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+_PREFIX = ".writing-"
+
+
+def versions(export_root: str) -> list[int]:
+    """Versions that are there, ascending."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        names = os.listdir(export_root)
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    return []
+
+
+@contextlib.contextmanager
+def writing_folder(export_root: str) -> Iterator[str]:
+    """A folder beside the versions to write the next one in; removed at the end, with those of killed exports.
+
+    Its owner holds a lock on it, which the kernel lets go of when the owner dies.
+
+    Args:
+      export_root: folder of the versions; made if it is not there.
+
+    Yields:
+      The folder's absolute path.
+    """
+    export_root = os.path.abspath(export_root)
+    os.makedirs(export_root, exist_ok=True)
+    with contextlib.ExitStack() as locks:
+        # Between making a folder and locking it nobody may look for stale ones.
+        with _lock(export_root, fcntl.LOCK_EX):
+            _remove_stale(export_root)
+            aside = tempfile.mkdtemp(dir=export_root, prefix=_PREFIX)
+            locks.enter_context(_lock(aside, fcntl.LOCK_EX))
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def place(model_dir: str, export_root: str) -> str:
+    """Moves a whole export to `export_root/<version>`, one more than the highest version there.
+
+    Returns:
+      The folder of the new version.
+    """
+    while True:
+        final = os.path.join(export_root, str(max(versions(export_root), default=0) + 1))
+        try:
+            os.rename(model_dir, final)
+            return final
+        except OSError as error:  # another export was faster
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+
+
+def _remove_stale(export_root: str) -> None:
+    for name in os.listdir(export_root):
+        if name.startswith(_PREFIX):
+            path = os.path.join(export_root, name)
+            with contextlib.suppress(OSError), _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder: str, kind: int) -> Iterator[None]:
+    """A lock on a folder itself, so that nothing is left behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, kind)
+        yield
+    finally:
+        os.close(handle)
