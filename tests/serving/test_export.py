@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import export
-from gsda_tf.settings import ModelSettings
+from gsda_tf.serving.module import ServingModule
+from gsda_tf.serving.versions import place, versions, writing_folder
+from gsda_tf.settings import ModelSettings, Settings
 
 NAMES = ["cat", "dog", "hen"]
 
@@ -60,6 +63,8 @@ def test_answers_as_the_model_in_memory(exported):
     np.testing.assert_allclose(model.signatures["features"](image_bytes=tf.constant(records))["features"], f, atol=1e-5)
     pixels = model.signatures["images"](images=tf.constant(_images()))
     np.testing.assert_allclose(pixels["probabilities"], expected, atol=1e-5)
+    named = model.signatures["class_names"](index=tf.constant([2, 0, 3, -1], tf.int64))["class_name"]
+    assert list(named.numpy()) == [b"hen", b"cat", b"", b""]
 
 
 def test_one_bad_image_takes_no_other_down(exported):
@@ -75,6 +80,34 @@ def test_one_bad_image_takes_no_other_down(exported):
     assert list(answer["label"].numpy()[1:5]) == [b""] * 4
     np.testing.assert_array_equal(answer["score"].numpy()[1:5], 0)
     assert (answer["score"].numpy()[[0, 5]] > 0).all()
+
+
+def test_a_batch_without_one_good_image_is_answered(exported):
+    signatures = tf.saved_model.load(exported[0]).signatures
+    for batch in ([b"none"], [b"", b"none"]):
+        answer = signatures["features"](image_bytes=tf.constant(batch, tf.string))
+        assert list(answer["label"].numpy()) == [b""] * len(batch)
+        assert answer["features"].shape == (len(batch), 8) and not answer["probabilities"].numpy().any()
+
+
+def test_only_jpeg_and_png_up_to_a_size_are_decoded():
+    from io import BytesIO
+
+    from PIL import Image
+
+    def saved(kind, size):
+        file = BytesIO()
+        Image.fromarray(_images(1, size)[0]).save(file, kind)
+        return file.getvalue()
+
+    ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18), max_pixels=500).signatures()["serving_default"]
+    fine, large = (20, 25), (20, 26)
+    batch = [saved(kind, size) for kind in ("PNG", "JPEG") for size in (fine, large)]
+    batch += [saved(kind, fine) for kind in ("GIF", "BMP")]
+    wide = bytearray(batch[0])
+    wide[16:20] = (2**32 - 1).to_bytes(4, "big")  # a width that is negative if it is read as a signed number
+    labels = ask(image_bytes=tf.constant([*batch, bytes(wide), batch[0][:20]]))["label"].numpy()
+    assert [bool(label) for label in labels] == [True, False, True, False, False, False, False, False]
 
 
 def test_holds_the_two_networks_and_nothing_else(exported):
@@ -106,23 +139,165 @@ def test_versions_count_up_and_the_previous_one_stays(exported):
     root = os.path.dirname(path)
     again = export.export_model(*networks, NAMES, ImageGeometry(16, 18), root, {}, _png(_images()))
     assert [os.path.basename(path), os.path.basename(again)] == ["1", "2"]
-    assert export.versions(root) == [1, 2]
+    assert versions(root) == [1, 2]
     assert sorted(os.listdir(root)) == ["1", "2"]  # nothing is left of the writing
 
 
-def test_an_export_that_answers_otherwise_is_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(TrainingError, match="answers otherwise"):
-        export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images()))
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        ({"probabilities": [[0.2, 0.8, 0.0]], "label": [b"hen"]}, "names classes wrongly"),
+        ({"probabilities": [[0.0, 0.0, 0.0]], "label": [b""]}, "could not decode 1 of 1"),
+        ({"probabilities": np.zeros([0, 3]), "label": []}, "at least one"),
+        ({"probabilities": [[np.nan, 0.8, 0.0]], "label": [b"dog"]}, "answers otherwise"),
+        ({"probabilities": [[0.2, 0.8001, 0.0]], "label": [b"dog"]}, "probabilities differ by 0.0001"),
+    ],
+)
+def test_the_check_finds(answer, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "_ask_fresh_process", lambda *_: {k: np.asarray(v) for k, v in answer.items()})
+    monkeypatch.setattr(export, "_in_memory", lambda *_: np.asarray([[0.2, 0.8, 0.0]]))
+    with pytest.raises(TrainingError, match=expected):
+        export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
     assert os.listdir(tmp_path) == []
 
 
-def test_saved_model_cli_shows_it(exported):
-    cli = os.path.join(os.path.dirname(sys.executable), "saved_model_cli")
-    shown = subprocess.run([cli, "show", "--dir", exported[0], "--all"], capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr[-2000:]
-    for name in ("serving_default", "images", "features", "image_bytes", "probabilities", "label", "score"):
-        assert name in shown.stdout
+def test_a_check_that_takes_for_ever_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "CHECK_SECONDS", 0.01)
+    with pytest.raises(TrainingError, match=r"within 0.01 s and was removed"):
+        export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_export_left_is_removed_and_what_another_writes_is_not(tmp_path):
+    script = (
+        "import sys, time\nfrom gsda_tf.serving.versions import writing_folder\n"
+        "with writing_folder(sys.argv[1]) as aside:\n    print(aside, flush=True)\n    time.sleep(100)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        other = process.stdout.readline().strip()
+        with writing_folder(str(tmp_path)) as aside:
+            assert os.path.isdir(other) and os.path.isdir(aside)
+        process.kill()
+        process.wait()
+    assert os.path.isdir(other)
+    with writing_folder(str(tmp_path)) as aside:
+        assert os.listdir(tmp_path) == [os.path.basename(aside)]
+
+
+def test_exports_at_once_get_versions_of_their_own(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "kept").touch()
+    (tmp_path / "labels.txt").touch()
+    got, together = [], threading.Barrier(8)
+
+    def write(number):
+        with writing_folder(str(tmp_path)) as aside:
+            os.mkdir(os.path.join(aside, "model"))
+            with open(os.path.join(aside, "model", "saved_model.pb"), "w") as file:
+                file.write(str(number))
+            together.wait()
+            got.append((place(os.path.join(aside, "model"), str(tmp_path)), number))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert versions(str(tmp_path)) == list(range(7, 16)) and (tmp_path / "7" / "kept").exists()
+    for path, number in got:
+        with open(os.path.join(path, "saved_model.pb")) as file:
+            assert file.read() == str(number)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(precision, tmp_path, monkeypatch):
+    from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+    from gsda_tf.training.experiment import Experiment
+
+    small = {
+        "extractor": "small_cnn", "weights": "none", "bottleneck_units": 8, "image_size": 16, "resize_size": 16,
+        "precision": "mixed_bfloat16", "method": "source_only",
+    }  # fmt: skip
+    domain = Domain("x", ArrayRecords(_images(6, (16, 16)), "x"), np.arange(6, dtype=np.int32) % 3)
+    experiment = Experiment(
+        Settings().replace(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
+    )
+    expected = {}
+    monkeypatch.setattr(export, "_ask_fresh_process", lambda *_: expected)
+    monkeypatch.setattr(export, "_compare", lambda answer, memory, names, tolerance: expected.update(p=memory))
+    path = export.export_experiment(experiment, str(tmp_path), {"step": 3}, precision)
+    with open(os.path.join(path, "saved_model.pb"), "rb") as file:
+        graph = file.read()
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    functions = saved_model_pb2.SavedModel.FromString(graph).meta_graphs[0].graph_def.library.function
+    kinds = {node.attr["T"].type for function in functions for node in function.node_def if node.op == "Conv2D"}
+    assert kinds == {tf.float32.as_datatype_enum if precision == "float32" else tf.bfloat16.as_datatype_enum}
+    model = tf.saved_model.load(path)
+    answer = model.signatures["images"](images=tf.constant(domain.records.images))["probabilities"]
+    np.testing.assert_allclose(answer, expected["p"], atol=1e-5 if precision == "float32" else 0.02)
+    trained = experiment.networks.classifier(experiment.networks.extractor(domain.records.images))
+    np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
+
+
+def _cli(python, *arguments):
+    command = [os.path.join(os.path.dirname(python), "saved_model_cli"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
+    path, _ = exported
+    shown = _cli(sys.executable, "show", "--dir", path, "--all")
+    names = ("images", "features", "image_bytes", "probabilities", "label", "score", "class_name")
+    for name in ("serving_default", *names):
+        assert f"['{name}']" in shown
+    np.save(tmp_path / "images.npy", np.asarray(_png(_images())))
+    _cli(
+        sys.executable, "run", "--dir", path, "--tag_set=serve", "--signature_def=serving_default",
+        f"--inputs=image_bytes={tmp_path / 'images.npy'}", f"--outdir={tmp_path}",
+    )  # fmt: skip
+    expected = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(_png(_images())))
+    np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy"), expected["probabilities"], atol=1e-5)
+    np.testing.assert_array_equal(np.load(tmp_path / "label.npy", allow_pickle=True), expected["label"])
+
+
+_OTHER = os.environ.get("GSDA_OTHER_PYTHON")
+
+_WRITE = """
+import pickle, sys
+from tests.serving.test_export import NAMES, ImageGeometry, _networks, export
+samples = pickle.load(open(sys.argv[2], "rb"))
+print(export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), sys.argv[1], {}, samples))
+"""
+
+
+@pytest.mark.skipif(not _OTHER, reason="GSDA_OTHER_PYTHON names no interpreter of the other TensorFlow generation")
+@pytest.mark.parametrize("writer", ["this", "other"])
+def test_the_other_generation_answers_alike(writer, exported, tmp_path, monkeypatch, repository):
+    import pickle
+
+    version = subprocess.run(
+        [_OTHER, "-c", "import tensorflow as tf; print(tf.__version__)"], capture_output=True, text=True
+    )
+    assert version.stdout.strip().split(".")[:2] != tf.__version__.split(".")[:2], version.stderr[-500:]
+    samples, path = _png(_images()), exported[0]
+    if writer == "other":
+        with open(tmp_path / "samples.pickle", "wb") as file:
+            pickle.dump(samples, file)
+        done = subprocess.run(
+            [_OTHER, "-c", _WRITE, str(tmp_path / "export"), str(tmp_path / "samples.pickle")],
+            capture_output=True, text=True, cwd=repository,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        path = done.stdout.splitlines()[-1]
+    here = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(samples))
+    monkeypatch.setattr(sys, "executable", _OTHER)
+    there = export._ask_fresh_process(path, samples, str(tmp_path))
+    assert np.ptp(here["probabilities"].numpy(), axis=0).max() > 1e-3  # it does not say one thing of everything
+    np.testing.assert_allclose(there["probabilities"], here["probabilities"], atol=1e-5)
+    np.testing.assert_array_equal(there["label"], here["label"].numpy().astype(bytes))
 
 
 def test_a_relative_folder_will_do(tmp_path, monkeypatch):
