@@ -68,7 +68,7 @@ def test_a_model_that_names_code_is_refused_before_it_is_loaded(change, expected
 def test_plain_models_pass(tmp_path):
     trust.refuse_unsafe(_write_model(str(tmp_path / "x.keras"), lambda layer: None))
     inputs = keras.Input((8, 8, 3))
-    x = keras.layers.BatchNormalization()(keras.layers.SeparableConv2D(4, 3, kernel_regularizer="l2")(inputs))
+    x = keras.layers.BatchNormalization()(keras.layers.SeparableConv2D(4, 3, depthwise_regularizer="l2")(inputs))
     if not KERAS_3:
         x = tf.nn.relu6(x + 3.0) * (1.0 / 6.0)  # calls of TensorFlow, as MobileNetV3 has them
     keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)).save(str(tmp_path / "y.keras"))
