@@ -36,7 +36,7 @@ class DataSettings:
     augmentation: str = _setting(
         "standard", "random changes to training images", choices=("standard", "strong", "digits", "none")
     )
-    cache: str = _setting("", "keep decoded images: 'memory', or a folder")
+    cache: str = _setting("", "keep decoded images: 'memory', or a folder, where other runs find them too")
     on_bad_image: str = _setting("error", "what to do with a file that is no image", choices=("error", "skip"))
     source_batch: int = _setting(36, "source images in one step, over all devices", minimum=1)
     target_batch: int = _setting(36, "target images in one step, over all devices", minimum=1)
@@ -181,8 +181,6 @@ class Settings:
                 f"--resize_size={self.data.resize_size} is smaller than --image_size={self.data.image_size}: "
                 "images are resized first and cropped then, so it must be at least as large."
             )
-        if self.data.cache:
-            raise UserError("--cache is not built yet: leave it out.")
         if self.device.jit_compile != "none" and self.device.strategy in ("mirrored", "multi_worker"):
             raise UserError(
                 f"--jit_compile={self.device.jit_compile} works on one device, but --strategy={self.device.strategy} "

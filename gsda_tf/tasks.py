@@ -7,6 +7,7 @@ from typing import Any
 
 from gsda_tf.benchmarks import get_benchmark, split_task
 from gsda_tf.contradictions import check_given
+from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.folders import load_folders
@@ -63,4 +64,4 @@ def load(settings: DataSettings) -> TaskData:
     Raises:
       UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image.
     """
-    return check_images(index(settings), settings.on_bad_image, kept_in(settings))
+    return cached(check_images(index(settings), settings.on_bad_image, kept_in(settings)), settings)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import images
+from gsda_tf.data.cache import CachedRecords
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
@@ -197,13 +198,17 @@ def _load(
         # Nothing to decode, crop or change: a whole batch is one gather.
         table = tf.constant(pixels)
         return plan.map(lambda indices, seeds: tf.gather(table, indices), num_parallel_calls=1)
+
+    @tf.autograph.experimental.do_not_convert  # it costs seconds each time, and there is nothing to convert
+    def load(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if isinstance(records, CachedRecords):
+            # A file's image is resized whatever its size, whether its pixels are kept or not.
+            return one(records.decoded(index), False, dataclasses.replace(geometry, keep_fitting=False), seed)
+        return one(records.load(index), records.encoded, geometry, seed)
+
     return (
         plan.unbatch()
-        .map(
-            lambda index, seed: one(records.load(index), records.encoded, geometry, seed),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(rows, drop_remainder=True)
     )
 

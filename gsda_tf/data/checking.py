@@ -173,10 +173,17 @@ def decoding_errors(data: TaskData) -> Iterator[None]:
 
     Raises:
       DataError: in place of an error of a TensorFlow operation, if some image cannot be decoded.
+      DiskError: likewise, if decoded images cannot be kept (`--cache`).
     """
     try:
         yield
-    except _READING as error:
+    except tf.errors.OpError as error:
+        for domain in (data.source, data.target):
+            failure = getattr(domain.records, "failure", None)
+            if failure is not None:
+                raise failure from error
+        if not isinstance(error, _READING):
+            raise
         for role, domain in (("source", data.source), ("target", data.target)):
             bad = find_undecodable(domain)
             if bad:
