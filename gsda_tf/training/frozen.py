@@ -83,7 +83,7 @@ class _Embedding:
         self._settings, self._strategy = settings, strategy
         self._batch = -(-settings.data.evaluation_batch // replicas) * replicas
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def run(images):
             features = strategy.run(lambda x: extractor.embed(x, training=False), args=(images,))
             return features if replicas == 1 else strategy.gather(features, axis=0)

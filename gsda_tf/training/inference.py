@@ -57,7 +57,7 @@ class Inference:
             features = networks.extractor(images, training=False)
             return features, networks.classifier(features)
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def run(images):
             features, logits = strategy.run(forward, args=(images,))
             if replicas == 1:

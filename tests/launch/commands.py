@@ -3,9 +3,8 @@
 import json
 import os
 import subprocess
-import sys
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.processes import Process
 
 # A run of a few seconds.
 TINY = (
@@ -14,18 +13,15 @@ TINY = (
 )  # fmt: skip
 
 
-def start(module: str, *flags: str, **options) -> subprocess.Popen:
+def start(module: str, *flags: str) -> Process:
     """`python -m launch.MODULE FLAGS`, under way."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"launch.{module}", *flags],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
+    return Process(f"launch.{module}", flags)
 
 
-def run(module: str, *flags: str, timeout: float = 300, **options) -> subprocess.CompletedProcess:
+def run(module: str, *flags: str, timeout: float = 300) -> subprocess.CompletedProcess:
     """`python -m launch.MODULE FLAGS`, finished."""
-    process = start(module, *flags, **options)
-    stdout, stderr = process.communicate(timeout=timeout)
+    process = start(module, *flags)
+    stdout, stderr = process.communicate(timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 

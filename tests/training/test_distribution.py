@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import tensorflow as tf
 from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings, DeviceSettings
 from gsda_tf.training import distribution
+from tests.processes import Process
 
 SMALL = {
     "task": "digits/Fo_Ha", "steps": 20, "source_batch": 12, "target_batch": 12, "discriminator_units": [16],
@@ -21,13 +20,9 @@ SMALL = {
 }  # fmt: skip
 
 
-def _start(repository, workdir, changes, environment=None):
+def _start(workdir, changes, environment=None):
     arguments = json.dumps({**SMALL, "workdir": str(workdir), **changes})
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.distributed_run", arguments],
-        cwd=repository, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    return Process("tests.training.distributed_run", [arguments], environment)
 
 
 def _weights(workdir):
@@ -39,8 +34,8 @@ def _weights(workdir):
 
 
 def _finish(process):
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output[-3000:]
+    _, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr[-3000:]
 
 
 def _assert_same(one, other):
@@ -56,17 +51,17 @@ def single(tmp_path_factory):
     """Weights of one replica. Its synchronization differences change sign from node to node, so a sum of
     absolute values per replica would give other weights."""
     workdir = tmp_path_factory.mktemp("single")
-    _finish(_start(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), workdir, {}))
+    _finish(_start(workdir, {}))
     return _weights(workdir)
 
 
 @pytest.mark.parametrize("replicas", [2, 3])
-def test_replicas_train_alike(replicas, single, repository, tmp_path):
-    _finish(_start(repository, tmp_path, {"strategy": "mirrored", "virtual_devices": replicas}))
+def test_replicas_train_alike(replicas, single, tmp_path):
+    _finish(_start(tmp_path, {"strategy": "mirrored", "virtual_devices": replicas}))
     _assert_same(single, _weights(tmp_path))
 
 
-def test_two_workers_train_alike(single, repository, tmp_path):
+def test_two_workers_train_alike(single, tmp_path):
     ports = []
     for _ in range(2):
         with socket.socket() as probe:
@@ -76,7 +71,7 @@ def test_two_workers_train_alike(single, repository, tmp_path):
     workers = []
     for index in range(2):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        workers.append(_start(repository, tmp_path, {"strategy": "multi_worker"}, {"TF_CONFIG": config}))
+        workers.append(_start(tmp_path, {"strategy": "multi_worker"}, {"TF_CONFIG": config}))
     for worker in workers:
         _finish(worker)
     _assert_same(single, _weights(tmp_path))
