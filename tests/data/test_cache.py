@@ -1,0 +1,106 @@
+"""Decoded images that are kept: the same batches as without, whatever happens to what was kept."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data import cache, images
+from gsda_tf.data.batches import TrainingBatches, evaluation_batches
+from gsda_tf.data.checking import decoding_errors
+from gsda_tf.errors import DiskError
+from tests.data.pictures import encoded, folders, picture, write_domain
+
+_SIZES = {"image_size": 56, "resize_size": 64, "source_batch": 6, "target_batch": 6}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Small, fitting and large images of several formats in two domains."""
+    root = tmp_path_factory.mktemp("photos")
+    for number, name in enumerate(("source", "target")):
+        write_domain(root / name, {"a": 2, "b": 3}, first=10 * number)
+        for height, width in ((56, 56), (70, 300), (301, 283), (700, 601)):
+            pixels = tf.constant(picture(height, height, width))
+            (root / name / "a" / f"{height}.jpg").write_bytes(tf.io.encode_jpeg(pixels, quality=80).numpy())
+            (root / name / "b" / f"{height}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+        (root / name / "b" / "grey.gif").write_bytes(encoded("GIF", 3, mode="L"))
+    return root
+
+
+def _batches(photos, kept: str, again: int = 1) -> list[np.ndarray]:
+    settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
+    data = tasks.load(settings)
+    for _ in range(again):
+        training = TrainingBatches(data, settings, seed=3).dataset(0, 3)
+        result = [batch[key].numpy() for batch in training for key in ("source_images", "target_images")]
+        result += [batch.numpy() for batch in evaluation_batches(data.target, settings, 5)]
+    return result
+
+
+def _files(folder) -> list[str]:
+    return sorted(os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+
+
+def test_batches_are_the_same_with_and_without(photos, tmp_path):
+    expected = _batches(photos, "")
+    for kept in ("memory", str(tmp_path)):
+        got = _batches(photos, kept, again=2)  # the second time nothing is decoded
+        for one, other in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert len(_files(tmp_path)) == 19
+
+
+def test_images_are_decoded_once(photos, tmp_path, monkeypatch):
+    _batches(photos, str(tmp_path))
+    decoded = []
+    monkeypatch.setattr(cache.FolderStore, "put", lambda self, index, pixels: decoded.append(index))
+    _batches(photos, str(tmp_path))
+    assert not decoded
+
+
+def test_damaged_files_are_made_anew(photos, tmp_path):
+    expected = _batches(photos, str(tmp_path))
+    for number, path in enumerate(_files(tmp_path)):
+        with open(path, "rb") as file:
+            content = bytearray(file.read())
+        content[-1] ^= 1
+        with open(path, "wb") as file:
+            file.write([content, content[:-5], b"", b"other"][number % 4])
+    for one, other in zip(expected, _batches(photos, str(tmp_path)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert all(cache.read_pixels(path) is not None for path in _files(tmp_path))
+    assert len(_files(tmp_path)) == 19
+
+
+def test_a_full_disk_is_one_clear_message(photos, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    settings = folders(photos / "source", photos / "target", cache=str(tmp_path), **_SIZES)
+    data = tasks.load(settings)
+    monkeypatch.setattr(cache.os, "replace", full)
+    with pytest.raises(DiskError, match=r"No space left.*keeping decoded images in .*--cache"), decoding_errors(data):
+        list(TrainingBatches(data, settings, seed=0).dataset(0, 2))
+    assert not _files(tmp_path)
+
+
+def test_full_memory_keeps_no_more(monkeypatch, capsys):
+    monkeypatch.setattr(cache, "_memory_left", lambda: 0.05)
+    store = cache.MemoryStore()
+    store.put(0, picture())
+    assert store.get(0) is None and "nearly full" in capsys.readouterr().out
+
+
+def test_a_crop_is_a_slice_of_the_whole(photos):
+    geometry = images.ImageGeometry(56, 64)
+    for name in ("70.jpg", "301.jpg", "700.jpg"):
+        record = tf.constant((photos / "source" / "a" / name).read_bytes())
+        whole = images.decode_for(record, geometry).numpy()
+        height, width = whole.shape[:2]
+        crop = images.crop_pixels(record, tf.constant([0.25, 0.5, 0.5, 0.25]), geometry).numpy()
+        top, left = round(0.25 * height), round(0.5 * width)
+        np.testing.assert_array_equal(crop, whole[top : top + len(crop), left : left + crop.shape[1]])
