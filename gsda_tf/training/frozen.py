@@ -118,7 +118,7 @@ def _key(extractor: Extractor, settings: Settings) -> str:
     data, digest = settings.data, hashlib.sha256()
     ramp = tf.broadcast_to(tf.reshape(tf.range(256, dtype=tf.float32), [1, 16, 16, 1]), [1, 16, 16, 3])
     layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.backbone.layers]
-    recipe = [1, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
+    recipe = [2, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
     if settings.model.feature_crops:
         recipe.append(data.augmentation)
     digest.update(json.dumps(recipe, sort_keys=True, default=str).encode())

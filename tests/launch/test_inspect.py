@@ -1,0 +1,56 @@
+"""launch.inspect as a user runs it: the table, what cannot be read, and the picture of a batch."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.pictures import write_domain
+from tests.launch import commands
+
+_SMALL = ("--image_size=16", "--resize_size=20", "--source_batch=4", "--target_batch=3", "--augmentation=none")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    write_domain(tmp_path / "studio", {"bike": 3, "mug": 2, "pen": 1})
+    write_domain(tmp_path / "street", {"bike": 2, "pen": 2}, first=50)
+    return tmp_path
+
+
+def _folders(root):
+    return ("--pipeline=folders", f"--source_dir={root / 'studio'}", f"--target_dir={root / 'street'}")
+
+
+def test_tells_counts_sizes_and_what_cannot_be_read_and_draws_a_batch(photos):
+    bad = photos / "street" / "pen" / "broken.jpg"
+    bad.write_bytes(b"\xff\xd8\xff no picture")
+    sheet = photos / "sheets" / "batch.png"
+    printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={sheet}")
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["bike", "3", "2"] in rows and ["mug", "2", "-"] in rows and ["pen", "1", "3"] in rows
+    assert ["all", "6", "5"] in rows
+    assert "Partial adaptation: the target has 2 of 3 classes." in printed
+    assert "studio: all images are 24x20 pixels" in printed
+    assert f"Cannot be read (target): {bad}" in printed
+    assert str(sheet) in printed
+    picture = np.asarray(Image.open(sheet))
+    # Four images of 16 pixels above, three below, six pixels of white around each and of black between the two.
+    assert picture.shape == (2 * 28 + 6, 4 * 22 + 6, 3)
+    assert (picture[28:34] == 0).all()
+    assert picture[34:, -22:].min() == 255  # no fourth target image
+    assert picture[6:22, 6:22].std() > 0
+
+
+def test_an_unlabelled_target_is_said_to_be_so(photos):
+    for path in (photos / "street").rglob("*.*"):
+        path.rename(photos / "street" / f"{path.parent.name}_{path.name}")
+    for folder in ("bike", "pen"):
+        (photos / "street" / folder).rmdir()
+    printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={photos / 'b.png'}")
+    assert "The target has no labels: no accuracy will be claimed." in printed
+    assert ["bike", "3", "?"] in [line.split() for line in printed.splitlines()]
+
+
+def test_a_mistake_is_told_in_one_line(photos):
+    told = commands.fail("inspect", "--pipeline=folders", f"--source_dir={photos / 'studio'}", "--target_dir=/nowhere")
+    assert "/nowhere" in told
