@@ -10,7 +10,7 @@ from tests.launch import commands
 _TINY = (
     "--extractor=small_cnn", "--weights=none", "--image_size=28", "--resize_size=32", "--steps=4", "--num_groups=2",
     "--source_batch=6", "--target_batch=6", "--evaluation_batch=6", "--discriminator_units=8", "--bottleneck_units=8",
-    "--pseudo_label_period=2", "--report=false",
+    "--pseudo_label_period=2", "--noreport", "--noexport",
 )  # fmt: skip
 _CLASSES = ("bike", "mug", "pen")
 
@@ -34,18 +34,24 @@ def _folders(root, target="webcam") -> tuple[str, ...]:
     return ("--pipeline=folders", f"--source_dir={root / 'amazon'}", f"--target_dir={root / target}")
 
 
-def test_folders_and_lists_train_the_same(photos, tmp_path):
-    output = commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={tmp_path / 'f'}")
-    assert "folders/amazon_webcam: 12 source and 9 target images, 3 classes in both" in output
+@pytest.fixture(scope="module")
+def by_folders(photos, tmp_path_factory):
+    """A run on the undamaged folders: (its summary, what it printed)."""
+    workdir = tmp_path_factory.mktemp("run")
+    output = commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={workdir}")
+    return commands.summary(workdir), output
+
+
+def test_folders_and_lists_train_the_same(photos, by_folders, tmp_path):
+    assert "folders/amazon_webcam: 12 source and 9 target images, 3 classes in both" in by_folders[1]
     lists = ("--pipeline=lists", f"--source_list={photos / 'amazon.txt'}", f"--target_list={photos / 'webcam.txt'}")
-    commands.succeed("train", *_TINY, *lists, f"--workdir={tmp_path / 'l'}")
-    by_folder, by_list = commands.summary(tmp_path / "f"), commands.summary(tmp_path / "l")
-    assert by_folder["weights_sha256"] == by_list["weights_sha256"]
-    assert by_folder["target_accuracy"] == by_list["target_accuracy"]
+    commands.succeed("train", *_TINY, *lists, f"--workdir={tmp_path}")
+    by_list = commands.summary(tmp_path)
+    assert by_folders[0]["weights_sha256"] == by_list["weights_sha256"]
+    assert by_folders[0]["target_accuracy"] == by_list["target_accuracy"]
 
 
-def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, tmp_path):
-    commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={tmp_path / 'w'}")
+def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, by_folders, tmp_path):
     bad = [photos / "amazon" / "mug" / "empty.jpg", photos / "webcam" / "pen" / "cut.jpg"]
     bad[0].write_bytes(b"")
     bad[1].write_bytes(encoded()[:-50])
@@ -60,7 +66,7 @@ def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, tmp_path):
     finally:
         for path in bad:
             path.unlink()
-    assert commands.summary(tmp_path / "b")["weights_sha256"] == commands.summary(tmp_path / "w")["weights_sha256"]
+    assert commands.summary(tmp_path / "b")["weights_sha256"] == by_folders[0]["weights_sha256"]
 
 
 def test_damage_that_only_decoding_finds_names_the_file(photos, tmp_path):
@@ -80,7 +86,7 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     for number in range(5):
         (tmp_path / "new" / f"{number}.png").write_bytes(encoded("PNG", number))
     flags = ("--pipeline=folders", f"--source_dir={photos / 'amazon'}", f"--target_dir={tmp_path / 'new'}")
-    output = commands.succeed("train", *_TINY, *flags, f"--workdir={tmp_path / 'run'}")
+    output = commands.succeed("train", *_TINY, *flags, "--export", f"--workdir={tmp_path / 'run'}")
     summary = commands.summary(tmp_path / "run")
     assert summary["target_accuracy"] is None and summary["target_mean_class_accuracy"] is None
     assert "no accuracy is claimed" in output and "no labels" in output

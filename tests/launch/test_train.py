@@ -114,7 +114,7 @@ def test_ten_kills(finished, tmp_path):
 
 
 def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
-    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false", "--checkpoint_steps=1000"]
+    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false", "--noexport", "--checkpoint_steps=1000"]
     process = commands.start("train", *flags)
     while process.poll() is None and not read_metrics(str(tmp_path)):
         time.sleep(0.02)
@@ -127,7 +127,7 @@ def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
 
 
 def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path):
-    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false"]
+    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false", "--noexport"]
     commands.succeed("train", *flags)
     for name in os.listdir(tmp_path / "checkpoints"):
         if name.startswith("ckpt-40.data"):
@@ -192,7 +192,9 @@ def test_same_seed_same_weights_other_seed_other_weights(finished, tmp_path):
     hashes = {}
     for seed in (0, 1):
         workdir = tmp_path / str(seed)
-        commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false", f"--seed={seed}")
+        commands.succeed(
+            "train", *commands.TINY, f"--workdir={workdir}", "--report=false", "--noexport", f"--seed={seed}"
+        )
         hashes[seed] = commands.summary(workdir)["weights_sha256"]
     assert hashes[0] == commands.summary(finished[0])["weights_sha256"] != hashes[1]
     assert json.loads((tmp_path / "1" / "settings.json").read_text())["settings"]["seed"] == 1
