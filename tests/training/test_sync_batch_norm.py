@@ -25,7 +25,7 @@ def test_two_replicas_train_batch_norm_as_one(extractor, tmp_path):
         "apart": {"strategy": "mirrored", "virtual_devices": 2},
     }
     for name, changes in runs.items():
-        _finish(_start(tmp_path / name, {"extractor": extractor, "export": False, "report": False, **changes}))
+        _finish(_start(tmp_path / name, {"extractor": extractor, **changes}))
         weights[name] = _weights(tmp_path / name)
     _assert_same(weights["one"], weights["two"])
     with pytest.raises(AssertionError):
