@@ -14,9 +14,10 @@ from gsda_tf.training import distribution
 from tests.processes import Process
 
 SMALL = {
-    "task": "digits/Fo_Ha", "steps": 20, "learning_rate": 0.002, "source_batch": 12, "target_batch": 12, "discriminator_units": [16],
-    "bottleneck_units": 16, "export": False, "report": False, "report_steps": 10, "evaluate_steps": 20, "pseudo_label_period": 10,
-    "confidence_threshold": 0.2, "beta": 2.0, "adversarial_ramp": 0.0, "adversarial_weight": 0.5,
+    "task": "digits/Fo_Ha", "steps": 20, "learning_rate": 0.002, "source_batch": 12, "target_batch": 12,
+    "discriminator_units": [16], "bottleneck_units": 16, "report_steps": 10, "evaluate_steps": 20,
+    "pseudo_label_period": 10, "confidence_threshold": 0.2, "beta": 2.0, "adversarial_ramp": 0.0,
+    "adversarial_weight": 0.5, "export": False, "report": False,
 }  # fmt: skip
 
 
