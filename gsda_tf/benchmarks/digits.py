@@ -78,7 +78,7 @@ BENCHMARK = Benchmark(
         "num_groups": (3,),
         "alpha": 0.1,
         "learning_rate": 0.003,
-        "steps": 4000,
+        "steps": 6000,
     },
     task_settings={
         f"{source}_{target}": _LARGE

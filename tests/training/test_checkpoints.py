@@ -1,12 +1,16 @@
 """Whether a run may go on in a folder: its settings, then and now."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
 from gsda_tf.errors import TrainingError
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
+from tests.launch import commands
+from tests.processes import REPOSITORY
 
 _NOW = Settings().replace({"beta": 2.0, "num_groups": (3, 2)}).flat()
 
@@ -40,3 +44,18 @@ def test_another_generation_is_refused(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "generation": "keras9"}))
     with pytest.raises(TrainingError, match="holds a run of keras9"):
         checkpoints.check_same_run(str(tmp_path), _NOW)
+
+
+_OTHER = os.environ.get("GSDA_OTHER_PYTHON")
+
+
+@pytest.mark.skipif(not _OTHER, reason="GSDA_OTHER_PYTHON names no interpreter of the other TensorFlow generation")
+def test_a_run_of_the_other_generation_is_refused_and_left_as_it_is(tmp_path):
+    flags = [*commands.TINY, "--task=digits/Fo_Ha", "--noexport", "--noreport", f"--workdir={tmp_path}"]
+    subprocess.run([_OTHER, "-m", "launch.train", *flags], cwd=REPOSITORY, check=True, capture_output=True)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()}
+    (tmp_path / "summary.json").unlink()  # as if it had been stopped
+    for command, given in (("train", flags), ("evaluate", [f"--workdir={tmp_path}"])):
+        told = commands.fail(command, *given)
+        assert "keras2" in told and "keras3" in told
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()}
