@@ -13,12 +13,13 @@ KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
 def tf_variable(variable) -> tf.Variable:
     """The TensorFlow variable behind a model's variable: Keras 3 wraps it, Keras 2 does not."""
-    return variable.value if KERAS_3 else variable
+    return variable if isinstance(variable, tf.Variable) else variable.value
 
 
 def variable_name(variable) -> str:
     """The variable's own name ("kernel", "gamma"): a `path` exists in Keras 3 only, and ":0" in Keras 2 only."""
-    return (variable.path if KERAS_3 else variable.name.split(":")[0]).rsplit("/", 1)[-1]
+    name = variable.name.split(":")[0] if isinstance(variable, tf.Variable) else variable.path
+    return name.rsplit("/", 1)[-1]
 
 
 @contextmanager

@@ -25,7 +25,10 @@ class PlainStep:
         self._networks, self._hierarchy = experiment.networks, experiment.hierarchy
         self._settings = experiment.settings
         self.discriminators = [
-            ([tf.Variable(w[k]) for w in bank.kernels], [tf.Variable(b[k]) for b in bank.biases])
+            (
+                [tf.Variable(w[k], name="kernel") for w in bank.kernels],
+                [tf.Variable(b[k], name="bias") for b in bank.biases],
+            )
             for bank in experiment.networks.discriminators.banks
             for k in range(bank.num_discriminators)
         ]
