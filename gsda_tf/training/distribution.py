@@ -30,7 +30,8 @@ def configure_devices(settings: DeviceSettings) -> None:
             raise UserError(f"--virtual_devices={settings.virtual_devices}: TensorFlow has already started.") from error
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    if settings.deterministic:
+    # XLA compiles the step in a fixed order anyway, and refuses some operations, pooling's gradient, under this.
+    if settings.deterministic and settings.jit_compile != "step":
         tf.config.experimental.enable_op_determinism()
 
 
