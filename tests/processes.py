@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -73,6 +75,18 @@ class Process:
             with open(path, encoding="utf-8", errors="replace") as file:
                 said.append(file.read())
         return said[0], said[1]
+
+
+def clusters(workers: int) -> list[dict[str, str]]:
+    """The environment of each of so many workers on this machine: TF_CONFIG."""
+    ports = []
+    for _ in range(workers):
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            ports.append(probe.getsockname()[1])
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    tasks = [{"type": "worker", "index": index} for index in range(workers)]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
 
 
 def _run(module: str, arguments: list[str], environment: dict[str, str], paths: list[str]) -> None:

@@ -1,9 +1,7 @@
 """A worker that dies takes the others with it, with a message; started again, they go on."""
 
-import json
 import os
 import signal
-import socket
 import time
 
 import pytest
@@ -12,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.errors import WorkerLostError
 from gsda_tf.training.distribution import worker_errors
 from gsda_tf.training.logs import read_metrics
-from tests.processes import Process
+from tests.processes import Process, clusters
 
 _RUN = (
     "--strategy=multi_worker", "--discriminator_units=16", "--bottleneck_units=16", "--source_batch=12",
@@ -22,20 +20,7 @@ _RUN = (
 
 
 def _start(*flags) -> list[Process]:
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("localhost", 0))
-            ports.append(probe.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    return [
-        Process(
-            "launch.train",
-            [*_RUN, *flags],
-            {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
-        )
-        for index in range(2)
-    ]
+    return [Process("launch.train", [*_RUN, *flags], environment) for environment in clusters(2)]
 
 
 @pytest.mark.slow

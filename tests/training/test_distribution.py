@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings, DeviceSettings
 from gsda_tf.training import distribution
-from tests.processes import Process
+from tests.processes import Process, clusters
 
 SMALL = {
     "task": "digits/Fo_Ha", "steps": 20, "learning_rate": 0.002, "source_batch": 12, "target_batch": 12,
@@ -63,16 +62,7 @@ def test_replicas_train_alike(replicas, single, tmp_path):
 
 
 def test_two_workers_train_alike(single, tmp_path):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("localhost", 0))
-            ports.append(probe.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    workers = []
-    for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        workers.append(_start(tmp_path, {"strategy": "multi_worker"}, {"TF_CONFIG": config}))
+    workers = [_start(tmp_path, {"strategy": "multi_worker"}, environment) for environment in clusters(2)]
     for worker in workers:
         _finish(worker)
     _assert_same(single, _weights(tmp_path))
