@@ -38,6 +38,10 @@ class WorkerLostError(TrainingError):
     exit_code = 75  # EX_TEMPFAIL: nothing is wrong here, run it again
 
 
+_LISTED = 36
+"""A message lists at most this many choices, as many as a benchmark has tasks; of more it names those most alike."""
+
+
 def nearest(value: str, choices: Iterable[str]) -> str:
     """ " Did you mean 'x'?" for the choice that is most like `value`; "" if none is."""
     near = difflib.get_close_matches(value, list(choices), n=1)
@@ -58,4 +62,9 @@ def choose(what: str, value: str, choices: Iterable[str]) -> str:
     choices = list(choices)
     if value in choices:
         return value
-    raise UserError(f"Unknown {what} {value!r}: expected one of {', '.join(choices)}.{nearest(value, choices)}")
+    if len(choices) > _LISTED:
+        like = difflib.get_close_matches(value, choices, n=6, cutoff=0.3) or choices[:6]
+        listed = f"{', '.join(like)}, ... ({len(choices)} are known)"
+    else:
+        listed = ", ".join(choices)
+    raise UserError(f"Unknown {what} {value!r}: expected one of {listed}.{nearest(value, choices)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import sys
@@ -52,6 +53,29 @@ def read_json(path: str, keys: Collection[str]) -> dict[str, Any]:
         missing = ", ".join(sorted(set(keys) - set(value))) if isinstance(value, dict) else "an object"
         raise UserError(f"{path} is damaged (without {missing}): remove it, or start anew with --overwrite.")
     return value
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: str, what: str) -> Iterator[None]:
+    """Lets one process at a time go on, where several would do the same work; the others say so and wait.
+
+    Args:
+      folder: where the lock is kept; made if needed.
+      what: the work, as the message says it ("prepares office31").
+
+    Raises:
+      DiskError: the folder cannot be written.
+    """
+    with disk_errors(f"writing to {folder}"):
+        os.makedirs(folder, exist_ok=True)
+        file = open(os.path.join(folder, ".lock"), "w")  # noqa: SIM115 - closed below
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"Waiting for another process that {what} in {folder} ...", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

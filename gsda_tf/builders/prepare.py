@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 import io
 import os
+import shutil
 import socket
 import sys
 import urllib.parse
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from gsda_tf.builders import finding
 from gsda_tf.data.domain import Domain, SourceRecords
 from gsda_tf.errors import DataError, UserError
-from gsda_tf.files import disk_errors
+from gsda_tf.files import disk_errors, one_at_a_time
 from gsda_tf.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -70,12 +72,16 @@ def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
     builder = _own(name, settings)
     manual_dir = manual_dir_of(settings)
     if not builder.is_prepared():
-        if len(builder.find(manual_dir)) < len(builder.url_infos or {}):
-            _check_reachable(builder, manual_dir)
-        _prepare(builder, settings, quiet=True)
-        builder = _own(name, settings)  # another process may have been first: look at what is there now
-        total = builder.info.splits.total_num_examples
-        print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
+        with one_at_a_time(os.path.dirname(builder.data_dir), f"prepares {name}"):
+            builder = _own(name, settings)
+            if not builder.is_prepared():  # by another process in the meantime
+                _remove_unfinished(str(builder.data_dir))
+                if len(builder.find(manual_dir)) < len(builder.url_infos or {}):
+                    _check_reachable(builder, manual_dir)
+                _prepare(builder, settings, quiet=True)
+                builder = _own(name, settings)
+                total = builder.info.splits.total_num_examples
+                print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
     elif settings.manual_dir and os.path.isdir(manual_dir):
         _check_same(builder, manual_dir)
     return builder
@@ -163,6 +169,12 @@ def _prepare(builder: tfds.core.DatasetBuilder, settings: DataSettings, *, quiet
             f"{type(error).__name__}: {reason[0][:300] if reason else 'no reason given'}. "
             f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS or otherwise}"
         ) from error
+
+
+def _remove_unfinished(data_dir: str) -> None:
+    """Removes what a process that was killed while it prepared `data_dir` has left beside it."""
+    for path in glob.glob(glob.escape(data_dir) + ".incomplete*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:

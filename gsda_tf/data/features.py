@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data.domain import Domain, Records
 from gsda_tf.data.sampling import hash_key
-from gsda_tf.files import disk_errors
+from gsda_tf.files import disk_errors, one_at_a_time
 
 _VIEW = 3
 
@@ -106,18 +105,9 @@ class FeatureStore:
         with disk_errors(f"making {folder}"):
             os.makedirs(folder, exist_ok=True)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lets one process at a time fill the store: the next then finds what it would have computed."""
-        with disk_errors(f"writing to {self._folder}"):
-            file = open(os.path.join(self._folder, ".lock"), "w")  # noqa: SIM115 - closed below
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                print(f"Waiting for another run that computes the same features in {self._folder} ...", flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return one_at_a_time(self._folder, "computes the same features")
 
     def find(self, digests: Sequence[bytes]) -> tuple[np.ndarray | None, np.ndarray]:
         """What the store has of the images.

@@ -126,6 +126,8 @@ def application_names() -> dict[str, tuple[Callable, Callable]]:
         for name, builder in inspect.getmembers(module, callable):
             if preprocess is not None and name[0].isupper():
                 found[name.lower()] = (builder, preprocess)
+    for builder in (keras.applications.MobileNetV3Small, keras.applications.MobileNetV3Large):  # in no module
+        found[builder.__name__.lower()] = (builder, keras.applications.mobilenet_v3.preprocess_input)
     return found
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import tensorflow_datasets as tfds
 from gsda_tf.builders import prepare
 from gsda_tf.builders.visda2017 import visda2017_dataset_builder as visda2017
 from gsda_tf.errors import DataError, UserError
+from gsda_tf.files import one_at_a_time
 from gsda_tf.settings import DataSettings
 from tests.builders import fakes
 
@@ -97,7 +100,38 @@ def test_nothing_is_left_of_a_failure(settings):
     with pytest.raises(DataError, match="bus 2 of 3"):
         prepare.own_builder("visda2017", settings)
     left = [name for _, _, names in os.walk(settings.data_dir) for name in names]
-    assert left == []
+    assert left == [".lock"]
+
+
+def test_what_a_killed_process_left_is_removed(settings):
+    builder = prepare._own("visda2017", settings)
+    unfinished = f"{builder.data_dir}.incompleteAB12CD"
+    os.makedirs(unfinished)
+    with open(os.path.join(unfinished, "visda2017-train.array_record-00000-of-00001"), "wb") as file:
+        file.write(b"half of it")
+    prepare.own_builder("visda2017", settings)
+    assert sorted(os.listdir(os.path.dirname(builder.data_dir))) == [".lock", os.path.basename(builder.data_dir)]
+
+
+def test_of_two_processes_one_prepares_and_the_other_waits(settings, monkeypatch, capsys):
+    prepared = []
+
+    def count(builder, *args, **kwargs):
+        prepared.append(builder.name)
+        return original(builder, *args, **kwargs)
+
+    original = prepare._prepare
+    monkeypatch.setattr(prepare, "_prepare", count)
+    builder = prepare._own("visda2017", settings)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:  # flock keeps apart open files, in one process too
+        with one_at_a_time(os.path.dirname(builder.data_dir), "prepares visda2017"):
+            waiting = [pool.submit(prepare.own_builder, "visda2017", settings) for _ in range(2)]
+            time.sleep(1)
+            assert not any(job.done() for job in waiting)
+        builders = [job.result() for job in waiting]
+    assert prepared == ["visda2017"]
+    assert all(b.is_prepared() for b in builders)
+    assert "Waiting for another process that prepares visda2017" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told(settings, monkeypatch):

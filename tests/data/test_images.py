@@ -1,6 +1,8 @@
 """Decoding, cropping and resizing in one go, against Pillow and against doing it step by step."""
 
+import glob
 import io
+import os
 
 import numpy as np
 import pytest
@@ -73,3 +75,33 @@ def test_training_agrees_with_decoding_resizing_and_cropping(height, width):
 def test_pixels_of_the_networks_size_are_left_alone():
     pixels = picture(2, 56, 56)
     np.testing.assert_array_equal(images.evaluation_image(tf.constant(pixels), False, GEOMETRY), pixels)
+
+
+REAL = os.environ.get("GSDA_REAL_DATA", "")
+
+
+@pytest.mark.skipif(not REAL, reason="GSDA_REAL_DATA names no folder with real images")
+@pytest.mark.parametrize("domain", ["amazon", "dslr", "webcam"])
+def test_photographs_agree_with_decoding_resizing_and_cropping(domain):
+    """Of Office-31, at the published sizes: 256x256, then 224x224."""
+    geometry = images.ImageGeometry(224, 256)
+    paths = sorted(glob.glob(os.path.join(REAL, "office31", domain, "*", "*.jpg")))[::60]
+    assert paths
+    training, evaluation = [], []
+    for number, path in enumerate(paths):
+        with open(path, "rb") as file:
+            data = file.read()
+        whole = Image.open(path).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR)
+        expected = np.asarray(whole.crop((16, 16, 240, 240))).astype(int)
+        evaluation.append(np.abs(images.evaluation_image(tf.constant(data), True, geometry).numpy() - expected).mean())
+        seed = tf.constant([7, number], tf.int64)
+        (top, left, high, wide), flip = random_box(seed)[0].numpy() * 256, bool(random_box(seed)[1])
+        box = (left, top, left + wide, top + high)
+        expected = np.asarray(whole.resize((224, 224), Image.Resampling.BILINEAR, box=box)).astype(int)
+        expected = expected[:, ::-1] if flip else expected
+        got = images.training_image(tf.constant(data), True, geometry, "standard", seed).numpy()
+        training.append(np.abs(got - expected).mean())
+    print(f"{domain}: evaluation {np.mean(evaluation):.2f} (at most {max(evaluation):.2f}), "
+          f"training {np.mean(training):.2f} (at most {max(training):.2f}) of 255")  # fmt: skip
+    assert np.mean(evaluation) <= 2 and max(evaluation) <= 6
+    assert np.mean(training) <= 4 and max(training) <= 12

@@ -1,5 +1,6 @@
-"""A finished run scored again; and --select: its export is the chosen step, its result the last."""
+"""A finished run scored and exported again; and --select: its export is the chosen step, its result the last."""
 
+import json
 import os
 
 import numpy as np
@@ -55,5 +56,21 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
     assert np.abs(found - answers[40]).max() > 1e-3
 
 
+def test_any_checkpoint_is_exported(workdir):
+    output = commands.succeed("export", f"--workdir={workdir}", "--step=20")
+    path = output.splitlines()[-1]
+    assert path == os.path.join(workdir, "export", "2")
+    with open(os.path.join(path, "assets", "summary.json"), encoding="utf-8") as file:
+        assert json.load(file) == {**commands.summary(workdir), "exported_step": 20}
+    experiment, _ = restore(workdir, 20)
+    images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
+    found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(sample_images(images, 8)))
+    np.testing.assert_allclose(found["probabilities"], experiment.inference(images).probabilities, atol=1e-5)
+    assert "no checkpoint of step 7: there are 10, 20, 30, 40" in commands.fail(
+        "export", f"--workdir={workdir}", "--step=7"
+    )
+
+
 def test_what_is_missing_is_told():
     assert "--workdir is missing" in commands.fail("evaluate")
+    assert "--workdir is missing" in commands.fail("export")

@@ -34,7 +34,12 @@ def test_leaves_what_its_user_needs(finished):
     assert len(summary["weights_sha256"]) == 64
     assert summary["settings"]["num_groups"] == [3] and "tensorflow" in summary["versions"]
     assert sorted(name for group in summary["groups"] for name in group) == sorted("0123456789")
-    assert os.path.isfile(os.path.join(summary["export_dir"], "saved_model.pb"))
+    assets = {}
+    for name in ("class_names", "groups", "summary"):
+        with open(os.path.join(summary["export_dir"], "assets", f"{name}.json"), encoding="utf-8") as file:
+            assets[name] = json.load(file)
+    assert assets["class_names"] == list("0123456789") and assets["groups"] == summary["groups"]
+    assert assets["summary"]["target_accuracy"] == summary["target_accuracy"]
     assert "target accuracy" in output and workdir in output
 
 

@@ -21,7 +21,13 @@ def mobilenet():
 
 def test_every_application_is_known_by_its_name():
     names = backbones.application_names()
-    assert {"resnet50", "densenet169", "mobilenet", "efficientnetb0", "vgg16"} <= set(names)
+    assert {"resnet50", "densenet169", "mobilenet", "efficientnetb0", "vgg16", "mobilenetv3small"} <= set(names)
+
+
+def test_a_network_that_no_module_of_its_own_has(images):
+    backbone = backbones.build("mobilenetv3small", "none", 32)
+    features = backbone.model(backbone.preprocess(images))
+    assert features.shape[-1] == 576 and np.isfinite(features).all()
 
 
 @pytest.mark.parametrize(
@@ -56,8 +62,11 @@ def test_width_is_part_of_the_name(mobilenet):
 
 
 def test_misspelt_name_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match="resnet50"):
+    with pytest.raises(
+        UserError, match=r"^Unknown extractor 'resnet5O': .*\(\d+ are known\). Did you mean 'resnet50'\?$"
+    ) as e:
         backbones.build("resnet5O", "none", 32)
+    assert len(str(e.value)) < 200
 
 
 def test_weights_of_its_own_are_loaded_and_of_another_refused(mobilenet, tmp_path):

@@ -3,6 +3,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -81,7 +83,8 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
         "predict", f"--model={exported}", f"--images={images}", f"--output={output}", "--batch=4", "--score",
         "--probabilities", "--features",
     )  # fmt: skip
-    assert "15 images" in told and "2 of 15 could not be read" in told and "empty.jpg: empty file" in told
+    assert "15 images in " in told and " images/s)" in told
+    assert "2 of 15 could not be read" in told and "empty.jpg: empty file" in told
     rows = _csv(output)
     assert [row["path"] for row in rows] == predict.find_images(images)
     right = []
@@ -207,7 +210,8 @@ def test_one_output_has_one_writer(images, model, tmp_path):
     assert len(_csv(output)) == len(paths)
 
 
-def test_a_killed_command_goes_on(images, exported, tmp_path):
+@pytest.mark.parametrize("number, code", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)])
+def test_a_killed_command_goes_on(number, code, images, exported, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{path}\n" for path in predict.find_images(images) if path.endswith("png")) * 150)
     output = tmp_path / "rows.csv"
@@ -216,11 +220,11 @@ def test_a_killed_command_goes_on(images, exported, tmp_path):
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         if partial.exists() and partial.stat().st_size > 2000:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(number)
             break
         time.sleep(0.01)
     process.communicate()
-    assert process.returncode == -signal.SIGKILL and not output.exists()
+    assert process.returncode == code and not output.exists()
     assert "more from an interrupted run" in commands.succeed(*flags)
     assert len(_csv(output)) == 13 * 150
 
@@ -241,6 +245,45 @@ def test_a_server_gives_what_the_export_gives(images, exported, model, tmp_path)
         with pytest.raises(UserError, match="a model named 'other'"):
             client.remote_model(address, "other")
     assert _jsonl(outputs[0]) == _jsonl(outputs[1])
+
+
+def test_class_names_come_in_parts(exported, monkeypatch):
+    monkeypatch.setattr(client, "_NAMES_AT_ONCE", 1)
+    with serving(Service(exported)) as address:
+        assert client.remote_model(address).class_names == tuple(NAMES)
+
+
+def test_a_server_that_hangs_is_given_up(images, exported, tmp_path):
+    class Hanging(Service):
+        def Predict(self, request, context):  # noqa: N802 - the name in the proto
+            if request.model_spec.signature_name == "serving_default":
+                time.sleep(2)
+            return super().Predict(request, context)
+
+    with serving(Hanging(exported)) as address:
+        remote = client.remote_model(address, timeout=1.0)
+        with pytest.raises(UserError, match=r"DEADLINE_EXCEEDED.*goes on"):
+            predict.predict(remote, predict.find_images(images), str(tmp_path / "rows.csv"))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(exported, tmp_path, repository):
+    """Kept as they are read, the 19,500 images more of the longer list would take 230 MiB."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        image = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    peak = {}
+    for count in (500, 20_000):
+        (tmp_path / "list.txt").write_text("".join(f"{i % 20}.png\n" for i in range(count)))
+        flags = [f"--model={exported}", f"--images={tmp_path / 'list.txt'}", f"--output={tmp_path / f'{count}.csv'}"]
+        command = [sys.executable, "-m", "launch.predict", *flags, "--probabilities", "--features"]
+        with open(tmp_path / "said", "w") as said:
+            process = subprocess.Popen(command, cwd=repository, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0, (tmp_path / "said").read_text()
+        peak[count] = usage.ru_maxrss / 1024  # MiB
+    assert peak[20_000] < peak[500] + 60, peak
 
 
 @pytest.mark.parametrize(
