@@ -103,5 +103,5 @@ def test_photographs_agree_with_decoding_resizing_and_cropping(domain):
         training.append(np.abs(got - expected).mean())
     print(f"{domain}: evaluation {np.mean(evaluation):.2f} (at most {max(evaluation):.2f}), "
           f"training {np.mean(training):.2f} (at most {max(training):.2f}) of 255")  # fmt: skip
-    assert np.mean(evaluation) <= 2 and max(evaluation) <= 6
-    assert np.mean(training) <= 4 and max(training) <= 12
+    assert np.mean(evaluation) <= 1 and max(evaluation) <= 4
+    assert np.mean(training) <= 3 and max(training) <= 8
