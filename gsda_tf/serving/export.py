@@ -28,8 +28,9 @@ from gsda_tf.serving.warmup import write_warmup
 TOLERANCE = 1e-5
 """Largest difference of a probability between the export and the model in memory."""
 
-MIXED_TOLERANCE = 0.02
-"""The same where half precision is asked for: 8 bits of a bfloat16 round each process's order of sums otherwise."""
+MIXED_TOLERANCE = 1e-3
+"""The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
+the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
 
 CHECK_SECONDS = 900.0
 """After so long the process that checks the export is given up."""

@@ -114,7 +114,8 @@ def test_evaluation_reads_every_image_once_however_it_is_shared_out(size, each, 
         [batch.numpy() for batch in evaluation_batches(domain, chosen, each * replicas, Share(replicas, k, 1))]
         for k in range(replicas)
     ]
-    rows = [part for step in zip(*workers, strict=True) for part in step]
+    assert len({len(batches) for batches in workers}) == 1
+    rows = [part for step in zip(*workers) for part in step]
     read = _indices(np.concatenate(rows))
     np.testing.assert_array_equal(read[:size], np.arange(size))
     assert len(read) == -(-size // (each * replicas)) * each * replicas
