@@ -61,11 +61,16 @@ class Evaluator:
         self._data, self._settings, self._inference = data, settings, inference
         self._inputs = inputs or data
 
-    def __call__(self) -> Evaluation:
-        """Evaluates the weights as they are."""
+    def __call__(self, target: Outputs | None = None) -> Evaluation:
+        """Evaluates the weights as they are.
+
+        Args:
+          target: what they make of every target image, if that is known already.
+        """
         data = self._data
         chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
-        source, target = self._inference(subset(self._inputs.source, chosen)), self._inference(self._inputs.target)
+        source = self._inference(subset(self._inputs.source, chosen))
+        target = target or self._inference(self._inputs.target)
         labels, per_class = data.target.labels, None
         scores = {
             "source_accuracy": accuracy.accuracy(source.predictions, data.source.labels[chosen]),

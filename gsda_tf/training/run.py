@@ -29,6 +29,7 @@ from gsda_tf.training import checkpoints
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, worker_errors
 from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
+from gsda_tf.training.inference import Outputs
 from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
@@ -90,6 +91,7 @@ class _Training:
         self._selected = SelectedWeights(weights, workdir, settings.run.select)
         self._evaluator = Evaluator(data, settings.data, experiment.inference, experiment.inputs)
         self._evaluation: Evaluation | None = None
+        self._labelling: tuple[int, Outputs] | None = None
         self._reported: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -167,6 +169,7 @@ class _Training:
     def _label(self, step: int) -> None:
         experiment = self._experiment
         outputs = experiment.inference(experiment.inputs.target)
+        self._labelling = (step, outputs)
         pool = confident_pool(outputs.probabilities, self._settings.method.confidence_threshold)
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)
@@ -179,7 +182,9 @@ class _Training:
         self._log.write(step, means)
 
     def _evaluate(self, step: int) -> None:
-        self._evaluation = self._evaluator()
+        # A labelling at the same step has asked the same weights about the same images.
+        labelling, self._labelling = self._labelling, None
+        self._evaluation = self._evaluator(labelling[1] if labelling and labelling[0] == step else None)
         self._log.write(step, {k: v for k, v in self._evaluation.scores.items() if v is not None})
         if self._chief:
             self._selected.consider(read_metrics(self._workdir), step)

@@ -46,6 +46,20 @@ def test_labels_of_the_target_change_nothing_but_the_score():
     assert len(free) == 5 and all(one.scores[k] == other.scores[k] for k in free)
 
 
+def test_outputs_that_are_known_are_not_computed_again():
+    data, asked = _data([0, 1, 2, 0]), []
+
+    def inference(domain):
+        asked.append(domain.name)
+        return _inference(domain)
+
+    evaluator = Evaluator(data, _SETTINGS, inference)
+    whole = evaluator()
+    known = evaluator(whole.target)
+    assert asked == ["source", "target", "source"]
+    assert known.scores == whole.scores and known.target is whole.target
+
+
 def test_unlabelled_target(tmp_path):
     evaluator = Evaluator(_data([-1] * 5), _SETTINGS, _inference)
     evaluation = evaluator()
