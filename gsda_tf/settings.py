@@ -79,7 +79,7 @@ class MethodSettings:
         1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
     )
     adversarial_ramp: float = _setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
-    confidence_threshold: float = _setting(0.9, "smallest probability at which a target label is trusted", minimum=0)
+    confidence_threshold: float = _setting(0.0, "smallest probability at which a target label is trusted", minimum=0)
     pseudo_label_period: int = _setting(500, "steps between two labellings of the target; 0: never", minimum=0)
 
 
