@@ -60,6 +60,9 @@ class ModelSettings:
         0, "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop", minimum=0
     )
     bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
+    bottleneck_norm: str = _setting(
+        "none", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer")
+    )
     sync_batch_norm: bool = _setting(
         False, "the backbone's batch norm takes its statistics over all devices, as one device would"
     )

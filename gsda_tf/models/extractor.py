@@ -59,6 +59,18 @@ def pool(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(x, axis=middle) if middle else x
 
 
+def _bottleneck(settings: ModelSettings) -> keras.layers.Layer:
+    if settings.bottleneck_norm == "none":
+        return keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
+    # Not batch norm: it would couple the samples, and L_k would have no gradient of f_i alone.
+    layers = [
+        keras.layers.Dense(settings.bottleneck_units, dtype="float32"),
+        keras.layers.LayerNormalization(dtype="float32"),
+        keras.layers.ReLU(dtype="float32"),
+    ]
+    return keras.Sequential(layers, name="bottleneck")
+
+
 def build_extractor(settings: ModelSettings, image_size: int, precision: str = "float32") -> Extractor:
     """Builds E with its weights.
 
@@ -74,8 +86,7 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
         spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
         if settings.sync_batch_norm:
             spec = dataclasses.replace(spec, model=backbones.synchronized(spec.model))
-    bottleneck = keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
-    extractor = Extractor(spec.preprocess, spec.model, bottleneck)
+    extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings))
     try:
         extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8))
     except (ValueError, tf.errors.InvalidArgumentError) as error:

@@ -35,6 +35,17 @@ def test_embeddings_stand_in_for_images(images):
     np.testing.assert_allclose(extractor(extractor.embed(images)), extractor(images), rtol=1e-6)
 
 
+def test_a_normalized_bottleneck_keeps_its_scale_and_couples_no_samples(images):
+    plain, normalized = _extractor(), _extractor(bottleneck_norm="layer")
+    x = tf.random.stateless_normal([6, normalized.embed(images).shape[1]], [0, 0])
+    features = np.asarray(normalized(x, training=True))
+    assert features.shape == (6, 5) and features.dtype == np.float32 and features.min() >= 0
+    # Mean 0 and variance 1 before the ReLU: no feature is longer than sqrt(d), however large its input.
+    np.testing.assert_allclose(normalized(100.0 * x), features, atol=0.05)
+    assert np.linalg.norm(normalized(100.0 * x), axis=1).max() <= 5**0.5 + 1e-4 < np.linalg.norm(plain(100.0 * x), axis=1).max()
+    np.testing.assert_allclose(normalized(x[:2], training=True), features[:2], rtol=1e-5)
+
+
 def test_bytes_and_floats_are_the_same_image(images):
     extractor = _extractor()
     np.testing.assert_array_equal(extractor(images), extractor(images.astype(np.float32)))
