@@ -13,9 +13,15 @@ from typing import Any
 from gsda_tf.errors import UserError
 
 
-def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), minimum: float | None = None) -> Any:
-    """A dataclass field that carries what a flag of the same name needs to know."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "minimum": minimum})
+def _setting(
+    default: Any, help: str, *, choices: tuple[str, ...] = (), minimum: float | None = None, absent: Any = None
+) -> Any:
+    """A dataclass field that carries what a flag of the same name needs to know.
+
+    `absent` is what a run did that was written before there was this setting, if that is not the default.
+    """
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "absent": default if absent is None else absent}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +67,7 @@ class ModelSettings:
     )
     bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
     bottleneck_norm: str = _setting(
-        "none", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer")
+        "layer", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer"), absent="none"
     )
     sync_batch_norm: bool = _setting(
         False, "the backbone's batch norm takes its statistics over all devices, as one device would"
@@ -202,6 +208,18 @@ class Settings:
 def fields() -> tuple[dataclasses.Field, ...]:
     """The fields of every section, each with `help`, `choices` and `minimum` in its metadata."""
     return tuple(f for section in Settings()._sections() for f in dataclasses.fields(section))
+
+
+def completed(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that an earlier version may have written, which did not know them all.
+
+    Args:
+      written: values by name, as JSON gives them.
+
+    Returns:
+      The same and, for every setting that is missing, what such a run did.
+    """
+    return {**{f.name: f.metadata["absent"] for f in fields()}, **written}
 
 
 def check_value(field: dataclasses.Field, value: Any) -> None:

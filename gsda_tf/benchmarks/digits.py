@@ -73,8 +73,6 @@ BENCHMARK = Benchmark(
         "target_batch": 64,
         "evaluation_batch": 512,
         "bottleneck_units": 128,
-        # Trained from scratch, features would grow until the discriminators' updates overshoot.
-        "bottleneck_norm": "layer",
         "discriminator_units": (256,),
         "backbone_rate": 1.0,
         "num_groups": (3,),

@@ -21,7 +21,7 @@ from gsda_tf.benchmarks import get_benchmark
 from gsda_tf.errors import UserError, choose
 from gsda_tf.files import disk_errors
 from gsda_tf.methods import get_method
-from gsda_tf.settings import Settings
+from gsda_tf.settings import Settings, completed
 from gsda_tf.training.checkpoints import FREE
 
 _POLL_SECONDS = 0.5
@@ -54,17 +54,14 @@ class Run:
         return f"{self.settings.data.task} {self.settings.method.method} seed {self.settings.run.seed}"
 
     def summary(self) -> dict[str, Any] | None:
-        """Its summary.json if it is finished and was made with these very settings, else None.
-
-        A setting that did not exist yet when the run was made counts as having had its default.
-        """
+        """Its summary.json if it is finished and was made with these very settings, else None."""
         try:
             with open(os.path.join(self.workdir, "summary.json"), encoding="utf-8") as file:
                 summary = json.load(file)
         except (OSError, json.JSONDecodeError):
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
-        before = {**json.loads(json.dumps(Settings().flat())), **summary.get("settings", {})}
+        before = json.loads(json.dumps(completed(summary.get("settings", {}))))
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
         return summary if same and summary.get("step") == summary.get("steps") else None
 

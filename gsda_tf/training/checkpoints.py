@@ -14,7 +14,7 @@ import tensorflow as tf
 from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors, read_json, write_atomically
-from gsda_tf.settings import Settings
+from gsda_tf.settings import completed
 
 # Settings that do not change what is computed: a run may go on with other values of these.
 FREE = frozenset(
@@ -178,8 +178,7 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> None:
             "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
         )
     now = json.loads(json.dumps(settings))
-    # A setting that came with a later version had its default before.
-    then = {**json.loads(json.dumps(Settings().flat())), **before["settings"]}
+    then = json.loads(json.dumps(completed(before["settings"])))
     different = [
         f"--{name}={then.get(name)} then, {value} now"
         for name, value in now.items()

@@ -18,7 +18,7 @@ from gsda_tf.methods import Method, get_method
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.discriminators import Discriminators
 from gsda_tf.models.extractor import build_extractor
-from gsda_tf.settings import Settings
+from gsda_tf.settings import Settings, completed
 from gsda_tf.training import checkpoints
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
@@ -142,7 +142,7 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
             f"{workdir} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
             "environment it was trained in. Its export/ loads in both."
         )
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in written["settings"].items()}
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in completed(written["settings"]).items()}
     settings = Settings().replace({**values, **changes})
     experiment = Experiment(settings, tasks.load(settings.data), tf.distribute.get_strategy())
     stored = checkpoints.Checkpoints(experiment.state(), workdir, settings.run.keep_checkpoints, write=False)

@@ -127,14 +127,14 @@ def test_the_backbone_stays_as_it_is_and_the_rest_learns(tmp_path, images):
 
     extractor = experiment.networks.extractor
     backbone = [np.asarray(v) for v in extractor.backbone.variables]
-    bottleneck = np.asarray(extractor.bottleneck.kernel)
+    bottleneck = np.asarray(extractor.bottleneck.trainable_variables[0])
     batches = TrainingBatches(experiment.inputs, experiment.settings.data, seed=0)
     for i, batch in enumerate(batches.dataset(0, 2)):
         assert batch["source_images"].shape == (4, *experiment.input_spec.shape)
         experiment.step(batch, tf.constant(i, tf.int64))
     for before, after in zip(backbone, extractor.backbone.variables):
         np.testing.assert_array_equal(before, np.asarray(after))
-    assert not np.allclose(bottleneck, np.asarray(extractor.bottleneck.kernel))
+    assert not np.allclose(bottleneck, np.asarray(extractor.bottleneck.trainable_variables[0]))
 
 
 def test_features_must_fit_the_images(images):

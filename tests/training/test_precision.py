@@ -115,7 +115,7 @@ def test_compiling_over_several_devices_is_refused():
 
 def test_features_that_overflow_move_nothing():
     experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
-    bias = experiment.networks.extractor.bottleneck.bias
+    bias = experiment.networks.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
     state = {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "loss_scale"}
     runner(iterator, 1)
