@@ -31,11 +31,18 @@ def test_others_are_refused_with_the_list_of_differences(tmp_path):
     assert "(--beta=2.0 then, 3.0 now; --num_groups=[3, 2] then, [4] now)" in message and "--overwrite" in message
 
 
-def test_a_setting_that_came_later_had_its_default(tmp_path):
+def test_a_setting_that_came_later_counts_as_what_was_done_before(tmp_path):
     checkpoints.write_settings(str(tmp_path), {k: v for k, v in _NOW.items() if k != "sync_batch_norm"}, {})
     checkpoints.check_same_run(str(tmp_path), _NOW)
     with pytest.raises(TrainingError, match="--sync_batch_norm=False then, True now"):
         checkpoints.check_same_run(str(tmp_path), {**_NOW, "sync_batch_norm": True})
+
+
+def test_a_run_from_before_the_bottleneck_was_normalized_is_not_taken_for_one_of_today(tmp_path):
+    checkpoints.write_settings(str(tmp_path), {k: v for k, v in _NOW.items() if k != "bottleneck_norm"}, {})
+    with pytest.raises(TrainingError, match="--bottleneck_norm=none then, layer now"):
+        checkpoints.check_same_run(str(tmp_path), _NOW)
+    checkpoints.check_same_run(str(tmp_path), {**_NOW, "bottleneck_norm": "none"})
 
 
 def test_another_generation_is_refused(tmp_path):

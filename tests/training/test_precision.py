@@ -37,12 +37,14 @@ def _data():
     return TaskData("t", domain("a", 1.0), domain("b", 0.7), ("p", "q", "r", "s"))
 
 
-def _train(steps=STEPS, **changes):
+def _train(steps=STEPS, scale=None, **changes):
     from gsda_tf.data.batches import TrainingBatches
 
     keras.utils.set_random_seed(0)
     settings, strategy = _settings(**changes), tf.distribute.get_strategy()
     experiment = Experiment(settings, _data(), strategy)
+    if scale and experiment.loss_scale:
+        experiment.loss_scale.value.assign(scale)
     runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step")
     batches = TrainingBatches(experiment.data, settings.data, 0).dataset(0, settings.optimization.steps)
     runner.build({name: tf.TensorSpec(s.shape, s.dtype) for name, s in batches.element_spec.items()})
@@ -60,11 +62,14 @@ def plain():
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_low_precision_ends_near_float32(precision, plain):
-    experiment, runner, _, windows = _train(precision=precision)
+    # A scale at which no step is skipped: 49 steps would be compared with 50.
+    experiment, runner, _, windows = _train(precision=precision, scale=2.0**12)
+    if experiment.loss_scale:
+        assert float(experiment.loss_scale.value) == 2.0**12
     assert experiment.networks.extractor.backbone.layers[-1].compute_dtype == precision.removeprefix("mixed_")
     assert windows[-1]["loss/cross_entropy"] < 0.85 * windows[0]["loss/cross_entropy"]
     for name in ("loss/cross_entropy", "loss/domain", "loss/class", "S/domain"):
-        assert windows[-1][name] == pytest.approx(plain[3][-1][name], rel=0.1, abs=0.02), name
+        assert windows[-1][name] == pytest.approx(plain[3][-1][name], rel=0.05, abs=0.01), name
     for model in (experiment.networks.extractor, experiment.networks.classifier, experiment.networks.discriminators):
         assert all(np.isfinite(np.asarray(v)).all() for v in model.variables)
     assert runner.traces == 1
@@ -117,9 +122,10 @@ def test_features_that_overflow_move_nothing():
     experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
     bias = experiment.networks.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
+    scale = float(experiment.loss_scale.value)
     state = {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "loss_scale"}
     runner(iterator, 1)
     for name, group in state.items():
         for variable, before in zip(experiment.state()[name], group):
             np.testing.assert_array_equal(variable.numpy(), before, err_msg=name)
-    assert float(experiment.loss_scale.value) == 2.0**14
+    assert float(experiment.loss_scale.value) == scale / 2
