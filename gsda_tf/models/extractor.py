@@ -62,8 +62,8 @@ def pool(x: tf.Tensor) -> tf.Tensor:
 def _bottleneck(settings: ModelSettings) -> keras.layers.Layer:
     if settings.bottleneck_norm == "none":
         return keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
-    # Features of one length: else they may grow until the discriminators, whose curvature grows with its square,
-    # overshoot. Not batch norm: it would couple the samples.
+    # Features that grow make the discriminators overshoot: their curvature grows with the square of the length. Not
+    # batch norm: it would couple the samples.
     layers = [
         keras.layers.Dense(settings.bottleneck_units, dtype="float32"),
         keras.layers.LayerNormalization(dtype="float32"),

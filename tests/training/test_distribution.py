@@ -13,7 +13,7 @@ from gsda_tf.training import distribution
 from tests.processes import Process, clusters
 
 # A small rate keeps rounding small: one unit in the last place of the first weights may become 1e-4 by step 10.
-# With this seed no target image is so near the threshold, or a tie of two classes, that rounding decides its label.
+# With seed 0 one target image is so near the threshold, or a tie of two classes, that rounding decides its label.
 SMALL = {
     "task": "digits/Fo_Ha", "seed": 1, "steps": 20, "learning_rate": 0.002, "source_batch": 12, "target_batch": 12,
     "discriminator_units": [16], "bottleneck_units": 16, "report_steps": 10, "evaluate_steps": 20,
