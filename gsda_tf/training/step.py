@@ -139,7 +139,8 @@ class TrainingStep:
             pairs = [build_pairs(level, labels, probabilities) for level in self._hierarchy.levels]
             metrics["adversarial_weight"] = strength / replicas
             metrics.update(self._update_discriminators(features, pairs, rate, finite))
-            metrics["confident_share"] = self._confident_share(probabilities[count:]) / replicas
+            if self._settings.method.confidence_threshold > 0:
+                metrics["confident_share"] = self._confident_share(probabilities[count:]) / replicas
         feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, strength)
         return feature_gradient, classifier_gradients, {**metrics, **losses}
 

@@ -166,6 +166,18 @@ def test_source_only_needs_no_target():
     assert not np.array_equal(before[0], _values(networks.extractor)[0])
 
 
+def test_the_share_of_confident_targets_is_logged_where_there_is_a_threshold():
+    batch = _batch()
+    networks, _, _ = _build(_settings())
+    probabilities = tf.nn.softmax(networks.classifier(networks.extractor(batch["target_images"])))
+    highest = np.sort(np.asarray(probabilities).max(-1))
+    assert highest[1] < highest[2]
+    _, step, _ = _build(_settings(confidence_threshold=float(highest[1:3].mean())))
+    np.testing.assert_allclose(step(batch, tf.constant(0, tf.int64))["confident_share"], (NT - 2) / NT)
+    _, step, _ = _build(_settings(confidence_threshold=0.0))
+    assert "confident_share" not in step(batch, tf.constant(0, tf.int64))
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize(
     "classes, groups, labels",
