@@ -81,6 +81,9 @@ class MethodSettings:
 
     method: str = _setting("gsda", "source_only, domain, domain_class, domain_group_class or gsda")
     alpha: float = _setting(0.02, "weight of the target's conditional entropy, equation (5)", minimum=0)
+    alpha_ramp: float = _setting(
+        0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start", minimum=0
+    )
     beta: float = _setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
     num_groups: tuple[int, ...] = _setting((6,), "groups of classes, one number for each level of groups")
     groups_file: str = _setting("", "JSON file with lists of class names to use as groups; they may overlap")

@@ -48,7 +48,8 @@ class PlainStep:
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
         strength = method.adversarial_weight / len(self._hierarchy.levels)
-        strength = schedules.adversarial_weight(strength, method.adversarial_ramp, progress)
+        strength = schedules.ramp_up(strength, method.adversarial_ramp, progress)
+        alpha = schedules.ramp_up(method.alpha, method.alpha_ramp, progress)
         images = tf.concat([batch["source_images"], batch["target_images"]], axis=0)
         labels = batch["source_labels"]
         count = labels.shape[0]
@@ -65,9 +66,7 @@ class PlainStep:
         with tf.GradientTape() as tape:
             features = extractor(images, training=True)
             logits = classifier(features)
-            loss, cross_entropy, _ = classification.classification_loss(
-                logits[:count], labels, logits[count:], method.alpha
-            )
+            loss, cross_entropy, _ = classification.classification_loss(logits[:count], labels, logits[count:], alpha)
             losses, synchronization_loss = self._losses(features, weights, domains)
             loss += strength * (method.beta * synchronization_loss - losses)  # (16)
         gradients = tape.gradient(loss, variables)

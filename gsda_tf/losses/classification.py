@@ -32,7 +32,7 @@ def conditional_entropy(logits: tf.Tensor) -> tf.Tensor:
 
 
 def classification_loss(
-    source_logits: tf.Tensor, labels: tf.Tensor, target_logits: tf.Tensor, alpha: float, replicas: int = 1
+    source_logits: tf.Tensor, labels: tf.Tensor, target_logits: tf.Tensor, alpha: tf.Tensor | float, replicas: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Equation (5): mean of (3) plus alpha times mean of (4).
 

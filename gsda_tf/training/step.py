@@ -7,6 +7,7 @@ once and backward once.
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -40,6 +41,13 @@ class Optimizers:
     backbone: MomentumSGD | None
     heads: MomentumSGD
     discriminators: MomentumSGD | None
+
+
+class Weights(NamedTuple):
+    """What the losses weigh at one step, float32 scalars: (4) in (5), and the discriminators in (16)."""
+
+    alpha: tf.Tensor
+    adversarial: tf.Tensor
 
 
 def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
@@ -104,7 +112,10 @@ class TrainingStep:
         options = self._settings.optimization
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
-        strength = schedules.adversarial_weight(self._strength, self._settings.method.adversarial_ramp, progress)
+        weights = Weights(
+            alpha=schedules.ramp_up(self._settings.method.alpha, self._settings.method.alpha_ramp, progress),
+            adversarial=schedules.ramp_up(self._strength, self._settings.method.adversarial_ramp, progress),
+        )
         labels = batch["source_labels"]
         images = batch["source_images"]
         if self._method.uses_target:
@@ -117,13 +128,13 @@ class TrainingStep:
         finite = None
         if self._loss_scale is not None:
             features, finite = finite_or_zero(features)
-        feature_gradient, classifier_gradients, metrics = self._judge(features, labels, rate, strength, finite)
+        feature_gradient, classifier_gradients, metrics = self._judge(features, labels, rate, weights, finite)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         metrics["learning_rate"] = rate / replicas
         self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
         return metrics
 
-    def _judge_features(self, features, labels, rate, strength, finite):
+    def _judge_features(self, features, labels, rate, weights, finite):
         """All that follows the features: the D step, then the gradients of the E, C step.
 
         Returns:
@@ -137,11 +148,12 @@ class TrainingStep:
                 labels, self._networks.classifier(features[count:]), self._hierarchy.num_classes
             )
             pairs = [build_pairs(level, labels, probabilities) for level in self._hierarchy.levels]
-            metrics["adversarial_weight"] = strength / replicas
+            metrics["adversarial_weight"] = weights.adversarial / replicas
+            metrics["alpha"] = weights.alpha / replicas
             metrics.update(self._update_discriminators(features, pairs, rate, finite))
             if self._settings.method.confidence_threshold > 0:
                 metrics["confident_share"] = self._confident_share(probabilities[count:]) / replicas
-        feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, strength)
+        feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, weights)
         return feature_gradient, classifier_gradients, {**metrics, **losses}
 
     def _update_discriminators(self, features, pairs, rate, finite) -> dict[str, tf.Tensor]:
@@ -154,7 +166,7 @@ class TrainingStep:
         self._optimizers.discriminators.apply(tape.gradient(loss, variables), rate, finite)
         return self._describe(scores, pairs)
 
-    def _heads(self, features, labels, pairs, strength):
+    def _heads(self, features, labels, pairs, weights):
         """Equation (16) down to the features, and (17) for C.
 
         Returns:
@@ -167,12 +179,12 @@ class TrainingStep:
             tape.watch(features)
             logits = classifier(features)
             loss, cross_entropy, entropy = classification.classification_loss(
-                logits[:count], labels, logits[count:], self._settings.method.alpha, replicas
+                logits[:count], labels, logits[count:], weights.alpha, replicas
             )
             # P carries no gradient, so alignment reaches C's variables by no path and L^c alone moves C, (17).
             if pairs is not None:
                 scores = self._discriminate(features, pairs)
-                loss += strength * (self._synchronization(scores) - tf.reduce_sum(scores.losses))
+                loss += weights.adversarial * (self._synchronization(scores) - tf.reduce_sum(scores.losses))
         gradients = tape.gradient(loss, [features, *classifier.trainable_variables])
         return gradients[0], gradients[1:], {"loss/cross_entropy": cross_entropy, "loss/entropy": entropy}
 

@@ -50,7 +50,7 @@ def test_logs_have_every_term(finished):
     expected = {
         "loss/cross_entropy", "loss/entropy", "loss/domain", "loss/group", "loss/class", "loss/synchronization",
         "S/domain", "S/group", "S/class", "difference/domain", "difference/group", "learning_rate",
-        "adversarial_weight", "accuracy/discriminator_domain", "accuracy/discriminator_group",
+        "adversarial_weight", "alpha", "accuracy/discriminator_domain", "accuracy/discriminator_group",
         "accuracy/discriminator_class",
     }  # fmt: skip
     assert expected <= set(reports[0])

@@ -156,6 +156,21 @@ def test_beta_moves_discriminators_and_extractor():
     assert not np.allclose(moved[0][1], moved[1][1])
 
 
+def test_a_ramp_lets_the_entropy_in_later():
+    def classifier_after(step_number, **changes):
+        networks, step, _ = _build(_settings(**changes))
+        step(_batch(), tf.constant(step_number, tf.int64))
+        return np.concatenate([v.ravel() for v in _values(networks.classifier)])
+
+    without = classifier_after(0, alpha=0.0)
+    np.testing.assert_array_equal(classifier_after(0, alpha=1.0, alpha_ramp=4.0), without)
+    assert not np.allclose(classifier_after(0, alpha=1.0), without)
+    half = np.tanh(4.0 * 0.5 / 2)  # half of the 10 steps
+    np.testing.assert_allclose(
+        classifier_after(5, alpha=1.0, alpha_ramp=4.0), classifier_after(5, alpha=half), rtol=1e-5, atol=1e-7
+    )
+
+
 def test_source_only_needs_no_target():
     networks, step, _ = _build(_settings(method="source_only"))
     before = _values(networks.extractor)
