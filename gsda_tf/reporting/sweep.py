@@ -164,6 +164,7 @@ def execute(runs: Sequence[Run], jobs: int, out: str, finished: Callable[[], Non
         desc="sweep",
         dynamic_ncols=True,
         smoothing=0,  # time left by the mean rate: runs start slowly and differ in speed
+        mininterval=0.1 if sys.stderr.isatty() else 60,  # a log file keeps every line, for days
     )
     with _terminable(), bar:
         try:
