@@ -43,13 +43,6 @@ class Optimizers:
     discriminators: MomentumSGD | None
 
 
-class Weights(NamedTuple):
-    """What the losses weigh at one step, float32 scalars: (4) in (5), and the discriminators in (16)."""
-
-    alpha: tf.Tensor
-    adversarial: tf.Tensor
-
-
 def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
     """Backbone at a share of the learning rate, bottleneck and classifier at the full one, discriminators."""
     options = settings.optimization
@@ -64,6 +57,13 @@ def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
         heads=MomentumSGD(heads, **common),
         discriminators=bank and MomentumSGD(bank.trainable_variables, rate=options.discriminator_rate, **common),
     )
+
+
+class LossWeights(NamedTuple):
+    """What the losses weigh at one step, float32 scalars: (4) in (5), and the discriminators in (16)."""
+
+    alpha: tf.Tensor
+    adversarial: tf.Tensor
 
 
 class TrainingStep:
@@ -112,7 +112,7 @@ class TrainingStep:
         options = self._settings.optimization
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
-        weights = Weights(
+        weights = LossWeights(
             alpha=schedules.ramp_up(self._settings.method.alpha, self._settings.method.alpha_ramp, progress),
             adversarial=schedules.ramp_up(self._strength, self._settings.method.adversarial_ramp, progress),
         )
