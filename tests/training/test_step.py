@@ -110,7 +110,7 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
         losses, sync = _slow_losses([f for _, f in singles], features, weights, domains, hierarchy)
         loss = losses + beta * sync
     for variable, gradient in zip(variables, tape.gradient(loss, variables)):
-        variable.assign_sub(rate * gradient)
+        variable.assign_sub(rate * settings.optimization.discriminator_rate * gradient)
     # (16), (17): a second forward pass, through the discriminators as they are now.
     others = [*extractor.trainable_variables, *classifier.trainable_variables]
     with tf.GradientTape() as tape:
