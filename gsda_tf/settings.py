@@ -103,7 +103,7 @@ class OptimizationSettings:
     learning_rate: float = _setting(0.01, "initial learning rate of new layers", minimum=0)
     backbone_rate: float = _setting(0.1, "learning rate of the backbone, as a share of learning_rate", minimum=0)
     discriminator_rate: float = _setting(
-        3.0, "learning rate of the discriminators, as a multiple of learning_rate", minimum=0, absent=1.0
+        3.0, "learning rate of the discriminators, as a multiple of learning_rate", minimum=0
     )
     rate_decay: float = _setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
     momentum: float = _setting(0.9, "Nesterov momentum", minimum=0)
