@@ -12,15 +12,29 @@ from typing import Any
 
 from gsda_tf.errors import UserError
 
+_MOST = 10**9
+"""No number is larger: what counts steps stays far below what TensorFlow counts with."""
+_MOST_PIXELS = 4096
+_MOST_IN_BATCH = 2**17
+_MOST_UNITS = 2**17
+
 
 def _setting(
-    default: Any, help: str, *, choices: tuple[str, ...] = (), minimum: float | None = None, absent: Any = None
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float = _MOST,
+    absent: Any = None,
 ) -> Any:
     """A dataclass field that carries what a flag of the same name needs to know.
 
-    `absent` is what a run did that was written before there was this setting, if that is not the default.
+    `minimum` and `maximum` are of numbers, the latter of each number in a tuple, too. `absent` is what a run did that
+    was written before there was this setting, if that is not the default.
     """
-    metadata = {"help": help, "choices": choices, "minimum": minimum, "absent": default if absent is None else absent}
+    absent = default if absent is None else absent
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "absent": absent}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -37,16 +51,20 @@ class DataSettings:
     source_list: str = _setting("", "file with 'path label' a line, for --pipeline=lists")
     target_list: str = _setting("", "file with 'path label' or 'path' a line, for --pipeline=lists")
     image_root: str = _setting("", "what the paths of the lists are relative to (default: the list's folder)")
-    image_size: int = _setting(224, "height and width of the network's input, pixels", minimum=1)
-    resize_size: int = _setting(256, "images are resized to this square before they are cropped, pixels", minimum=1)
+    image_size: int = _setting(224, "height and width of the network's input, pixels", minimum=1, maximum=_MOST_PIXELS)
+    resize_size: int = _setting(
+        256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=_MOST_PIXELS
+    )
     augmentation: str = _setting(
         "standard", "random changes to training images", choices=("standard", "strong", "digits", "none")
     )
     cache: str = _setting("", "keep decoded images: 'memory', or a folder, where other runs find them too")
     on_bad_image: str = _setting("error", "what to do with a file that is no image", choices=("error", "skip"))
-    source_batch: int = _setting(36, "source images in one step, over all devices", minimum=1)
-    target_batch: int = _setting(36, "target images in one step, over all devices", minimum=1)
-    evaluation_batch: int = _setting(128, "images in one evaluation batch, over all devices", minimum=1)
+    source_batch: int = _setting(36, "source images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
+    target_batch: int = _setting(36, "target images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
+    evaluation_batch: int = _setting(
+        128, "images in one evaluation batch, over all devices", minimum=1, maximum=_MOST_IN_BATCH
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +81,21 @@ class ModelSettings:
     freeze_backbone: bool = _setting(False, "train on the backbone's features, computed once and kept on disk")
     feature_cache_dir: str = _setting("", "where --freeze_backbone keeps features (default: <data_dir>/features)")
     feature_crops: int = _setting(
-        0, "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop", minimum=0
+        0,
+        "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop",
+        minimum=0,
+        maximum=1000,
     )
-    bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1)
+    bottleneck_units: int = _setting(256, "width d of the feature f", minimum=1, maximum=_MOST_UNITS)
     bottleneck_norm: str = _setting(
         "layer", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer"), absent="none"
     )
     sync_batch_norm: bool = _setting(
         False, "the backbone's batch norm takes its statistics over all devices, as one device would"
     )
-    discriminator_units: tuple[int, ...] = _setting((1024, 1024), "widths of each discriminator's hidden layers")
+    discriminator_units: tuple[int, ...] = _setting(
+        (1024, 1024), "widths of each discriminator's hidden layers", maximum=_MOST_UNITS
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +114,9 @@ class MethodSettings:
         1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
     )
     adversarial_ramp: float = _setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
-    confidence_threshold: float = _setting(0.0, "smallest probability at which a target label is trusted", minimum=0)
+    confidence_threshold: float = _setting(
+        0.0, "smallest probability at which a target label is trusted", minimum=0, maximum=1
+    )
     pseudo_label_period: int = _setting(500, "steps between two labellings of the target; 0: never", minimum=0)
 
 
@@ -106,7 +131,7 @@ class OptimizationSettings:
         3.0, "learning rate of the discriminators, as a multiple of learning_rate", minimum=0
     )
     rate_decay: float = _setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
-    momentum: float = _setting(0.9, "Nesterov momentum", minimum=0)
+    momentum: float = _setting(0.9, "Nesterov momentum", minimum=0, maximum=1)
     weight_decay: float = _setting(1e-3, "added to the gradient of kernels as weight_decay * kernel", minimum=0)
 
 
@@ -117,8 +142,10 @@ class DeviceSettings:
     strategy: str = _setting(
         "default", "how work is spread", choices=("default", "one_device", "mirrored", "multi_worker")
     )
-    num_devices: int = _setting(0, "devices for --strategy=mirrored; 0: all", minimum=0)
-    virtual_devices: int = _setting(0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0)
+    num_devices: int = _setting(0, "devices for --strategy=mirrored; 0: all", minimum=0, maximum=4096)
+    virtual_devices: int = _setting(
+        0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0, maximum=256
+    )
     precision: str = _setting(
         "float32", "precision of the backbone", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
@@ -140,7 +167,7 @@ class RunSettings:
     """Where the run writes, and how often."""
 
     workdir: str = _setting("", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)")
-    seed: int = _setting(0, "everything random follows from it", minimum=0)
+    seed: int = _setting(0, "everything random follows from it", minimum=0, maximum=2**32 - 1)
     overwrite: bool = _setting(False, "start anew in a workdir that holds another run")
     report_steps: int = _setting(50, "steps between two lines in the logs", minimum=1)
     evaluate_steps: int = _setting(500, "steps between two evaluations", minimum=1)
@@ -200,18 +227,13 @@ class Settings:
                 f"--jit_compile={self.device.jit_compile} works on one device, but --strategy={self.device.strategy} "
                 "spreads the step: leave one of them out."
             )
-        if self.method.confidence_threshold > 1:
-            raise UserError(
-                f"--confidence_threshold={self.method.confidence_threshold} is out of range: it is a probability, "
-                "expected 0 to 1."
-            )
 
     def _sections(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
 def fields() -> tuple[dataclasses.Field, ...]:
-    """The fields of every section, each with `help`, `choices` and `minimum` in its metadata."""
+    """The fields of every section, each with `help`, `choices`, `minimum` and `maximum` in its metadata."""
     return tuple(f for section in Settings()._sections() for f in dataclasses.fields(section))
 
 
@@ -228,11 +250,15 @@ def completed(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_value(field: dataclasses.Field, value: Any) -> None:
-    """Raises UserError if `value` is not one of the field's choices or is below its minimum."""
-    choices, minimum = field.metadata["choices"], field.metadata["minimum"]
+    """Raises UserError if `value` is not one of the field's choices or is out of its range."""
+    choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
     if choices and value not in choices:
         raise UserError(f"--{field.name}={value} is unknown: expected one of {', '.join(choices)}.")
     if minimum is not None and not value >= minimum:  # also catches NaN
         raise UserError(f"--{field.name}={value} is out of range: expected at least {minimum:g}.")
-    if isinstance(value, tuple) and any(v < 1 for v in value):
-        raise UserError(f"--{field.name}={','.join(map(str, value))} is out of range: expected numbers from 1 up.")
+    numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, (int, float))]
+    if isinstance(value, tuple) and any(v < 1 for v in numbers):
+        raise UserError(f"--{field.name}={shown} is out of range: expected numbers from 1 up.")
+    if any(v > maximum for v in numbers):
+        raise UserError(f"--{field.name}={shown} is out of range: expected at most {maximum:,}.")

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from absl import app, flags, logging
 
 from gsda_tf import settings as settings_lib
-from gsda_tf.errors import UserError
+from gsda_tf.errors import TrainingError, UserError
 
 STOPPED = 75
 """Exit code of a command that was asked to stop: EX_TEMPFAIL, nothing is wrong, run it again."""
@@ -100,6 +100,16 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
     except UserError as error:
         _tell(error)
         return error.exit_code
+    except Exception as error:
+        tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
+        if not isinstance(error, (MemoryError, *([tf.errors.ResourceExhaustedError] if tf else []))):
+            raise
+        reason = next(iter(str(error).splitlines()), "")[:200]
+        _tell(
+            f"Out of memory ({reason or type(error).__name__}): try smaller batches or networks, such as a smaller "
+            "--source_batch, --target_batch, --evaluation_batch, or --batch. Checkpoints are kept."
+        )
+        return TrainingError.exit_code
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from what is on disk.", file=sys.stderr, flush=True)
         return STOPPED

@@ -13,10 +13,12 @@ FLAGS = absl_flags.FLAGS
 absl_flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
 absl_flags.DEFINE_string("server", "", "ask a running TensorFlow Serving instead: grpc://HOST:PORT")
 absl_flags.DEFINE_string("model_name", "gsda", "the model's name on that server")
-absl_flags.DEFINE_float("timeout", 60.0, "seconds that server may take for one batch", lower_bound=0.001)
+absl_flags.DEFINE_float(
+    "timeout", 60.0, "seconds that server may take for one batch", lower_bound=0.001, upper_bound=1e6
+)
 absl_flags.DEFINE_string("images", "", "image, folder, pattern with * or ?, or a file with one path a line")
 absl_flags.DEFINE_string("output", "predictions.csv", "where the rows go: .csv or .jsonl")
-absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1)
+absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
 absl_flags.DEFINE_boolean("features", False, "write the features too")
 absl_flags.DEFINE_boolean("score", False, "print the accuracy, where the images' folders are named as the classes")

@@ -21,7 +21,7 @@ absl_flags.DEFINE_list(
     "methods", ["source_only", "domain", "domain_class", "domain_group_class", "gsda"], "methods, the table's rows"
 )
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
-absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1)
+absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1, upper_bound=1024)
 absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK)")
 
 

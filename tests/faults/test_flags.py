@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,11 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--weights=none.h5", "--weights=none.h5: no such file"),
         ("--steps=-3", "--steps=-3 is out of range: expected at least 1"),
         ("--steps=1e3", "--steps"),
+        ("--steps=9223372036854775808", "expected at most 1,000,000,000"),
+        ("--seed=4294967296", "expected at most 4,294,967,295"),
+        ("--bottleneck_units=100000000000", "expected at most 131,072"),
+        ("--evaluation_batch=1000000000", "expected at most 131,072"),
+        ("--learning_rate=1e400", "--learning_rate=inf is out of range"),
         ("--learning_rate=nan", "--learning_rate=nan is out of range"),
         ("--report=maybe", "--report"),
         ("--discriminator_units=0", "expected numbers from 1 up"),
@@ -96,6 +102,22 @@ def test_numbers_below_the_minimum_are_refused(name, below):
         value = field.metadata["minimum"] - 1 if math.isnan(value) else math.floor(value)
     with pytest.raises(UserError, match=f"^--{name}=.* is out of range: expected at least"):
         settings_lib.Settings().replace({name: value})
+
+
+@pytest.mark.parametrize("field", [f for f in settings_lib.fields() if f.metadata["minimum"] is not None])
+def test_numbers_above_the_maximum_are_refused(field):
+    """Every number has a maximum, which itself is taken, whatever fits into the machine."""
+    most = field.metadata["maximum"]
+    for value in (2 * most, 2**63, 10**400 if isinstance(field.default, int) else math.inf):
+        with pytest.raises(UserError, match=f"^--{field.name}=.* is out of range: expected at most {most:,}"):
+            settings_lib.Settings().replace({field.name: value})
+    settings_lib.check_value(field, most)
+
+
+def test_each_number_of_a_list_has_a_maximum():
+    for field in (f for f in settings_lib.fields() if isinstance(f.default, tuple)):
+        with pytest.raises(UserError, match=f"^--{field.name}=4,9{{30}} is out of range: expected at most"):
+            settings_lib.Settings().replace({field.name: (4, 10**30 - 1)})
 
 
 @_FEW
@@ -169,6 +191,18 @@ def test_a_command_that_is_asked_to_stop_says_so(capsys):
 
     assert flags.call(main, ["train"]) == flags.STOPPED == 75
     assert capsys.readouterr().err == "Stopped. The same command goes on from what is on disk.\n"
+
+
+@pytest.mark.parametrize("kind", [MemoryError, lambda m: tf.errors.ResourceExhaustedError(None, None, m)])
+def test_too_little_memory_is_told_in_one_line(kind, capsys):
+    from launch import flags
+
+    def main():
+        raise kind("OOM when allocating tensor with shape[9,9]\nmore")
+
+    assert flags.call(main, ["train"]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("Error: Out of memory (OOM when allocating") and said.count("\n") == 1
 
 
 def test_messages_stay_on_one_line_whatever_they_quote(capsys):
