@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import io
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from gsda_tf.data.domain import Domain, Records, TaskData
-from gsda_tf.data.images import MAX_PIXELS, decode
+from gsda_tf.data.images import MAX_PIXELS, SCAN_START, decode, too_many_scans
 from gsda_tf.data.subset import subset
 from gsda_tf.data.verdicts import Verdicts
 from gsda_tf.errors import DataError
@@ -25,6 +26,8 @@ _TAIL = 4096
 _SCAN_MARKER, _END_MARKER = 0xDA, 0xD9
 _GIF_EXTENSION, _GIF_FRAME = b"\x21", b"\x2c"
 _SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ONE_PASS_MARKERS = frozenset((0xC0, 0xC1))
+"""Of a JPEG that is decoded as it is read, if its first scan has all channels; others may have scans without end."""
 _READABLE_JPEG_CHANNELS = (1, 3, 4)
 
 
@@ -53,6 +56,15 @@ def check_file(path: str) -> str | None:
         return str(error)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
+    return None
+
+
+def check_record(record: bytes) -> str | None:
+    """`check_file` of a file that was read."""
+    try:
+        _check(io.BytesIO(record))
+    except _BadImageError as error:
+        return str(error)
     return None
 
 
@@ -245,7 +257,7 @@ def _check(file: BinaryIO) -> tuple[int, int]:
 
 
 def _jpeg(file: BinaryIO, head: bytes) -> tuple[int, int]:
-    size = None
+    size, one_pass = None, False
     for marker, length in _jpeg_segments(file):
         if marker in _SIZE_MARKERS:
             frame = file.read(6)
@@ -254,16 +266,26 @@ def _jpeg(file: BinaryIO, head: bytes) -> tuple[int, int]:
             _, height, width, channels = struct.unpack(">BHHB", frame)
             if channels not in _READABLE_JPEG_CHANNELS:
                 raise _BadImageError(f"JPEG of {channels} channels, expected 1, 3 or 4")
-            size = height, width
+            size, one_pass = (height, width), marker in _ONE_PASS_MARKERS
             file.seek(length - 6, os.SEEK_CUR)
         elif marker == _SCAN_MARKER:
             # Inside the scans, 0xFF 0xD9 is nothing but the end.
+            one_pass = one_pass and file.read(1) == bytes([channels])
             if size and _ends_with(file, b"\xff\xd9"):
+                if not one_pass:
+                    _refuse_many_scans(file, *size)
                 return size
             break
         else:
             file.seek(length, os.SEEK_CUR)
     raise _BadImageError("truncated JPEG, its end is missing")
+
+
+def _refuse_many_scans(file: BinaryIO, height: int, width: int) -> None:
+    file.seek(0)
+    scans = file.read().count(SCAN_START)
+    if too_many_scans(scans, height * width):
+        raise _BadImageError(f"JPEG of {scans:,} scans of {width}x{height} pixels: save it anew")
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -313,15 +335,22 @@ def _png(file: BinaryIO, head: bytes) -> tuple[int, int]:
 def _gif(file: BinaryIO, head: bytes) -> tuple[int, int]:
     if len(head) < 13:
         raise _BadImageError("truncated GIF")
-    width, height = struct.unpack("<HH", head[6:10])
+    size, pixels = None, 0
     file.seek(13 + _palette_bytes(head[10]))
     while True:
         kind = file.read(1)
         if kind == _GIF_FRAME:
-            frame = file.read(9)
-            file.seek((_palette_bytes(frame[8]) if len(frame) == 9 else 0) + 1, os.SEEK_CUR)
+            frame = file.read(9).ljust(9, b"\0")
+            width, height = struct.unpack("<HH", frame[4:8])
+            pixels += width * height
+            # The decoder takes memory for every frame, though the first alone is used.
+            if pixels > MAX_PIXELS:
+                raise _BadImageError(f"GIF of more than the {MAX_PIXELS:,} pixels that are allowed, frames together")
+            file.seek(_palette_bytes(frame[8]) + 1, os.SEEK_CUR)
         elif kind == _GIF_EXTENSION:
             file.seek(1, os.SEEK_CUR)
+        elif size:
+            return size
         else:
             raise _BadImageError("truncated GIF, it holds no whole frame")
         length = file.read(1)
@@ -329,7 +358,7 @@ def _gif(file: BinaryIO, head: bytes) -> tuple[int, int]:
             file.seek(length[0], os.SEEK_CUR)
             length = file.read(1)
         if kind == _GIF_FRAME and length:
-            return height, width
+            size = size or (height, width)
 
 
 def _palette_bytes(flags: int) -> int:
@@ -347,7 +376,7 @@ def _bmp(file: BinaryIO, head: bytes) -> tuple[int, int]:
     if palette.size >= 4 and (np.diff(palette[: palette.size // 4 * 4].reshape(-1, 4)[:, :3].astype(int)) != 0).any():
         raise _BadImageError("BMP with a palette of colours: save it as PNG")
     needed = start + (width * bits + 31) // 32 * 4 * abs(height)
-    if width * abs(height) <= MAX_PIXELS and os.fstat(file.fileno()).st_size < needed:
+    if width * abs(height) <= MAX_PIXELS and file.seek(0, os.SEEK_END) < needed:
         raise _BadImageError("truncated BMP, its end is missing")
     return abs(height), width
 

@@ -20,7 +20,14 @@ import tensorflow as tf
 from gsda_tf.data.augmentation import AUGMENTATIONS, random_box
 
 MAX_PIXELS = 100_000_000
-"""An image with more pixels is refused before it is decoded: its header may lie, to exhaust memory."""
+"""An image with more pixels, all frames together, is refused before it is decoded: to exhaust memory takes a header."""
+
+MAX_SCANNED = 10 * MAX_PIXELS
+"""The same for scans times pixels of a JPEG: each passes over all pixels, and may be repeated for some bytes."""
+
+SCAN_START = b"\xff\xda\x00"
+_PIXELS_A_SCAN = 1_000_000
+# The least that a scan counts for: each takes some time, however small the image.
 
 _JPEG, _PNG, _GIF, _BMP = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM"
 _BILINEAR_UP_TO = 1.5
@@ -171,7 +178,17 @@ def _is_jpeg(record: tf.Tensor) -> tf.Tensor:
 
 def _jpeg_shape(record: tf.Tensor) -> tf.Tensor:
     """Height and width by the header, int32 [2], refused if too large to decode."""
-    return _allowed(tf.io.extract_jpeg_shape(record)[:2])
+    shape = _allowed(tf.io.extract_jpeg_shape(record)[:2])
+    scans = tf.size(tf.strings.split(record[None], SCAN_START).flat_values) - 1
+    scanned = tf.cast(scans, tf.float32) * tf.maximum(_pixels(shape), float(_PIXELS_A_SCAN))
+    fine = tf.debugging.assert_less_equal(scanned, float(MAX_SCANNED), "a JPEG of so many scans is not decoded")
+    with tf.control_dependencies([fine] if fine is not None else []):
+        return tf.identity(shape)
+
+
+def too_many_scans(scans: int, pixels: int) -> bool:
+    """Whether a JPEG is refused for its scans, as decoding refuses it."""
+    return scans * max(pixels, _PIXELS_A_SCAN) > MAX_SCANNED
 
 
 def _other_shape(record: tf.Tensor) -> tf.Tensor:
@@ -198,12 +215,15 @@ def _other_shape(record: tf.Tensor) -> tf.Tensor:
 
 def _allowed(shape: tf.Tensor) -> tf.Tensor:
     """`shape`, refused if that is too much to decode."""
-    pixels = tf.reduce_prod(tf.cast(shape, tf.float32))
     fine = tf.debugging.assert_less_equal(
-        pixels, float(MAX_PIXELS), f"an image of more than {MAX_PIXELS:,} pixels is not decoded"
+        _pixels(shape), float(MAX_PIXELS), f"an image of more than {MAX_PIXELS:,} pixels is not decoded"
     )
     with tf.control_dependencies([fine] if fine is not None else []):
         return tf.identity(shape)
+
+
+def _pixels(shape: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(tf.cast(shape, tf.float32))
 
 
 def _at_ratio(shape: tf.Tensor, geometry: ImageGeometry, decode_at: Callable[[int], tf.Tensor]) -> tf.Tensor:

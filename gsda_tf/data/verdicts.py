@@ -13,7 +13,7 @@ from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
 from gsda_tf.settings import DataSettings
 
-_RULES = f"1 {tf.__version__}"
+_RULES = f"2 {tf.__version__}"
 """What a verdict depends on besides the file: raise the number when other files are refused."""
 
 

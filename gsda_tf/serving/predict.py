@@ -7,6 +7,7 @@ import dataclasses
 import glob
 import os
 import stat
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from gsda_tf.data.checking import check_file, shown
+from gsda_tf.data.checking import check_file, check_record, shown
 from gsda_tf.data.folders import SUFFIXES
 from gsda_tf.data.lists import read_list
 from gsda_tf.errors import UserError
@@ -28,6 +29,7 @@ MAX_BYTES = 200_000_000
 
 _AT_ONCE = 2
 # Batches in work: while one is in the network, the next one is read and decoded.
+_DECODING = threading.BoundedSemaphore(2)
 
 
 def find_images(where: str) -> list[str]:
@@ -169,7 +171,12 @@ def _read(path: str) -> bytes | str:
                 return "not a file"
             if status.st_size > MAX_BYTES:
                 return f"larger than {MAX_BYTES:,} bytes"
-            return as_jpeg_or_png(file.read()) or "empty file"
+            record = file.read()
+        if record.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+            return record
+        # What is decoded here is bounded here, and few at once: each may take some hundred megabytes.
+        with _DECODING:
+            return check_record(record) or as_jpeg_or_png(record)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     except tf.errors.OpError:

@@ -35,6 +35,26 @@ def bomb(width: int = 20_000, height: int = 20_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
 
 
+def frames(*sizes: tuple[int, int]) -> bytes:
+    """A GIF whose screen is 10x10 and whose frames have other sizes, (width, height); large ones lack their pixels."""
+    out = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
+    for width, height in sizes:
+        out += b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x07"
+        # Codes of 8 bits are bytes, as long as the table is emptied (0x80) before it needs a ninth bit.
+        count = min(width * height, 10_000)
+        runs = [100] * (count // 100) + [count % 100]
+        out += b"".join(bytes([run + 1, 0x80]) + bytes(run) for run in runs) + b"\x01\x81\0"
+    return out + b";"
+
+
+def scans(more: int) -> bytes:
+    """A progressive JPEG of 64x64 pixels and 10 scans, the last of which comes so many times more."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    return whole[:-2] + whole[whole.rindex(b"\xff\xc4") : -2] * more + whole[-2:]
+
+
 def write_domain(top, counts: dict[str, int], first: int = 0) -> str:
     """One folder a class under `top`, with so many pictures in each; returns its path."""
     for name, count in counts.items():

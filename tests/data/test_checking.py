@@ -10,7 +10,7 @@ from gsda_tf import tasks
 from gsda_tf.data import checking, images
 from gsda_tf.data.domain import Domain, FileRecords
 from gsda_tf.errors import DataError
-from tests.data.pictures import bomb, encoded, folders, write_domain
+from tests.data.pictures import bomb, encoded, folders, frames, scans, write_domain
 
 _GOOD = {
     "jpeg": encoded(),
@@ -22,6 +22,8 @@ _GOOD = {
     "grey png": encoded("PNG", mode="L"),
     "png with a palette": encoded("PNG", mode="P"),
     "png with transparency": encoded("PNG", mode="RGBA"),
+    "jpeg of some more scans": scans(20),
+    "gif that is larger than its screen": frames((30, 20), (9, 9)),
     "16-bit png": tf.io.encode_png(np.arange(0, 60_000, 100, np.uint16).reshape(20, 30, 1)).numpy(),
     "gif": encoded("GIF"),
     "bmp": encoded("BMP"),
@@ -41,6 +43,9 @@ _BAD = {
     "bmp cut": (encoded("BMP")[:-30], "truncated BMP"),
     "bmp with a palette": (encoded("BMP", mode="P"), "palette"),
     "bmp of one bit": (encoded("BMP", mode="1"), "BMP of 1 bits"),
+    "gif whose frame is larger than its screen": (frames((12_000, 12_000)), "GIF of more than the 100,000,000 pixels"),
+    "gif of frames that are many together": (frames(*[(5000, 5000)] * 5), "pixels that are allowed, frames together"),
+    "jpeg of scans without end": (scans(1000), "JPEG of 1,010 scans of 64x64 pixels"),
     "bomb": (bomb(), "20000x20000 pixels, more than the 100,000,000"),
 }
 

@@ -17,6 +17,7 @@ from gsda_tf.serving import export
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, versions, writing_folder
 from gsda_tf.settings import ModelSettings, Settings
+from tests.data.pictures import scans
 
 NAMES = ["cat", "dog", "hen"]
 
@@ -72,14 +73,14 @@ def test_one_bad_image_takes_no_other_down(exported):
     bomb = bytearray(good[0])
     bomb[16:24] = (60000).to_bytes(4, "big") * 2  # a PNG header that promises 60,000 x 60,000 pixels
     jpeg = tf.io.encode_jpeg(_images()[0]).numpy()
-    batch = [good[0], b"", b"no image at all", jpeg[: len(jpeg) // 3], bytes(bomb), good[1]]
+    batch = [good[0], b"", b"no image at all", jpeg[: len(jpeg) // 3], bytes(bomb), scans(1000), good[1]]
     signatures = tf.saved_model.load(exported[0]).signatures
     answer = signatures["serving_default"](image_bytes=tf.constant(batch))
     alone = signatures["serving_default"](image_bytes=tf.constant([good[0], good[1]]))
-    np.testing.assert_allclose(answer["probabilities"].numpy()[[0, 5]], alone["probabilities"], atol=1e-6)
-    assert list(answer["label"].numpy()[1:5]) == [b""] * 4
-    np.testing.assert_array_equal(answer["score"].numpy()[1:5], 0)
-    assert (answer["score"].numpy()[[0, 5]] > 0).all()
+    np.testing.assert_allclose(answer["probabilities"].numpy()[[0, 6]], alone["probabilities"], atol=1e-6)
+    assert list(answer["label"].numpy()[1:6]) == [b""] * 5
+    np.testing.assert_array_equal(answer["score"].numpy()[1:6], 0)
+    assert (answer["score"].numpy()[[0, 6]] > 0).all()
 
 
 def test_a_batch_without_one_good_image_is_answered(exported):
