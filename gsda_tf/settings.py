@@ -1,7 +1,7 @@
 """Every setting of a run: its name, default and meaning, in one place.
 
 `launch/flags.py` makes one flag of each field, so the help text here is the help text there. A benchmark
-overrides defaults with the paper's values (`gsda_tf/benchmarks/`), a flag overrides both.
+overrides defaults with the paper's values (`gsda_tf/datasets/`), a flag overrides both.
 """
 
 from __future__ import annotations

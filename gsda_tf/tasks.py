@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gsda_tf.benchmarks import get_benchmark, split_task
 from gsda_tf.contradictions import check_given
 from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images
@@ -13,6 +12,7 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.data.folders import load_folders
 from gsda_tf.data.lists import load_lists
 from gsda_tf.data.verdicts import kept_in
+from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.errors import choose
 from gsda_tf.settings import DataSettings, Settings
 

@@ -32,9 +32,9 @@ def main() -> int:
 
 def _step() -> int:
     from gsda_tf import tasks
-    from gsda_tf.benchmarking import step as step_benchmark
     from gsda_tf.files import write_atomically
     from gsda_tf.methods import METHODS
+    from gsda_tf.speed import step as step_benchmark
     from gsda_tf.training.distribution import configure_devices
 
     values = absl_flags.FLAGS
@@ -50,7 +50,7 @@ def _step() -> int:
 
 
 def _input() -> int:
-    from gsda_tf.benchmarking import input as input_benchmark
+    from gsda_tf.speed import input as input_benchmark
 
     values = absl_flags.FLAGS
     if not values.folders:

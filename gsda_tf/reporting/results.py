@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from gsda_tf.benchmarks import get_benchmark
+from gsda_tf.datasets import get_benchmark
 from gsda_tf.evaluation.selection import CRITERIA
 from gsda_tf.files import write_atomically
 from gsda_tf.methods import METHODS

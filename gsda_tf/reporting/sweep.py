@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gsda_tf import tasks as tasks_lib
-from gsda_tf.benchmarks import get_benchmark
+from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError, choose
 from gsda_tf.files import disk_errors
 from gsda_tf.methods import get_method

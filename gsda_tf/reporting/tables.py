@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from gsda_tf.datasets import published
 from gsda_tf.methods import METHODS
-from gsda_tf.reporting import published
 
 _MISSING = "–"
 

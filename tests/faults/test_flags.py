@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gsda_tf import settings as settings_lib
 from gsda_tf import tasks
-from gsda_tf.benchmarks import BENCHMARKS
+from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.errors import UserError
 from gsda_tf.training.distribution import check_tf_config
 from tests.faults import inprocess

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from gsda_tf.reporting import published, tables
+from gsda_tf.datasets import published
+from gsda_tf.reporting import tables
 
 
 def _summary(method, seed, task, accuracy, **more):

@@ -1,1 +1,0 @@
-"""The TFDS builder of office31; importing office31_dataset_builder registers it."""

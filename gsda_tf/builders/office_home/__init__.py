@@ -1,1 +1,0 @@
-"""The TFDS builder of office_home; importing office_home_dataset_builder registers it."""

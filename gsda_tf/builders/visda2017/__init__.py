@@ -1,1 +1,0 @@
-"""The TFDS builder of visda2017; importing visda2017_dataset_builder registers it."""

@@ -1,0 +1,59 @@
+"""MNIST from the user's own `mnist.npz` as a TFDS data set: splits train and test."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from gsda_tf.datasets.preparing import digit_arrays, finding
+from gsda_tf.datasets.preparing.labelled_images import LabelledImageBuilder, LabelledImages
+from gsda_tf.errors import DataError
+
+FILE = "mnist.npz"
+
+
+class Builder(LabelledImageBuilder):
+    """MNIST in the form of keras.datasets."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Training and test set of the original."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {FILE}, as keras.datasets keeps it, anywhere under the manual folder."
+    CLASS_NAMES = digit_arrays.CLASS_NAMES
+    SIZES: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
+
+    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
+        """See the base class."""
+        path = next(finding.files(manual_dir, lambda name: name == FILE), None)
+        if path is None:
+            return {}
+        return {
+            split: digit_arrays.DigitArrays(path, functools.partial(self._load, path, split)) for split in self.SIZES
+        }
+
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+        """See the base class."""
+        found = self.find(str(dl_manager.manual_dir))
+        if not found:
+            raise DataError(f"No {FILE} in --manual_dir={dl_manager.manual_dir}. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+        return found
+
+    def _load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+        keys = (f"x_{split}", f"y_{split}")
+        try:
+            with tfds.core.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                images, labels = (arrays[key] for key in keys)
+        except (OSError, EOFError, KeyError, ValueError) as error:
+            raise DataError(
+                f"{path} is not the MNIST of keras.datasets ({error}): expected {', '.join(keys)}."
+            ) from error
+        expected = (self.SIZES[split], 28, 28)
+        if images.dtype != np.uint8 or images.shape != expected or labels.shape != expected[:1] or labels.max() > 9:
+            raise DataError(
+                f"{path}: {keys[0]} is {images.dtype} {images.shape} and {keys[1]} {labels.shape}; expected uint8 "
+                f"{expected} and digits {expected[:1]}."
+            )
+        return images, labels.astype(np.int64)

@@ -1,0 +1,75 @@
+"""Small images, decoded once and kept beside the prepared data: then reading a batch costs next to nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from gsda_tf.data import images
+from gsda_tf.data.domain import ArrayRecords, Domain
+from gsda_tf.datasets.preparing import prepare
+from gsda_tf.settings import DataSettings
+
+_BATCH = 256
+
+
+def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
+    """As `prepare.load_domain`, with the pixels in memory where training changes nothing about them.
+
+    Random crops are taken of the images as they are: with `--augmentation`, or a margin to crop from, they stay
+    encoded.
+
+    Args:
+      name: of a builder.
+      split: of the data set; its n decoded images must fit into memory.
+      domain: what tables and messages call it.
+      settings: sizes, augmentation, folders.
+
+    Returns:
+      A domain of uint8 [n, S, S, 3], S the network's size.
+
+    Raises:
+      UserError: see `prepare.load_domain`.
+    """
+    encoded = prepare.load_domain(name, split, domain, settings)
+    if settings.augmentation != "none" or settings.resize_size != settings.image_size:
+        return encoded
+    size = settings.image_size
+    path = os.path.join(str(prepare.prepared_builder(name, settings).data_dir), f"pixels-{split}-{size}.npy")
+    return Domain(domain, ArrayRecords(_pixels(encoded, size, path), f"{name}/{split}"), encoded.labels)
+
+
+def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
+    """uint8 [n, size, size, 3], from the file at `path` if it holds them."""
+    shape = (len(domain), size, size, 3)
+    with contextlib.suppress(OSError, EOFError, ValueError):  # not there, or damaged: made anew
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == shape and kept.dtype == np.uint8:
+            return kept
+    pixels = np.empty(shape, np.uint8)
+    geometry = images.ImageGeometry(size, size)
+    batches = (
+        tf.data.Dataset.range(len(domain))
+        .map(
+            lambda index: images.evaluation_image(domain.records.load(index), domain.records.encoded, geometry),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .batch(_BATCH)
+    )
+    with tqdm(total=len(domain), desc=f"{domain.name} pixels", unit=" images", leave=False) as progress:
+        for number, batch in enumerate(batches.as_numpy_iterator()):
+            pixels[number * _BATCH : number * _BATCH + len(batch)] = batch
+            progress.update(len(batch))
+    with contextlib.suppress(OSError):  # a folder that cannot be written: decoded again next time
+        aside = f"{path}.{os.getpid()}.npy"
+        try:
+            np.save(aside, pixels)
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(aside)
+    return pixels

@@ -1,0 +1,118 @@
+"""What the builders of this package share: encoded images in the order of class and name, and where they came from."""
+
+from __future__ import annotations
+
+import abc
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from gsda_tf.datasets.preparing import finding
+from gsda_tf.datasets.preparing.image_set import ImageSet
+from gsda_tf.errors import DataError
+
+
+class LabelledImages(Protocol):
+    """The images of one split, before they are prepared."""
+
+    path: str
+    """Where they lie."""
+
+    def counts(self, classes: int) -> tuple[int, ...]:
+        """Images of each class."""
+
+    def fingerprint(self) -> str:
+        """The same for the same images, in whatever form they come."""
+
+    def read(self) -> Iterator[tuple[int, str, bytes]]:
+        """(rank, name, encoded image), rank being the place in the order of the classes."""
+
+
+class LocalInfo(tfds.core.DatasetInfo):
+    """Information on a data set that no bucket has: asking for it would only cost a machine without network time."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing."""
+
+
+class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Stores images as they are encoded, all of class 0 first, so that labels follow from the class counts.
+
+    The metadata of a prepared set hold, by split, `class_counts`, `fingerprints`, `prepared_from` and `stamps`.
+    """
+
+    CLASS_NAMES: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
+        """What lies under a folder, by split; a split that is not there is left out. Reads no image."""
+
+    @abc.abstractmethod
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+        """Every split, complete.
+
+        Raises:
+          DataError: something is missing.
+        """
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        metadata = self.get_metadata()
+        return LocalInfo(
+            builder=self,
+            description=metadata.description,
+            citation=metadata.citation,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(names=list(self.CLASS_NAMES)),
+                    "filename": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        found = self.require(dl_manager)
+        self.info.metadata.update(
+            class_counts={split: list(images.counts(len(self.CLASS_NAMES))) for split, images in found.items()},
+            fingerprints={split: images.fingerprint() for split, images in found.items()},
+            prepared_from={split: images.path for split, images in found.items()},
+            stamps={split: finding.stamp(images.path) for split, images in found.items()},
+        )
+        return {split: self._generate_examples(split, images) for split, images in found.items()}
+
+    def _generate_examples(self, split: str, images: LabelledImages) -> Iterator[tuple[int, dict[str, Any]]]:
+        counts = images.counts(len(self.CLASS_NAMES))
+        labels = [label for label, count in enumerate(counts) for _ in range(count)]
+        progress = tqdm(images.read(), desc=f"{self.name} {split}", total=len(labels), unit=" images", leave=False)
+        for rank, name, data in progress:
+            # TFDS sorts by key, in files that each take an equal share of all 128-bit keys: ranks are spread
+            # over them, or a large set would end in one file that is sorted in memory.
+            key = rank * (2**128 // len(labels))
+            yield key, {"image": io.BytesIO(data), "label": labels[rank], "filename": name}
+
+
+class FolderBuilder(LabelledImageBuilder, skip_registration=True):
+    """Builds an `ImageSet` from the archive or folders that the user has under the manual folder."""
+
+    IMAGE_SET: ImageSet
+
+    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
+        """See the base class."""
+        return finding.find(manual_dir, self.IMAGE_SET)
+
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+        """See the base class."""
+        try:
+            manual_dir = str(dl_manager.manual_dir)
+        except AssertionError as error:
+            where = str(error).partition(" Create it")[0]
+            raise DataError(
+                f"{self.IMAGE_SET.title} is not prepared yet. {where} {self.IMAGE_SET.instructions}"
+            ) from error
+        return finding.require(manual_dir, self.IMAGE_SET)

@@ -1,0 +1,86 @@
+"""USPS from its text form as a TFDS data set: splits train and test."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import zlib
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from gsda_tf.datasets.preparing import digit_arrays, finding
+from gsda_tf.datasets.preparing.labelled_images import LabelledImageBuilder, LabelledImages
+from gsda_tf.errors import DataError
+
+_URL = "https://hastie.su.domains/ElemStatLearn/datasets/"
+_PIXELS = 16 * 16
+_MAX_BYTES = 64 * 2**20  # unpacked, four times the larger file
+
+
+class Builder(LabelledImageBuilder):
+    """USPS digits."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Training and test set of the text form."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"Get zip.train.gz and zip.test.gz (usually found at {_URL}; also called usps_zip.train.gz) and put them "
+        "anywhere under the manual folder."
+    )
+    CLASS_NAMES = digit_arrays.CLASS_NAMES
+    SIZES: ClassVar[dict[str, int]] = {"train": 7291, "test": 2007}
+
+    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
+        """See the base class."""
+        found = {}
+        for split in self.SIZES:
+            path = next(finding.files(manual_dir, lambda name: name.endswith(f"zip.{split}.gz")), None)  # noqa: B023
+            if path is not None:
+                found[split] = self._arrays(path, split)
+        return found
+
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+        """See the base class; what is not in the manual folder is downloaded."""
+        try:
+            found = dict(self.find(str(dl_manager.manual_dir)))
+        except AssertionError:  # TFDS: there is no such folder
+            found = {}
+        urls = {split: f"{_URL}zip.{split}.gz" for split in self.SIZES if split not in found}
+        if urls:
+            found |= {split: self._arrays(str(path), split) for split, path in dl_manager.download(urls).items()}
+        return {split: found[split] for split in self.SIZES}
+
+    def _arrays(self, path: str, split: str) -> LabelledImages:
+        return digit_arrays.DigitArrays(path, functools.cache(functools.partial(read_text, path, self.SIZES[split])))
+
+
+def read_text(path: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a label and 256 numbers from -1 (white) to 1 (ink) a line.
+
+    Args:
+      path: of the gzip file.
+      size: lines it must have.
+
+    Returns:
+      uint8 [size, 16, 16], ink 255; int64 [size].
+
+    Raises:
+      DataError: another number of lines, or not of that form.
+    """
+    try:
+        with tfds.core.Path(path).open("rb") as packed, gzip.open(packed) as file:
+            text = file.read(_MAX_BYTES + 1)
+        table = np.array(text[:_MAX_BYTES].split(), np.float64)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataError(f"{path} is not USPS in its text form ({error}).") from error
+    if len(text) > _MAX_BYTES or table.size != size * (1 + _PIXELS):
+        raise DataError(
+            f"{path} has {table.size:,} numbers; USPS has {size:,} lines of a label and {_PIXELS} values: get it anew."
+        )
+    table = table.reshape(size, 1 + _PIXELS)
+    labels, values = table[:, 0].astype(np.int64), table[:, 1:]
+    if not (np.isin(table[:, 0], np.arange(10)).all() and (np.abs(values) <= 1).all()):
+        raise DataError(f"{path} has labels or values out of range: expected digits 0 to 9 and values -1 to 1.")
+    return np.rint((values + 1) * 127.5).astype(np.uint8).reshape(size, 16, 16), labels

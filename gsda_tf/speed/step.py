@@ -1,0 +1,279 @@
+"""How long a training step takes, beside its floor: the backbone on the same number of images, nothing aligned.
+
+All rows are measured in one run, turn by turn, so that what else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from gsda_tf import tasks
+from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.datasets import get_benchmark, split_task
+from gsda_tf.errors import choose
+from gsda_tf.methods import METHODS
+from gsda_tf.settings import Settings
+from gsda_tf.speed.plain_step import PlainStep
+from gsda_tf.training.distribution import build_strategy, check_batches, distribute
+from gsda_tf.training.experiment import Experiment
+from gsda_tf.training.loop import StepRunner
+
+FLOOR = "floor"
+_REAL, _PLAIN = "gsda_real_input", "gsda_plain"
+
+# Rows by name: what they are called in the table.
+ROWS: dict[str, str] = {
+    FLOOR: "floor: source only, as many images",
+    **{name: method.title for name, method in METHODS.items()},
+    "gsda_tapes": "GSDA, slopes by nested tape",
+    _PLAIN: "GSDA, plain: two passes, a tape a discriminator",
+    _REAL: "GSDA on the task's own files",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measured variant.
+
+    Attributes:
+      name: key in `ROWS`.
+      seconds: of one step, one value a turn.
+      images: a step.
+      first_call_seconds: tracing, and the first step.
+      peak_memory: bytes, of the process by the time the row had run once; rows before it are in it.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    images: int
+    first_call_seconds: float
+    peak_memory: int
+
+    @property
+    def median(self) -> float:
+        """Seconds a step."""
+        return statistics.median(self.seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was measured.
+
+    Attributes:
+      rows: in the order asked for.
+      classes: r.
+      discriminators: K of the last row that has any.
+      backbone_flops: of the backbone's forward pass on one image; None where it is not computed.
+      machine_flops: a second, of a large float32 matrix product on this machine.
+      extractor: its name.
+    """
+
+    rows: tuple[Row, ...]
+    classes: int
+    discriminators: int
+    backbone_flops: float | None
+    machine_flops: float
+    extractor: str
+
+    def ratio(self, name: str) -> float | None:
+        """Median over turns of a row's time by the floor's in the same turn; None if the floor was not measured."""
+        rows = {row.name: row for row in self.rows}
+        if FLOOR not in rows:
+            return None
+        return statistics.median(a / b for a, b in zip(rows[name].seconds, rows[FLOOR].seconds))
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers for a file."""
+        return {
+            "tensorflow": tf.__version__,
+            "extractor": self.extractor,
+            "classes": self.classes,
+            "discriminators": self.discriminators,
+            "backbone_flops_an_image": self.backbone_flops,
+            "machine_flops": self.machine_flops,
+            "rows": [
+                {**dataclasses.asdict(row), "median_seconds": row.median, "ratio_to_floor": self.ratio(row.name)}
+                for row in self.rows
+            ],
+        }
+
+
+def run(settings: Settings, rows: Sequence[str], rounds: int, steps: int, classes: int | None = None) -> Result:
+    """Measures.
+
+    Args:
+      settings: resolved; the task is looked at for its number of classes, its files only by `gsda_real_input`.
+      rows: names in `ROWS`.
+      rounds: turns of each row.
+      steps: in each turn.
+      classes: r, in place of the task's.
+
+    Raises:
+      UserError: an unknown row, or settings that do not fit.
+    """
+    for name in rows:
+        choose("row", name, ROWS)
+    strategy = build_strategy(settings.device)
+    check_batches(settings.data, strategy)
+    real = tasks.load(settings.data) if _REAL in rows else None
+    if classes is None:
+        classes = len(real.class_names) if real else _task_classes(settings)
+    with tempfile.TemporaryDirectory() as cache:
+        if not settings.model.feature_cache_dir:
+            settings = settings.replace({"feature_cache_dir": cache})
+        measured = []
+        for name in tqdm(rows, desc="building", unit="row", file=sys.stderr):
+            measured.append(_Measured(name, _settings(settings, name), real, classes, strategy))
+        for _ in tqdm(range(rounds), desc="measuring", unit="turn", file=sys.stderr):
+            for row in measured:
+                row.turn(steps)
+    discriminators = max((row.discriminators for row in measured), default=0)
+    return Result(
+        tuple(row.result() for row in measured),
+        classes,
+        discriminators,
+        _backbone_flops(measured[0].experiment),
+        _machine_flops(),
+        settings.model.extractor,
+    )
+
+
+def describe(result: Result) -> str:
+    """The table that the command prints."""
+    lines = [
+        f"{result.extractor}, {result.classes} classes, {result.discriminators} discriminators, TensorFlow "
+        f"{tf.__version__}",
+        f"{'':<50}{'s/step':>9}{'spread':>16}{'ratio':>8}{'images/s':>10}{'first s':>9}{'peak GiB':>10}",
+    ]
+    for row in result.rows:
+        ratio = result.ratio(row.name)
+        spread = f"{min(row.seconds):.4f}-{max(row.seconds):.4f}"
+        lines.append(
+            f"{ROWS[row.name]:<50}{row.median:>9.4f}{spread:>16}{'' if ratio is None else f'{ratio:.3f}':>8}"
+            f"{row.images / row.median:>10.1f}{row.first_call_seconds:>9.1f}{row.peak_memory / 2**30:>10.2f}"
+        )
+    if result.backbone_flops:
+        images = result.rows[0].images
+        seconds = 3 * result.backbone_flops * images / result.machine_flops
+        lines.append(
+            f"By arithmetic: forward {result.backbone_flops / 1e9:.2f} GFLOP an image, three times that with the "
+            f"backward pass; at the {result.machine_flops / 1e9:.0f} GFLOP/s of a large matrix product here, a step "
+            f"of {images} images takes at least {seconds:.3f} s."
+        )
+    lines.append("Ratio: median over turns of the row's time by the floor's. Peak: of the process, earlier rows in it.")
+    return "\n".join(lines)
+
+
+class _Measured:
+    """A row at work: as in training, many steps in one call of one traced function."""
+
+    def __init__(self, name: str, settings: Settings, real: TaskData | None, classes: int, strategy):
+        self.name, self._settings = name, settings
+        data = real if name == _REAL else _synthetic(settings, classes)
+        self.experiment = experiment = Experiment(settings, data, strategy)
+        self.discriminators = experiment.hierarchy.size if experiment.hierarchy else 0
+        step = PlainStep(experiment) if name == _PLAIN else experiment.step
+        state = experiment.state()
+        networks = {key: state[key] for key in ("extractor", "classifier", "discriminators") if key in state}
+        self._runner = StepRunner(strategy, step, settings.device.jit_compile == "step", networks)
+        replicas, one = strategy.num_replicas_in_sync, experiment.input_spec
+        batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.method.uses_target)
+        sizes = {"source_images": settings.data.source_batch}
+        if experiment.method.uses_target:
+            sizes["target_images"] = settings.data.target_batch
+        spec = {key: tf.TensorSpec((size // replicas, *one.shape), one.dtype) for key, size in sizes.items()}
+        spec["source_labels"] = tf.TensorSpec((settings.data.source_batch // replicas,), tf.int32)
+        self._images = sum(sizes.values())
+        began = time.perf_counter()
+        self._runner.build(spec)
+        last = settings.optimization.steps
+        self._iterator = iter(distribute(strategy, lambda share: batches.dataset(0, last, share=share)))
+        self._call(1)
+        self._first = time.perf_counter() - began
+        gc.collect()
+        self._peak = peak_memory()
+        self._seconds: list[float] = []
+
+    def turn(self, steps: int) -> None:
+        """Measures `steps` steps."""
+        began = time.perf_counter()
+        self._call(steps)
+        self._seconds.append((time.perf_counter() - began) / steps)
+
+    def result(self) -> Row:
+        """What the turns gave."""
+        return Row(self.name, tuple(self._seconds), self._images, self._first, self._peak)
+
+    def _call(self, steps: int) -> None:
+        self._runner(self._iterator, steps)
+        self._runner.read_window()  # waits until the device is done
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _settings(settings: Settings, name: str) -> Settings:
+    changes: dict[str, Any] = {"method": "gsda", "augmentation": "none"}
+    if name == FLOOR:
+        data = settings.data
+        changes.update(method="source_only", source_batch=data.source_batch + data.target_batch)
+    elif name in METHODS:
+        changes["method"] = name
+    elif name == "gsda_tapes":
+        changes["slopes"] = "tapes"
+    elif name == _REAL:
+        del changes["augmentation"]
+    return settings.replace(changes)
+
+
+def _task_classes(settings: Settings) -> int:
+    benchmark, _ = split_task(settings.data.task)
+    return len(get_benchmark(benchmark).class_names)
+
+
+def _synthetic(settings: Settings, classes: int) -> TaskData:
+    """Noise of the network's input size, already in memory."""
+    size, rng = settings.data.image_size, np.random.default_rng(0)
+
+    def domain(name: str) -> Domain:
+        images = rng.integers(0, 256, (2 * classes, size, size, 3), np.uint8)
+        return Domain(name, ArrayRecords(images, name), np.arange(2 * classes, dtype=np.int32) % classes)
+
+    names = tuple(f"class {k}" for k in range(classes))
+    return TaskData("synthetic", domain("noise A"), domain("noise B"), names)
+
+
+def _backbone_flops(experiment: Experiment) -> float | None:
+    """Of one image, by TensorFlow's own count."""
+    size = experiment.settings.data.image_size
+    forward: Callable = tf.function(lambda x: experiment.networks.extractor.embed(x))
+    graph = forward.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8)).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    counted = tf.compat.v1.profiler.profile(graph=graph, cmd="op", options={**options, "output": "none"})
+    return float(counted.total_float_ops) if counted else None
+
+
+def _machine_flops(size: int = 2048, times: int = 5) -> float:
+    """Of a float32 matrix product, the best of some."""
+    x = tf.random.stateless_normal([size, size], [1, 2])
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        tf.reduce_sum(tf.matmul(x, x)).numpy()
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)

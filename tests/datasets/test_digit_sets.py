@@ -1,0 +1,121 @@
+"""MNIST, USPS and SVHN as domains of the digits benchmark."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data.images import ImageGeometry, evaluation_image
+from gsda_tf.datasets import get_benchmark
+from gsda_tf.datasets.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
+from gsda_tf.datasets.preparing import decoded, prepare
+from gsda_tf.datasets.usps.usps_dataset_builder import Builder as Usps
+from gsda_tf.datasets.usps.usps_dataset_builder import read_text
+from gsda_tf.errors import DataError
+from gsda_tf.settings import DataSettings
+
+
+def _write_usps(path, labels, values):
+    lines = [f"{label:.4f} " + " ".join(f"{v:.4f}" for v in row) for label, row in zip(labels, values)]
+    with gzip.open(path, "wt") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """mnist.npz and both files of USPS, a few digits each, as (settings, images and labels by set)."""
+    monkeypatch.setattr(MnistNpz, "SIZES", {"train": 30, "test": 10})
+    monkeypatch.setattr(Usps, "SIZES", {"train": 30, "test": 10})
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "manual" / "digits"
+    folder.mkdir(parents=True)
+    arrays = {}
+    for split, size in (("train", 30), ("test", 10)):
+        labels = rng.integers(0, 10, size)
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = rng.integers(0, 256, (size, 28, 28), np.uint8), labels
+    np.savez(folder / "mnist.npz", **arrays)
+    values = rng.integers(0, 256, (30, 256))
+    usps_labels = rng.integers(0, 10, 30)
+    _write_usps(folder / "usps_zip.train.gz", usps_labels, values / 127.5 - 1)
+    _write_usps(folder / "usps_zip.test.gz", np.arange(10), -np.ones((10, 256)))
+    settings = DataSettings(manual_dir=str(tmp_path / "manual"), data_dir=str(tmp_path / "data"))
+    return settings, {
+        "mnist": (arrays["x_train"], arrays["y_train"]),
+        "usps": (values.reshape(30, 16, 16), usps_labels),
+    }
+
+
+def test_own_copies(copies):
+    settings, expected = copies
+    data = get_benchmark("digits").task("Mn_Us", settings)
+    for domain in (data.source, data.target):
+        images, labels = expected[domain.name]
+        order = np.argsort(labels, kind="stable")
+        np.testing.assert_array_equal(domain.labels, labels[order])
+        for index, original in enumerate(order):
+            pixels = tf.io.decode_image(domain.records.load(index), channels=3).numpy()
+            np.testing.assert_array_equal(pixels, np.repeat(images[original][..., None], 3, axis=-1))
+
+
+def test_pixels_in_memory_are_those_of_the_files(copies):
+    settings, _ = copies
+    prescribed = get_benchmark("digits").prescribed("Mn_Us")
+    in_memory = tasks.resolve({**dataclasses.asdict(settings), **prescribed, "task": "digits/Mn_Us"}).data
+    geometry = ImageGeometry(32, 32)
+    for _ in range(2):  # the second time from the file kept beside the records
+        for name, split in (("mnist_npz", "train"), ("usps", "test")):
+            encoded = prepare.load_domain(name, split, name, in_memory)
+            domain = decoded.load_domain(name, split, name, in_memory)
+            np.testing.assert_array_equal(domain.labels, encoded.labels)
+            for index in range(len(encoded)):
+                expected = evaluation_image(encoded.records.load(index), True, geometry)
+                np.testing.assert_array_equal(domain.records.images[index], expected)
+                np.testing.assert_array_equal(domain.records.load(tf.constant(index)), expected)
+
+
+def test_damaged_pixels_are_made_anew(copies, tmp_path):
+    small = dataclasses.replace(copies[0], image_size=8, resize_size=8, augmentation="none")
+    expected = decoded.load_domain("usps", "train", "usps", small).records.images
+    (path,) = (tmp_path / "data").rglob("pixels-train-8.npy")
+    for content in (b"", path.read_bytes()[:-5]):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(decoded.load_domain("usps", "train", "usps", small).records.images, expected)
+    assert not list(path.parent.glob("*.npy.*"))
+
+
+@pytest.mark.parametrize("changed", [{"augmentation": "standard"}, {"resize_size": 40}])
+def test_images_stay_encoded_where_crops_are_taken(copies, changed):
+    settings = dataclasses.replace(
+        copies[0], **{"image_size": 32, "resize_size": 32, "augmentation": "none", **changed}
+    )
+    assert decoded.load_domain("usps", "train", "usps", settings).records.encoded
+
+
+def test_usps_of_another_length(tmp_path):
+    _write_usps(tmp_path / "zip.train.gz", [1, 2], np.zeros((2, 256)))
+    with pytest.raises(DataError, match="514 numbers; USPS has 3 lines"):
+        read_text(str(tmp_path / "zip.train.gz"), 3)
+
+
+@pytest.mark.parametrize(("label", "value"), [(10, 0.0), (0.5, 0.0), (1, 1.5)])
+def test_usps_out_of_range(tmp_path, label, value):
+    _write_usps(tmp_path / "zip.train.gz", [label], np.full((1, 256), value))
+    with pytest.raises(DataError, match="out of range"):
+        read_text(str(tmp_path / "zip.train.gz"), 1)
+
+
+def test_usps_that_is_no_gzip(tmp_path):
+    (tmp_path / "zip.train.gz").write_bytes(b"no gzip")
+    with pytest.raises(DataError, match="not USPS"):
+        read_text(str(tmp_path / "zip.train.gz"), 1)
+
+
+def test_npz_of_something_else(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28), np.uint8), y_train=np.zeros(3))
+    with pytest.raises(DataError, match=r"x_train is uint8 \(3, 28, 28\).*expected uint8 \(60000, 28, 28\)"):
+        prepare.own_builder("mnist_npz", DataSettings(manual_dir=str(tmp_path), data_dir=str(tmp_path / "data")))

@@ -1,0 +1,70 @@
+"""The step benchmark: its plain reference is the same mathematics, and the command measures what it says."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.errors import UserError
+from gsda_tf.settings import Settings
+from gsda_tf.speed import step as step_benchmark
+from gsda_tf.speed.plain_step import PlainStep
+from gsda_tf.training.experiment import Experiment
+
+
+def _settings(**changes):
+    base = {
+        "extractor": "small_cnn", "weights": "none", "image_size": 8, "resize_size": 8, "bottleneck_units": 6,
+        "discriminator_units": (5, 4), "num_groups": (2,), "steps": 20, "source_batch": 6, "target_batch": 5,
+        "augmentation": "none", "adversarial_ramp": 0.0, "learning_rate": 0.1, "backbone_rate": 1.0,
+    }  # fmt: skip
+    return Settings().replace({**base, **changes})
+
+
+def _data():
+    rng = np.random.default_rng(0)
+
+    def domain(name):
+        images = rng.integers(0, 256, (12, 8, 8, 3), np.uint8)
+        return Domain(name, ArrayRecords(images, name), np.arange(12, dtype=np.int32) % 4)
+
+    return TaskData("t", domain("a"), domain("b"), ("p", "q", "r", "s"))
+
+
+def test_plain_step_does_what_the_training_step_does():
+    ends = []
+    for plain in (False, True):
+        experiment = Experiment(_settings(), _data(), tf.distribute.get_strategy())
+        step = PlainStep(experiment) if plain else experiment.step
+        batches = TrainingBatches(experiment.data, experiment.settings.data, seed=0)
+        start = [np.asarray(v) for v in experiment.networks.extractor.trainable_variables]
+        for i, batch in enumerate(batches.dataset(0, 3)):
+            metrics = step(batch, tf.constant(i, tf.int64))
+        assert metrics["loss/synchronization"] > 0
+        ends.append([np.asarray(v) for v in experiment.networks.extractor.trainable_variables])
+        assert not np.allclose(start[0], ends[-1][0], atol=1e-4)
+    for fast, slow in zip(*ends):
+        np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-5)
+
+
+def test_measures_rows_in_turns_and_compares_each_with_the_floor(tmp_path):
+    rows = ["floor", "gsda", "gsda_plain"]
+    result = step_benchmark.run(_settings(task="digits/Fo_Ha"), rows, rounds=3, steps=2, classes=4)
+    assert [row.name for row in result.rows] == rows
+    assert all(len(row.seconds) == 3 and row.first_call_seconds > 0 and row.peak_memory > 0 for row in result.rows)
+    assert {row.images for row in result.rows} == {11}
+    assert result.discriminators == 7 and result.ratio("floor") == 1.0
+    # Three 3x3 convolutions over 8x8 (twice) and 4x4: every multiplication and addition counts.
+    products = 64 * 27 * 32 + 64 * 288 * 64 + 16 * 576 * 128
+    assert 2 * products <= result.backbone_flops <= 2.1 * products
+    text = step_benchmark.describe(result)
+    assert "GSDA, plain" in text and "GFLOP" in text
+    assert json.loads(json.dumps(result.as_json()))["rows"][1]["ratio_to_floor"] == result.ratio("gsda")
+
+
+def test_unknown_row_is_named():
+    with pytest.raises(UserError, match="gsd2"):
+        step_benchmark.run(_settings(), ["gsd2"], rounds=1, steps=1, classes=4)
