@@ -7,6 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 import tensorflow as tf
 
+from tests import rounding
+
 # Once per process: a process that has computed cannot change its devices any more.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
@@ -17,3 +19,10 @@ tf.config.set_logical_device_configuration(
 def repository() -> str:
     """The folder that commands are run in."""
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture
+def in_double():
+    """For what is taken from `tests.rounding.double`: layers compute in float64."""
+    with rounding.in_double():
+        yield
