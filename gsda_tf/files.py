@@ -7,35 +7,118 @@ import errno
 import fcntl
 import json
 import os
+import re
+import secrets
+import shutil
 import sys
-import tempfile
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import IO, Any
 
 from gsda_tf.errors import DiskError, UserError
 
+UNFINISHED = ".writing-"
+"""What is being written begins with this, files and folders. Its writer holds a lock on it, which dies with it."""
 
-def write_atomically(path: str, content: str | bytes) -> None:
-    """Writes text, as UTF-8, or bytes beside `path` and moves them into place.
+
+@contextlib.contextmanager
+def replacing(path: str, mode: str = "wb", sync: bool = True, doing: str = "", **options: Any) -> Iterator[IO]:
+    """A file beside `path` that takes its place when the block ends: whole, and with the rights that the umask leaves.
+
+    Nothing else is ever written to: where `path` is a symbolic link, the link itself is replaced.
+
+    Args:
+      path: the file that is wanted; its folder is made if needed.
+      mode: of `open`.
+      sync: whether it is to be whole after a loss of power, too; costs some milliseconds.
+      doing: what a message about the disk says instead of "writing `path`".
+      **options: of `open`.
+
+    Yields:
+      The open file.
 
     Raises:
-      DiskError: the folder cannot be written, or the disk is full.
+      DiskError: the folder cannot be written, or the disk is full; `path` is as it was.
     """
     folder = os.path.dirname(os.path.abspath(path))
-    with disk_errors(f"writing {path}"):
+    with disk_errors(doing or f"writing {path}"):
         os.makedirs(folder, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+        aside, handle = _new(folder)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+            with os.fdopen(handle, mode, **options) as file:
+                yield file
                 file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
+                if sync:
+                    os.fsync(file.fileno())
+                os.replace(aside, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.remove(aside)
             raise
+
+
+def _new(folder: str) -> tuple[str, int]:
+    while True:
+        path = os.path.join(folder, UNFINISHED + secrets.token_hex(8))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody takes it for left over either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return path, handle
+        os.close(handle)  # somebody who tidied was faster than the lock
+
+
+def remove_unfinished(folder: str) -> None:
+    """Removes what killed processes were writing in a folder; what is being written now stays."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if re.fullmatch(re.escape(UNFINISHED) + "[0-9a-f]{16}", name):
+                path = os.path.join(folder, name)
+                with contextlib.suppress(OSError), locked(path, os.O_RDONLY | os.O_NOFOLLOW):
+                    shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.remove(path)
+
+
+@contextlib.contextmanager
+def locked(path: str, flags: int = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, wait: bool = False) -> Iterator[int]:
+    """A lock on a file, or on a folder with `flags=os.O_RDONLY`, which the kernel lets go of when its owner dies.
+
+    Args:
+      path: of the file; made if it is not there, never emptied, never followed if it is a link.
+      flags: of `os.open`.
+      wait: until another owner lets go of it.
+
+    Yields:
+      The open file.
+
+    Raises:
+      BlockingIOError: another process holds it.
+      UserError: it is a symbolic link.
+      OSError: it cannot be opened.
+    """
+    handle = _open(path, flags)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags, 0o666)
+    except PermissionError:
+        return os.open(path, flags & ~(os.O_RDWR | os.O_CREAT))  # another user's: may be locked all the same
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.islink(path):
+            raise UserError(
+                f"{path} is a symbolic link, and nothing is written through one: remove the link."
+            ) from error
+        raise
+
+
+def write_atomically(path: str, content: str | bytes) -> None:
+    """Writes text, as UTF-8, or bytes beside `path` and moves them into place; see `replacing`."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def read_json(path: str, keys: Collection[str]) -> dict[str, Any]:
@@ -66,15 +149,15 @@ def one_at_a_time(folder: str, what: str) -> Iterator[None]:
     Raises:
       DiskError: the folder cannot be written.
     """
-    with disk_errors(f"writing to {folder}"):
-        os.makedirs(folder, exist_ok=True)
-        file = open(os.path.join(folder, ".lock"), "w")  # noqa: SIM115 - closed below
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"Waiting for another process that {what} in {folder} ...", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    path = os.path.join(folder, ".lock")
+    with contextlib.ExitStack() as held:
+        with disk_errors(f"writing to {folder}"):
+            os.makedirs(folder, exist_ok=True)
+            try:
+                held.enter_context(locked(path))
+            except BlockingIOError:
+                print(f"Waiting for another process that {what} in {folder} ...", file=sys.stderr, flush=True)
+                held.enter_context(locked(path, wait=True))
         yield
 
 

@@ -6,12 +6,10 @@ for bit with and without. Images are looked up by index, so the order of drawing
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import struct
-import tempfile
 import zlib
 
 import numpy as np
@@ -20,7 +18,7 @@ import tensorflow as tf
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain, Records, TaskData
 from gsda_tf.errors import DiskError
-from gsda_tf.files import disk_errors
+from gsda_tf.files import disk_errors, remove_unfinished, replacing
 from gsda_tf.settings import DataSettings
 
 MEMORY = "memory"
@@ -68,26 +66,19 @@ class FolderStore:
         self._paths: dict[int, str] = {}
         with disk_errors(f"making {self._folder}"):
             os.makedirs(self._folder, exist_ok=True)
+            for name in os.listdir(self._folder):
+                remove_unfinished(os.path.join(self._folder, name))
 
     def get(self, index: int) -> np.ndarray | None:
         return read_pixels(self._path(index))
 
     def put(self, index: int, pixels: np.ndarray) -> None:
-        path = self._path(index)
-        folder = os.path.dirname(path)
-        with disk_errors(f"keeping decoded images in {self._folder} (--cache)"):
-            os.makedirs(folder, exist_ok=True)
-            handle, aside = tempfile.mkstemp(dir=folder, prefix=".writing-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    data = np.ascontiguousarray(pixels)
-                    file.write(_HEADER.pack(_MARK, *data.shape[:2], zlib.adler32(data)))
-                    file.write(data)
-                os.replace(aside, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.remove(aside)
-                raise
+        data = np.ascontiguousarray(pixels)
+        doing = f"keeping decoded images in {self._folder} (--cache)"
+        # Not synchronized: a check sum tells what a loss of power has left.
+        with replacing(self._path(index), sync=False, doing=doing) as file:
+            file.write(_HEADER.pack(_MARK, *data.shape[:2], zlib.adler32(data)))
+            file.write(data)
 
     def _path(self, index: int) -> str:
         path = self._paths.get(index)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,8 @@ import tensorflow as tf
 
 from gsda_tf.data.domain import Domain, Records
 from gsda_tf.data.sampling import hash_key
-from gsda_tf.files import disk_errors, one_at_a_time
+from gsda_tf.errors import DiskError
+from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
 
 _VIEW = 3
 
@@ -104,6 +106,7 @@ class FeatureStore:
         self._folder = folder
         with disk_errors(f"making {folder}"):
             os.makedirs(folder, exist_ok=True)
+        remove_unfinished(folder)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lets one process at a time fill the store: the next then finds what it would have computed."""
@@ -138,29 +141,42 @@ class FeatureStore:
         Raises:
           UserError: the disk is full, or the folder cannot be written.
         """
-        with disk_errors(f"keeping features in {self._folder}"):
-            handle, aside = tempfile.mkstemp(dir=self._folder, prefix=".writing-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    np.savez(file, digests=digests, features=features)
-                name = hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest()
-                os.replace(aside, os.path.join(self._folder, f"{name}.npz"))
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.remove(aside)
-                raise
+        name = hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest()
+        path = os.path.join(self._folder, f"{name}.npz")
+        with replacing(path, doing=f"keeping features in {self._folder}") as file:
+            np.savez(file, digests=digests, features=features)
 
     def _files(self) -> list[str]:
         return sorted(os.path.join(self._folder, name) for name in os.listdir(self._folder) if name.endswith(".npz"))
 
     @staticmethod
     def _read(path: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Digests and features of a file; None, and the file is removed, if it is damaged."""
+        """Digests and features of a file; None if it is damaged, then it is removed, or somebody else's secret.
+
+        Raises:
+          DiskError: it cannot be read, which says nothing of what it holds.
+        """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return file["digests"], file["features"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            with open(path, "rb") as file:
+                read = os.fstat(file.fileno())
+                with np.load(file, allow_pickle=False) as arrays:
+                    digests, features = arrays["digests"], arrays["features"]
+                if digests.dtype.kind != "S" or features.dtype != np.float32 or features.shape[:1] != digests.shape:
+                    raise ValueError("other arrays than were written")
+                return digests, features
+        except FileNotFoundError:
+            return None  # removed since it was listed
+        except PermissionError:
+            print(f"Features passed over that may not be read: {path}", flush=True)
+            return None
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise DiskError(
+                    f"{path} could not be read: {error.strerror}. Nothing was removed. Run the same command again, or "
+                    "choose another --feature_cache_dir."
+                ) from error
             print(f"Damaged features passed over and removed, they are computed again: {path}", flush=True)
             with contextlib.suppress(OSError):
-                os.remove(path)
+                if os.path.samestat(read, os.stat(path)):  # not what somebody has put there since
+                    os.remove(path)
             return None

@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import io
 import math
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +17,7 @@ from gsda_tf.data.checking import find_undecodable, shown
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.images import decode
 from gsda_tf.data.subset import evenly
-from gsda_tf.files import disk_errors
+from gsda_tf.files import replacing
 from gsda_tf.settings import Settings
 
 _SIZES_FROM = 1000
@@ -156,15 +155,8 @@ def write_png(picture: np.ndarray, path: str) -> None:
     Raises:
       UserError: the folder cannot be written, or the disk is full.
     """
-    with disk_errors(f"writing {path}"):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        aside = f"{path}.{os.getpid()}.part"
-        try:
-            Image.fromarray(picture).save(aside, "PNG")
-            os.replace(aside, path)
-        finally:
-            if os.path.exists(aside):
-                os.remove(aside)
+    with replacing(path) as file:
+        Image.fromarray(picture).save(file, "PNG")
 
 
 def _grid(images: np.ndarray) -> np.ndarray:

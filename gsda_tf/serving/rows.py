@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from gsda_tf.errors import UserError
+from gsda_tf.files import locked, replacing
 
+_HEAD = b'{"model": '
 _WORDS = {"model": "another model", "options": "other options", "images": "other images"}
 
 
@@ -46,11 +46,12 @@ def opened(
       UserError: the partial file is of another run, or another run is writing it.
     """
     partial = partial_path(output)
-    with open(partial, "a+", encoding="utf-8", newline="") as file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held.enter_context(locked(partial))
+        except BlockingIOError as error:
             raise UserError(f"Another run is writing {partial}: wait for it, or choose another --output.") from error
+        file = held.enter_context(open(partial, "a", encoding="utf-8", newline=""))
         done, end = _whole_rows(partial, made_with, paths, restart)
         file.truncate(end)
         if not end:
@@ -65,6 +66,10 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
     with open(partial, "rb") as file:
         for number, line in enumerate(file):
             row = _parsed(line)
+            if number == 0 and not _own(row, line, made_with):
+                raise UserError(
+                    f"{partial} is in the way: it holds no rows of launch.predict. Move it, or choose another --output."
+                )
             if row is None:
                 break
             if number == 0:
@@ -82,6 +87,11 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
                 break
             end += len(line)
     return done, end
+
+
+def _own(row: dict | None, line: bytes, made_with: Mapping[str, object]) -> bool:
+    """Whether this is the first line of a partial file, or what a kill has left of one."""
+    return _HEAD.startswith(line[: len(_HEAD)]) if row is None else row.keys() >= made_with.keys()
 
 
 def _parsed(line: bytes) -> dict | None:
@@ -115,19 +125,10 @@ def finish(output: str, class_names: Sequence[str]) -> None:
       output: ends in .csv or .jsonl.
       class_names: of the probabilities.
     """
-    aside = f"{output}.writing"
-    try:
-        # Names of files need not be Unicode.
-        with open(aside, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            write = _write_csv if output.endswith(".csv") else _write_jsonl
-            write(file, partial_path(output), class_names)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, output)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(aside)
-        raise
+    # Names of files need not be Unicode.
+    with replacing(output, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        write = _write_csv if output.endswith(".csv") else _write_jsonl
+        write(file, partial_path(output), class_names)
 
 
 def _write_csv(file: TextIO, partial: str, class_names: Sequence[str]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 
-_PREFIX = ".writing-"
+from gsda_tf.files import UNFINISHED, locked, remove_unfinished
 
 
 def versions(export_root: str) -> list[int]:
@@ -37,10 +36,11 @@ def writing_folder(export_root: str) -> Iterator[str]:
     os.makedirs(export_root, exist_ok=True)
     with contextlib.ExitStack() as locks:
         # Between making a folder and locking it nobody may look for stale ones.
-        with _lock(export_root, fcntl.LOCK_EX):
-            _remove_stale(export_root)
-            aside = tempfile.mkdtemp(dir=export_root, prefix=_PREFIX)
-            locks.enter_context(_lock(aside, fcntl.LOCK_EX))
+        with locked(export_root, os.O_RDONLY, wait=True):
+            remove_unfinished(export_root)
+            aside = os.path.join(export_root, UNFINISHED + secrets.token_hex(8))
+            os.mkdir(aside)
+            locks.enter_context(locked(aside, os.O_RDONLY))
         try:
             yield aside
         finally:
@@ -61,22 +61,3 @@ def place(model_dir: str, export_root: str) -> str:
         except OSError as error:  # another export was faster
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-
-
-def _remove_stale(export_root: str) -> None:
-    for name in os.listdir(export_root):
-        if name.startswith(_PREFIX):
-            path = os.path.join(export_root, name)
-            with contextlib.suppress(OSError), _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _lock(folder: str, kind: int) -> Iterator[None]:
-    """A lock on a folder itself, so that nothing is left behind."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, kind)
-        yield
-    finally:
-        os.close(handle)

@@ -12,7 +12,7 @@ from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.subset import evenly, subset
 from gsda_tf.evaluation import accuracy, unsupervised
-from gsda_tf.files import disk_errors
+from gsda_tf.files import replacing
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.inference import Inference, Outputs
 
@@ -149,8 +149,5 @@ def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> 
 
 
 def _write(workdir: str, arrays: dict[str, np.ndarray]) -> None:
-    path = os.path.join(workdir, SNAPSHOT)
-    with disk_errors(f"writing {path}"):
-        with open(f"{path}.part", "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(f"{path}.part", path)
+    with replacing(os.path.join(workdir, SNAPSHOT)) as file:
+        np.savez_compressed(file, **arrays)

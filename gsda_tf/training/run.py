@@ -21,7 +21,7 @@ from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.evaluation import selection
-from gsda_tf.files import write_atomically
+from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
@@ -34,7 +34,7 @@ from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
 from gsda_tf.training.selected import SelectedWeights
-from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary, tidy
+from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def train(settings: Settings) -> dict[str, Any]:
         print(data.summary())
     with locked(workdir) if chief else contextlib.nullcontext():
         if chief:
-            tidy(workdir)
+            remove_unfinished(workdir)
             if settings.run.overwrite:
                 clear(workdir)
         checkpoints.check_same_run(workdir, settings.flat())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gsda_tf import files
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import DiskError, TrainingError, UserError
 from gsda_tf.files import disk_errors, read_json
@@ -57,45 +57,39 @@ def _names(folder: str) -> list[str]:
 @contextlib.contextmanager
 def locked(workdir: str) -> Iterator[None]:
     """Keeps a second run out of the folder."""
-    try:
-        os.makedirs(workdir, exist_ok=True)
-        file = open(os.path.join(workdir, ".lock"), "w")  # noqa: SIM115 - held for the whole run
-    except OSError as error:
-        todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
-        raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
-    with file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            os.makedirs(workdir, exist_ok=True)
+            held.enter_context(files.locked(os.path.join(workdir, ".lock")))
+        except BlockingIOError as error:
             raise TrainingError(
                 f"Another run is at work in {workdir}: wait for it, or use another --workdir."
             ) from error
+        except OSError as error:
+            todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
+            raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
         yield
 
 
-def tidy(workdir: str) -> None:
-    """Removes what a process that was killed while it wrote has left. The folder is locked."""
-    for name in os.listdir(workdir):
-        if name.endswith(".part") or (name.startswith(".") and name.split(".")[1] in _WRITTEN and name.count(".") > 2):
-            with contextlib.suppress(OSError):
-                os.remove(os.path.join(workdir, name))
-
-
-_WRITTEN = ("settings", "summary", "metrics", "report")
-
-
 def clear(workdir: str) -> None:
-    """Removes what a run leaves, and nothing else that may lie in the folder.
+    """Removes what a run leaves, and nothing else that may lie in the folder, nor what links lead to.
 
     Raises:
+      UserError: a folder of the run is a symbolic link; nothing was removed.
       DiskError: it may not be removed.
     """
+    folders = [os.path.join(workdir, name) for name in ("checkpoints", "tensorboard", "export")]
+    for folder in filter(os.path.islink, folders):
+        raise UserError(
+            f"{folder} is a symbolic link to {os.path.realpath(folder)}, and --overwrite removes nothing outside of "
+            "the run's folder: remove the link, or choose another --workdir."
+        )
     # The summary first and the settings last: cut short, neither a finished run nor another's settings are left.
     with disk_errors(f"clearing {workdir}"):
         _remove(workdir, "summary.json")
-        for name in ("checkpoints", "tensorboard", "export"):
+        for folder in folders:
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(os.path.join(workdir, name))
+                shutil.rmtree(folder)
         for name in ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json"):
             _remove(workdir, name)
 

@@ -85,7 +85,7 @@ def test_a_full_disk_is_one_clear_message(photos, tmp_path, monkeypatch):
 
     settings = folders(photos / "source", photos / "target", cache=str(tmp_path), **_SIZES)
     data = tasks.load(settings)
-    monkeypatch.setattr(cache.os, "replace", full)
+    monkeypatch.setattr("gsda_tf.files.os.replace", full)
     with pytest.raises(DiskError, match=r"No space left.*keeping decoded images in .*--cache"), decoding_errors(data):
         list(TrainingBatches(data, settings, seed=0).dataset(0, 2))
     assert not _files(tmp_path)

@@ -79,7 +79,6 @@ def test_the_snapshot_for_the_report(tmp_path):
         evaluator._write(str(tmp_path), {"a": noise})
     with np.load(tmp_path / "evaluation.npz") as file:
         assert file["a"].shape == (3,)
-    workdir.tidy(str(tmp_path))
     assert os.listdir(tmp_path) == ["evaluation.npz"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 import numpy as np
@@ -45,12 +44,9 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
 
 def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
     """uint8 [n, size, size, 3], from the file at `path` if it holds them."""
-    shape = (len(domain), size, size, 3)
-    with contextlib.suppress(OSError, EOFError, ValueError):  # not there, or damaged: made anew
-        kept = np.load(path, allow_pickle=False)
-        if kept.shape == shape and kept.dtype == np.uint8:
-            return kept
-    pixels = np.empty(shape, np.uint8)
+    pixels = np.empty((len(domain), size, size, 3), np.uint8)
+    if prepare.read_beside(path, pixels):
+        return pixels
     geometry = images.ImageGeometry(size, size)
     batches = (
         tf.data.Dataset.range(len(domain))
@@ -64,12 +60,5 @@ def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
         for number, batch in enumerate(batches.as_numpy_iterator()):
             pixels[number * _BATCH : number * _BATCH + len(batch)] = batch
             progress.update(len(batch))
-    with contextlib.suppress(OSError):  # a folder that cannot be written: decoded again next time
-        aside = f"{path}.{os.getpid()}.npy"
-        try:
-            np.save(aside, pixels)
-            os.replace(aside, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(aside)
+    prepare.keep_beside(path, pixels)
     return pixels

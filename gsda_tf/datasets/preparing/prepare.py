@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from gsda_tf.data.domain import Domain, SourceRecords
 from gsda_tf.datasets.preparing import finding
-from gsda_tf.errors import DataError, UserError
-from gsda_tf.files import disk_errors, one_at_a_time
+from gsda_tf.errors import DataError, DiskError, UserError
+from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
 from gsda_tf.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -248,16 +248,30 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
 def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
     """The label of every record, read once and kept beside the records."""
     path = os.path.join(str(builder.data_dir), f"labels-{split}.npy")
-    if os.path.exists(path):
-        return np.load(path, allow_pickle=False)
     labels = np.empty(len(source), np.int32)
+    if read_beside(path, labels):
+        return labels
     with tqdm(total=len(source), desc=f"{builder.name} {split} labels", unit=" images", leave=False) as progress:
         for start in range(0, len(source), _LABELS_AT_ONCE):
             keys = list(range(start, min(start + _LABELS_AT_ONCE, len(source))))
             labels[keys] = [record["label"] for record in source.__getitems__(keys)]
             progress.update(len(keys))
-    with contextlib.suppress(OSError):  # a folder that cannot be written is read again next time
-        aside = f"{path}.{os.getpid()}.npy"
-        np.save(aside, labels)
-        os.replace(aside, path)
+    keep_beside(path, labels)
     return labels
+
+
+def read_beside(path: str, into: np.ndarray) -> bool:
+    """Fills an array from a file that `keep_beside` wrote; False if it is not there, damaged, or of another array."""
+    with contextlib.suppress(OSError, EOFError, ValueError):
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == into.shape and kept.dtype == into.dtype:
+            into[...] = kept
+            return True
+    return False
+
+
+def keep_beside(path: str, array: np.ndarray) -> None:
+    """Keeps what was found in prepared data beside them. A folder that cannot be written costs time only."""
+    remove_unfinished(os.path.dirname(path))
+    with contextlib.suppress(DiskError), replacing(path) as file:
+        np.save(file, array)

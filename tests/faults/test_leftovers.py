@@ -1,0 +1,235 @@
+"""What killed processes leave goes, what others write stays; nothing is written through a link."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsda_tf.data.cache import FolderStore
+from gsda_tf.data.domain import ArrayRecords
+from gsda_tf.data.features import FeatureStore
+from gsda_tf.datasets.preparing import prepare
+from gsda_tf.errors import DiskError, UserError
+from gsda_tf.files import UNFINISHED, locked, one_at_a_time, remove_unfinished, replacing, write_atomically
+from gsda_tf.serving import rows
+from gsda_tf.training import workdir
+
+_DIGESTS = np.asarray([b"a", b"b"], "S32")
+_IMAGES = ArrayRecords(np.zeros((1, 1, 1, 3), np.uint8), "x")
+_WRITER = """
+import sys, time
+from gsda_tf.files import replacing
+with replacing(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(100)
+"""
+
+
+def _unfinished(folder) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(UNFINISHED) and name != ".writing-notes"]
+
+
+@pytest.fixture
+def killed_writer(tmp_path, repository):
+    """A folder in which one process writes and another was killed while it did."""
+    folder = tmp_path / "ab"
+    writers = []
+    for name in ("killed", "living"):
+        command = [sys.executable, "-c", _WRITER, str(folder / name)]
+        writers.append(subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE))
+        writers[-1].stdout.readline()
+    for name in ("mine.txt", ".writing-notes"):
+        (folder / name).write_text("")
+    writers[0].send_signal(signal.SIGKILL)
+    writers[0].wait()
+    yield folder
+    writers[1].kill()
+    for writer in writers:
+        writer.communicate()
+
+
+_OPENERS = {
+    "the folder of a run": remove_unfinished,
+    "the feature cache": lambda folder: FeatureStore(str(folder)),
+    "the decoded cache": lambda folder: FolderStore(str(folder.parent), _IMAGES, 8),
+    "prepared data": lambda folder: prepare.keep_beside(str(folder / "labels.npy"), np.zeros(2)),
+}
+
+
+def test_what_killed_writers_leave_is_removed_and_nothing_else(killed_writer):
+    for what, opened in _OPENERS.items():
+        (killed_writer / f"{UNFINISHED}{'a' * 16}").write_text(
+            ""
+        )  # as a killed process leaves it: nobody has locked it
+        assert len(_unfinished(killed_writer)) in (2, 3)
+        opened(killed_writer)
+        assert len(_unfinished(killed_writer)) == 1, what
+    assert sorted(set(os.listdir(killed_writer)) - set(_unfinished(killed_writer))) == [
+        ".writing-notes",
+        "labels.npy",
+        "mine.txt",
+    ]
+
+
+def test_who_writes_while_another_tidies_starts_again(tmp_path, monkeypatch):
+    """The moment between making a file and locking it."""
+    import fcntl
+
+    original, tidied = fcntl.flock, []
+
+    def flock(handle, kind):
+        if not tidied:
+            tidied.append(1)
+            remove_unfinished(str(tmp_path))
+        original(handle, kind)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    write_atomically(str(tmp_path / "x"), "whole")
+    assert tidied and os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_text() == "whole"
+
+
+@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_the_umask_is_kept(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_atomically(str(tmp_path / "text"), "x")
+        FeatureStore(str(tmp_path)).add(_DIGESTS, np.zeros((2, 1, 3), np.float32))
+        with locked(str(tmp_path / ".lock")), replacing(str(tmp_path / "rows.csv"), "w") as file:
+            file.write("x")
+    finally:
+        os.umask(before)
+    modes = {name: stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in os.listdir(tmp_path)}
+    assert len(modes) == 4 and set(modes.values()) == {mode}, modes
+
+
+class TestLinks:
+    """Each of these emptied, replaced or removed what the link led to."""
+
+    @pytest.fixture
+    def precious(self, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        yield tmp_path / "precious"
+        assert (tmp_path / "precious").read_text() == "precious"
+
+    def test_locks(self, tmp_path, precious):
+        (tmp_path / ".lock").symlink_to(precious)
+        for made in (lambda: workdir.locked(str(tmp_path)), lambda: one_at_a_time(str(tmp_path), "works")):
+            with pytest.raises(UserError, match=r"\.lock is a symbolic link.*: remove the link"), made():
+                pass
+
+    def test_a_lock_that_leads_nowhere_makes_nothing_there(self, tmp_path):
+        (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="is a symbolic link"), workdir.locked(str(tmp_path)):
+            pass
+        assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_lock_is_not_emptied(self, tmp_path):
+        (tmp_path / ".lock").write_text("whose is this?")
+        with workdir.locked(str(tmp_path)):
+            pass
+        assert (tmp_path / ".lock").read_text() == "whose is this?"
+
+    def test_what_is_written(self, tmp_path, precious):
+        (tmp_path / "summary.json").symlink_to(precious)
+        write_atomically(str(tmp_path / "summary.json"), "new")
+        assert (tmp_path / "summary.json").read_text() == "new"
+
+    def test_partial_rows(self, tmp_path, precious):
+        (tmp_path / "p.csv.partial").symlink_to(precious)
+        with pytest.raises(UserError, match="is a symbolic link"), _rows(tmp_path / "p.csv"):
+            pass
+
+    def test_names_beside_the_output(self, tmp_path, precious):
+        (tmp_path / "q.csv.writing").symlink_to(precious)
+        with _rows(tmp_path / "q.csv") as (file, _):
+            file.write(rows.line({"path": "a.png", "label": "x", "score": 1.0, "error": ""}))
+            file.flush()
+            rows.finish(str(tmp_path / "q.csv"), ("x",))
+        assert (tmp_path / "q.csv.writing").is_symlink() and "a.png,x" in (tmp_path / "q.csv").read_text()
+
+    @pytest.mark.parametrize("name", ["checkpoints", "export", "tensorboard"])
+    def test_overwrite_removes_all_or_nothing(self, tmp_path, name):
+        run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+        for folder in (run, elsewhere):
+            folder.mkdir()
+        (elsewhere / "ckpt-1.index").write_text("precious")
+        (run / name).symlink_to(elsewhere)
+        (run / "summary.json").write_text("{}")
+        with pytest.raises(UserError, match=f"{name} is a symbolic link to .*elsewhere.*remove the link"):
+            workdir.clear(str(run))
+        assert (run / "summary.json").exists() and (elsewhere / "ckpt-1.index").exists()
+
+
+def _rows(output: Path, restart: bool = False):
+    return rows.opened(str(output), rows.describe("m", {}, ["a.png"]), ["a.png"], restart)
+
+
+@pytest.mark.parametrize("content", ["my notes\n", '{"a": 1}\n', "[]\n", "\0\0\0"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_file_of_that_name_that_is_no_partial_one_stays(tmp_path, content, restart):
+    partial = tmp_path / "p.csv.partial"
+    partial.write_text(content)
+    with (
+        pytest.raises(UserError, match=r"p\.csv\.partial is in the way: .* Move it"),
+        _rows(tmp_path / "p.csv", restart),
+    ):
+        pass
+    assert partial.read_text() == content
+
+
+@pytest.mark.parametrize("left", ["", '{"mo', '{"model": "m", "opt'])
+def test_what_a_kill_left_of_the_first_line_is_written_again(tmp_path, left):
+    (tmp_path / "p.csv.partial").write_text(left)
+    with _rows(tmp_path / "p.csv") as (_, done):
+        assert done == 0
+    assert (tmp_path / "p.csv.partial").read_text() == rows.line(rows.describe("m", {}, ["a.png"]))
+
+
+class TestFeatures:
+    """Only a file that was read and found bad is removed from the cache."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        store = FeatureStore(str(tmp_path))
+        store.add(_DIGESTS, np.ones((2, 1, 3), np.float32))
+        return store
+
+    @pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.ENFILE, errno.ESTALE, errno.ENOMEM])
+    def test_what_cannot_be_read_stays(self, store, tmp_path, monkeypatch, code):
+        before = os.listdir(tmp_path)
+
+        def broken(*_, **__):
+            raise OSError(code, os.strerror(code))
+
+        with monkeypatch.context() as patch, pytest.raises(DiskError, match=f"{os.strerror(code)}. Nothing was remov"):
+            patch.setattr("builtins.open", broken)
+            store.find(_DIGESTS)
+        assert os.listdir(tmp_path) == before and not store.find(_DIGESTS)[1].any()
+
+    def test_another_users_file_is_passed_over(self, store, tmp_path, monkeypatch, capsys):
+        before = os.listdir(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr("builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no")))
+            assert store.find(_DIGESTS)[1].all()
+        assert "passed over that may not be read" in capsys.readouterr().out and os.listdir(tmp_path) == before
+
+    @pytest.mark.parametrize("damage", ["truncated", "emptied", "one byte", "no zip", "other arrays"])
+    def test_what_is_damaged_goes(self, store, tmp_path, damage, capsys):
+        (path,) = tmp_path.iterdir()
+        content = bytearray(path.read_bytes())
+        content[content.index(np.ones(6, np.float32).tobytes())] ^= 1
+        kept = {"truncated": len(content) // 2, "emptied": 0}.get(damage, len(content))
+        path.write_bytes(b"text" if damage == "no zip" else bytes(content[:kept]))
+        if damage == "other arrays":
+            with open(path, "wb") as file:
+                np.savez(file, digests=_DIGESTS, features=np.ones((3, 1, 3), np.float32))
+        assert store.find(_DIGESTS)[1].all() and os.listdir(tmp_path) == []
+        assert "Damaged features passed over and removed" in capsys.readouterr().out
