@@ -26,6 +26,12 @@ class TrainingError(UserError):
     exit_code = 3
 
 
+class BusyError(TrainingError):
+    """Another process has the run at work; when that has ended, this one may go on."""
+
+    exit_code = 75  # EX_TEMPFAIL, as below
+
+
 class DiskError(UserError):
     """The disk is full, or a folder cannot be written. What was written before is whole."""
 

@@ -94,7 +94,10 @@ def locked(path: str, flags: int = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, wait:
       UserError: it is a symbolic link.
       OSError: it cannot be opened.
     """
-    handle = _open(path, flags)
+    try:
+        handle = _open(path, flags)
+    except PermissionError:
+        handle = _open(path, flags & ~(os.O_RDWR | os.O_CREAT))  # another user's: may be locked all the same
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield handle
@@ -102,11 +105,19 @@ def locked(path: str, flags: int = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, wait:
         os.close(handle)
 
 
+def open_to_append(path: str) -> IO[bytes]:
+    """A file that only grows, unbuffered; made if it is not there, never followed if it is a link.
+
+    Raises:
+      UserError: it is a symbolic link.
+      OSError: it cannot be opened.
+    """
+    return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW), "ab", buffering=0)
+
+
 def _open(path: str, flags: int) -> int:
     try:
         return os.open(path, flags, 0o666)
-    except PermissionError:
-        return os.open(path, flags & ~(os.O_RDWR | os.O_CREAT))  # another user's: may be locked all the same
     except OSError as error:
         if error.errno == errno.ELOOP and os.path.islink(path):
             raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,15 +70,24 @@ def given() -> dict[str, Any]:
 def run(main: Callable[[], int | None]) -> None:
     """Runs a command: flags parsed, a user's mistake told in one line with an exit code of its own, no stack trace.
 
-    SIGTERM is heard like Ctrl-C: whatever is being written aside is removed, and the process ends with `STOPPED`.
+    SIGTERM is heard like Ctrl-C: whatever is being written aside is removed, and the process ends with `STOPPED`. A
+    terminal that is lost is heard like SIGTERM.
     """
 
     def terminate(number, frame):
         raise KeyboardInterrupt
 
+    def hang_up(number, frame):
+        for stream in (1, 2):  # writing to a terminal that is gone fails
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        signal.raise_signal(signal.SIGTERM)
+
     def guarded(argv: Sequence[str]) -> int:
         logging.set_verbosity(logging.ERROR)
         signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
+            signal.signal(signal.SIGHUP, hang_up)
         return call(main, argv)
 
     app.run(guarded, flags_parser=parse)

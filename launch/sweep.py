@@ -22,6 +22,12 @@ absl_flags.DEFINE_list(
 )
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
 absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1, upper_bound=1024)
+absl_flags.DEFINE_integer(
+    "threads", 0, "threads of each run; 0: its share of the cores", lower_bound=0, upper_bound=1024
+)
+absl_flags.DEFINE_list(
+    "gpus", [], "GPUs of this machine, such as 0,1,2,3: each run has one to itself (default: all see all)"
+)
 absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK)")
 
 
@@ -34,18 +40,24 @@ def main() -> int:
         seeds = [int(seed) for seed in values.seeds]
     except ValueError as error:
         raise UserError(f"--seeds={','.join(values.seeds)}: expected whole numbers with commas between.") from error
+    if values.gpus and values.jobs > len(values.gpus):
+        raise UserError(
+            f"--jobs={values.jobs} runs at the same time are more than --gpus={','.join(values.gpus)}: give each a GPU."
+        )
     if not (seeds and values.methods):
         raise UserError("--seeds and --methods need at least one entry each.")
     from gsda_tf.reporting import sweep
     from gsda_tf.reporting.results import write_results
+    from gsda_tf.work import LocalPool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
     given = {"report": False, "export": False, **flags.given()}
     out = values.out or os.path.join("sweeps", values.benchmark)
     runs = sweep.plan(values.benchmark, values.tasks, values.methods, seeds, given, out)
+    pool = LocalPool(values.jobs, values.threads, values.gpus)
     try:
-        failures = sweep.execute(runs, values.jobs, out, lambda: write_results(values.benchmark, runs, [], out))
+        failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
     except KeyboardInterrupt:
         write_results(values.benchmark, runs, [], out)
         print("Stopped. The same command goes on from there.", file=sys.stderr)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import collections
 import dataclasses
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 from tqdm import tqdm
 
 from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.errors import UserError, choose
-from gsda_tf.files import disk_errors
+from gsda_tf.errors import BusyError, UserError, choose
+from gsda_tf.files import locked
 from gsda_tf.methods import get_method
 from gsda_tf.settings import Settings, completed
 from gsda_tf.training.checkpoints import FREE
+from gsda_tf.work import Ended, LocalPool, Task, Wish
 
+TRAIN = "launch.train"
+"""The command of a run."""
 _POLL_SECONDS = 0.5
-_STOP_SECONDS = 120.0
-"""How long a run may take to write its checkpoint when the sweep is stopped."""
+_RETRIES = 3
+"""A run that was stopped, not by this sweep, is started again so often."""
 _OWN = ("task", "method", "seed", "workdir", "pipeline")
 """Settings that the sweep gives to each run itself."""
 
@@ -64,6 +66,16 @@ class Run:
         before = json.loads(json.dumps(completed(summary.get("settings", {}))))
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
         return summary if same and summary.get("step") == summary.get("steps") else None
+
+    def at_work(self) -> bool:
+        """Whether a process has it at work now."""
+        try:
+            with locked(os.path.join(self.workdir, ".lock"), os.O_RDWR | os.O_NOFOLLOW):
+                return False
+        except BlockingIOError:
+            return True
+        except (OSError, UserError):
+            return False  # not begun, or not to be begun: the command says why
 
     def steps_done(self) -> int:
         """The last step that its log tells of, from the end of the file: it is asked for twice a second."""
@@ -134,15 +146,19 @@ def _argument(name: str, value: Any) -> str:
     return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
-def execute(runs: Sequence[Run], jobs: int, out: str, finished: Callable[[], None] = lambda: None) -> list[Failure]:
+def execute(
+    runs: Sequence[Run], pool: LocalPool, out: str, finished: Callable[[], None] = lambda: None
+) -> list[Failure]:
     """Runs what is missing.
 
-    On Ctrl-C or SIGTERM the runs at work are asked to checkpoint and stop; the same sweep goes on from there.
+    A run that another process has at work, such as another sweep of the same folder, is waited for, and taken over if
+    it ends unfinished. On Ctrl-C or SIGTERM the runs at work are asked to checkpoint and stop; the same sweep goes on
+    from there. If this process is killed they stop, too.
 
     Args:
       runs: of the sweep; finished ones are passed over.
-      jobs: how many run at the same time.
-      out: folder of the sweep; what each run says goes to `out`/logs.
+      pool: runs them.
+      out: folder of the sweep; what each run says is added to a file in `out`/logs.
       finished: called after each run that ended.
 
     Returns:
@@ -150,124 +166,105 @@ def execute(runs: Sequence[Run], jobs: int, out: str, finished: Callable[[], Non
 
     Raises:
       KeyboardInterrupt: the sweep was stopped; all its runs have ended.
+      DiskError: their logs cannot be written; all runs have ended.
     """
-    waiting = [run for run in runs if run.summary() is None]
-    steps = {run.workdir: run.settings.optimization.steps for run in waiting}
-    done = {run.workdir: min(run.steps_done(), steps[run.workdir]) for run in waiting}
-    working: dict[Run, _Process] = {}
-    failures: list[Failure] = []
-    ended = len(runs) - len(waiting)
-    bar = tqdm(
-        total=sum(steps.values()),
-        initial=sum(done.values()),
-        unit="step",
-        desc="sweep",
-        dynamic_ncols=True,
-        smoothing=0,  # time left by the mean rate: runs start slowly and differ in speed
-        mininterval=0.1 if sys.stderr.isatty() else 60,  # a log file keeps every line, for days
-    )
-    with _terminable(), bar:
+    waiting = collections.deque(run for run in runs if run.summary() is None)
+    state = _State(len(runs), waiting)
+    working: dict[futures.Future[Ended], Run] = {}
+    elsewhere: list[Run] = []
+    stopped: collections.Counter[str] = collections.Counter()
+    with state.bar:
         try:
-            while waiting or working:
-                while waiting and len(working) < jobs:
-                    run = waiting.pop(0)
-                    working[run] = _Process(run, out, jobs)
-                for run in [run for run, process in working.items() if process.code() is not None]:
-                    process = working.pop(run)
-                    done[run.workdir] = steps[run.workdir]
-                    ended += 1
+            while waiting or working or elsewhere:
+                while waiting and len(working) < pool.width:
+                    run = waiting.popleft()
+                    if run.at_work():
+                        tqdm.write(f"{run.title} is at work in another process: waiting for it", file=sys.stderr)
+                        elsewhere.append(run)
+                    else:
+                        working[pool.submit(_task(run, out))] = run
+                for run in [run for run in elsewhere if not run.at_work()]:
+                    elsewhere.remove(run)
                     if run.summary() is None:
-                        failures.append(Failure(run, process.reason(), process.log))
-                        tqdm.write(f"Failed: {run.title}: {failures[-1].reason}", file=sys.stderr)
+                        waiting.append(run)
+                    else:
+                        state.ended(run)
+                        finished()
+                for future in [future for future in working if future.done()]:
+                    run, ended = working.pop(future), future.result()
+                    if run.summary() is None and ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
+                        # Somebody else began with it just before, or its process alone was asked to stop.
+                        stopped[run.workdir] += not run.at_work()
+                        waiting.append(run)
+                        continue
+                    if run.summary() is None:
+                        state.failed(Failure(run, f"{ended.said} (exit code {ended.code})", _log(run, out)))
+                    state.ended(run)
                     finished()
-                done.update({run.workdir: min(run.steps_done(), steps[run.workdir]) for run in working})
-                state = f"{ended}/{len(runs)} runs" + (f", {len(failures)} failed" if failures else "")
-                bar.set_postfix_str(state, refresh=False)
-                bar.update(sum(done.values()) - bar.n)
-                if working:
-                    time.sleep(_POLL_SECONDS)
+                state.show()
+                futures.wait(working, _POLL_SECONDS, futures.FIRST_COMPLETED) if working else time.sleep(_POLL_SECONDS)
         finally:
-            _stop(working)
-    return failures
+            _end(pool, working)
+    return state.failures
 
 
-class _Process:
-    """A train command at work.
-
-    It gets a session of its own: a Ctrl-C at the terminal then reaches the sweep alone, which passes it on once.
-    """
-
-    def __init__(self, run: Run, out: str, jobs: int):
-        name = re.sub(r"[^A-Za-z0-9]+", "_", run.title)
-        self.log = os.path.join(out, "logs", f"{name}.log")
-        environment = dict(os.environ)
-        if jobs > 1:  # share the cores rather than fight for them
-            threads = str(max(1, (os.cpu_count() or 1) // jobs))
-            for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-                environment.setdefault(variable, threads)
-        with disk_errors(f"writing to {out}"):
-            os.makedirs(os.path.dirname(self.log), exist_ok=True)
-            with open(self.log, "wb") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "launch.train", *run.arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    start_new_session=True,
-                )
-
-    def code(self) -> int | None:
-        """Exit code, None while it runs."""
-        return self._process.poll()
-
-    def ask_to_stop(self) -> None:
-        """Lets it finish its steps at hand and checkpoint."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-
-    def end(self, seconds: float) -> None:
-        """Waits, then kills."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def reason(self) -> str:
-        """Why it failed: the command's own last error, or the last thing it said."""
-        with open(self.log, encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in re.split(r"[\r\n]+", file.read()) if line.strip()]
-        errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b.*:", line)]
-        said = (errors or lines or ["it said nothing"])[-1]
-        return f"{said.removeprefix('Error: ')[:500]} (exit code {self.code()})"
+def _task(run: Run, out: str) -> Task:
+    return Task(TRAIN, run.arguments, os.getcwd(), _log(run, out))
 
 
-def _stop(working: Mapping[Run, _Process]) -> None:
+def _log(run: Run, out: str) -> str:
+    return os.path.join(out, "logs", re.sub(r"[^A-Za-z0-9]+", "_", run.title) + ".log")
+
+
+def _end(pool: LocalPool, working: Collection[futures.Future]) -> None:
+    """Lets runs at work write their checkpoints, if there are any; a second Ctrl-C kills them."""
     if not working:
         return
     tqdm.write(f"Stopping: {len(working)} runs write their checkpoints ...", file=sys.stderr)
-    for process in working.values():
-        process.ask_to_stop()
-    deadline = time.monotonic() + _STOP_SECONDS
+    pool.end(Wish.STOP)
     try:
-        for process in working.values():
-            process.end(max(0.0, deadline - time.monotonic()))
-    except KeyboardInterrupt:  # a second Ctrl-C: at once
-        for process in working.values():
-            process.end(0.0)
+        futures.wait(working)
+    except KeyboardInterrupt:
+        pool.end(Wish.KILL)
+        futures.wait(working)
         raise
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Makes SIGTERM do what Ctrl-C does."""
+class _State:
+    """What is done and what failed, and the progress bar that shows it."""
 
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
+    def __init__(self, total: int, waiting: Collection[Run]):
+        self.failures: list[Failure] = []
+        self._total, self._ended = total, total - len(waiting)
+        self._steps = {run.workdir: run.settings.optimization.steps for run in waiting}
+        self._open = list(waiting)
+        self._done = 0
+        self.bar = tqdm(
+            total=sum(self._steps.values()),
+            initial=self._steps_done(),
+            unit="step",
+            desc="sweep",
+            dynamic_ncols=True,
+            smoothing=0,  # time left by the mean rate: runs start slowly and differ in speed
+            mininterval=0.1 if sys.stderr.isatty() else 60,  # a log file keeps every line, for days
+        )
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def ended(self, run: Run) -> None:
+        """Takes in that a run is over."""
+        self._open.remove(run)
+        self._ended += 1
+        self._done += self._steps[run.workdir]
+
+    def failed(self, failure: Failure) -> None:
+        """Takes in a failure, and tells it."""
+        self.failures.append(failure)
+        tqdm.write(f"Failed: {failure.run.title}: {failure.reason}", file=sys.stderr)
+
+    def show(self) -> None:
+        """Brings the bar up to date."""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        self.bar.set_postfix_str(f"{self._ended}/{self._total} runs{failed}", refresh=False)
+        self.bar.update(self._steps_done() - self.bar.n)
+
+    def _steps_done(self) -> int:
+        return self._done + sum(min(run.steps_done(), self._steps[run.workdir]) for run in self._open)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from gsda_tf.files import disk_errors, write_atomically
+from gsda_tf.files import disk_errors, open_to_append, write_atomically
 
 
 class MetricsLog:
@@ -38,7 +38,7 @@ class MetricsLog:
                 self._summarize(line)
             self._writer.flush()
         with disk_errors(f"writing {self.path}"):
-            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open for the whole run
+            self._file = open_to_append(self.path)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line; numbers that are not finite become null.

@@ -7,12 +7,13 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gsda_tf import files
 from gsda_tf.data.domain import TaskData
-from gsda_tf.errors import DiskError, TrainingError, UserError
+from gsda_tf.errors import BusyError, DiskError, UserError
 from gsda_tf.files import disk_errors, read_json
 from gsda_tf.settings import Settings
 
@@ -60,15 +61,23 @@ def locked(workdir: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             os.makedirs(workdir, exist_ok=True)
-            held.enter_context(files.locked(os.path.join(workdir, ".lock")))
+            held.enter_context(_own(os.path.join(workdir, ".lock")))
         except BlockingIOError as error:
-            raise TrainingError(
-                f"Another run is at work in {workdir}: wait for it, or use another --workdir."
-            ) from error
+            raise BusyError(f"Another run is at work in {workdir}: wait for it, or use another --workdir.") from error
         except OSError as error:
             todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
             raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
         yield
+
+
+def _own(path: str) -> contextlib.AbstractContextManager[int]:
+    for _ in range(5):
+        lock = contextlib.ExitStack()
+        with contextlib.suppress(BlockingIOError):
+            lock.enter_context(files.locked(path))
+            return lock
+        time.sleep(0.1)  # a sweep asks for a moment whether anybody is at work
+    return files.locked(path)
 
 
 def clear(workdir: str) -> None:

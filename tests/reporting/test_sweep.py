@@ -6,6 +6,7 @@ import pytest
 
 from gsda_tf.errors import UserError
 from gsda_tf.reporting import sweep
+from gsda_tf.work import LocalPool
 
 
 def _plan(out, **given):
@@ -85,8 +86,9 @@ def test_finished_runs_are_not_started(tmp_path, monkeypatch):
     runs = _plan(tmp_path)
     for run in runs:
         _finish(run)
-    monkeypatch.setattr(sweep, "_Process", None)  # starting anything would fail
-    assert sweep.execute(runs, 2, str(tmp_path)) == []
+    pool = LocalPool(2)
+    monkeypatch.setattr(pool, "submit", None)  # starting anything would fail
+    assert sweep.execute(runs, pool, str(tmp_path)) == []
 
 
 def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
@@ -96,7 +98,7 @@ def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
         _finish(run)
     broken = dataclasses.replace(runs[0], arguments=("--no_such_flag=1",))
     seen = []
-    failures = sweep.execute([broken, *runs[1:]], 1, str(tmp_path), lambda: seen.append(1))
+    failures = sweep.execute([broken, *runs[1:]], LocalPool(1), str(tmp_path), lambda: seen.append(1))
     assert [failure.run for failure in failures] == [broken]
     assert "Unknown flag --no_such_flag" in failures[0].reason and "exit code 2" in failures[0].reason
     assert os.path.isfile(failures[0].log) and seen == [1]

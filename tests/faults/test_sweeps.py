@@ -1,0 +1,165 @@
+"""Sweeps that are killed, or meet one another: runs end with their sweep, go on with the next, and are done once."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gsda_tf import work
+from gsda_tf.work import Task, Wish, perform
+from tests.faults import fake_sweep
+from tests.processes import REPOSITORY, Process
+
+_STEPS = 100
+
+
+def _sweep(out, *seeds, steps=_STEPS, jobs=2) -> Process:
+    return Process("tests.faults.fake_sweep", [str(out), str(steps), str(jobs), *map(str, seeds)])
+
+
+def _lines(run) -> list[dict]:
+    path = Path(run.workdir) / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _logs(out) -> str:
+    return "".join(path.read_text() for path in sorted((Path(out) / "logs").iterdir()))
+
+
+def test_runs_end_with_a_killed_sweep_and_go_on_with_the_next(tmp_path):
+    runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1])
+    first = _sweep(tmp_path, 0, 1)
+    _until(lambda: all(len(_lines(run)) > 3 for run in runs))
+    first.send_signal(signal.SIGKILL)
+    _until(lambda: not any(run.at_work() for run in runs), seconds=5)
+    assert all(len(_lines(run)) < _STEPS and run.summary() is None for run in runs)
+    before = _logs(tmp_path)
+    second = _sweep(tmp_path, 0, 1)
+    said = second.communicate()
+    assert second.returncode == 0, said
+    for run in runs:
+        assert run.summary() is not None
+        assert [line["step"] for line in _lines(run)] == list(range(1, _STEPS + 1))
+    assert _logs(tmp_path).count("Going on from step") == 2 and before.count("begins") == 2
+    for path in (tmp_path / "logs").iterdir():
+        assert path.read_text().count("begins") == 2, "what was said before is kept"
+
+
+def test_a_sweep_started_at_once_after_a_kill_takes_over(tmp_path):
+    """The runs of the killed one are still at work, as one of them heeds no request to stop."""
+    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [8])
+    first = _sweep(tmp_path, 8)
+    _until(lambda: len(_lines(run)) > 3)
+    first.send_signal(signal.SIGKILL)
+    second = _sweep(tmp_path, 8, 1)
+    _, said = second.communicate()
+    assert second.returncode == 0 and "seed 8 is at work in another process: waiting for it" in said, said
+    assert [line["step"] for line in _lines(run)] == list(range(1, _STEPS + 1))
+    assert len({line["process"] for line in _lines(run)}) == 1, "it was left alone"
+
+
+def test_two_sweeps_of_one_folder_do_every_run_once(tmp_path):
+    seeds = [0, 1, 2, 3]
+    runs = fake_sweep.plan(str(tmp_path), 30, seeds)
+    sweeps = [_sweep(tmp_path, *order, steps=30) for order in (seeds, seeds[::-1])]
+    for each in sweeps:
+        said = each.communicate()
+        assert each.returncode == 0, said
+    for run in runs:
+        assert [line["step"] for line in _lines(run)] == list(range(1, 31))
+        assert len({line["process"] for line in _lines(run)}) == 1
+
+
+def test_a_run_that_alone_was_stopped_is_started_again_and_failures_stay_failures(tmp_path):
+    run, _ = fake_sweep.plan(str(tmp_path), _STEPS, [0, 9])
+    process = _sweep(tmp_path, 0, 9)
+    _until(lambda: len(_lines(run)) > 3)
+    os.kill(_lines(run)[0]["process"], signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 1 and "Failed: digits/Fo_Ha source_only seed 9: seed 9 fails. (exit code 2)" in said
+    assert run.summary() is not None and len({line["process"] for line in _lines(run)}) == 2
+
+
+def _task(tmp_path, seed=0) -> Task:
+    (run,) = fake_sweep.plan(str(tmp_path), 2000, [seed])
+    return Task("tests.faults.fake_train", run.arguments, REPOSITORY, str(tmp_path / "logs" / "x.log"))
+
+
+@pytest.mark.parametrize("seed, wish, code", [(0, Wish.STOP, 75), (8, Wish.STOP, -9), (8, Wish.KILL, -9)])
+def test_who_does_not_stop_is_killed(tmp_path, monkeypatch, seed, wish, code):
+    monkeypatch.setattr(work, "STOP_SECONDS", -9.0)  # a second in all
+    task, began = _task(tmp_path, seed), []
+
+    def wanted():
+        if not began and os.path.exists(task.log) and "begins" in Path(task.log).read_text():
+            began.append(1)
+        return wish if began else Wish.GO_ON
+
+    assert perform(task, wish=wanted).code == code
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    task = _task(tmp_path)
+    os.makedirs(os.path.dirname(task.log))
+    (tmp_path / "precious").write_text("precious")
+    os.symlink(tmp_path / "precious", task.log)
+    with pytest.raises(Exception, match="is a symbolic link"):
+        perform(task)
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+_COMMAND = """
+import signal, sys, time
+from launch import flags
+def main():
+    if "ignored" in sys.argv:
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        return 0
+    try:
+        print("started", flush=True)
+        time.sleep(60)
+    finally:
+        print("checkpointed", file=sys.stderr, flush=True)  # fails where the terminal is gone
+        open(path, "w").write("checkpointed")
+path = sys.argv.pop()
+flags.call = lambda main, argv: main()
+flags.run(main)
+"""
+
+
+def test_a_lost_terminal_is_heard_like_sigterm(tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import os; os.setsid(); import fcntl, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0)\n"
+         + _COMMAND, str(tmp_path / "end")], cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    while b"started" not in said:
+        said += os.read(ours, 1000)
+    os.close(ours)
+    process.wait(30)
+    assert (tmp_path / "end").read_text() == "checkpointed"
+
+
+def test_nohup_is_respected(tmp_path):
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", ignore + _COMMAND, "ignored", str(tmp_path / "end")],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0 and not re.search("Error", done.stderr), done.stderr
