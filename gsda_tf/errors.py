@@ -26,6 +26,22 @@ class TrainingError(UserError):
     exit_code = 3
 
 
+class NotFiniteError(TrainingError):
+    """What a network computes is not finite.
+
+    Args:
+      what: as the message names it.
+      step: of the weights, where it is known.
+    """
+
+    def __init__(self, what: str, step: int | None = None):
+        when = "" if step is None else f" at step {step}"
+        super().__init__(
+            f"Not finite{when}: {what}. Training stopped; the last good checkpoint is kept. Try a smaller "
+            "--learning_rate, a smaller --adversarial_weight, or --precision=float32."
+        )
+
+
 class BusyError(TrainingError):
     """Another process has the run at work; when that has ended, this one may go on."""
 

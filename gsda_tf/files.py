@@ -186,7 +186,7 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except Exception as error:
         code = _error_number(error)
-        if code in _FULL:
+        if code in FULL:
             raise DiskError(
                 f"No space left on the disk while {doing} ({os.strerror(code)}): make room and run the same command "
                 "again; it goes on from what is there."
@@ -202,7 +202,8 @@ def disk_errors(doing: str) -> Iterator[None]:
         raise
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors that mean that the disk is full."""
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 _FAILED = (errno.EIO, errno.ESTALE, errno.ENOENT)
 
@@ -213,5 +214,5 @@ def _error_number(error: Exception) -> int | None:
     tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
     if tf is not None and isinstance(error, tf.errors.OpError):
         # TensorFlow has no numbers, and its kinds do not tell a full disk from a full memory; its words do.
-        return next((code for code in (*_FULL, *_DENIED, *_FAILED) if os.strerror(code) in str(error)), None)
+        return next((code for code in (*FULL, *_DENIED, *_FAILED) if os.strerror(code) in str(error)), None)
     return None

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 
+from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors, open_to_append
 from gsda_tf.leash import STOP_SECONDS
 
 _POLL_SECONDS = 0.2
+_SILENT = {DiskError.exit_code: "the disk is full, or may not be written"}
 
 
 class Wish(enum.IntEnum):
@@ -93,7 +95,7 @@ def perform(
         if process.poll() is None:
             process.kill()
         process.wait()
-    return Ended(process.returncode, _last_error(task.log, start))
+    return Ended(process.returncode, _last_error(task.log, start, process.returncode))
 
 
 def _ended(process: subprocess.Popen, seconds: float) -> bool:
@@ -103,13 +105,13 @@ def _ended(process: subprocess.Popen, seconds: float) -> bool:
     return False
 
 
-def _last_error(log: str, start: int) -> str:
+def _last_error(log: str, start: int, code: int) -> str:
     with open(log, "rb") as file:
         file.seek(start)
         text = file.read().decode("utf-8", "replace")
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b.*:", line)]
-    return (errors or lines or ["it said nothing"])[-1].removeprefix("Error: ")[:500]
+    return (errors or lines or [_SILENT.get(code, "it said nothing")])[-1].removeprefix("Error: ")[:500]
 
 
 class LocalPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import signal
@@ -17,7 +18,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from absl import app, flags, logging
 
 from gsda_tf import settings as settings_lib
-from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.errors import DiskError, TrainingError, UserError
+from gsda_tf.files import FULL
 
 STOPPED = 75
 """Exit code of a command that was asked to stop: EX_TEMPFAIL, nothing is wrong, run it again."""
@@ -78,9 +80,9 @@ def run(main: Callable[[], int | None]) -> None:
         raise KeyboardInterrupt
 
     def hang_up(number, frame):
-        for stream in (1, 2):  # writing to a terminal that is gone fails
-            if stat.S_ISCHR(os.fstat(stream).st_mode):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        for stream in (1, 2):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):  # writing to a terminal that is gone fails
+                _silence(stream)
         signal.raise_signal(signal.SIGTERM)
 
     def guarded(argv: Sequence[str]) -> int:
@@ -111,6 +113,10 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
         _tell(error)
         return error.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:  # writing what is said, to a file
+            _tell(f"No space left on the disk: {error}. Make room and run the same command again.")
+            _silence(1)  # what could not be written would be tried again
+            return DiskError.exit_code
         tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
         if not isinstance(error, (MemoryError, *([tf.errors.ResourceExhaustedError] if tf else []))):
             raise
@@ -146,7 +152,12 @@ def _tell(error: Exception | str) -> None:
     """One line, whatever the user's input that it quotes holds."""
     text = str(error).encode("utf-8", "backslashreplace").decode()
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    print(f"Error: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody hears it
+        print(f"Error: {text}", file=sys.stderr, flush=True)
+
+
+def _silence(stream: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _module() -> str:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gsda_tf.data.batches import Share, evaluation_batches
 from gsda_tf.data.domain import Domain
+from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.distribution import distribute
 from gsda_tf.training.step import Networks
@@ -65,9 +66,14 @@ class Inference:
             return strategy.gather(features, axis=0), strategy.gather(logits, axis=0)
 
         self._run = run
+        self.step: Callable[[], int | None] = lambda: None
+        """Of the weights, for messages."""
 
     def __call__(self, domain: Domain, progress: Callable[[int], None] | None = None) -> Outputs:
         """E and C of every image of `domain`, in order.
+
+        Raises:
+          NotFiniteError: a feature or a logit is not finite.
 
         Args:
           domain: n images, n > 0.
@@ -84,4 +90,9 @@ class Inference:
             logits.append(z.numpy())
             if progress is not None:
                 progress(self._batch)
-        return Outputs(np.concatenate(features)[: len(domain)], np.concatenate(logits)[: len(domain)])
+        outputs = Outputs(np.concatenate(features)[: len(domain)], np.concatenate(logits)[: len(domain)])
+        for what, values in (("features", outputs.features), ("logits", outputs.logits)):
+            bad = int((~np.isfinite(values)).any(axis=1).sum())
+            if bad:
+                raise NotFiniteError(f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.step())
+        return outputs

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.errors import TrainingError
+from gsda_tf.errors import NotFiniteError
 from gsda_tf.training.distribution import distribute
 
 _SECONDS_A_CALL = 0.5
@@ -113,16 +113,12 @@ class StepRunner:
         """Runs up to `steps` steps.
 
         Raises:
-          TrainingError: a term or a gradient is not finite, naming it and the step.
+          NotFiniteError: a term or a gradient is not finite, naming it and the step.
         """
         if not self._run(iterator, tf.constant(steps, tf.int64)):
             values = self._last.numpy()
             bad = [name for name, value in zip(self.names, values) if not np.isfinite(value)]
-            raise TrainingError(
-                f"Not finite at step {self.steps_done}: {', '.join(bad or self._bad_gradients())}. Training stopped; "
-                "the last good checkpoint is kept. Try a smaller --learning_rate, a smaller --adversarial_weight, or "
-                "--precision=float32."
-            )
+            raise NotFiniteError(", ".join(bad or self._bad_gradients()), self.steps_done)
 
     def _bad_gradients(self) -> list[str]:
         """The networks whose update was not finite, each with a variable of it."""
@@ -194,7 +190,7 @@ class Loop:
 
         Raises:
           Interrupted: SIGTERM or SIGINT came; a checkpoint was written.
-          TrainingError: a term is not finite.
+          NotFiniteError: a term is not finite.
         """
         step, saved, saved_at = self._runner.steps_done, self._runner.steps_done, time.monotonic()
         rate = _Rate()

@@ -85,6 +85,7 @@ class _Training:
         networks = {name: state[name] for name in ("extractor", "classifier", "discriminators") if name in state}
         self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step", networks)
         self._runner.build(self._batch_spec(strategy))
+        experiment.inference.step = lambda: self._runner.steps_done
         state = {**state, "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
         self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
         weights = {name: state[name] for name in ("extractor", "classifier")}
@@ -97,7 +98,7 @@ class _Training:
     def run(self) -> dict[str, Any]:
         """Trains to the end and writes what is left behind."""
         settings, experiment = self._settings, self._experiment
-        began = time.time()
+        began = time.monotonic()
         start, damaged = self._checkpoints.restore()
         if not start:
             self._evaluator.keep_before(self._workdir, self._chief)
@@ -135,7 +136,7 @@ class _Training:
         images = settings.data.source_batch + self._batches.target_batch
         steps_timed = max(options.steps - start - 1, 0)
         rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
-        summary = self._finish(rate, time.time() - began)
+        summary = self._finish(rate, time.monotonic() - began)
         self._log.close()
         if self._chief and run.report:
             self._write_report()

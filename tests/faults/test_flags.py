@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -203,6 +205,16 @@ def test_too_little_memory_is_told_in_one_line(kind, capsys):
     assert flags.call(main, ["train"]) == 3
     said = capsys.readouterr().err
     assert said.startswith("Error: Out of memory (OOM when allocating") and said.count("\n") == 1
+
+
+def test_a_full_disk_below_what_is_said(repository):
+    command = "from launch import flags\nflags.run(lambda: [print('x' * 100, flush=True) for _ in range(1000)] and 0)"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", command], stdout=full, stderr=subprocess.PIPE, cwd=repository, text=True, timeout=60
+        )
+    assert done.returncode == 74 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("Error: No space left on the disk: [Errno 28]")
 
 
 def test_messages_stay_on_one_line_whatever_they_quote(capsys):

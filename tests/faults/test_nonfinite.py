@@ -7,12 +7,17 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.errors import TrainingError
+from gsda_tf.errors import NotFiniteError, TrainingError
 from gsda_tf.losses import classification
 from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.training.inference import Inference
 from gsda_tf.training.loop import StepRunner
 from gsda_tf.training.run import train
 
+_TINY = {
+    "task": "digits/Fo_Ha", "steps": 20, "checkpoint_steps": 2, "report_steps": 1, "method": "source_only",
+    "source_batch": 8, "bottleneck_units": 8,
+}  # fmt: skip
 _SPEC = {"x": tf.TensorSpec([], tf.float32)}
 
 
@@ -60,6 +65,31 @@ def test_no_checkpoint_holds_such_a_weight(tmp_path):
     assert stored.restore() == (1, [])
 
 
+@pytest.mark.parametrize("step, what", [(0, "features"), (2, "features"), (4, "logits")])
+def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, what):
+    """As half precision gives them at a high rate: finite weights, and infinite features before training or later."""
+    original = Inference.__init__
+
+    def poisoned(self, *given):
+        original(self, *given)
+        run = self._run
+
+        def overflowing(images):
+            features, logits = run(images)
+            if (self.step() or 0) < step:
+                return features, logits
+            return (features / 0.0, logits) if what == "features" else (features, logits / 0.0)
+
+        self._run = overflowing
+
+    monkeypatch.setattr(Inference, "__init__", poisoned)
+    settings = tasks.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 2, "select": "im"})
+    told = pytest.raises(NotFiniteError, match=rf"^Not finite at step {step}: the {what} of .* images of Fo\. Training")
+    with told as caught:
+        train(settings)
+    assert caught.value.exit_code == 3 and not (tmp_path / "summary.json").exists()
+
+
 def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     """A gradient of NaN from finite losses, forced after the fourth step of a real run."""
     original = classification.classification_loss
@@ -80,12 +110,7 @@ def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     with tf.init_scope():
         calls.append(tf.Variable(0, dtype=tf.int64))
     monkeypatch.setattr(classification, "classification_loss", loss)
-    settings = tasks.resolve(
-        {
-            "task": "digits/Fo_Ha", "workdir": str(tmp_path), "steps": 20, "checkpoint_steps": 2, "report_steps": 1,
-            "method": "source_only", "source_batch": 8, "bottleneck_units": 8, "evaluate_steps": 5, "select": "im",
-        }
-    )  # fmt: skip
+    settings = tasks.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 5, "select": "im"})
     with pytest.raises(TrainingError, match=r"^Not finite at step 5: the gradient of the extractor .*classifier"):
         train(settings)
     names = os.listdir(tmp_path / "checkpoints")
