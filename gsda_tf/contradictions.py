@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from gsda_tf.errors import UserError
-from gsda_tf.methods import get_method
 from gsda_tf.settings import Settings
 
 _PIPELINES = {
@@ -30,7 +29,6 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
     Raises:
       UserError: naming both sides and what to do.
     """
-    get_method(settings.method.method)  # before anything is loaded
     for name, pipeline in _PIPELINES.items():
         if given.get(name) and settings.data.pipeline != pipeline:
             raise UserError(

@@ -28,11 +28,16 @@ STOPPED = 75
 def define(names: Sequence[str] | None = None) -> None:
     """Defines a flag for every setting, or for those named. Unset flags are None, so that a benchmark's own
     values hold unless the user says otherwise."""
-    for field in settings_lib.fields():
+    from gsda_tf import methods
+
+    options = methods.all_options() if names is None else {}
+    for field in (*settings_lib.fields(), *options.values()):
         if (names is not None and field.name not in names) or field.name in flags.FLAGS:
             continue  # not wanted, or defined before: one process may import several commands
         shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         text = f"{field.metadata['help']} (default: {shown!r})" if shown != "" else field.metadata["help"]
+        if field.name in options:
+            text = f"{', '.join(methods.owners(field.name))}: {text}"
         if isinstance(field.default, bool):
             flags.DEFINE_boolean(field.name, None, text)
         elif isinstance(field.default, tuple):
@@ -53,19 +58,21 @@ def given() -> dict[str, Any]:
     Raises:
       UserError: a list of numbers that is none.
     """
+    from gsda_tf import methods
+
     values = {}
-    for field in settings_lib.fields():
+    for field in (*settings_lib.fields(), *methods.all_options().values()):
         if field.name not in flags.FLAGS or flags.FLAGS[field.name].value is None:
             continue
         value = flags.FLAGS[field.name].value
-        if isinstance(field.default, tuple):
+        if isinstance(field.default, tuple) and field.name != "add":
             try:
                 value = tuple(int(part) for part in value)
             except ValueError as error:
                 raise UserError(
                     f"--{field.name}={','.join(value)}: expected whole numbers with commas between, such as 20,5."
                 ) from error
-        values[field.name] = value
+        values[field.name] = tuple(value) if isinstance(value, list) else value
     return values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
 from gsda_tf.settings import DataSettings
 
-_SOURCE, _TARGET = 1, 2
+_SOURCE, _TARGET, _AGAIN = 1, 2, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +53,14 @@ class TrainingBatches:
       data: the task.
       settings: batch sizes, geometry, augmentation.
       seed: of the run.
-      uses_target: whether batches hold target images.
+      images: what the method is fed, of "source", "target" and "target_again".
     """
 
-    def __init__(self, data: TaskData, settings: DataSettings, seed: int, uses_target: bool = True):
+    def __init__(self, data: TaskData, settings: DataSettings, seed: int, images: Sequence[str] = ("source", "target")):
         self._data, self._settings, self._seed = data, settings, seed
         self._source = BalancedSampler(data.source.labels, seed, _SOURCE)
-        self.target_batch = settings.target_batch if uses_target else 0
+        self._views = tuple(name for name in images if name != "source")
+        self.target_batch = settings.target_batch if self._views else 0
 
     def target_sampler(self, pool: np.ndarray | None, since: int) -> BalancedSampler:
         """Draws from the confident target samples, balanced over the predicted classes (section 3.1).
@@ -81,6 +82,17 @@ class TrainingBatches:
         target = self.target_sampler(pool, since).indices(steps * bt + np.arange(bt)) if bt else np.zeros((0, 0))
         return source, target
 
+    def spec(self, one: tf.TensorSpec, replicas: int = 1) -> dict[str, tf.TensorSpec]:
+        """What one replica is fed in a step, by name; `one` is an image or features, without the batch."""
+        count = self._settings.source_batch // replicas
+        spec = {
+            "source_images": tf.TensorSpec((count, *one.shape), one.dtype),
+            "source_labels": tf.TensorSpec((count,), tf.int32),
+        }
+        for name in self._views:
+            spec[f"{name}_images"] = tf.TensorSpec((self.target_batch // replicas, *one.shape), one.dtype)
+        return spec
+
     def dataset(
         self, first: int, last: int, pool: np.ndarray | None = None, since: int = 0, share: Share | None = None
     ) -> tf.data.Dataset:
@@ -88,16 +100,17 @@ class TrainingBatches:
 
         Returns:
           One element a step and replica: {"source_images": uint8 [bs, S, S, 3], "source_labels": int32 [bs],
-          "target_images": uint8 [bt, S, S, 3]}; without target images if `uses_target` was False. Where the
-          domains hold features, they stand in place of images, float32 [.., e].
+          "target_images": uint8 [bt, S, S, 3], "target_again_images"}, the last two only if the method is fed them.
+          Where the domains hold features, they stand in place of images, float32 [.., e].
         """
         share = share or Share()
         source, target = self.plan(first, last, pool, since)
         streams = {"source_images": self._images(self._data.source, source, _SOURCE, first, share)}
         labels = self._data.source.labels[share.of(source)].astype(np.int32)
         streams["source_labels"] = tf.data.Dataset.from_tensor_slices(labels)
-        if self.target_batch:
-            streams["target_images"] = self._images(self._data.target, target, _TARGET, first, share)
+        for name in self._views:
+            stream = {"target": _TARGET, "target_again": _AGAIN}[name]
+            streams[f"{name}_images"] = self._images(self._data.target, target, stream, first, share)
         return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(tf.data.AUTOTUNE)
 
     def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:

@@ -1,1 +1,1 @@
-"""The paper's losses: classification (3)-(5), alignment (6)-(9), synchronization (10)-(12)."""
+"""Pieces that several methods share."""

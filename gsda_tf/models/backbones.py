@@ -118,6 +118,12 @@ def small_cnn(image_size: int) -> Backbone:
 OWN: dict[str, Callable[[int], Backbone]] = {"small_cnn": small_cnn}
 
 
+def is_small(name: str) -> bool:
+    """Whether a network of this name is no pretrained backbone but one of this package's own, beside which
+    discriminators are not cheap."""
+    return name in OWN
+
+
 def application_names() -> dict[str, tuple[Callable, Callable]]:
     """Every image model of keras.applications: lower-case name -> (constructor, preprocessing)."""
     found = {}

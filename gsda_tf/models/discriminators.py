@@ -1,4 +1,4 @@
-"""The discriminators D_k of every node of the hierarchy: one batched bank a level."""
+"""Discriminators: a bank of networks of one shape, computed at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-
-from gsda_tf.hierarchy import Hierarchy
 
 
 class DiscriminatorBank(keras.Model):
@@ -69,33 +67,3 @@ class DiscriminatorBank(keras.Model):
             if i < last:
                 x = tf.nn.relu(x)
         return tf.squeeze(x, -1)
-
-
-class Discriminators(keras.Model):
-    """The bank of every level of a hierarchy, domain first.
-
-    Args:
-      hierarchy: L levels.
-      hidden_units: widths of the hidden layers, the same for all.
-      feature_units: d.
-      seed: of the initial weights.
-    """
-
-    def __init__(self, hierarchy: Hierarchy, hidden_units: Sequence[int], feature_units: int, seed: int = 0):
-        super().__init__(dtype="float32", name="discriminators")
-        self.banks = [
-            DiscriminatorBank(level.size, hidden_units, feature_units, seed * 31 + i, name=level.name)
-            for i, level in enumerate(hierarchy.levels)
-        ]
-        self.built = True
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        """Logits of all discriminators, in the order of the hierarchy's rows.
-
-        Args:
-          features: float32 [N, d].
-
-        Returns:
-          float32 [K, N].
-        """
-        return tf.concat([bank(features) for bank in self.banks], axis=0)

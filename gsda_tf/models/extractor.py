@@ -47,6 +47,11 @@ class Extractor(keras.Model):
         embeddings = images if images.shape.rank == 2 else self.embed(images, training)
         return self.bottleneck(embeddings)
 
+    @property
+    def embedding_units(self) -> int:
+        """e, width of the backbone's pooled output."""
+        return int(self.backbone.output_shape[-1])
+
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The backbone's pooled output, float32 [N, e]: what `--freeze_backbone` keeps."""
         x = self.preprocess(tf.cast(images, tf.float32))
@@ -96,3 +101,25 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
             f"{str(error).splitlines()[0]} Set --image_size to what it expects."
         ) from error
     return extractor
+
+
+def copy_extractor(
+    extractor: Extractor, settings: ModelSettings, image_size: int, precision: str = "float32"
+) -> Extractor:
+    """A second E with the same weights, whose bottleneck and, unless it is frozen, backbone are its own.
+
+    Args:
+      extractor: the first, built from the same settings.
+      settings: of the model.
+      image_size: S.
+      precision: policy of the backbone.
+    """
+    if settings.freeze_backbone:
+        copy = Extractor(extractor.preprocess, extractor.backbone, _bottleneck(settings))
+        copy(tf.zeros([1, extractor.embedding_units]))
+    else:
+        copy = build_extractor(dataclasses.replace(settings, weights="none"), image_size, precision)
+    for new, old in zip(copy.variables, extractor.variables):
+        if new is not old:
+            compat.tf_variable(new).assign(compat.tf_variable(old))
+    return copy

@@ -49,20 +49,19 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
 
 def losses(lines: Lines) -> Figure | None:
     """The terms of L^c (3)-(5), and L_k (6)-(8) summed over each level, over steps."""
-    names = _names(lines, "loss/")
+    names, levels = _names(lines, "loss/"), _names(lines, "alignment/")
     with matplotlib.rc_context(_STYLE):
-        classes = [name for name in ("cross_entropy", "entropy") if name in names]
-        levels = [name for name in names if name not in ("cross_entropy", "entropy", "synchronization")]
+        classes = [name for name in ("classification", "entropy") if name in names]
         if not names:
             return None
         figure, axes = _axes(1 + bool(levels))
-        titles = {"cross_entropy": "source cross-entropy", "entropy": "target entropy"}
+        titles = {"classification": "source cross-entropy", "entropy": "target entropy"}
         for name, color in zip(classes, (SOURCE, TARGET)):
             _curve(axes[0], lines, f"loss/{name}", titles[name], color)
         _finish(axes[0], "Classification $L^c$", "nats")
         if levels:
             for name in levels:
-                _curve(axes[1], lines, f"loss/{name}", _level_title(name), _color(name))
+                _curve(axes[1], lines, f"alignment/{name}", _level_title(name), _color(name))
             axes[1].axhline(np.log(2), color="#8a94a3", linestyle=":", linewidth=1, label="chance, log 2")
             _finish(axes[1], "Alignment: discriminators' loss by level", "nats")
     return figure
@@ -74,7 +73,7 @@ def accuracies(lines: Lines) -> Figure | None:
         ("source_accuracy", "source", SOURCE, "-"),
         ("target_accuracy", "target (for the score only)", TARGET, "-"),
         ("target_mean_class_accuracy", "target, mean over classes", TARGET, ":"),
-        ("confident_share", "target with a confident label", "#8a94a3", "-"),
+        ("pool_share", "target with a confident label", "#8a94a3", "-"),
     ]
     curves = [curve for curve in curves if _values(lines, curve[0])[0].size]
     if not curves:

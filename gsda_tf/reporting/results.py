@@ -10,10 +10,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.evaluation.selection import CRITERIA
 from gsda_tf.files import write_atomically
-from gsda_tf.methods import METHODS
 from gsda_tf.reporting import significance, tables
 from gsda_tf.reporting.page import page
 from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
@@ -49,7 +49,7 @@ def write_results(benchmark: str, runs: Sequence[Run], failures: Sequence[Failur
     status = {r: "done" if s else "failed" if r in failed else "missing" for r, s in summaries.items()}
     known = [s for s in summaries.values() if s]
     tasks = list(dict.fromkeys(run.settings.data.task.split("/")[1] for run in runs))
-    methods = list(dict.fromkeys(run.settings.method.method for run in runs))
+    methods = list(dict.fromkeys(run.method for run in runs))
     table = tables.results_table(benchmark, tasks, get_benchmark(benchmark).tasks, methods, known)
     comparisons = significance.compare_all(methods, _values(methods, known))
     chosen = _selections(methods, {run: s for run, s in summaries.items() if s})
@@ -91,7 +91,7 @@ def _csv(summaries: dict[Run, dict[str, Any] | None], status: dict[Run, str]) ->
     writer.writeheader()
     for run, summary in summaries.items():
         settings = run.settings
-        row = {"task": settings.data.task, "method": settings.method.method, "seed": settings.run.seed}
+        row = {"task": settings.data.task, "method": run.method, "seed": settings.run.seed}
         writer.writerow({**(summary or {}), **row, "status": status[run], "workdir": run.workdir})
     return text.getvalue()
 
@@ -122,8 +122,8 @@ def _significance_rows(comparisons: Sequence[significance.Comparison]):
     )
     rows = [
         (
-            METHODS[c.first].title,
-            METHODS[c.second].title,
+            methods_lib.title(c.first),
+            methods_lib.title(c.second),
             str(c.pairs),
             number(c.difference, "+.2f"),
             "–" if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}",
@@ -155,7 +155,7 @@ def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str,
     found = {}
     for method in methods:
         mine = read([(run, s) for run, s in summaries.items() if s["method"] == method])
-        found[METHODS[method].title] = compare_selections(mine)
+        found[methods_lib.title(method)] = compare_selections(mine)
     found["all runs"] = compare_selections(read(summaries.items()))
     return {title: selections for title, selections in found.items() if selections}
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from gsda_tf import methods
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
-from gsda_tf.methods import METHODS
 from gsda_tf.reporting import figures
 from gsda_tf.reporting.runs import Run
 
@@ -81,10 +81,7 @@ def summary(run: Run, distances: dict[str, float]) -> str:
 
 
 def _method(run: Run) -> str:
-    method = METHODS.get(run.settings["method"])
-    if method is None or not method.levels:
-        return "Aligns nothing."
-    return f"Aligns {', '.join(method.levels)}{', synchronized' if method.synchronized else ''}."
+    return methods.title(run.summary["method"] if run.summary else run.settings["method"]) + "."
 
 
 def training(run: Run, figure: MakeFigure) -> str:

@@ -15,12 +15,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from gsda_tf import methods as methods_lib
 from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import BusyError, UserError, choose
 from gsda_tf.files import locked
-from gsda_tf.methods import get_method
-from gsda_tf.settings import Settings, completed
+from gsda_tf.settings import Settings
 from gsda_tf.training.checkpoints import FREE
 from gsda_tf.work import Ended, LocalPool, Task, Wish
 
@@ -29,7 +29,7 @@ TRAIN = "launch.train"
 _POLL_SECONDS = 0.5
 _RETRIES = 3
 """A run that was stopped, not by this sweep, is started again so often."""
-_OWN = ("task", "method", "seed", "workdir", "pipeline")
+_OWN = ("task", "method", "add", "seed", "workdir", "pipeline")
 """Settings that the sweep gives to each run itself."""
 
 
@@ -51,9 +51,15 @@ class Run:
         return self.settings.run.workdir
 
     @property
+    def method(self) -> str:
+        """With what is added to it, such as gsda+mcc."""
+        chosen = self.settings.method
+        return methods_lib.label(chosen.method, chosen.add)
+
+    @property
     def title(self) -> str:
         """As messages call it."""
-        return f"{self.settings.data.task} {self.settings.method.method} seed {self.settings.run.seed}"
+        return f"{self.settings.data.task} {self.method} seed {self.settings.run.seed}"
 
     def summary(self) -> dict[str, Any] | None:
         """Its summary.json if it is finished and was made with these very settings, else None."""
@@ -63,7 +69,7 @@ class Run:
         except (OSError, json.JSONDecodeError):
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
-        before = json.loads(json.dumps(completed(summary.get("settings", {}))))
+        before = json.loads(json.dumps(summary.get("settings", {})))
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
         return summary if same and summary.get("step") == summary.get("steps") else None
 
@@ -110,7 +116,7 @@ def plan(
     Args:
       benchmark: its name.
       tasks: codes ("A_W"); empty: all.
-      methods: names.
+      methods: names, with added terms behind a plus: "gsda+mcc".
       seeds: at least one.
       given: further settings of every run, by name.
       out: folder of the sweep.
@@ -121,8 +127,15 @@ def plan(
     known = get_benchmark(benchmark).tasks
     for task in tasks:
         choose(f"task of {benchmark}", task, known)
-    for method in methods:
-        get_method(method)
+    chosen = {method: methods_lib.split(method) for method in dict.fromkeys(methods)}
+    options = {method: Settings(options=methods_lib.options_of(*names)).flat() for method, names in chosen.items()}
+    for name in given:
+        # An option holds for the methods that have it.
+        if methods_lib.owners(name) and not any(name in each for each in options.values()):
+            raise UserError(
+                f"--{name} is an option of {', '.join(methods_lib.owners(name))}, of which none is in "
+                f"--methods={','.join(methods)}: leave --{name} out, or add one."
+            )
     for name in _OWN:
         if name in given:
             raise UserError(
@@ -132,10 +145,12 @@ def plan(
     runs = []
     for seed in dict.fromkeys(seeds):  # a repeated one is the same run
         for task in dict.fromkeys(tasks or known):
-            for method in dict.fromkeys(methods):
+            for method, (plain, add) in chosen.items():
                 folder = os.path.join(out, benchmark, task, method, f"seed{seed}")
-                own = {"task": f"{benchmark}/{task}", "method": method, "seed": seed, "workdir": folder}
-                values = {**given, **own}
+                own = {"task": f"{benchmark}/{task}", "method": plain, "seed": seed, "workdir": folder}
+                values = {**{k: v for k, v in given.items() if k in options[method]}, **own}
+                if add:
+                    values["add"] = add
                 runs.append(Run(tasks_lib.resolve(values), tuple(_argument(k, v) for k, v in values.items())))
     return runs
 

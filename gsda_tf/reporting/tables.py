@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import published
-from gsda_tf.methods import METHODS
 
 _MISSING = "–"
 
@@ -93,7 +93,7 @@ def results_table(
         headings = [code.replace("_", "→") for code in order]
     complete = len(tasks) == len(all_tasks)
     measured = tuple(
-        Row(METHODS[m].title, _cells(order, [v for (n, _), v in values.items() if n == m])) for m in methods
+        Row(methods_lib.title(m), _cells(order, [v for (n, _), v in values.items() if n == m])) for m in methods
     )
     others = tuple(
         Row(row.title, _published_cells(row, order, complete), row.source)

@@ -20,7 +20,7 @@ from gsda_tf.data.domain import Domain
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors
-from gsda_tf.models.extractor import build_extractor
+from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
@@ -108,11 +108,15 @@ def export_experiment(experiment, export_root: str, summary: Mapping[str, Any], 
     data = experiment.settings.data
     return export_model(
         _extractor(experiment, precision),
-        experiment.networks.classifier,
+        experiment.deployed[1],
         experiment.data.class_names,
         ImageGeometry(data.image_size, data.resize_size),
         export_root,
-        {"class_names": list(experiment.data.class_names), "groups": experiment.groups, "summary": dict(summary)},
+        {
+            "class_names": list(experiment.data.class_names),
+            "groups": experiment.facts["groups"],
+            "summary": dict(summary),
+        },
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
     )
@@ -120,15 +124,15 @@ def export_experiment(experiment, export_root: str, summary: Mapping[str, Any], 
 
 def _extractor(experiment, precision: str) -> keras.Model:
     """The experiment's E, or one with the same weights that computes in another precision."""
-    settings, trained = experiment.settings, experiment.networks.extractor
+    settings, trained = experiment.settings, experiment.deployed[0]
     if settings.device.precision == precision:
         return trained
     # The weights come from the trained one: none are to be loaded.
     blank = dataclasses.replace(settings.model, weights="none")
-    extractor = build_extractor(blank, settings.data.image_size, precision)
-    for new, old in zip(extractor.variables, trained.variables):
+    other = build_extractor(blank, settings.data.image_size, precision)
+    for new, old in zip(other.backbone.variables, trained.backbone.variables):
         tf_variable(new).assign(tf_variable(old).numpy())
-    return extractor
+    return Extractor(other.preprocess, other.backbone, trained.bottleneck)  # which is float32 in any precision
 
 
 def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets) -> None:

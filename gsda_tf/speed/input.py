@@ -115,7 +115,7 @@ class _Loaders:
         self._records = FileRecords(self.paths)
         domain = Domain(self.name, self._records, np.zeros(len(self.paths), np.int32))
         task = TaskData(self.name, domain, domain, ("any",))
-        self._batches = TrainingBatches(task, self._settings, seed, uses_target=False)
+        self._batches = TrainingBatches(task, self._settings, seed, images=("source",))
         self._rng = np.random.default_rng(seed)
         self.work: dict[str, Callable[[int], Callable[[], int]]] = {
             "ours": self._ours,

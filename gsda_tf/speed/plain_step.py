@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses import alignment, classification, synchronization
+from gsda_tf.losses import classification
+from gsda_tf.losses.domain import domain_labels
+from gsda_tf.losses.ramps import ramp_up
+from gsda_tf.methods.gsda import alignment, synchronization
 from gsda_tf.training import schedules
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.optimizer import MomentumSGD
@@ -22,38 +25,39 @@ class PlainStep:
     """
 
     def __init__(self, experiment: Experiment):
-        self._networks, self._hierarchy = experiment.networks, experiment.hierarchy
+        self._extractor, self._classifier = experiment.extractor, experiment.method.classifier
+        self._hierarchy = experiment.method.hierarchy
         self._settings = experiment.settings
         self.discriminators = [
             (
                 [tf.Variable(w[k], name="kernel") for w in bank.kernels],
                 [tf.Variable(b[k], name="bias") for b in bank.biases],
             )
-            for bank in experiment.networks.discriminators.banks
+            for bank in experiment.method.bank.banks
             for k in range(bank.num_discriminators)
         ]
         options = self._settings.optimization
-        extractor = self._networks.extractor
+        extractor = self._extractor
         common = {"momentum": options.momentum, "weight_decay": options.weight_decay}
         self._variables = [v for kernels, biases in self.discriminators for v in (*kernels, *biases)]
         self._discriminator_optimizer = _optimizer(self._variables, options.discriminator_rate, **common)
         self._backbone = list(extractor.backbone.trainable_variables)
-        self._heads = [*extractor.bottleneck.trainable_variables, *self._networks.classifier.trainable_variables]
+        self._heads = [*extractor.bottleneck.trainable_variables, *self._classifier.trainable_variables]
         self._backbone_optimizer = _optimizer(self._backbone, options.backbone_rate, **common)
         self._head_optimizer = _optimizer(self._heads, 1.0, **common)
 
     def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates E, C and D once; the same batch and the same metrics as `TrainingStep`, fewer of them."""
-        options, method = self._settings.optimization, self._settings.method
+        options, method = self._settings.optimization, self._settings.options
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
         strength = method.adversarial_weight / len(self._hierarchy.levels)
-        strength = schedules.ramp_up(strength, method.adversarial_ramp, progress)
-        alpha = schedules.ramp_up(method.alpha, method.alpha_ramp, progress)
+        strength = ramp_up(strength, method.adversarial_ramp, progress)
+        alpha = ramp_up(method.alpha, method.alpha_ramp, progress)
         images = tf.concat([batch["source_images"], batch["target_images"]], axis=0)
         labels = batch["source_labels"]
         count = labels.shape[0]
-        extractor, classifier = self._networks.extractor, self._networks.classifier
+        extractor, classifier = self._extractor, self._classifier
 
         features = tf.stop_gradient(extractor(images, training=True))
         weights, domains = self._weights(labels, classifier(features[count:]), images.shape[0])
@@ -72,12 +76,12 @@ class PlainStep:
         gradients = tape.gradient(loss, variables)
         self._backbone_optimizer.apply(gradients[: len(self._backbone)], rate)
         self._head_optimizer.apply(gradients[len(self._backbone) :], rate)
-        return {"loss/cross_entropy": cross_entropy, "loss/synchronization": synchronization_loss}
+        return {"loss/classification": cross_entropy, "loss/synchronization": synchronization_loss}
 
     def _weights(self, labels, target_logits, size):
         probabilities = alignment.class_probabilities(labels, target_logits, self._hierarchy.num_classes)
         weights = alignment.loss_weights(probabilities, tf.constant(self._hierarchy.membership))
-        return weights, alignment.domain_labels(labels.shape[0], size - labels.shape[0])
+        return weights, domain_labels(labels.shape[0], size - labels.shape[0])
 
     def _losses(self, features, weights, domains):
         """(sum of all L_k, L^syn)."""

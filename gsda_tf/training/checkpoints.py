@@ -14,7 +14,6 @@ import tensorflow as tf
 from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors, read_json, write_atomically
-from gsda_tf.settings import completed
 
 # Settings that do not change what is computed: a run may go on with other values of these.
 FREE = frozenset(
@@ -44,8 +43,9 @@ def generation() -> str:
 
 
 def variables(*models: tf.Module | Any) -> list[tf.Variable]:
-    """The TensorFlow variables of Keras models, in their fixed order."""
-    return [tf_variable(v) for model in models if model is not None for v in model.variables]
+    """The TensorFlow variables of Keras models, in their fixed order; a variable stands for itself."""
+    groups = ([model] if isinstance(model, tf.Variable) else model.variables for model in models)
+    return [tf_variable(v) for group in groups for v in group]
 
 
 class Checkpoints:
@@ -178,7 +178,7 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> None:
             "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
         )
     now = json.loads(json.dumps(settings))
-    then = json.loads(json.dumps(completed(before["settings"])))
+    then = json.loads(json.dumps(before["settings"]))
     different = [
         f"--{name}={then.get(name)} then, {value} now"
         for name, value in now.items()

@@ -13,17 +13,16 @@ from gsda_tf import tasks
 from gsda_tf.compat import variable_name
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.errors import TrainingError, UserError
-from gsda_tf.hierarchy import Hierarchy, build_hierarchy, hierarchy_from_groups, read_groups
-from gsda_tf.methods import Method, get_method
-from gsda_tf.models.classifier import build_classifier
-from gsda_tf.models.discriminators import Discriminators
-from gsda_tf.models.extractor import build_extractor
-from gsda_tf.settings import Settings, completed
+from gsda_tf.methods import Method, get_method, get_terms
+from gsda_tf.methods.base import Problem
+from gsda_tf.models import backbones
+from gsda_tf.models.extractor import build_extractor, copy_extractor
+from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
 from gsda_tf.training.precision import LossScale
-from gsda_tf.training.step import Networks, TrainingStep, build_optimizers
+from gsda_tf.training.step import TrainingStep, build_optimizers, trained
 
 
 class Experiment:
@@ -34,39 +33,51 @@ class Experiment:
       data: of the task.
       strategy: under whose scope variables are made.
 
+    Attributes:
+      extractor: E.
+      method: with C, adversaries and what it keeps.
+      deployed: (E, C) that are evaluated, exported and served.
+      step: one training step.
+      facts: what was drawn or chosen, for the summary.
+
     Raises:
       UserError: an unknown extractor or method, or settings that do not fit the data.
     """
 
     def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy):
         self.settings, self.data, self.strategy = settings, data, strategy
-        self.method: Method = get_method(settings.method.method)
-        num_classes = len(data.class_names)
-        self.hierarchy: Hierarchy | None = None
-        if "group" in self.method.levels and settings.method.groups_file:
-            groups = read_groups(settings.method.groups_file, data.class_names)
-            self.hierarchy = hierarchy_from_groups(num_classes, groups)
-        elif self.method.levels:
-            self.hierarchy = build_hierarchy(
-                num_classes, settings.method.num_groups, self.method.levels, settings.run.seed
-            )
         keras.utils.set_random_seed(settings.run.seed)
         with strategy.scope():
-            extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
-            bank = self.hierarchy and Discriminators(
-                self.hierarchy,
-                settings.model.discriminator_units,
-                settings.model.bottleneck_units,
-                settings.run.seed,
-            )
-            self.networks = Networks(extractor, build_classifier(settings.model.bottleneck_units, num_classes), bank)
-            self.optimizers = build_optimizers(self.networks, settings)
+            self.extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
+            self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
+            self.deployed = self.method.deployed(self.extractor)
+            terms = [term(settings.options) for term in get_terms(settings.method.add)]
+            groups = trained(self.extractor, self.method, settings.model.freeze_backbone)
+            self.optimizers = build_optimizers(groups, self.method, settings) if self.method.phases else {}
             self.loss_scale = LossScale() if settings.device.precision == "mixed_float16" else None
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
-        self.step = TrainingStep(self.networks, self.optimizers, self.method, self.hierarchy, settings, self.loss_scale)
-        self.inference = Inference(self.networks, settings.data, strategy)
+        self.step = TrainingStep(self.extractor, self.method, terms, self.optimizers, settings, self.loss_scale)
+        self.inference = Inference(*self.deployed, settings.data, strategy)
+        self.facts = {"groups": [], **self.method.facts()}
+
+    def _problem(self) -> Problem:
+        settings, extractor = self.settings, self.extractor
+        return Problem(
+            class_names=tuple(self.data.class_names),
+            feature_units=settings.model.bottleneck_units,
+            embedding_units=extractor.embedding_units,
+            num_source=len(self.data.source),
+            num_target=len(self.data.target),
+            discriminator_units=settings.model.discriminator_units,
+            seed=settings.run.seed,
+            backbone_moves=not settings.model.freeze_backbone and not backbones.is_small(settings.model.extractor),
+            extractor=extractor,
+            copy_extractor=lambda: copy_extractor(
+                extractor, settings.model, settings.data.image_size, settings.device.precision
+            ),
+        )
 
     @functools.cached_property
     def inputs(self) -> TaskData:
@@ -77,7 +88,7 @@ class Experiment:
         """
         if not self.settings.model.freeze_backbone:
             return self.data
-        return embedded(self.data, self.networks.extractor, self.settings, self.strategy)
+        return embedded(self.data, self.extractor, self.settings, self.strategy)
 
     @property
     def input_spec(self) -> tf.TensorSpec:
@@ -87,32 +98,38 @@ class Experiment:
         size = self.settings.data.image_size
         return tf.TensorSpec([size, size, 3], tf.uint8)
 
-    @property
-    def groups(self) -> list[list[str]]:
-        """Class names of every group, level after level; empty if the method has no groups."""
-        levels = [level for level in self.hierarchy.levels if level.name.startswith("group")] if self.hierarchy else []
-        names = np.asarray(self.data.class_names)
-        return [names[column > 0].tolist() for level in levels for column in level.membership.T]
+    def fit(self) -> None:
+        """Fits a method in closed form to what the backbone makes of both domains."""
+        extractor = self.extractor
+        embed = Inference(
+            lambda x, training: x if x.shape.rank == 2 else extractor.embed(x, training),
+            tf.identity,
+            self.settings.data,
+            self.strategy,
+        )
+        source, target = (embed(domain).features for domain in (self.inputs.source, self.inputs.target))
+        self.method.fit(source, self.data.source.labels, target)
 
     def state(self) -> dict[str, list[tf.Variable]]:
         """All that a checkpoint holds, besides the loop's own variables."""
-        networks, optimizers = self.networks, self.optimizers
-        state = {
-            "extractor": checkpoints.variables(networks.extractor),
-            "classifier": checkpoints.variables(networks.classifier),
-            "discriminators": checkpoints.variables(networks.discriminators),
-            "pool": [self.pool, self.pool_step],
-            "loss_scale": [] if self.loss_scale is None else [self.loss_scale.value, self.loss_scale.good_steps],
-        }
-        for name in ("backbone", "heads", "discriminators"):
-            optimizer = getattr(optimizers, name)
-            state[f"{name}_velocities"] = [] if optimizer is None else list(optimizer.velocities)
+        method = self.method
+        models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
+        state = {name: checkpoints.variables(model) for name, model in models.items()}
+        state["pool"] = [self.pool, self.pool_step]
+        if self.loss_scale is not None:
+            state["loss_scale"] = [self.loss_scale.value, self.loss_scale.good_steps]
+        state.update({f"{name}_velocities": list(each.velocities) for name, each in self.optimizers.items()})
         return {name: group for name, group in state.items() if group}
 
+    def networks(self) -> dict[str, list[tf.Variable]]:
+        """What training moves, by the name of the network."""
+        names = ("extractor", "classifier", *self.method.adversaries)
+        return {name: group for name, group in self.state().items() if name in names}
+
     def weights_sha256(self) -> str:
-        """One number for all weights of E and C, in their fixed order."""
+        """One number for all weights of the E and C that are deployed, in their fixed order."""
         digest = hashlib.sha256()
-        for model in (self.networks.extractor, self.networks.classifier):
+        for model in self.deployed:
             for original, variable in zip(model.variables, checkpoints.variables(model)):
                 value = np.ascontiguousarray(variable.numpy())
                 digest.update(f"{variable_name(original)} {value.dtype} {value.shape}".encode())
@@ -142,8 +159,14 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
             f"{workdir} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
             "environment it was trained in. Its export/ loads in both."
         )
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in completed(written["settings"]).items()}
-    settings = Settings().replace({**values, **changes})
+    settings = tasks.written(written["settings"])
+    if ":" in settings.method.method and "method" not in changes:
+        # A run's folder may come from anybody; that file is a program.
+        raise UserError(
+            f"{workdir} was trained by code in a file, which would be run: say --method={settings.method.method} "
+            "if you trust it."
+        )
+    settings = settings.replace(changes)
     experiment = Experiment(settings, tasks.load(settings.data), tf.distribute.get_strategy())
     stored = checkpoints.Checkpoints(experiment.state(), workdir, settings.run.keep_checkpoints, write=False)
     found = stored.restore(step)[0]

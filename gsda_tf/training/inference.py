@@ -13,7 +13,6 @@ from gsda_tf.data.domain import Domain
 from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.distribution import distribute
-from gsda_tf.training.step import Networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +43,26 @@ class Inference:
     """Runs E and C on domains, without training behaviour.
 
     Args:
-      networks: E and C.
+      extractor: E: (images, training) -> f.
+      classifier: C: f -> logits.
       settings: geometry and batch size.
       strategy: whose replicas share the work.
     """
 
-    def __init__(self, networks: Networks, settings: DataSettings, strategy: tf.distribute.Strategy):
+    def __init__(
+        self,
+        extractor: Callable,
+        classifier: Callable,
+        settings: DataSettings,
+        strategy: tf.distribute.Strategy,
+    ):
         replicas = strategy.num_replicas_in_sync
         self._settings, self._strategy = settings, strategy
         self._batch = -(-settings.evaluation_batch // replicas) * replicas
 
         def forward(images):
-            features = networks.extractor(images, training=False)
-            return features, networks.classifier(features)
+            features = extractor(images, training=False)
+            return features, classifier(features)
 
         @tf.function(reduce_retracing=True, autograph=False)
         def run(images):

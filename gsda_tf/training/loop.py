@@ -32,6 +32,8 @@ class Periods:
     label: int
     checkpoint: int
     checkpoint_seconds: float
+    phases: tuple[int, ...] = ()
+    """Not a period: the steps at which another phase begins."""
 
 
 class StepRunner:
@@ -39,7 +41,7 @@ class StepRunner:
 
     Args:
       strategy: whose replicas run the step.
-      step_fn: (batch, step) -> metrics by name, in a replica context.
+      step_fn: (batch, step) -> metrics by name, in a replica context; several of them by the name of the phase.
       jit_compile: whether XLA compiles the step.
       weights: what the step updates, by the name of the network; looked at after every step.
     """
@@ -47,14 +49,16 @@ class StepRunner:
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
-        step_fn: Callable,
+        step_fn: Callable | Mapping[str, Callable],
         jit_compile: bool = False,
         weights: Mapping[str, Sequence[tf.Variable]] | None = None,
     ):
-        self._strategy, self._step_fn, self._jit = strategy, step_fn, jit_compile
+        self._strategy, self._jit = strategy, jit_compile
+        self._step_fns = dict(step_fn) if isinstance(step_fn, Mapping) else {"": step_fn}
+        self.phase = next(iter(self._step_fns), "")
         self._weights = {name: [v for v in group if v.dtype.is_floating] for name, group in dict(weights or {}).items()}
-        self.names: list[str] = []
-        self._run = None
+        self._names: dict[str, list[str]] = {}
+        self._run: dict[str, Callable] = {}
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self.window_count = tf.Variable(0, dtype=tf.int64, trainable=False, name="window_count")
@@ -65,14 +69,23 @@ class StepRunner:
         Args:
           batch_spec: of one replica's share of a batch.
         """
-        strategy, step_fn = self._strategy, self._step_fn
+        ones = {phase: self._trace(phase, step_fn, batch_spec) for phase, step_fn in self._step_fns.items()}
+        width = max(map(len, self._names.values()))
+        with self._strategy.scope():
+            self.window = tf.Variable(tf.zeros([width]), trainable=False, name="window")
+        self._last = tf.Variable(tf.zeros([width]), trainable=False, name="last")
+        self._run = {phase: self._many(one, width - len(self._names[phase])) for phase, one in ones.items()}
+
+    def _trace(self, phase: str, step_fn: Callable, batch_spec: dict[str, tf.TensorSpec]) -> Callable:
+        """One step on all replicas: batch -> metrics [n], whose names are then known."""
+        strategy = self._strategy
 
         def replica(batch):
             # A multi-worker iterator forgets the size of its batches.
             batch = {name: tf.ensure_shape(value, batch_spec[name].shape) for name, value in batch.items()}
             metrics = step_fn(batch, self.step)
-            self.names = sorted(metrics)
-            return tf.stack([tf.cast(metrics[name], tf.float32) for name in self.names])
+            self._names[phase] = sorted(metrics)
+            return tf.stack([tf.cast(metrics[name], tf.float32) for name in self._names[phase]])
 
         if self._jit:
             replica = tf.function(replica, jit_compile=True, autograph=False)
@@ -82,13 +95,12 @@ class StepRunner:
         def one(batch):
             return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica, args=(batch,)), axis=None)
 
-        width = one.get_concrete_function(batch_spec).structured_outputs.shape[0]
-        with strategy.scope():
-            self.window = tf.Variable(tf.zeros([width]), trainable=False, name="window")
-        last = tf.Variable(tf.zeros([width]), trainable=False, name="last")
-        self._last = last
+        one.get_concrete_function(batch_spec)
+        return one
 
-        watched = [v for group in self._weights.values() for v in group]
+    def _many(self, one: Callable, spare: int) -> Callable:
+        """Steps until there are enough of them, or something is not finite: (iterator, steps) -> whether all is."""
+        watched, last = [v for group in self._weights.values() for v in group], self._last
 
         @tf.function
         def run(iterator, steps):
@@ -100,6 +112,7 @@ class StepRunner:
                 # A sum is finite only if all it adds up is, and costs one reading.
                 sums = tf.stack([tf.reduce_sum(values), *(tf.cast(tf.reduce_sum(v), tf.float32) for v in watched)])
                 finite = tf.reduce_all(tf.math.is_finite(sums))
+                values = tf.pad(values, [[0, spare]])
                 last.assign(values)
                 self.window.assign_add(values)
                 self.window_count.assign_add(1)
@@ -107,7 +120,12 @@ class StepRunner:
                 done += 1
             return finite
 
-        self._run = run
+        return run
+
+    @property
+    def names(self) -> list[str]:
+        """Of the metrics of the present phase."""
+        return self._names[self.phase]
 
     def __call__(self, iterator: Iterator, steps: int) -> None:
         """Runs up to `steps` steps.
@@ -115,7 +133,7 @@ class StepRunner:
         Raises:
           NotFiniteError: a term or a gradient is not finite, naming it and the step.
         """
-        if not self._run(iterator, tf.constant(steps, tf.int64)):
+        if not self._run[self.phase](iterator, tf.constant(steps, tf.int64)):
             values = self._last.numpy()
             bad = [name for name, value in zip(self.names, values) if not np.isfinite(value)]
             raise NotFiniteError(", ".join(bad or self._bad_gradients()), self.steps_done)
@@ -144,8 +162,26 @@ class StepRunner:
 
     @property
     def traces(self) -> int:
-        """How often the loop was traced; 1 after any number of steps."""
-        return self._run.experimental_get_tracing_count()
+        """How often the loop was traced; after any number of steps once for each phase it was in."""
+        return sum(run.experimental_get_tracing_count() for run in self._run.values())
+
+
+class FitRunner(StepRunner):
+    """One step that is no step: a method in closed form is fitted.
+
+    Args:
+      strategy: of the run.
+      fit: called once.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, fit: Callable[[], None]):
+        super().__init__(strategy, {})
+        self._fit = fit
+        self.window = tf.Variable(tf.zeros([0]), trainable=False, name="window")
+
+    def __call__(self, iterator: Iterator, steps: int) -> None:
+        self._fit()
+        self.step.assign_add(1)
 
 
 @dataclasses.dataclass
@@ -159,6 +195,7 @@ class Hooks:
       label: (step).
       checkpoint: (step).
       progress: (step, steps a second).
+      segment: (step), before each run of steps on one iterator; tells the runner its phase.
     """
 
     batches: Callable
@@ -167,6 +204,7 @@ class Hooks:
     label: Callable[[int], None]
     checkpoint: Callable[[int], None]
     progress: Callable[[int, float], None]
+    segment: Callable[[int], None] = lambda step: None
 
 
 class Loop:
@@ -196,7 +234,10 @@ class Loop:
         rate = _Rate()
         with self._signals():
             while step < steps:
-                segment_end = self._next(step, steps, self._periods.label)
+                segment_end = min(
+                    self._next(step, steps, self._periods.label), *(p for p in self._periods.phases if p > step), steps
+                )
+                self._hooks.segment(step)
                 iterator = iter(distribute(self._strategy, self._hooks.batches(step, segment_end)))
                 while step < segment_end:
                     stop = min(
@@ -209,7 +250,7 @@ class Loop:
                     self.training_seconds += rate.add(count, time.perf_counter() - began)
                     step += count
                     self._hooks.progress(step, rate.value)
-                    if step % self._periods.report == 0 or step == steps:
+                    if step % self._periods.report == 0 or step == steps or step in self._periods.phases:
                         self._hooks.report(step, self._runner.read_window())
                     if self._due(step, self._periods.label) and step < steps:
                         self._hooks.label(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import gsda_tf
-from gsda_tf import tasks
+from gsda_tf import methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
@@ -31,7 +32,7 @@ from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
 from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
-from gsda_tf.training.loop import Hooks, Loop, Periods, StepRunner
+from gsda_tf.training.loop import FitRunner, Hooks, Loop, Periods, StepRunner
 from gsda_tf.training.pseudo_labels import confident_pool
 from gsda_tf.training.selected import SelectedWeights
 from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary
@@ -78,17 +79,17 @@ class _Training:
         self._settings, self._data, self._workdir = settings, data, workdir
         self._chief = is_chief(strategy)
         self._experiment = experiment = Experiment(settings, data, strategy)
-        self._batches = TrainingBatches(
-            experiment.inputs, settings.data, settings.run.seed, experiment.method.uses_target
-        )
+        method = experiment.method
+        self._batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, method.images)
+        # A method in closed form is fitted, in what counts as its only step.
+        self._steps = settings.optimization.steps if method.phases else 1
+        self._phase_ends = tuple(method.phase_ends(self._steps))
+        self._runner = self._make_runner(strategy)
         state = experiment.state()
-        networks = {name: state[name] for name in ("extractor", "classifier", "discriminators") if name in state}
-        self._runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step", networks)
-        self._runner.build(self._batch_spec(strategy))
         experiment.inference.step = lambda: self._runner.steps_done
         state = {**state, "loop": [self._runner.step, self._runner.window, self._runner.window_count]}
         self._checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self._chief)
-        weights = {name: state[name] for name in ("extractor", "classifier")}
+        weights = dict(zip(("extractor", "classifier"), map(checkpoints.variables, experiment.deployed)))
         self._selected = SelectedWeights(weights, workdir, settings.run.select)
         self._evaluator = Evaluator(data, settings.data, experiment.inference, experiment.inputs)
         self._evaluation: Evaluation | None = None
@@ -106,25 +107,34 @@ class _Training:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
         if start:
             print(f"Going on from step {start} of {self._workdir}", flush=True)
-        extra = {"class_names": list(self._data.class_names), "groups": experiment.groups}
+        extra = {"class_names": list(self._data.class_names), **experiment.facts}
         if self._chief:
             checkpoints.write_settings(self._workdir, settings.flat(), extra)
         self._log = MetricsLog(self._workdir, start) if self._chief else NoLog()
-        options, run = settings.optimization, settings.run
+        run = settings.run
         loop = Loop(
             self._runner,
             experiment.strategy,
             Periods(
                 report=run.report_steps,
                 evaluate=run.evaluate_steps,
-                label=settings.method.pseudo_label_period if experiment.method.levels else 0,
+                label=settings.method.pseudo_label_period if self._batches.target_batch else 0,
                 checkpoint=run.checkpoint_steps,
                 checkpoint_seconds=run.checkpoint_seconds,
+                phases=self._phase_ends,
             ),
-            Hooks(self._dataset, self._report, self._evaluate, self._label, self._checkpoint, self._progress),
+            Hooks(
+                self._dataset,
+                self._report,
+                self._evaluate,
+                self._label,
+                self._checkpoint,
+                self._progress,
+                self._segment,
+            ),
         )
         with tqdm(
-            total=options.steps,
+            total=self._steps,
             initial=start,
             unit="step",
             desc=self._data.name,
@@ -132,9 +142,9 @@ class _Training:
             disable=not self._chief,
         ) as bar:
             self._bar = bar
-            loop.run(options.steps)
+            loop.run(self._steps)
         images = settings.data.source_batch + self._batches.target_batch
-        steps_timed = max(options.steps - start - 1, 0)
+        steps_timed = max(self._steps - start - 1, 0)
         rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
         summary = self._finish(rate, time.monotonic() - began)
         self._log.close()
@@ -151,16 +161,22 @@ class _Training:
         except Exception as error:  # the result stands whatever becomes of its pictures
             print(f"The report could not be made ({type(error).__name__}: {error}): launch.report makes it again.")
 
-    def _batch_spec(self, strategy: tf.distribute.Strategy) -> dict[str, tf.TensorSpec]:
-        data, replicas = self._settings.data, strategy.num_replicas_in_sync
-        one = self._experiment.input_spec
-        spec = {
-            "source_images": tf.TensorSpec((data.source_batch // replicas, *one.shape), one.dtype),
-            "source_labels": tf.TensorSpec((data.source_batch // replicas,), tf.int32),
-        }
-        if self._batches.target_batch:
-            spec["target_images"] = tf.TensorSpec((data.target_batch // replicas, *one.shape), one.dtype)
-        return spec
+    def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
+        experiment, method = self._experiment, self._experiment.method
+        if not method.phases:
+            return FitRunner(strategy, experiment.fit)
+        steps = {phase: functools.partial(experiment.step, phase=phase) for phase in method.phases}
+        jit = self._settings.device.jit_compile == "step"
+        runner = StepRunner(strategy, steps, jit, experiment.networks())
+        runner.build(self._batches.spec(experiment.input_spec, strategy.num_replicas_in_sync))
+        return runner
+
+    def _segment(self, step: int) -> None:
+        method = self._experiment.method
+        if method.phases:
+            self._runner.phase = method.phases[sum(end <= step for end in self._phase_ends)]
+        if step in self._phase_ends:
+            method.begin(self._runner.phase)
 
     def _dataset(self, first: int, last: int):
         experiment = self._experiment
@@ -198,7 +214,11 @@ class _Training:
     def _progress(self, step: int, rate: float) -> None:
         images = rate * (self._settings.data.source_batch + self._batches.target_batch)
         shown = {"images/s": f"{images:.0f}"}
-        for name, key in (("L_c", "loss/cross_entropy"), ("L_dom", "loss/domain"), ("L_syn", "loss/synchronization")):
+        for name, key in (
+            ("L_c", "loss/classification"),
+            ("L_dom", "alignment/domain"),
+            ("L_syn", "loss/synchronization"),
+        ):
             if key in self._reported:
                 shown[name] = f"{self._reported[key]:.3f}"
         if self._evaluation and self._evaluation.scores["target_accuracy"] is not None:
@@ -212,10 +232,10 @@ class _Training:
         evaluation = self._evaluation or self._evaluator()
         summary = {
             "task": data.name,
-            "method": experiment.method.name,
+            "method": methods.label(settings.method.method, settings.method.add),
             "seed": settings.run.seed,
-            "step": settings.optimization.steps,
-            "steps": settings.optimization.steps,
+            "step": self._steps,
+            "steps": self._steps,
             **evaluation.scores,
             "score": data.score,
             "target_per_class_accuracy": evaluation.per_class,
@@ -225,7 +245,7 @@ class _Training:
             "workdir": self._workdir,
             "export_dir": None,
             "weights_sha256": experiment.weights_sha256(),
-            "groups": experiment.groups,
+            **experiment.facts,
             "versions": versions(),
             "settings": settings.flat(),
         }

@@ -1,273 +1,244 @@
-"""One training step: features, the discriminators' update (14)-(15), then the extractor's and classifier's (16)-(17).
+"""One training step, handed to the method: E forward, descents down its losses, one backward pass through E each time.
 
-E does not move while the discriminators learn, so both updates see the same features: the backbone runs forward
-once and backward once.
+The gradients of all losses meet at the features and go through E once: a loss costs what its heads cost.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import tensorflow as tf
 
-from gsda_tf.hierarchy import Hierarchy
-from gsda_tf.losses import alignment, classification, synchronization
-from gsda_tf.losses.pairs import build_pairs
-from gsda_tf.losses.slopes import SLOPES
-from gsda_tf.methods import Method
-from gsda_tf.models.discriminators import Discriminators
-from gsda_tf.models.extractor import Extractor
+from gsda_tf.methods.base import Method, Term
+from gsda_tf.methods.batch import Batch
 from gsda_tf.settings import Settings
 from gsda_tf.training import schedules
 from gsda_tf.training.optimizer import MomentumSGD
 from gsda_tf.training.precision import LossScale, finite_or_zero
 
-
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """E, C and D. `discriminators` is None for a method that aligns nothing."""
-
-    extractor: Extractor
-    classifier: keras.Model
-    discriminators: Discriminators | None
+EXTRACTOR_PARTS = ("backbone", "bottleneck")
 
 
-@dataclasses.dataclass(frozen=True)
-class Optimizers:
-    """One each, so that each is a field of the checkpoint. `backbone` is None if it is frozen."""
+def trained(extractor, method: Method, frozen: bool) -> dict[str, list[tf.Variable]]:
+    """Variables that training moves, by the name of their optimizer: E in two parts, C, the adversaries."""
+    networks = {"classifier": method.classifier, **method.adversaries}
+    parts = {} if frozen else {"backbone": list(extractor.backbone.trainable_variables)}
+    parts["bottleneck"] = list(extractor.bottleneck.trainable_variables)
+    return {**parts, **{name: list(network.trainable_variables) for name, network in networks.items()}}
 
-    backbone: MomentumSGD | None
-    heads: MomentumSGD
-    discriminators: MomentumSGD | None
 
-
-def build_optimizers(networks: Networks, settings: Settings) -> Optimizers:
-    """Backbone at a share of the learning rate, bottleneck and classifier at the full one, discriminators."""
+def build_optimizers(
+    groups: Mapping[str, Sequence[tf.Variable]], method: Method, settings: Settings
+) -> dict[str, MomentumSGD]:
+    """One optimizer a name of `trained`: the backbone at a share of the learning rate, new layers at the full one,
+    adversaries at `discriminator_rate` unless the method says otherwise."""
     options = settings.optimization
-    common = {"momentum": options.momentum, "weight_decay": options.weight_decay}
-    extractor, bank = networks.extractor, networks.discriminators
-    heads = [*extractor.bottleneck.trainable_variables, *networks.classifier.trainable_variables]
-    frozen = settings.model.freeze_backbone
-    return Optimizers(
-        backbone=None
-        if frozen
-        else MomentumSGD(extractor.backbone.trainable_variables, rate=options.backbone_rate, **common),
-        heads=MomentumSGD(heads, **common),
-        discriminators=bank and MomentumSGD(bank.trainable_variables, rate=options.discriminator_rate, **common),
-    )
-
-
-class LossWeights(NamedTuple):
-    """What the losses weigh at one step, float32 scalars: (4) in (5), and the discriminators in (16)."""
-
-    alpha: tf.Tensor
-    adversarial: tf.Tensor
+    rates = {name: options.discriminator_rate for name in method.adversaries}
+    rates.update(backbone=options.backbone_rate, **method.rates)
+    return {
+        name: MomentumSGD(
+            variables, momentum=options.momentum, weight_decay=options.weight_decay, rate=rates.get(name, 1.0)
+        )
+        for name, variables in groups.items()
+    }
 
 
 class TrainingStep:
     """Runs in a replica context, inside a `tf.function`; no Python is left in it once traced.
 
     Args:
-      networks: E, C, D.
-      optimizers: theirs.
-      method: what is aligned.
-      hierarchy: of the discriminators; None if the method aligns nothing.
-      settings: weights, rates and schedules.
+      extractor: E.
+      method: whose step it is.
+      terms: losses added to its own.
+      optimizers: by the names of `trained`.
+      settings: rates and schedules.
       loss_scale: of the backbone's backward pass.
     """
 
     def __init__(
         self,
-        networks: Networks,
-        optimizers: Optimizers,
+        extractor,
         method: Method,
-        hierarchy: Hierarchy | None,
+        terms: Sequence[Term],
+        optimizers: Mapping[str, MomentumSGD],
         settings: Settings,
         loss_scale: LossScale | None = None,
     ):
-        self._networks, self._optimizers = networks, optimizers
-        self._method, self._hierarchy = method, hierarchy
-        self._settings, self._loss_scale = settings, loss_scale
-        self._slopes = SLOPES[settings.device.slopes]
-        self._judge = self._judge_features
-        if settings.device.jit_compile == "heads":
-            self._judge = tf.function(self._judge_features, jit_compile=True, autograph=False)
-        self._beta = settings.method.beta if method.synchronized else 0.0
-        # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
-        self._strength = settings.method.adversarial_weight / (len(hierarchy.levels) if hierarchy else 1)
+        self.extractor, self.method, self.terms = extractor, method, terms
+        self.optimizers, self.settings, self.loss_scale = optimizers, settings, loss_scale
+        self.groups = trained(extractor, method, "backbone" not in optimizers)
 
-    def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Updates E, C and D once.
+    def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor, phase: str | None = None) -> dict[str, tf.Tensor]:
+        """Updates the networks once.
 
         Args:
-          batch: this replica's share of "source_images" [Ns, S, S, 3], "source_labels" int32 [Ns] and, unless the
-            method leaves the target out, "target_images" [Nt, S, S, 3].
+          batch: this replica's share of "source_labels" int32 [Ns] and, of each of the method's `images`,
+            "<name>_images" [N, S, S, 3], or their features [N, e].
           step: int64 scalar, steps done so far.
+          phase: of the method; None is its last.
 
         Returns:
           Float32 scalars by name; the sum over replicas is the value for the global batch.
         """
-        options = self._settings.optimization
+        options = self.settings.optimization
         progress = tf.cast(step, tf.float32) / options.steps
         rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
-        weights = LossWeights(
-            alpha=schedules.ramp_up(self._settings.method.alpha, self._settings.method.alpha_ramp, progress),
-            adversarial=schedules.ramp_up(self._strength, self._settings.method.adversarial_ramp, progress),
-        )
-        labels = batch["source_labels"]
-        images = batch["source_images"]
-        if self._method.uses_target:
-            images = tf.concat([images, batch["target_images"]], axis=0)
-
-        with tf.GradientTape() as backbone_tape:
-            raw_features = self._networks.extractor(images, training=True)
-        features = raw_features
-
-        finite = None
-        if self._loss_scale is not None:
-            features, finite = finite_or_zero(features)
-        feature_gradient, classifier_gradients, metrics = self._judge(features, labels, rate, weights, finite)
+        one = Step(self, batch, step, phase or self.method.phases[-1], progress, rate)
+        self.method.step(one)
+        one.update()
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        metrics["learning_rate"] = rate / replicas
-        self._update_networks(backbone_tape, raw_features, feature_gradient, classifier_gradients, rate, finite)
-        return metrics
-
-    def _judge_features(self, features, labels, rate, weights, finite):
-        """All that follows the features: the D step, then the gradients of the E, C step.
-
-        Returns:
-          (gradient of (16) to the features [N, d], gradients of L^c to C's variables, metrics by name).
-        """
-        pairs, metrics = None, {}
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        if self._hierarchy is not None:
-            count = labels.shape[0]
-            probabilities = alignment.class_probabilities(
-                labels, self._networks.classifier(features[count:]), self._hierarchy.num_classes
-            )
-            pairs = [build_pairs(level, labels, probabilities) for level in self._hierarchy.levels]
-            metrics["adversarial_weight"] = weights.adversarial / replicas
-            metrics["alpha"] = weights.alpha / replicas
-            metrics.update(self._update_discriminators(features, pairs, rate, finite))
-            if self._settings.method.confidence_threshold > 0:
-                metrics["confident_share"] = self._confident_share(probabilities[count:]) / replicas
-        feature_gradient, classifier_gradients, losses = self._heads(features, labels, pairs, weights)
-        return feature_gradient, classifier_gradients, {**metrics, **losses}
-
-    def _update_discriminators(self, features, pairs, rate, finite) -> dict[str, tf.Tensor]:
-        """Equations (14) and (15): minimise L^g + L^l + beta L^syn over D, features fixed."""
-        bank = self._networks.discriminators
-        variables = bank.trainable_variables
-        with tf.GradientTape() as tape:
-            scores = self._discriminate(tf.stop_gradient(features), pairs)
-            loss = tf.reduce_sum(scores.losses) + self._synchronization(scores)
-        self._optimizers.discriminators.apply(tape.gradient(loss, variables), rate, finite)
-        return self._describe(scores, pairs)
-
-    def _heads(self, features, labels, pairs, weights):
-        """Equation (16) down to the features, and (17) for C.
-
-        Returns:
-          (gradient of (16) to the features [N, d], gradients of L^c to C's variables, losses by name).
-        """
-        classifier = self._networks.classifier
-        count = labels.shape[0]
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            logits = classifier(features)
-            loss, cross_entropy, entropy = classification.classification_loss(
-                logits[:count], labels, logits[count:], weights.alpha, replicas
-            )
-            # P carries no gradient, so alignment reaches C's variables by no path and L^c alone moves C, (17).
-            if pairs is not None:
-                scores = self._discriminate(features, pairs)
-                loss += weights.adversarial * (self._synchronization(scores) - tf.reduce_sum(scores.losses))
-        gradients = tape.gradient(loss, [features, *classifier.trainable_variables])
-        return gradients[0], gradients[1:], {"loss/cross_entropy": cross_entropy, "loss/entropy": entropy}
-
-    def _update_networks(self, backbone_tape, features, feature_gradient, classifier_gradients, rate, finite) -> None:
-        """One backward pass through E for everything that reaches the features, then the updates."""
-        extractor = self._networks.extractor
-        backbone = [] if self._optimizers.backbone is None else list(extractor.backbone.trainable_variables)
-        variables = [*extractor.bottleneck.trainable_variables, *backbone]
-        heads = len(extractor.bottleneck.trainable_variables)
-        if self._loss_scale is not None:
-            feature_gradient = self._loss_scale.scale(feature_gradient)
-        gradients = backbone_tape.gradient(features, variables, output_gradients=feature_gradient)
-        if self._loss_scale is not None:
-            gradients, finite = self._loss_scale.unscale(gradients, finite)
-        self._optimizers.heads.apply([*gradients[:heads], *classifier_gradients], rate, finite)
-        if backbone:
-            self._optimizers.backbone.apply(gradients[heads:], rate, finite)
-
-    def _discriminate(self, features, pairs) -> Scores:
-        """Every discriminator on every sample that counts for it: L_k of this share and S_k of the global batch."""
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        batch_size = features.shape[0] * replicas
-        losses, magnitudes, logits = [], [], []
-        for bank, level in zip(self._networks.discriminators.banks, pairs):
-            samples = level.samples(features)
-            if self._beta:
-                scores, slopes = self._slopes(bank, samples, level.domains)
-                magnitudes.append(synchronization.gradient_magnitudes(level.weights, slopes, batch_size))
-            else:
-                scores = bank(samples)
-            entropies = alignment.discrimination_entropy(scores, level.domains)
-            losses.append(alignment.alignment_losses(level.weights, entropies, batch_size))
-            logits.append(scores)
-        if not self._beta:
-            return Scores(tf.concat(losses, 0), None, logits)
-        whole = tf.concat(magnitudes, 0)
-        if replicas > 1:
-            # |S - sum S| is not linear: S must be whole before it. The all-reduce is differentiable.
-            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, whole)
-        return Scores(tf.concat(losses, 0), whole, logits)
-
-    def _synchronization(self, scores: Scores) -> tf.Tensor:
-        """This replica's share of beta L^syn: every replica computes the whole, and shares are added up."""
-        if scores.magnitudes is None:
-            return tf.zeros([])
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        return self._beta * synchronization.synchronization_loss(scores.magnitudes, self._hierarchy) / replicas
-
-    def _describe(self, scores: Scores, pairs) -> dict[str, tf.Tensor]:
-        """Losses, S and discriminator accuracy by level, as they were before the update."""
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        metrics = {}
-        for (name, part), level, logits in zip(self._hierarchy.slices.items(), pairs, scores.logits):
-            right = tf.cast(tf.equal(logits > 0, level.domains > 0.5), tf.float32)
-            metrics[f"loss/{name}"] = tf.reduce_sum(scores.losses[part])
-            metrics[f"accuracy/discriminator_{name}"] = (
-                tf.reduce_sum(level.weights * right) / tf.reduce_sum(level.weights) / replicas
-            )
-        if scores.magnitudes is not None:
-            for name, part in self._hierarchy.slices.items():
-                metrics[f"S/{name}"] = tf.reduce_sum(scores.magnitudes[part]) / replicas
-            for name, value in synchronization.level_differences(scores.magnitudes, self._hierarchy).items():
-                metrics[f"difference/{name}"] = tf.reduce_mean(tf.abs(value)) / replicas
-            metrics["loss/synchronization"] = (
-                synchronization.synchronization_loss(scores.magnitudes, self._hierarchy) / replicas
-            )
-        return metrics
-
-    def _confident_share(self, target_probabilities) -> tf.Tensor:
-        confident = tf.reduce_max(target_probabilities, axis=-1) >= self._settings.method.confidence_threshold
-        return tf.reduce_mean(tf.cast(confident, tf.float32))
+        return {**one.metrics, "learning_rate": rate / replicas}
 
 
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """What the discriminators say of one batch.
+class Step:
+    """What a method's `step` works with.
 
     Attributes:
-      losses: L_k, float32 [K], this replica's share.
-      magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
-      logits: float32 [n, m] of every level, m samples for each of its n discriminators.
+      images: this replica's share of each of the method's `images`, by name.
+      labels: int32 [Ns], of the source.
+      phase: of the method.
+      progress: p, float32 scalar 0..1.
     """
 
-    losses: tf.Tensor
-    magnitudes: tf.Tensor | None
-    logits: list[tf.Tensor]
+    def __init__(self, training: TrainingStep, batch, step, phase: str, progress, rate):
+        self._training, self._rate = training, rate
+        self.phase, self.progress, self.labels = phase, progress, batch["source_labels"]
+        self.images = {name: batch[f"{name}_images"] for name in training.method.images}
+        self.metrics: dict[str, tf.Tensor] = {}
+        seed = training.settings.run.seed
+        self._seed = tf.stack([tf.constant(seed % 2**31, tf.int32), tf.cast(step, tf.int32)])
+        self._terms = list(training.terms)
+        self._backward: tuple | None = None
+        self._finite: tf.Tensor | None = None
+        self._pending: dict[str, list[tf.Tensor | None]] = {}
+
+    def forward(self, *names: str, fixed: Mapping[str, tf.Tensor] | None = None) -> Batch:
+        """Runs E in training behaviour on one batch of the images; what was pending is applied before.
+
+        Args:
+          *names: of `images`; by default the source's and, if the method has them, the target's.
+          fixed: features [N, d] that take the place of E's, by name of their images; not moved by any loss.
+        """
+        self.update()
+        fixed = dict(fixed or {})
+        names = names or tuple(name for name in ("source", "target") if name in self.images)
+        seen = [name for name in names if name not in fixed]
+        images = tf.concat([self.images[name] for name in seen], axis=0)
+        with tf.GradientTape() as tape:
+            raw = self._training.extractor(images, training=True)
+        features = raw
+        if self._training.loss_scale is not None:
+            features, self._finite = finite_or_zero(features)
+        sizes = [self.images[name].shape[0] for name in seen]
+        parts = dict(zip(seen, tf.split(features, sizes, axis=0))) if fixed else {}
+        joined = tf.concat([fixed[n] if n in fixed else parts[n] for n in names], axis=0) if fixed else features
+        self._backward = (tape, features, [slice(None)] if not fixed else self._rows(names, seen))
+        return Batch(joined, self.labels, self._training.method.classifier, self.progress, self._seed)
+
+    def descend(self, loss: Callable[[Batch], tf.Tensor], batch: Batch, *names: str) -> None:
+        """Moves the named networks down a loss.
+
+        What is named together with "extractor" moves with it, after the one backward pass through E: at the next
+        `forward`, or at the end of the step. The first loss of a step that moves E has the added terms in it.
+
+        Args:
+          loss: batch -> this replica's share of the loss.
+          batch: of the newest `forward`.
+          *names: "extractor", "classifier", or an adversary's.
+        """
+        deep = "extractor" in names
+        terms = self._terms if deep else []
+        if deep:
+            self._terms = []
+        names = tuple(name for name in names if name != "extractor")
+        variables = [self._training.groups[name] for name in names]
+        compiled = self._training.settings.device.jit_compile == "heads"
+
+        def compute():
+            # What a compiled function remembers cannot leave it.
+            memory = {} if compiled else batch.memory
+            return self._gradients(loss, batch.view(memory), terms, variables, deep)
+
+        if compiled:
+            compute = tf.function(compute, jit_compile=True, autograph=False)
+        gradient, gradients, metrics = compute()
+        self.metrics.update(metrics)
+        if not deep:
+            for name, group in zip(names, gradients):
+                self._training.optimizers[name].apply(group, self._rate, self._finite)
+            return
+        self._add("features", [gradient])
+        for name, group in zip(names, gradients):
+            self._add(name, group)
+
+    def update(self) -> None:
+        """Sends what is pending through E and applies it. Called by `forward` and at the end of the step."""
+        if not self._pending:
+            return
+        training, pending = self._training, self._pending
+        tape, features, rows = self._backward
+        gradient = pending.pop("features")[0]
+        if gradient is None:
+            gradient = tf.zeros_like(features)
+        elif len(rows) > 1 or rows[0] != slice(None):
+            gradient = tf.concat([gradient[part] for part in rows], axis=0)
+        parts = [name for name in EXTRACTOR_PARTS if name in training.groups]
+        variables = [variable for name in parts for variable in training.groups[name]]
+        finite = self._finite
+        if training.loss_scale is not None:
+            gradient = training.loss_scale.scale(gradient)
+        gradients = tape.gradient(features, variables, output_gradients=gradient)
+        if training.loss_scale is not None:
+            gradients, finite = training.loss_scale.unscale(gradients, finite)
+        gradients = iter(gradients)
+        for name in parts:
+            pending[name] = [next(gradients) for _ in training.groups[name]]
+        for name, group in pending.items():
+            training.optimizers[name].apply(group, self._rate, finite)
+        self._pending = {}
+
+    def assign(self, variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
+        """Gives variables of `kept` new values, which must be the same on every replica."""
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            for variable, value in zip(variables, values):
+                variable.assign(value)
+            return
+
+        def update(strategy, values):
+            for variable, value in zip(variables, values):
+                strategy.extended.update(variable, lambda v, x: v.assign(x), args=(value,), group=False)
+
+        context.merge_call(update, args=(tuple(values),))
+
+    def log(self, name: str, share: tf.Tensor) -> None:
+        """Writes a number to the log: this replica's share of it."""
+        self.metrics[name] = share
+
+    @staticmethod
+    def _gradients(loss, view: Batch, terms, variables, deep: bool):
+        """(gradient to the features or None, gradients by group, metrics)."""
+        with tf.GradientTape() as tape:
+            if deep:
+                tape.watch(view.features)
+            else:
+                view.features = tf.stop_gradient(view.features)
+            value = loss(view)
+            for term in terms:
+                value += view.log(f"loss/{term.name}", term.loss(view))
+        flat = [variable for group in variables for variable in group]
+        found = tape.gradient(value, [*([view.features] if deep else []), *flat])
+        gradient = found.pop(0) if deep else None
+        gradients = [[found.pop(0) for _ in group] for group in variables]
+        return gradient, gradients, view.metrics
+
+    def _add(self, name: str, gradients: Sequence[tf.Tensor | None]) -> None:
+        before = self._pending.get(name, [None] * len(gradients))
+        self._pending[name] = [b if a is None else a if b is None else a + b for a, b in zip(before, gradients)]
+
+    def _rows(self, names: Sequence[str], seen: Sequence[str]) -> list[slice]:
+        """Where the images that went through E lie among all rows of the batch."""
+        ends = [0]
+        for name in names:
+            ends.append(ends[-1] + self.images[name].shape[0])
+        return [slice(a, b) for name, a, b in zip(names, ends, ends[1:]) if name in seen]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gsda_tf import files
+from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import BusyError, DiskError, UserError
 from gsda_tf.files import disk_errors, read_json
@@ -19,8 +19,9 @@ from gsda_tf.settings import Settings
 
 
 def default_workdir(settings: Settings, data: TaskData) -> str:
-    """runs/<benchmark>/<Source_Target>/<method>/seed<k>."""
-    return os.path.join("runs", data.name, settings.method.method, f"seed{settings.run.seed}")
+    """runs/<benchmark>/<Source_Target>/<method>/seed<k>; the method with what is added to it, such as gsda+mcc."""
+    name = methods.label(settings.method.method, settings.method.add)
+    return os.path.join("runs", data.name, name, f"seed{settings.run.seed}")
 
 
 def read_summary(workdir: str) -> dict[str, Any] | None:

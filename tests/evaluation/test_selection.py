@@ -4,7 +4,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
 
 _LINES = [
-    {"step": 5, "loss/domain": 1.0, "score/entropy": 0.0},
+    {"step": 5, "alignment/domain": 1.0, "score/entropy": 0.0},
     {"step": 0, "source_accuracy": 1.0, "score/entropy": 0.0, "score/im": 9.0, "score/snd": 9.0},
     {"step": 10, "source_accuracy": 0.9, "target_accuracy": 0.5, "score/entropy": 0.3, "score/im": 1.0,
      "score/snd": 4.0, "score/a_distance": 1.0},

@@ -168,10 +168,9 @@ def test_lists(case, dirs, tmp_path):
 
 def test_windows_line_ends_and_a_byte_order_mark_are_no_mistake(dirs):
     from gsda_tf import tasks
-    from gsda_tf.settings import Settings
 
     flags = dict(f[2:].split("=") for f in _lists(dirs, b"\xef\xbb\xbf" + _GOOD.replace(b"\n", b"\r\n")))
-    assert len(tasks.load(Settings().replace(flags).data).source) == 2
+    assert len(tasks.load(tasks.written(flags).data).source) == 2
 
 
 def _model(tmp_path, *layers, shape=(16, 16, 3)):

@@ -30,11 +30,11 @@ def _runner(step_fn, **weights):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_loss_is_named_with_its_step(bad):
     def step_fn(batch, step):
-        return {"loss/domain": tf.where(step == 4, bad, 1.0), "loss/class": batch["x"]}
+        return {"alignment/domain": tf.where(step == 4, bad, 1.0), "alignment/class": batch["x"]}
 
     runner, batches = _runner(step_fn)
     runner(batches, 4)
-    with pytest.raises(TrainingError, match=r"^Not finite at step 5: loss/domain\. Training stopped; the last good"):
+    with pytest.raises(TrainingError, match=r"^Not finite at step 5: alignment/domain\. Training stopped; the last"):
         runner(batches, 100)
     assert runner.steps_done == 5, "at once"
 
@@ -44,7 +44,7 @@ def test_a_gradient_is_named_with_its_step():
 
     def step_fn(batch, step):
         weights[0].assign_add([0.0, tf.where(step == 6, np.nan, 0.1)])
-        return {"loss/domain": batch["x"]}
+        return {"alignment/domain": batch["x"]}
 
     runner, batches = _runner(step_fn, extractor=weights, classifier=[tf.Variable(1.0)])
     with pytest.raises(
@@ -92,7 +92,7 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
 
 def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     """A gradient of NaN from finite losses, forced after the fourth step of a real run."""
-    original = classification.classification_loss
+    original = classification.source_cross_entropy
 
     @tf.custom_gradient
     def poisoned(loss, step):
@@ -101,15 +101,14 @@ def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     calls = []
 
     def loss(*given):
-        total, *rest = original(*given)
         if not calls:
             calls.append(tf.Variable(0, dtype=tf.int64))
         now = calls[0].assign_add(1)
-        return poisoned(total, now - 1), *rest
+        return poisoned(original(*given), now - 1)
 
     with tf.init_scope():
         calls.append(tf.Variable(0, dtype=tf.int64))
-    monkeypatch.setattr(classification, "classification_loss", loss)
+    monkeypatch.setattr(classification, "source_cross_entropy", loss)
     settings = tasks.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 5, "select": "im"})
     with pytest.raises(TrainingError, match=r"^Not finite at step 5: the gradient of the extractor .*classifier"):
         train(settings)

@@ -45,10 +45,11 @@ def test_leaves_what_its_user_needs(finished):
 
 def test_logs_have_every_term(finished):
     lines = read_metrics(finished[0])
-    reports = [line for line in lines if "loss/domain" in line]
+    reports = [line for line in lines if "alignment/domain" in line]
     assert [line["step"] for line in reports] == [10, 20, 30, 40]
     expected = {
-        "loss/cross_entropy", "loss/entropy", "loss/domain", "loss/group", "loss/class", "loss/synchronization",
+        "loss/classification", "loss/entropy", "alignment/domain", "alignment/group", "alignment/class",
+        "loss/synchronization",
         "S/domain", "S/group", "S/class", "difference/domain", "difference/group", "learning_rate",
         "adversarial_weight", "alpha", "accuracy/discriminator_domain", "accuracy/discriminator_group",
         "accuracy/discriminator_class",

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.hierarchy import build_hierarchy
-from gsda_tf.models.discriminators import DiscriminatorBank, Discriminators
+from gsda_tf.methods.gsda.discriminators import Discriminators
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy
+from gsda_tf.models.discriminators import DiscriminatorBank
 
 
 def _features(n=4, d=6):

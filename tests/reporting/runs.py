@@ -42,10 +42,10 @@ def write(folder, state: str = "labelled") -> str:
 def _lines(last: int, state: str) -> list[dict]:
     lines = []
     for step in range(10, last + 1, 10):
-        line = {"step": step, "loss/cross_entropy": 3 / step, "loss/entropy": 2 / step, "learning_rate": 0.01}
+        line = {"step": step, "loss/classification": 3 / step, "loss/entropy": 2 / step, "learning_rate": 0.01}
         if state != "source_only":
             for weight, level in enumerate(("domain", "group", "class"), start=1):
-                line[f"loss/{level}"] = 0.6 + weight / step
+                line[f"alignment/{level}"] = 0.6 + weight / step
                 line[f"S/{level}"] = weight * 0.1
                 line[f"accuracy/discriminator_{level}"] = 0.5 + weight / 20
             line.update({"difference/domain": 0.1, "difference/group": None, "loss/synchronization": 0.3})

@@ -7,10 +7,10 @@ from PIL import Image
 from gsda_tf.reporting import figures
 
 LINES = [
-    {"step": 10, "loss/cross_entropy": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
+    {"step": 10, "loss/classification": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
     {"step": 10, "source_accuracy": 0.25, "target_accuracy": 0.5},
-    {"step": 20, "loss/cross_entropy": None, "S/domain": 0.6, "S/group": 0.7, "S/class": 0.3},
-    {"step": 30, "loss/cross_entropy": 1.0, "S/domain": 0.7, "S/group": 0.6, "S/class": 0.5},
+    {"step": 20, "loss/classification": None, "S/domain": 0.6, "S/group": 0.7, "S/class": 0.3},
+    {"step": 30, "loss/classification": 1.0, "S/domain": 0.7, "S/group": 0.6, "S/class": 0.5},
 ]
 
 
@@ -21,7 +21,7 @@ def _curve(ax, title):
 
 def test_nothing_logged_gives_no_figure():
     assert figures.losses([]) is figures.accuracies([]) is figures.synchronization([]) is figures.label_free([]) is None
-    assert figures.synchronization([{"step": 1, "loss/cross_entropy": 1.0}]) is None
+    assert figures.synchronization([{"step": 1, "loss/classification": 1.0}]) is None
 
 
 def test_curves_show_what_was_logged_and_skip_what_was_not_finite():

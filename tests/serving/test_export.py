@@ -16,7 +16,7 @@ from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import export
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, versions, writing_folder
-from gsda_tf.settings import ModelSettings, Settings
+from gsda_tf.settings import ModelSettings
 from tests.data.pictures import scans
 
 NAMES = ["cat", "dog", "hen"]
@@ -225,6 +225,7 @@ def test_exports_at_once_get_versions_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(precision, tmp_path, monkeypatch):
+    from gsda_tf import tasks
     from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
     from gsda_tf.training.experiment import Experiment
 
@@ -234,7 +235,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     }  # fmt: skip
     domain = Domain("x", ArrayRecords(_images(6, (16, 16)), "x"), np.arange(6, dtype=np.int32) % 3)
     experiment = Experiment(
-        Settings().replace(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
+        tasks.written(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
     )
     expected = {}
     monkeypatch.setattr(export, "_ask_fresh_process", lambda *_: expected)
@@ -250,7 +251,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     model = tf.saved_model.load(path)
     answer = model.signatures["images"](images=tf.constant(domain.records.images))["probabilities"]
     np.testing.assert_allclose(answer, expected["p"], atol=1e-5 if precision == "float32" else export.MIXED_TOLERANCE)
-    trained = experiment.networks.classifier(experiment.networks.extractor(domain.records.images))
+    trained = experiment.method.classifier(experiment.extractor(domain.records.images))
     np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
 from gsda_tf.errors import UserError
-from gsda_tf.settings import Settings
 from gsda_tf.speed import step as step_benchmark
 from tests import rounding
 from tests.rounding import double
@@ -22,7 +22,7 @@ _SMALL = {
 
 
 def _settings(**changes):
-    return Settings().replace({**_SMALL, **changes})
+    return tasks.written({**_SMALL, **changes})
 
 
 def _data():
@@ -39,15 +39,14 @@ def _data():
 @pytest.mark.parametrize("slopes", ["closed_form", "tapes"])
 def test_plain_step_does_what_the_training_step_does(slopes):
     """In float64: E, C and D after three steps, in which a difference has no time to grow."""
-    experiment_lib, settings = double("training.experiment"), double("settings").Settings().replace(_SMALL)
+    experiment_lib, settings = double("training.experiment"), double("tasks").written(_SMALL)
     ends, starts = [], []
     for plain in (False, True):
         changed = settings.replace({"slopes": slopes})
         experiment = experiment_lib.Experiment(changed, _data(), tf.distribute.get_strategy())
         step = double("speed.plain_step").PlainStep(experiment) if plain else experiment.step
         batches = TrainingBatches(experiment.data, settings.data, seed=0)
-        networks = experiment.networks
-        variables = [*networks.extractor.trainable_variables, *networks.classifier.trainable_variables]
+        variables = [*experiment.extractor.trainable_variables, *experiment.method.classifier.trainable_variables]
         starts.append([np.asarray(v) for v in variables])
         for i, batch in enumerate(batches.dataset(0, 3)):
             metrics = step(batch, tf.constant(i, tf.int64))

@@ -6,13 +6,13 @@ import subprocess
 
 import pytest
 
+from gsda_tf import tasks
 from gsda_tf.errors import TrainingError
-from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
 from tests.launch import commands
 from tests.processes import REPOSITORY
 
-_NOW = Settings().replace({"beta": 2.0, "num_groups": (3, 2)}).flat()
+_NOW = tasks.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
 
 
 def test_the_same_settings_go_on(tmp_path):
@@ -28,21 +28,7 @@ def test_others_are_refused_with_the_list_of_differences(tmp_path):
     with pytest.raises(TrainingError) as refused:
         checkpoints.check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
     message = str(refused.value)
-    assert "(--beta=2.0 then, 3.0 now; --num_groups=[3, 2] then, [4] now)" in message and "--overwrite" in message
-
-
-def test_a_setting_that_came_later_counts_as_what_was_done_before(tmp_path):
-    checkpoints.write_settings(str(tmp_path), {k: v for k, v in _NOW.items() if k != "sync_batch_norm"}, {})
-    checkpoints.check_same_run(str(tmp_path), _NOW)
-    with pytest.raises(TrainingError, match="--sync_batch_norm=False then, True now"):
-        checkpoints.check_same_run(str(tmp_path), {**_NOW, "sync_batch_norm": True})
-
-
-def test_a_run_from_before_the_bottleneck_was_normalized_is_not_taken_for_one_of_today(tmp_path):
-    checkpoints.write_settings(str(tmp_path), {k: v for k, v in _NOW.items() if k != "bottleneck_norm"}, {})
-    with pytest.raises(TrainingError, match="--bottleneck_norm=none then, layer now"):
-        checkpoints.check_same_run(str(tmp_path), _NOW)
-    checkpoints.check_same_run(str(tmp_path), {**_NOW, "bottleneck_norm": "none"})
+    assert "(--num_groups=[3, 2] then, [4] now; --beta=2.0 then, 3.0 now)" in message and "--overwrite" in message
 
 
 def test_another_generation_is_refused(tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import tasks
 from gsda_tf.data.domain import ArrayRecords, Domain, FileRecords, TaskData
 from gsda_tf.data.features import FeatureRecords
-from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import Experiment
 
 
@@ -19,7 +19,7 @@ def _settings(folder, **changes):
         "discriminator_units": (5,), "num_groups": (2,), "steps": 5, "source_batch": 4, "target_batch": 4,
         "freeze_backbone": True, "feature_cache_dir": str(folder / "cache"), "evaluation_batch": 3,
     }  # fmt: skip
-    return Settings().replace({**base, **changes})
+    return tasks.written({**base, **changes})
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_features_are_the_backbones_and_are_computed_once(tmp_path, images, monk
     from gsda_tf.data.batches import evaluation_batches
 
     whole = next(iter(evaluation_batches(experiment.data.source, settings.data, 7)))
-    np.testing.assert_allclose(features[:, 0], experiment.networks.extractor.embed(whole), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(features[:, 0], experiment.extractor.embed(whole), rtol=1e-5, atol=1e-6)
     # The target is the same images in another order: nothing is computed for it, nor by a second run.
     np.testing.assert_array_equal(experiment.inputs.target.records.features[::-1], features)
     assert seen == [7]
@@ -125,7 +125,7 @@ def test_the_backbone_stays_as_it_is_and_the_rest_learns(tmp_path, images):
     experiment = _experiment(_settings(tmp_path), _data(images))
     from gsda_tf.data.batches import TrainingBatches
 
-    extractor = experiment.networks.extractor
+    extractor = experiment.extractor
     backbone = [np.asarray(v) for v in extractor.backbone.variables]
     bottleneck = np.asarray(extractor.bottleneck.trainable_variables[0])
     batches = TrainingBatches(experiment.inputs, experiment.settings.data, seed=0)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import tasks
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
 from gsda_tf.errors import UserError
-from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.logs import read_metrics
 from gsda_tf.training.loop import StepRunner
@@ -22,7 +22,7 @@ def _settings(**changes):
         "discriminator_units": (6,), "num_groups": (2,), "steps": STEPS, "source_batch": 8, "target_batch": 8,
         "augmentation": "none", "learning_rate": 0.02, "backbone_rate": 1.0,
     }  # fmt: skip
-    return Settings().replace({**base, **changes})
+    return tasks.written({**base, **changes})
 
 
 def _data():
@@ -66,11 +66,11 @@ def test_low_precision_ends_near_float32(precision, plain):
     experiment, runner, _, windows = _train(precision=precision, scale=2.0**12)
     if experiment.loss_scale:
         assert float(experiment.loss_scale.value) == 2.0**12
-    assert experiment.networks.extractor.backbone.layers[-1].compute_dtype == precision.removeprefix("mixed_")
-    assert windows[-1]["loss/cross_entropy"] < 0.85 * windows[0]["loss/cross_entropy"]
-    for name in ("loss/cross_entropy", "loss/domain", "loss/class", "S/domain"):
+    assert experiment.extractor.backbone.layers[-1].compute_dtype == precision.removeprefix("mixed_")
+    assert windows[-1]["loss/classification"] < 0.85 * windows[0]["loss/classification"]
+    for name in ("loss/classification", "alignment/domain", "alignment/class", "S/domain"):
         assert windows[-1][name] == pytest.approx(plain[3][-1][name], rel=0.05, abs=0.01), name
-    for model in (experiment.networks.extractor, experiment.networks.classifier, experiment.networks.discriminators):
+    for model in (experiment.extractor, experiment.method.classifier, experiment.method.bank):
         assert all(np.isfinite(np.asarray(v)).all() for v in model.variables)
     assert runner.traces == 1
 
@@ -120,7 +120,7 @@ def test_compiling_over_several_devices_is_refused():
 
 def test_features_that_overflow_move_nothing():
     experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
-    bias = experiment.networks.extractor.bottleneck.trainable_variables[1]
+    bias = experiment.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
     scale = float(experiment.loss_scale.value)
     state = {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "loss_scale"}

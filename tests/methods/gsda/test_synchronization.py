@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.hierarchy import build_hierarchy, hierarchy_from_groups
-from gsda_tf.losses import alignment, synchronization
+from gsda_tf.losses.domain import discrimination_entropy
+from gsda_tf.methods.gsda import synchronization
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups
 from gsda_tf.models.discriminators import DiscriminatorBank
-from tests import reference
+from tests.methods.gsda import reference
 
 GROUPS = [[0, 2], [1]]
 
@@ -22,7 +23,7 @@ def _magnitudes(bank, features, weights, domains):
     copies = tf.broadcast_to(features, [bank.num_discriminators, *features.shape])
     with tf.GradientTape() as inner:
         inner.watch(copies)
-        entropies = alignment.discrimination_entropy(bank(copies), domains)
+        entropies = discrimination_entropy(bank(copies), domains)
     norms = synchronization.safe_norm(inner.gradient(entropies, copies))
     return synchronization.gradient_magnitudes(weights, norms, features.shape[0])
 

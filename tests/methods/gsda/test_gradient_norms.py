@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses import slopes
+from gsda_tf.methods.gsda import gradient_norms
 from gsda_tf.models.discriminators import DiscriminatorBank
 
 N, M, D = 3, 7, 5
@@ -25,7 +25,7 @@ def _objective(way, bank, x, domains, weights):
     """Something of logits and slopes whose parts all count, and its gradients to the samples and the weights."""
     with tf.GradientTape() as tape:
         tape.watch(x)
-        logits, norms = slopes.SLOPES[way](bank, x, domains)
+        logits, norms = gradient_norms.GRADIENT_NORMS[way](bank, x, domains)
         loss = tf.reduce_sum(weights * (tf.sin(logits) + tf.square(norms) + norms))
     return logits, norms, tape.gradient(loss, [x, *bank.trainable_variables])
 
@@ -51,14 +51,14 @@ def test_slope_gradient_is_the_difference_quotient():
         start = np.asarray(variable)
         for sign in (1, -1):
             variable.assign(start + sign * eps * direction)
-            logits, norms = slopes.in_closed_form(bank, x, domains)
+            logits, norms = gradient_norms.in_closed_form(bank, x, domains)
             values.append(tf.reduce_sum(weights * (tf.sin(logits) + tf.square(norms) + norms)).numpy())
         variable.assign(start)
         expected = (values[0] - values[1]) / (2 * eps)
         assert abs(expected - float(tf.reduce_sum(gradient * direction))) < 0.05 * max(1.0, abs(expected))
 
 
-@pytest.mark.parametrize("way", slopes.SLOPES)
+@pytest.mark.parametrize("way", gradient_norms.GRADIENT_NORMS)
 def test_saturated_and_dead_discriminators_give_zero_not_nan(way):
     bank, x, domains, weights = _setup((6, 4), scale=1e4)
     bank.biases[0].assign(bank.biases[0] - tf.constant([[[0.0]], [[1e6]], [[0.0]]]))  # the second one is dead

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsda_tf.errors import UserError
-from gsda_tf.hierarchy import Hierarchy, Level, build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.hierarchy import Hierarchy, Level, build_hierarchy, hierarchy_from_groups, read_groups
 
 ALL = ("domain", "group", "class")
 

@@ -34,24 +34,6 @@ def loss_weights(probabilities: tf.Tensor, membership: tf.Tensor) -> tf.Tensor:
     return tf.matmul(membership, probabilities, transpose_a=True, transpose_b=True)
 
 
-def domain_labels(num_source: int | tf.Tensor, num_target: int | tf.Tensor) -> tf.Tensor:
-    """d_i: 1 for source, 0 for target; float32 [Ns + Nt]."""
-    return tf.concat([tf.ones([num_source]), tf.zeros([num_target])], axis=0)
-
-
-def discrimination_entropy(logits: tf.Tensor, domains: tf.Tensor) -> tf.Tensor:
-    """H: sigmoid cross-entropy of every discriminator for every sample.
-
-    Args:
-      logits: float32 [K, N].
-      domains: float32 [N], d_i.
-
-    Returns:
-      float32 [K, N].
-    """
-    return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.broadcast_to(domains, tf.shape(logits)), logits=logits)
-
-
 def alignment_losses(weights: tf.Tensor, entropies: tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
     """L_k of (6), (7) and (8): the weighted mean of H over the batch. Their sum is L^g + L^l, (9).
 

@@ -13,8 +13,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.hierarchy import Level
-from gsda_tf.losses import alignment
+from gsda_tf.losses.domain import domain_labels
+from gsda_tf.methods.gsda import alignment
+from gsda_tf.methods.gsda.hierarchy import Level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +73,12 @@ def build_pairs(level: Level, labels: tf.Tensor, probabilities: tf.Tensor) -> Pa
     classes_of_a_node = int(np.asarray(level.membership).sum(axis=0).max())
     places = min(count, classes_of_a_node * most_of_a_class(count, len(level.membership)))
     if places == count:
-        return Pairs(None, count, weights, alignment.domain_labels(count, probabilities.shape[0] - count))
+        return Pairs(None, count, weights, domain_labels(count, probabilities.shape[0] - count))
     belongs = tf.gather(tf.constant(level.membership.T), labels, axis=1)
     # The places go to the samples that belong, in their order: of equals, the first is taken first.
     present, source = tf.math.top_k(belongs, places)
     complete = tf.equal(tf.reduce_sum(present), tf.reduce_sum(belongs))
     present *= tf.where(complete, 1.0, np.nan)
     weights = tf.concat([present, weights[:, count:]], axis=1)
-    domains = alignment.domain_labels(places, probabilities.shape[0] - count)
+    domains = domain_labels(places, probabilities.shape[0] - count)
     return Pairs(tf.ensure_shape(source, [nodes, places]), count, weights, domains)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from gsda_tf.losses.alignment import discrimination_entropy
-from gsda_tf.losses.synchronization import safe_norm
+from gsda_tf.losses.domain import discrimination_entropy
+from gsda_tf.methods.gsda.synchronization import safe_norm
 from gsda_tf.models.discriminators import DiscriminatorBank
 
 
@@ -48,7 +48,7 @@ def in_closed_form(bank: DiscriminatorBank, samples: tf.Tensor, domains: tf.Tens
     return logits, tf.sigmoid((1.0 - 2.0 * domains) * logits) * norms
 
 
-SLOPES: dict[str, Callable] = {"closed_form": in_closed_form, "tapes": by_tape}
+GRADIENT_NORMS: dict[str, Callable] = {"closed_form": in_closed_form, "tapes": by_tape}
 
 
 @tf.custom_gradient

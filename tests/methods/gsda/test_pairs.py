@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsda_tf.data.sampling import BalancedSampler
-from gsda_tf.hierarchy import build_hierarchy, hierarchy_from_groups
-from gsda_tf.losses import alignment
-from gsda_tf.losses.pairs import build_pairs, most_of_a_class
+from gsda_tf.losses.domain import domain_labels
+from gsda_tf.methods.gsda import alignment
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups
+from gsda_tf.methods.gsda.pairs import build_pairs, most_of_a_class
 
 
 def _sums(hierarchy, labels, probabilities, features):
     """For every node, sums over pairs and over the full matrix of what depends on sample, domain and weight."""
     mine, full = [], []
-    domains = alignment.domain_labels(len(labels), len(probabilities) - len(labels))
+    domains = domain_labels(len(labels), len(probabilities) - len(labels))
     for level in hierarchy.levels:
         pairs = build_pairs(level, tf.constant(labels, tf.int32), probabilities)
         x = pairs.samples(features)

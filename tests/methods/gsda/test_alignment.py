@@ -1,10 +1,11 @@
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.hierarchy import hierarchy_from_groups
-from gsda_tf.losses import alignment
+from gsda_tf.losses import domain
+from gsda_tf.methods.gsda import alignment
+from gsda_tf.methods.gsda.hierarchy import hierarchy_from_groups
 from gsda_tf.models.discriminators import DiscriminatorBank
-from tests import reference
+from tests.methods.gsda import reference
 
 GROUPS = [[0, 2], [1, 3]]
 
@@ -30,8 +31,8 @@ def test_losses_against_the_reference():
     bank = DiscriminatorBank(7, (6, 5), 4, seed=3)
     features = rng.normal(size=(6, 4)).astype(np.float32)
     weights = rng.uniform(size=(7, 6)).astype(np.float32)
-    domains = alignment.domain_labels(2, 4)
-    entropies = alignment.discrimination_entropy(bank(tf.constant(features)), domains)
+    domains = domain.domain_labels(2, 4)
+    entropies = domain.discrimination_entropy(bank(tf.constant(features)), domains)
     losses = alignment.alignment_losses(tf.constant(weights), entropies, 6)
     kernels = [np.asarray(k, np.float64) for k in bank.kernels]
     biases = [np.asarray(b, np.float64) for b in bank.biases]

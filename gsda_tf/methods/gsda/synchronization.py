@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.hierarchy import Hierarchy
+from gsda_tf.methods.gsda.hierarchy import Hierarchy
 
 
 def safe_norm(x: tf.Tensor) -> tf.Tensor:
@@ -26,7 +26,7 @@ def gradient_magnitudes(weights: tf.Tensor, slopes: tf.Tensor, batch_size: int |
 
     Args:
       weights: float32 [n, m], W.
-      slopes: float32 [n, m], ||dH[k, i]/df_i||, `losses.slopes`.
+      slopes: float32 [n, m], ||dH[k, i]/df_i||, `gradient_norms`.
       batch_size: N of the global batch.
 
     Returns:

@@ -1,56 +1,25 @@
 """The step against the equations: what moves, by how much, and by what."""
 
-import keras
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.hierarchy import build_hierarchy
-from gsda_tf.losses import alignment, classification, synchronization
-from gsda_tf.methods import METHODS
-from gsda_tf.models.classifier import build_classifier
-from gsda_tf.models.discriminators import Discriminators
-from gsda_tf.models.extractor import build_extractor
-from gsda_tf.settings import Settings
-from gsda_tf.training.step import Networks, TrainingStep, build_optimizers
+from gsda_tf.losses import classification
+from gsda_tf.losses.domain import domain_labels
+from gsda_tf.methods.gsda import alignment, synchronization
+from tests.methods.build import NS, NT, R, batch, experiment, task, values
 
-R, NS, NT, D = 4, 5, 6, 8
+ROWS = ("source_only", "domain", "domain_class", "domain_group_class", "gsda")
+_OPTIONS = {"alpha": 0.1, "adversarial_weight": 0.5, "adversarial_ramp": 0.0, "num_groups": (2,), "beta": 0.7}
 
 
-def _settings(**changes):
-    base = {
-        "extractor": "small_cnn", "weights": "none", "image_size": 8, "resize_size": 8, "bottleneck_units": D,
-        "discriminator_units": (6, 5), "num_groups": (2,), "steps": 10, "adversarial_ramp": 0.0, "beta": 0.7,
-        "alpha": 0.1, "backbone_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "rate_decay": 0.0,
-        "learning_rate": 0.1, "adversarial_weight": 0.5,
-    }  # fmt: skip
-    return Settings().replace({**base, **changes})
+def _build(method="gsda", data=None, **changes):
+    from gsda_tf import methods
 
-
-def _build(settings, seed=0, classes=R):
-    keras.utils.set_random_seed(seed)
-    method = METHODS[settings.method.method]
-    hierarchy = None
-    if method.levels:
-        hierarchy = build_hierarchy(classes, settings.method.num_groups, method.levels, seed)
-    bank = hierarchy and Discriminators(hierarchy, settings.model.discriminator_units, D, seed)
-    networks = Networks(build_extractor(settings.model, 8), build_classifier(D, classes), bank)
-    optimizers = build_optimizers(networks, settings)
-    return networks, TrainingStep(networks, optimizers, method, hierarchy, settings), hierarchy
-
-
-def _batch(labels=(0, 1, 2, 3, 1), seed=0):
-    rng = np.random.default_rng(seed)
-    images = lambda n: tf.constant(rng.integers(0, 256, (n, 8, 8, 3)), tf.uint8)  # noqa: E731
-    return {
-        "source_images": images(len(labels)),
-        "source_labels": tf.constant(labels, tf.int32),
-        "target_images": images(NT),
-    }
-
-
-def _values(model):
-    return [np.asarray(v) for v in model.trainable_variables]
+    mine = {k: v for k, v in _OPTIONS.items() if k in {f.name for f in dataclasses.fields(methods.options_of(method))}}
+    return experiment(method, data, **{**mine, **changes})
 
 
 def _weights(discriminators):
@@ -92,15 +61,15 @@ def _slow_losses(logits_of, features, weights, domains, hierarchy):
 
 @pytest.mark.parametrize("slopes", ["closed_form", "tapes"])
 def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slopes):
-    settings = _settings(slopes=slopes)
-    networks, step, hierarchy = _build(settings)
-    batch = _batch()
-    extractor, classifier, bank = networks.extractor, networks.classifier, networks.discriminators
-    beta, rate = settings.method.beta, settings.optimization.learning_rate
-    images = tf.concat([batch["source_images"], batch["target_images"]], 0)
-    domains = alignment.domain_labels(NS, NT)
+    built = _build(slopes=slopes)
+    settings, hierarchy, fed = built.settings, built.method.hierarchy, batch()
+    extractor, classifier, bank = built.extractor, built.method.classifier, built.method.bank
+    options, rate = settings.options, settings.optimization.learning_rate
+    beta = options.beta
+    images = tf.concat([fed["source_images"], fed["target_images"]], 0)
+    domains = domain_labels(NS, NT)
     features = extractor(images)
-    p = alignment.class_probabilities(batch["source_labels"], classifier(features[NS:]), R)
+    p = alignment.class_probabilities(fed["source_labels"], classifier(features[NS:]), R)
     weights = alignment.loss_weights(p, tf.constant(hierarchy.membership))
 
     # (14), (15): every discriminator is a network of its own.
@@ -116,14 +85,12 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
     with tf.GradientTape() as tape:
         features = extractor(images)
         logits = classifier(features)
-        loss, _, _ = classification.classification_loss(
-            logits[:NS], batch["source_labels"], logits[NS:], settings.method.alpha
-        )
+        loss, _, _ = classification.classification_loss(logits[:NS], fed["source_labels"], logits[NS:], options.alpha)
         losses, sync = _slow_losses([f for _, f in singles], features, weights, domains, hierarchy)
-        loss += settings.method.adversarial_weight / len(hierarchy.levels) * (beta * sync - losses)
+        loss += options.adversarial_weight / len(hierarchy.levels) * (beta * sync - losses)
     expected = [np.asarray(v) - rate * g.numpy() for v, g in zip(others, tape.gradient(loss, others))]
 
-    metrics = step(batch, tf.constant(0, tf.int64))
+    metrics = built.step(fed, tf.constant(0, tf.int64))
     assert metrics["loss/synchronization"] > 1e-3
     for variable, value in zip(others, expected):
         np.testing.assert_allclose(np.asarray(variable), value, rtol=2e-4, atol=2e-6)
@@ -134,33 +101,31 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
 
 
 def test_alignment_does_not_move_the_classifier():
-    batch = _batch()
     moved = []
     for weight in (0.0, 5.0):
-        networks, step, _ = _build(_settings(adversarial_weight=weight))
-        step(batch, tf.constant(0, tf.int64))
-        moved.append((_values(networks.classifier), _values(networks.extractor)))
+        built = _build(adversarial_weight=weight)
+        built.step(batch(), tf.constant(0, tf.int64))
+        moved.append((values(built.method.classifier), values(built.extractor)))
     for without, with_alignment in zip(moved[0][0], moved[1][0]):
         np.testing.assert_array_equal(without, with_alignment)
     assert any(not np.array_equal(a, b) for a, b in zip(moved[0][1], moved[1][1]))
 
 
 def test_beta_moves_discriminators_and_extractor():
-    batch = _batch()
     moved = []
     for beta in (0.0, 5.0):
-        networks, step, _ = _build(_settings(beta=beta))
-        step(batch, tf.constant(0, tf.int64))
-        moved.append((_values(networks.discriminators)[0], _values(networks.extractor)[0]))
+        built = _build(beta=beta)
+        built.step(batch(), tf.constant(0, tf.int64))
+        moved.append((values(built.method.bank)[0], values(built.extractor)[0]))
     assert not np.allclose(moved[0][0], moved[1][0])
     assert not np.allclose(moved[0][1], moved[1][1])
 
 
 def test_a_ramp_lets_the_entropy_in_later():
     def classifier_after(step_number, **changes):
-        networks, step, _ = _build(_settings(**changes))
-        step(_batch(), tf.constant(step_number, tf.int64))
-        return np.concatenate([v.ravel() for v in _values(networks.classifier)])
+        built = _build(**changes)
+        built.step(batch(), tf.constant(step_number, tf.int64))
+        return np.concatenate([v.ravel() for v in values(built.method.classifier)])
 
     without = classifier_after(0, alpha=0.0)
     np.testing.assert_array_equal(classifier_after(0, alpha=1.0, alpha_ramp=4.0), without)
@@ -172,28 +137,14 @@ def test_a_ramp_lets_the_entropy_in_later():
 
 
 def test_source_only_needs_no_target():
-    networks, step, _ = _build(_settings(method="source_only"))
-    before = _values(networks.extractor)
-    batch = _batch()
-    del batch["target_images"]
-    metrics = step(batch, tf.constant(0, tf.int64))
-    assert set(metrics) == {"learning_rate", "loss/cross_entropy", "loss/entropy"}
-    assert not np.array_equal(before[0], _values(networks.extractor)[0])
+    built = _build("source_only")
+    before = values(built.extractor)
+    metrics = built.step(batch(images=("source",)), tf.constant(0, tf.int64))
+    assert set(metrics) == {"learning_rate", "loss/classification"}
+    assert not np.array_equal(before[0], values(built.extractor)[0])
 
 
-def test_the_share_of_confident_targets_is_logged_where_there_is_a_threshold():
-    batch = _batch()
-    networks, _, _ = _build(_settings())
-    probabilities = tf.nn.softmax(networks.classifier(networks.extractor(batch["target_images"])))
-    highest = np.sort(np.asarray(probabilities).max(-1))
-    assert highest[1] < highest[2]
-    _, step, _ = _build(_settings(confidence_threshold=float(highest[1:3].mean())))
-    np.testing.assert_allclose(step(batch, tf.constant(0, tf.int64))["confident_share"], (NT - 2) / NT)
-    _, step, _ = _build(_settings(confidence_threshold=0.0))
-    assert "confident_share" not in step(batch, tf.constant(0, tf.int64))
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", ROWS)
 @pytest.mark.parametrize(
     "classes, groups, labels",
     [(4, (2,), (0, 1, 2, 0, 1)), (1, (1,), (0,) * 5), (4, (1,), (0, 1, 2, 3, 0)), (4, (4,), (0, 1, 2, 3, 0)),
@@ -201,18 +152,18 @@ def test_the_share_of_confident_targets_is_logged_where_there_is_a_threshold():
     ids=["class absent", "one class", "one group", "groups are classes", "two levels"],
 )  # fmt: skip
 def test_edge_cases_stay_finite(method, classes, groups, labels):
-    networks, step, _ = _build(_settings(method=method, num_groups=groups), classes=classes)
+    options = {"num_groups": groups} if method in ("domain_group_class", "gsda") else {}
+    built = _build(method, task(classes), **options)
     for i in range(3):
-        metrics = step(_batch(labels), tf.constant(i, tf.int64))
+        metrics = built.step(batch(labels, images=built.method.images), tf.constant(i, tf.int64))
     assert all(np.isfinite(v).all() for v in metrics.values())
-    models = [m for m in (networks.extractor, networks.classifier, networks.discriminators) if m is not None]
-    assert all(np.isfinite(v).all() for m in models for v in _values(m))
+    assert all(np.isfinite(v.numpy()).all() for group in built.networks().values() for v in group)
 
 
 def test_saturated_discriminators_stay_finite():
-    networks, step, _ = _build(_settings())
-    for bank in networks.discriminators.banks:
+    built = _build()
+    for bank in built.method.bank.banks:
         bank.biases[-1].assign(tf.fill(bank.biases[-1].shape, 300.0))
-    metrics = step(_batch(), tf.constant(0, tf.int64))
+    metrics = built.step(batch(), tf.constant(0, tf.int64))
     assert all(np.isfinite(v) for v in metrics.values())
-    assert all(np.isfinite(v).all() for v in _values(networks.extractor) + _values(networks.discriminators))
+    assert all(np.isfinite(v).all() for v in values(built.extractor) + values(built.method.bank))

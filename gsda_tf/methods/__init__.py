@@ -1,0 +1,132 @@
+"""Methods by name. Every `Method` of a module in this folder is one, as is one that a user names by its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gsda_tf.errors import UserError, choose
+from gsda_tf.methods.base import Method, Term
+
+
+@functools.cache
+def _found() -> tuple[dict[str, type[Method]], dict[str, type[Term]]]:
+    classes: dict[type, None] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        loaded = importlib.import_module(f"{__name__}.{module}")
+        named = (c for _, c in inspect.getmembers(loaded, inspect.isclass) if issubclass(c, (Method, Term)) and c.name)
+        classes.update(dict.fromkeys(sorted(named, key=lambda c: inspect.getsourcelines(c)[1])))
+    kinds = [{c.name: c for c in classes if issubclass(c, kind)} for kind in (Method, Term)]
+    return kinds[0], kinds[1]
+
+
+def method_names() -> tuple[str, ...]:
+    """Of the methods of this package: source only, the rows of the paper's ablation, then all others."""
+    rows = ("source_only", "domain", "domain_class", "domain_group_class", "gsda")
+    return (*rows, *sorted(set(_found()[0]) - set(rows)))
+
+
+def term_names() -> tuple[str, ...]:
+    """What `--add` takes."""
+    return tuple(sorted(_found()[1]))
+
+
+@functools.cache
+def get_method(name: str) -> type[Method]:
+    """The method called `name`.
+
+    Args:
+      name: of this package, or FILE.py:Name. Such a file is a program, and is run.
+
+    Raises:
+      UserError: naming the choices.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if not colon:
+        return _found()[0][choose("method", name, method_names())]
+    if not os.path.isfile(path):
+        raise UserError(f"--method={name}: there is no file {path}; expected FILE.py:Name.")
+    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--method={name}: {path} is no Python file; expected FILE.py:Name.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever that file does
+        raise UserError(f"--method={name}: {path} cannot be imported ({type(error).__name__}: {error}).") from error
+    found = getattr(module, attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, Method)):
+        known = [n for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, Method) and c is not Method]
+        raise UserError(
+            f"--method={name}: {attribute} in {path} is no Method; there is {', '.join(known) or 'none in it'}."
+        )
+    if not found.name or not found.title:
+        raise UserError(f"--method={name}: {attribute} has no name or no title: expected both as class attributes.")
+    return found
+
+
+def get_terms(names: Sequence[str]) -> tuple[type[Term], ...]:
+    """The terms of `--add`.
+
+    Raises:
+      UserError: naming the choices.
+    """
+    return tuple(_found()[1][choose("term of --add", name, term_names())] for name in names)
+
+
+def split(label: str) -> tuple[str, tuple[str, ...]]:
+    """A method and the terms added to it: "gsda+mcc" is ("gsda", ("mcc",))."""
+    method, *add = label.split("+")
+    return method, tuple(add)
+
+
+def label(method: str, add: Sequence[str] = ()) -> str:
+    """What a run of a method with added terms is called: "gsda+mcc"."""
+    return "+".join([get_method(method).name, *add])
+
+
+def title(label: str) -> str:
+    """What tables call it; a method of the user's own goes by its name."""
+    method, add = split(label)
+    known = _found()[0]
+    return " + ".join([known[method].title if method in known else method, *(term.upper() for term in add)])
+
+
+def options_of(method: str, add: Sequence[str] = ()) -> Any:
+    """The options of a method and of the terms added to it, with their defaults: a frozen dataclass."""
+    kinds = [get_method(method), *get_terms(add)]
+    bases = tuple(dict.fromkeys(kind.Options for kind in kinds if dataclasses.fields(kind.Options)))
+    bases = tuple(b for b in bases if not any(o is not b and issubclass(o, b) for o in bases))
+    return dataclasses.make_dataclass("Options", (), bases=bases, frozen=True)()
+
+
+def prescribed(method: str, add: Sequence[str], benchmark: str) -> dict[str, Any]:
+    """What was published for the options of a method, and of terms, on a benchmark."""
+    values: dict[str, Any] = {}
+    for kind in (*get_terms(add), get_method(method)):
+        values.update(kind.published.get(benchmark, {}))
+    return values
+
+
+def owners(option: str) -> list[str]:
+    """The methods, and terms as "--add=NAME", that have an option of this name."""
+    methods, terms = _found()
+    named = [*methods.items(), *((f"--add={name}", term) for name, term in terms.items())]
+    return [name for name, kind in named if any(f.name == option for f in dataclasses.fields(kind.Options))]
+
+
+def all_options() -> Mapping[str, dataclasses.Field]:
+    """Every option of every method and term of this package by name; where several share a name, the first."""
+    methods, terms = _found()
+    found: dict[str, dataclasses.Field] = {}
+    for kind in (*(methods[name] for name in method_names()), *terms.values()):
+        for field in dataclasses.fields(kind.Options):
+            found.setdefault(field.name, field)
+    return found

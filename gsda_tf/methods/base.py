@@ -1,0 +1,183 @@
+"""The contract of a method: its networks, its losses, its options. One file a method, and no edit elsewhere.
+
+    class Mine(Method):
+        name, title = "mine", "Mine (Somebody, 2026)"
+
+        @dataclasses.dataclass(frozen=True)
+        class Options:
+            mine_weight: float = setting(1.0, "weight of my loss", minimum=0)
+
+        def loss(self, b: Batch) -> tf.Tensor:
+            return self.classification(b) + self.options.mine_weight * b.mean(...)
+
+A method knows nothing of replicas, precision, checkpoints or files, and never sees a label of the target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from gsda_tf.losses import classification
+from gsda_tf.methods.batch import Batch
+from gsda_tf.models.classifier import build_classifier
+
+if TYPE_CHECKING:
+    from gsda_tf.training.step import Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What a method's networks are built for.
+
+    Attributes:
+      class_names: r names.
+      feature_units: d.
+      embedding_units: e, width of the backbone's pooled output.
+      num_source: images of the source.
+      num_target: images of the target.
+      discriminator_units: hidden widths of discriminators.
+      seed: of the run.
+      backbone_moves: whether a pretrained backbone is trained, beside which all else is cheap.
+      extractor: E, which the method does not own.
+      copy_extractor: makes a second E with the same weights; a frozen backbone is shared.
+    """
+
+    class_names: tuple[str, ...]
+    feature_units: int
+    embedding_units: int
+    num_source: int
+    num_target: int
+    discriminator_units: tuple[int, ...]
+    seed: int
+    backbone_moves: bool
+    extractor: keras.Model
+    copy_extractor: Callable[[], keras.Model]
+
+    @property
+    def num_classes(self) -> int:
+        """r."""
+        return len(self.class_names)
+
+
+class Method:
+    """Base of all methods. It is built under the strategy's scope.
+
+    Class attributes:
+      name: as in `--method`.
+      title: as in tables.
+      Options: frozen dataclass, one flag a field, `settings.setting`.
+      images: what the step is fed, of "source", "target" and "target_again", a second random view of the same images.
+      phases: each is traced once; `phase_ends` says when the next begins. Empty: nothing is trained, `fit` is called.
+      pseudo_labels: whether the target is drawn by pseudo-labels unless the user says otherwise (section 3.1 of the
+        paper of GSDA).
+      published: option values that belong to a benchmark, by its name.
+      entropy_option: the option that weighs the target's entropy, if there is one: a term that is added in its place
+        sets it to 0.
+      rates: learning rate of a network by its name, as a multiple of learning_rate. Discriminators not named here get
+        `--discriminator_rate`.
+
+    Attributes:
+      classifier: C: f -> logits; trained with E.
+      adversaries: networks that are trained against E, by name.
+      kept: variables that are not trained but checkpointed, or models that hold them, by name.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    Options: ClassVar[type] = dataclasses.make_dataclass("Options", (), frozen=True)
+    images: ClassVar[tuple[str, ...]] = ("source", "target")
+    phases: ClassVar[tuple[str, ...]] = ("adapt",)
+    pseudo_labels: ClassVar[bool] = False
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    entropy_option: ClassVar[str | None] = None
+    rates: ClassVar[Mapping[str, float]] = {}
+
+    def __init__(self, problem: Problem, options: Any):
+        self.problem, self.options = problem, options
+        self.classifier = build_classifier(problem.feature_units, problem.num_classes)
+        self.adversaries: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
+
+    def classification(self, b: Batch) -> tf.Tensor:
+        """Mean cross-entropy of C on the source, this share of it."""
+        values = classification.source_cross_entropy(b.source_logits, b.labels)
+        return b.log("loss/classification", b.mean(values))
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        """What E, C and, where `step` is as below, the adversaries minimise; this replica's share, a scalar."""
+        return self.classification(b)
+
+    def step(self, s: Step) -> None:
+        """One training step; override for another schedule."""
+        s.descend(self.loss, s.forward(), "extractor", "classifier", *self.adversaries)
+
+    def phase_ends(self, steps: int) -> Sequence[int]:
+        """The step at which each phase but the last ends."""
+        return ()
+
+    def begin(self, phase: str) -> None:
+        """Called before the first step of a phase but the first, outside any graph; twice if the run was killed
+        there."""
+
+    def fit(self, source: Any, labels: Any, target: Any) -> None:
+        """For a method without phases: fits `kept` in closed form.
+
+        Args:
+          source: float32 [ns, e], what the backbone makes of the source.
+          labels: int [ns].
+          target: float32 [nt, e].
+        """
+        raise NotImplementedError
+
+    def deployed(self, extractor: keras.Model) -> tuple[keras.Model, keras.Model]:
+        """(E, C) that are evaluated, exported and served: images -> f, f -> logits."""
+        return extractor, self.classifier
+
+    def facts(self) -> dict[str, Any]:
+        """What was drawn or chosen and belongs into the summary, by name; JSON."""
+        return {}
+
+
+class Term:
+    """A loss that only adds to that of E and C, and so combines with any method: `--add=NAME`.
+
+    Class attributes:
+      name: as in `--add`.
+      Options: as a method's.
+      published: as a method's.
+      replaces_entropy: whether it takes the place of the method's own entropy.
+    """
+
+    name: ClassVar[str] = ""
+    Options: ClassVar[type] = Method.Options
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    replaces_entropy: ClassVar[bool] = False
+
+    def __init__(self, options: Any):
+        self.options = options
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        """Weighted; this replica's share, a scalar."""
+        raise NotImplementedError
+
+
+class TermMethod(Method):
+    """A method that is source cross-entropy plus one term.
+
+    Class attributes:
+      term: the term.
+    """
+
+    term: ClassVar[type[Term]] = Term
+
+    def __init__(self, problem: Problem, options: Any):
+        super().__init__(problem, options)
+        self._term = self.term(options)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        return self.classification(b) + self._term.loss(b)

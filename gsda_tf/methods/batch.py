@@ -1,0 +1,160 @@
+"""What a loss sees of one training step: features, logits, labels, and sums over the global batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf.losses.domain import domain_labels
+
+
+class Batch:
+    """One replica's share of a global batch; Ns source samples, then Nt target samples.
+
+    A loss returns *this replica's share*: what all replicas return adds up to the loss of the global batch. A mean or
+    a sum over samples is that by `mean` and `sum`. What is not linear in such sums takes them from `total`, over the
+    global batch, before it bends them; what needs all samples at once (kernels, singular values, a confusion matrix)
+    takes them from `whole`.
+
+    Attributes:
+      features: f, float32 [Ns + Nt, d], source first.
+      labels: int32 [Ns], of the source.
+      num_source: Ns.
+      progress: p, float32 scalar 0..1.
+      seed: int32 [2], another one at each step, the same on all replicas: for `tf.random.stateless_*`.
+      replicas: into how many shares the global batch is split.
+    """
+
+    def __init__(
+        self,
+        features: tf.Tensor,
+        labels: tf.Tensor,
+        classifier: Callable[[tf.Tensor], tf.Tensor],
+        progress: tf.Tensor,
+        seed: tf.Tensor,
+        memory: dict[str, Any] | None = None,
+    ):
+        self.features, self.labels, self.num_source = features, labels, labels.shape[0]
+        self.progress, self.seed = progress, seed
+        self.replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        self.metrics: dict[str, tf.Tensor] = {}
+        self._classifier = classifier
+        self.memory = {} if memory is None else memory
+
+    @property
+    def source(self) -> tf.Tensor:
+        """Features of the source samples, [Ns, d]."""
+        return self.features[: self.num_source]
+
+    @property
+    def target(self) -> tf.Tensor:
+        """Features of the target samples, [Nt, d]."""
+        return self.features[self.num_source :]
+
+    @functools.cached_property
+    def logits(self) -> tf.Tensor:
+        """C of all samples, float32 [Ns + Nt, r]."""
+        return self._classifier(self.features)
+
+    @property
+    def source_logits(self) -> tf.Tensor:
+        """[Ns, r]."""
+        return self.logits[: self.num_source]
+
+    @property
+    def target_logits(self) -> tf.Tensor:
+        """[Nt, r]."""
+        return self.logits[self.num_source :]
+
+    @property
+    def domains(self) -> tf.Tensor:
+        """d, float32 [Ns + Nt]: 1 for source, 0 for target."""
+        return domain_labels(self.num_source, self.features.shape[0] - self.num_source)
+
+    def once(self, name: str, compute: Callable[[Batch], Any]) -> Any:
+        """`compute(self)` without gradient, the same for every loss that looks at these features.
+
+        Args:
+          name: tells values apart.
+          compute: gives tensors, in any nesting; an object of another kind must not carry a gradient.
+        """
+        if name not in self.memory:
+            stop = lambda value: tf.stop_gradient(value) if tf.is_tensor(value) else value  # noqa: E731
+            self.memory[name] = tf.nest.map_structure(stop, compute(self))
+        return self.memory[name]
+
+    def view(self, memory: dict[str, Any]) -> Batch:
+        """The same features, on which nothing was computed yet but what `memory` holds."""
+        return type(self)(self.features, self.labels, self._classifier, self.progress, self.seed, memory)
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """This share's part of the mean over the global batch; `values` has one row a sample. 0 without samples."""
+        if values.shape[0] == 0:
+            return tf.zeros([], values.dtype)
+        return tf.reduce_mean(values) / self.replicas
+
+    def share(self, value: tf.Tensor) -> tf.Tensor:
+        """This replica's share of a scalar that every replica has computed for the global batch."""
+        return value / self.replicas
+
+    def total(self, shares: tf.Tensor) -> tf.Tensor:
+        """The sum over replicas of what is additive; differentiable."""
+        if self.replicas == 1:
+            return shares
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, shares)
+
+    @functools.cached_property
+    def whole(self) -> Batch:
+        """The global batch, samples in the order of the plan. Every replica backpropagates its own samples, so a loss
+        of it has to be divided by `share`, or made by `mean`."""
+        if self.replicas == 1:
+            return self
+        batch = _Whole(self._gather(self.features), self._gather_source(self.labels), self._classifier, self.progress,
+                       self.seed, self.memory)  # fmt: skip
+        # Each replica's C has judged its own samples: C's gradients, too, are shares.
+        batch.__dict__["logits"] = self._gather(self.logits)
+        batch.metrics = self.metrics
+        return batch
+
+    def gather(self, values: tf.Tensor) -> tf.Tensor:
+        """Rows of all samples of the global batch, [Ns + Nt, ...] here -> [R (Ns + Nt), ...], in the plan's order."""
+        return self._gather(values)
+
+    def log(self, name: str, share: tf.Tensor) -> tf.Tensor:
+        """Writes a number to the log by name: this replica's share of it. Returns the share."""
+        self.metrics[name] = share
+        return share
+
+    def _gather(self, values: tf.Tensor) -> tf.Tensor:
+        if self.replicas == 1:
+            return values
+        source, target = values[: self.num_source], values[self.num_source :]
+        return tf.concat([self._gather_source(source), self._gather_source(target)], axis=0)
+
+    def _gather_source(self, rows: tf.Tensor) -> tf.Tensor:
+        # By an all-reduce of rows in their places: it is differentiable in every strategy, all_gather is not.
+        context = tf.distribute.get_replica_context()
+        count, dtype = rows.shape[0], rows.dtype
+        before = count * context.replica_id_in_sync_group
+        after = count * (self.replicas - 1) - before
+        padding = [[before, after]] + [[0, 0]] * (rows.shape.rank - 1)
+        placed = tf.pad(tf.cast(rows, tf.float32) if dtype.is_integer else rows, padding)
+        placed = tf.ensure_shape(placed, [count * self.replicas, *rows.shape[1:]])
+        return tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, placed), dtype)
+
+
+class _Whole(Batch):
+    """A batch that holds all samples on every replica."""
+
+    def gather(self, values: tf.Tensor) -> tf.Tensor:
+        return values
+
+    def total(self, shares: tf.Tensor) -> tf.Tensor:
+        return shares * self.replicas
+
+    @property
+    def whole(self) -> Batch:
+        return self

@@ -1,0 +1,197 @@
+"""GSDA: "Unsupervised Domain Adaptation with Hierarchical Gradient Synchronization" (Hu et al., CVPR 2020).
+
+The rows of the paper's ablation (Table 1) are one method with more and more of it: discriminators of the domain, of
+each class, of groups of classes, and their feature gradients kept in step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.losses import classification, ramps
+from gsda_tf.losses.domain import discrimination_entropy
+from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.gsda import alignment, synchronization
+from gsda_tf.methods.gsda.discriminators import Discriminators
+from gsda_tf.methods.gsda.gradient_norms import GRADIENT_NORMS
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.pairs import Pairs, build_pairs
+from gsda_tf.settings import setting
+
+
+class Scores(NamedTuple):
+    """What the discriminators say of one batch.
+
+    Attributes:
+      losses: L_k, float32 [K], this replica's share.
+      magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
+      logits: float32 [n, m] of every level, m samples for each of its n discriminators.
+    """
+
+    losses: tf.Tensor
+    magnitudes: tf.Tensor | None
+    logits: list[tf.Tensor]
+
+
+class Domain(Method):
+    """Discriminators of the levels in `levels`; the domain alone is DANN with GSDA's entropy and pseudo-labels."""
+
+    name, title = "domain", "domain (DANN)"
+    levels: ClassVar[tuple[str, ...]] = ("domain",)
+    synchronized: ClassVar[bool] = False
+    pseudo_labels = True
+    entropy_option = "alpha"
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        alpha: float = setting(0.02, "weight of the target's conditional entropy, equation (5)", minimum=0)
+        alpha_ramp: float = setting(
+            0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start",
+            minimum=0,
+        )  # fmt: skip
+        adversarial_weight: float = setting(
+            1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
+        )
+        adversarial_ramp: float = setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
+
+    def __init__(self, problem: Problem, options: Any):
+        groups_file = getattr(options, "groups_file", "")
+        if groups_file:
+            groups = read_groups(groups_file, problem.class_names)
+            self.hierarchy = hierarchy_from_groups(problem.num_classes, groups)
+        else:
+            self.hierarchy = build_hierarchy(
+                problem.num_classes, getattr(options, "num_groups", ()), self.levels, problem.seed
+            )
+        self.bank = Discriminators(self.hierarchy, problem.discriminator_units, problem.feature_units, problem.seed)
+        super().__init__(problem, options)
+        self.adversaries = {"discriminators": self.bank}
+        self._beta = options.beta if self.synchronized else 0.0
+        # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
+        self._strength = options.adversarial_weight / len(self.hierarchy.levels)
+        self.gradient_norms = _choose(getattr(options, "slopes", "auto"), problem)
+
+    def step(self, s) -> None:
+        b = s.forward()
+        s.descend(self.adversary_loss, b, "discriminators")
+        s.descend(self.loss, b, "extractor", "classifier")
+
+    def adversary_loss(self, b: Batch) -> tf.Tensor:
+        """Equations (14) and (15): L^g + L^l + beta L^syn, which D minimises with the features fixed."""
+        pairs = b.once("pairs", self._pairs)
+        scores = self._discriminate(b, pairs)
+        self._describe(b, scores, pairs)
+        return tf.reduce_sum(scores.losses) + self._synchronization(b, scores)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        """Equation (16), which E minimises; C is moved by its L^c alone, (17), as P carries no gradient."""
+        options = self.options
+        alpha = ramps.ramp_up(options.alpha, options.alpha_ramp, b.progress)
+        strength = ramps.ramp_up(self._strength, options.adversarial_ramp, b.progress)
+        loss, cross_entropy, entropy = classification.classification_loss(
+            b.source_logits, b.labels, b.target_logits, alpha, b.replicas
+        )
+        b.log("loss/classification", cross_entropy)
+        b.log("loss/entropy", entropy)
+        b.log("alpha", b.share(alpha))
+        b.log("adversarial_weight", b.share(strength))
+        scores = self._discriminate(b, b.once("pairs", self._pairs))
+        return loss + strength * (self._synchronization(b, scores) - tf.reduce_sum(scores.losses))
+
+    def facts(self) -> dict[str, Any]:
+        names = np.asarray(self.problem.class_names)
+        levels = [level for level in self.hierarchy.levels if level.name.startswith("group")]
+        facts: dict[str, Any] = {"groups": [names[c > 0].tolist() for level in levels for c in level.membership.T]}
+        if self.synchronized:
+            facts["slopes"] = self.gradient_norms
+        return facts
+
+    def _pairs(self, b: Batch) -> list[Pairs]:
+        probabilities = alignment.class_probabilities(b.labels, self.classifier(b.target), self.hierarchy.num_classes)
+        return [build_pairs(level, b.labels, probabilities) for level in self.hierarchy.levels]
+
+    def _discriminate(self, b: Batch, pairs: list[Pairs]) -> Scores:
+        """Every discriminator on every sample that counts for it: L_k of this share and S_k of the global batch."""
+        batch_size = b.features.shape[0] * b.replicas
+        losses, magnitudes, logits = [], [], []
+        for bank, level in zip(self.bank.banks, pairs):
+            samples = level.samples(b.features)
+            if self._beta:
+                scores, slopes = GRADIENT_NORMS[self.gradient_norms](bank, samples, level.domains)
+                magnitudes.append(synchronization.gradient_magnitudes(level.weights, slopes, batch_size))
+            else:
+                scores = bank(samples)
+            entropies = discrimination_entropy(scores, level.domains)
+            losses.append(alignment.alignment_losses(level.weights, entropies, batch_size))
+            logits.append(scores)
+        # |S - sum S| is not linear: S must be whole before it.
+        whole = b.total(tf.concat(magnitudes, 0)) if self._beta else None
+        return Scores(tf.concat(losses, 0), whole, logits)
+
+    def _synchronization(self, b: Batch, scores: Scores) -> tf.Tensor:
+        """This replica's share of beta L^syn: every replica computes the whole, and shares are added up."""
+        if scores.magnitudes is None:
+            return tf.zeros([])
+        return b.share(self._beta * synchronization.synchronization_loss(scores.magnitudes, self.hierarchy))
+
+    def _describe(self, b: Batch, scores: Scores, pairs: list[Pairs]) -> None:
+        """Losses, S and discriminator accuracy by level, as they were before the update."""
+        for (name, part), level, logits in zip(self.hierarchy.slices.items(), pairs, scores.logits):
+            right = tf.cast(tf.equal(logits > 0, level.domains > 0.5), tf.float32)
+            b.log(f"alignment/{name}", tf.reduce_sum(scores.losses[part]))
+            weight = tf.reduce_sum(level.weights)
+            b.log(f"accuracy/discriminator_{name}", b.share(tf.reduce_sum(level.weights * right) / weight))
+        if scores.magnitudes is not None:
+            for name, part in self.hierarchy.slices.items():
+                b.log(f"S/{name}", b.share(tf.reduce_sum(scores.magnitudes[part])))
+            for name, value in synchronization.level_differences(scores.magnitudes, self.hierarchy).items():
+                b.log(f"difference/{name}", b.share(tf.reduce_mean(tf.abs(value))))
+            whole = synchronization.synchronization_loss(scores.magnitudes, self.hierarchy)
+            b.log("loss/synchronization", b.share(whole))
+
+
+class DomainClass(Domain):
+    """Discriminators of the domain and of each class."""
+
+    name, title = "domain_class", "+ class"
+    levels = ("domain", "class")
+
+
+class DomainGroupClass(DomainClass):
+    """Discriminators of the domain, of random groups of classes, and of each class."""
+
+    name, title = "domain_group_class", "+ group"
+    levels = ("domain", "group", "class")
+
+    @dataclasses.dataclass(frozen=True)
+    class Options(Domain.Options):
+        num_groups: tuple[int, ...] = setting((6,), "groups of classes, one number for each level of groups")
+        groups_file: str = setting("", "JSON file with lists of class names to use as groups; they may overlap")
+
+
+class GSDA(DomainGroupClass):
+    """All levels, synchronized: equations (10)-(12)."""
+
+    name, title = "gsda", "+ synchronization (GSDA)"
+    synchronized = True
+
+    @dataclasses.dataclass(frozen=True)
+    class Options(DomainGroupClass.Options):
+        beta: float = setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
+        slopes: str = setting(
+            "auto",
+            "how the feature gradients are found: by nested tapes, or with half of the arithmetic, which differs in "
+            "the last digits; auto: by tapes where a pretrained backbone is trained, beside which they cost nothing",
+            choices=("auto", "tapes", "closed_form"),
+        )
+
+
+def _choose(slopes: str, problem: Problem) -> str:
+    if slopes != "auto":
+        return slopes
+    return "tapes" if problem.backbone_moves else "closed_form"

@@ -1,0 +1,45 @@
+"""The smallest experiment there is, for tests of methods: 8x8 noise, four classes."""
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.training.experiment import Experiment
+
+R, NS, NT, D = 4, 5, 6, 8
+SMALL = {
+    "extractor": "small_cnn", "weights": "none", "image_size": 8, "resize_size": 8, "bottleneck_units": D,
+    "discriminator_units": (6, 5), "steps": 10, "source_batch": NS, "target_batch": NT, "augmentation": "none",
+    "backbone_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "rate_decay": 0.0, "learning_rate": 0.1,
+}  # fmt: skip
+
+
+def task(classes=R, source=12, target=12, seed=0):
+    """Noise with labels that mean nothing."""
+    rng = np.random.default_rng(seed)
+
+    def domain(name, count):
+        images = rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+        return Domain(name, ArrayRecords(images, name), (np.arange(count) % classes).astype(np.int32))
+
+    return TaskData("t", domain("a", source), domain("b", target), tuple("pqrstuvw"[:classes]))
+
+
+def experiment(method, data=None, strategy=None, **changes):
+    """An `Experiment` of a method with small settings; `changes` may hold its options."""
+    settings = tasks.written({**SMALL, "method": method, **changes})
+    return Experiment(settings, data or task(), strategy or tf.distribute.get_strategy())
+
+
+def batch(labels=(0, 1, 2, 3, 1), seed=0, images=("source", "target"), target=NT):
+    """What a step is fed."""
+    rng = np.random.default_rng(seed)
+    sizes = {"source": len(labels), "target": target, "target_again": target}
+    fed = {f"{name}_images": tf.constant(rng.integers(0, 256, (sizes[name], 8, 8, 3)), tf.uint8) for name in images}
+    return {**fed, "source_labels": tf.constant(labels, tf.int32)}
+
+
+def values(model):
+    """Of its trained variables."""
+    return [np.asarray(v) for v in model.trainable_variables]
