@@ -30,8 +30,8 @@ def main() -> int:
     evaluation = Evaluator(data, experiment.settings.data, experiment.inference, experiment.inputs)()
     rows = [("task", data.name), ("method", experiment.method.name), ("step", str(step))]
     for name, value in evaluation.scores.items():
-        if name.endswith("accuracy"):
-            rows.append((name.replace("_", " "), "no labels" if value is None else f"{100 * value:.2f} %"))
+        if name.startswith("accuracy/"):
+            rows.append((name, "no labels" if value is None else f"{100 * value:.2f} %"))
         else:
             rows.append((name.removeprefix("score/").replace("_", " "), "unknown" if value is None else f"{value:.4f}"))
     if data.target.labelled:

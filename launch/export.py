@@ -27,7 +27,7 @@ def main() -> int:
     precision = given.pop("precision", "float32")
     experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
-    print(f"Exporting step {step}, and asking the export in a fresh process ...", flush=True)
+    print(f"Exporting step {step}", flush=True)
     print(export_experiment(experiment, os.path.join(workdir, "export"), summary, precision))
     return 0
 

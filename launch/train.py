@@ -30,9 +30,9 @@ def main() -> int:
 def print_summary(summary: dict) -> None:
     """The result in a few lines."""
     rows = [("task", summary["task"]), ("method", summary["method"]), ("seed", summary["seed"])]
-    for key in ("source_accuracy", "target_accuracy", "target_mean_class_accuracy"):
+    for key in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
         value = summary[key]
-        rows.append((key.replace("_", " "), "no labels" if value is None else f"{100 * value:.2f} %"))
+        rows.append((key, "no labels" if value is None else f"{100 * value:.2f} %"))
     rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or "none: launch.export writes one")]
     width = max(len(name) for name, _ in rows)

@@ -20,6 +20,7 @@ from gsda_tf.data.images import MAX_PIXELS, SCAN_START, decode, too_many_scans
 from gsda_tf.data.subset import subset
 from gsda_tf.data.verdicts import Verdicts
 from gsda_tf.errors import DataError
+from gsda_tf.progress import progress
 
 _SHOWN = 5
 _TAIL = 4096
@@ -109,7 +110,7 @@ def find_undecodable(domain: Domain, kept_in: str = "") -> list[tuple[int, str]]
 
 def _find(domain: Domain, check: Callable[[int], str | None]) -> list[tuple[int, str]]:
     with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
-        reasons = tqdm(
+        reasons = progress(
             pool.map(check, range(len(domain))),
             total=len(domain),
             desc=f"checking {shown(domain.name)}",

@@ -10,7 +10,6 @@ import math
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from tqdm import tqdm
 
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import find_undecodable, shown
@@ -18,6 +17,7 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.images import decode
 from gsda_tf.data.subset import evenly
 from gsda_tf.files import replacing
+from gsda_tf.progress import progress
 from gsda_tf.settings import Settings
 
 _SIZES_FROM = 1000
@@ -62,7 +62,7 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
         sizes[width, height] = len(readable)
     elif domain.records.encoded:
         some = readable[evenly(len(readable), _SIZES_FROM)]
-        for index in tqdm(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
+        for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
             height, width = _size(domain, int(index))
             sizes[width, height] += 1
     labels = domain.labels[domain.labels >= 0]

@@ -30,12 +30,15 @@ class Criterion:
     title: str
 
 
+SCORES = {"accuracy": "accuracy/target", "mean_class_accuracy": "accuracy/target_mean_class"}
+"""What a benchmark reports, as the log and summary.json call it."""
+
 CRITERIA = {
     "last": Criterion("step", 1, "last step"),
     "entropy": Criterion("score/entropy", -1, "least target entropy"),
     "im": Criterion("score/im", 1, "most information (IM)"),
     "snd": Criterion("score/snd", 1, "densest neighbourhoods (SND)"),
-    "source_accuracy": Criterion("source_accuracy", 1, "best source accuracy"),
+    "accuracy/source": Criterion("accuracy/source", 1, "best source accuracy"),
     "a_distance": Criterion("score/a_distance", -1, "least A-distance"),
 }
 """Criteria that see no target label. Which direction is better is fixed here and nowhere else."""
@@ -43,7 +46,7 @@ CRITERIA = {
 
 def evaluations(lines: Sequence[Mapping]) -> list[Mapping]:
     """The lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
-    return [line for line in lines if "source_accuracy" in line and line["step"] > 0]
+    return [line for line in lines if "accuracy/source" in line and line["step"] > 0]
 
 
 def best(lines: Sequence[Mapping], select: str) -> int:
@@ -62,12 +65,12 @@ def best(lines: Sequence[Mapping], select: str) -> int:
     return _best(lines, CRITERIA[choose("criterion", select, CRITERIA)])
 
 
-def oracle(lines: Sequence[Mapping], key: str = "target_accuracy") -> int:
+def oracle(lines: Sequence[Mapping], key: str = "accuracy/target") -> int:
     """The step at which the target accuracy was best. It looks at target labels: never a result.
 
     Args:
       lines: of metrics.jsonl.
-      key: "target_accuracy" or "target_mean_class_accuracy".
+      key: "accuracy/target" or "accuracy/target_mean_class".
 
     Raises:
       UserError: no evaluation has a target accuracy.
@@ -94,7 +97,7 @@ def _known(value) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "target_accuracy") -> dict:
+def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accuracy/target") -> dict:
     """What summary.json tells of the choice of a checkpoint.
 
     Args:
@@ -110,7 +113,7 @@ def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "target
 
     def tell(step: int) -> dict:
         line = at_step(lines, step)
-        names = ("source_accuracy", "target_accuracy", "target_mean_class_accuracy")
+        names = ("accuracy/source", "accuracy/target", "accuracy/target_mean_class")
         return {"step": step, **{name: line.get(name) for name in names}}
 
     try:

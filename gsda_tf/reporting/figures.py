@@ -70,9 +70,9 @@ def losses(lines: Lines) -> Figure | None:
 def accuracies(lines: Lines) -> Figure | None:
     """Accuracy of the classifier and of the discriminators over steps."""
     curves = [
-        ("source_accuracy", "source", SOURCE, "-"),
-        ("target_accuracy", "target (for the score only)", TARGET, "-"),
-        ("target_mean_class_accuracy", "target, mean over classes", TARGET, ":"),
+        ("accuracy/source", "source", SOURCE, "-"),
+        ("accuracy/target", "target (for the score only)", TARGET, "-"),
+        ("accuracy/target_mean_class", "target, mean over classes", TARGET, ":"),
         ("pool_share", "target with a confident label", "#8a94a3", "-"),
     ]
     curves = [curve for curve in curves if _values(lines, curve[0])[0].size]

@@ -12,7 +12,7 @@ from typing import Any
 
 from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.evaluation.selection import CRITERIA
+from gsda_tf.evaluation.selection import CRITERIA, SCORES
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import significance, tables
 from gsda_tf.reporting.page import page
@@ -21,7 +21,7 @@ from gsda_tf.reporting.sweep import Failure, Run
 from gsda_tf.training.logs import read_metrics
 
 _COLUMNS = (
-    "task", "method", "seed", "status", "score", "source_accuracy", "target_accuracy", "target_mean_class_accuracy",
+    "task", "method", "seed", "status", "score", "accuracy/source", "accuracy/target", "accuracy/target_mean_class",
     *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")),
     "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
@@ -143,14 +143,14 @@ _SELECTION_NOTE = (
 )
 
 
-_SHORT = {"im": "IM", "snd": "SND", "source_accuracy": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
+_SHORT = {"im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
 
 
 def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str, Selections]:
     """By title of the method; all runs together last."""
 
     def read(chosen):
-        return [(read_metrics(run.workdir), f"target_{s.get('score', 'accuracy')}") for run, s in chosen]
+        return [(read_metrics(run.workdir), SCORES[s.get("score", "accuracy")]) for run, s in chosen]
 
     found = {}
     for method in methods:

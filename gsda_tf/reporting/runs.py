@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.errors import UserError
+from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.training.checkpoints import read_settings
 from gsda_tf.training.logs import read_metrics
 from gsda_tf.training.run import read_summary
@@ -74,8 +75,8 @@ class Run:
 
     @property
     def score_key(self) -> str:
-        """Which accuracy is reported: "target_accuracy" or "target_mean_class_accuracy"."""
-        return f"target_{(self.summary or {}).get('score', 'accuracy')}"
+        """Which accuracy is reported: "accuracy/target" or "accuracy/target_mean_class"."""
+        return SCORES[(self.summary or {}).get("score", "accuracy")]
 
     @property
     def probabilities(self) -> np.ndarray | None:

@@ -56,13 +56,13 @@ def summary(run: Run, distances: dict[str, float]) -> str:
         share = 100 * run.step / run.steps
         notes.append(f"<p class='note'>Still going, or stopped: step {run.step:,} of {run.steps:,} ({share:.0f} %). ")
         notes.append("Numbers are of the newest evaluation.</p>" if done else "Nothing was evaluated yet.</p>")
-    unlabelled = bool(latest) and latest.get("target_accuracy") is None
-    titles = {"target_accuracy": "target accuracy", "target_mean_class_accuracy": "target, mean over classes"}
+    unlabelled = bool(latest) and latest.get("accuracy/target") is None
+    titles = {"accuracy/target": "target accuracy", "accuracy/target_mean_class": "target, mean over classes"}
     cards = [
         ("no labels" if unlabelled else percent(latest.get(key)), titles[key], "main" if key == run.score_key else "")
         for key in sorted(titles, key=lambda key: key != run.score_key)
     ]
-    cards.append((percent(latest.get("source_accuracy")), "source accuracy", ""))
+    cards.append((percent(latest.get("accuracy/source")), "source accuracy", ""))
     if distances:
         shown = " → ".join(f"{value:.2f}" for value in distances.values())
         cards.append((shown, f"proxy A-distance, {' and '.join(distances)}", ""))
@@ -185,7 +185,7 @@ def choice(run: Run, figure: MakeFigure) -> str:
     evaluated = selection.evaluations(run.lines)
     if not evaluated:
         return ""
-    labelled = evaluated[-1].get("target_accuracy") is not None
+    labelled = evaluated[-1].get("accuracy/target") is not None
     rows, marked = [], []
     for name, criterion in selection.CRITERIA.items():
         try:
@@ -204,7 +204,7 @@ def choice(run: Run, figure: MakeFigure) -> str:
 
 def _row(run: Run, title: str, step: int, note: str) -> tuple[str, ...]:
     line = selection.at_step(run.lines, step)
-    keys = ("source_accuracy", "target_accuracy", "target_mean_class_accuracy")
+    keys = ("accuracy/source", "accuracy/target", "accuracy/target_mean_class")
     return (title, f"{step:,}", *(percent(line.get(key)) for key in keys), note)
 
 

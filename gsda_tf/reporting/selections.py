@@ -32,7 +32,7 @@ class Selections:
     worst: dict[str, float]
 
 
-def selected_accuracies(lines: Sequence[Mapping[str, Any]], key: str = "target_accuracy") -> dict[str, float] | None:
+def selected_accuracies(lines: Sequence[Mapping[str, Any]], key: str = "accuracy/target") -> dict[str, float] | None:
     """What each criterion's checkpoint of one run scores on the target.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import published
+from gsda_tf.evaluation.selection import SCORES
 
 _MISSING = "–"
 
@@ -62,7 +63,7 @@ class Table:
 
 def score_of(summary: Mapping[str, Any]) -> float | None:
     """The accuracy that the benchmark reports, 0..1; None without target labels."""
-    return summary[f"target_{summary.get('score', 'accuracy')}"]
+    return summary[SCORES[summary.get("score", "accuracy")]]
 
 
 def results_table(

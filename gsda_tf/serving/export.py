@@ -21,6 +21,7 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
+from gsda_tf.progress import phase
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
@@ -96,10 +97,12 @@ def export_model(
     """
     with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
         model_dir = os.path.join(aside, "model")
-        _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)
-        write_warmup(model_dir, samples, geometry.image_size)
-        expected = _in_memory(extractor, classifier, geometry, samples)
-        _compare(_ask_fresh_process(model_dir, samples, aside), expected, class_names, tolerance)
+        with phase("export"):
+            _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)
+            write_warmup(model_dir, samples, geometry.image_size)
+        with phase("check"):  # a fresh process is asked
+            expected = _in_memory(extractor, classifier, geometry, samples)
+            _compare(_ask_fresh_process(model_dir, samples, aside), expected, class_names, tolerance)
         return place(model_dir, export_root)
 
 

@@ -13,13 +13,13 @@ from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from gsda_tf.data.checking import check_file, check_record, shown
 from gsda_tf.data.folders import SUFFIXES
 from gsda_tf.data.lists import read_list
 from gsda_tf.errors import UserError
 from gsda_tf.files import disk_errors
+from gsda_tf.progress import progress
 from gsda_tf.serving import rows
 from gsda_tf.serving.export import as_jpeg_or_png
 from gsda_tf.serving.model import Answers, Model
@@ -127,7 +127,7 @@ def predict(
     with disk_errors(f"writing {output}"):
         os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
         with rows.opened(output, made_with, paths, restart) as (file, done):
-            with tqdm(total=len(paths), initial=done, unit="image", desc="predict", dynamic_ncols=True) as bar:
+            with progress(total=len(paths), initial=done, unit="image", desc="predict") as bar:
                 for several in _answered(model, paths[done:], batch, options):
                     file.writelines(several)
                     file.flush()

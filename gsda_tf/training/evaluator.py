@@ -32,7 +32,7 @@ class Evaluation:
     """One evaluation.
 
     Attributes:
-      scores: source_accuracy, target_accuracy, target_mean_class_accuracy and score/<name>; 0..1 or as
+      scores: accuracy/source, accuracy/target, accuracy/target_mean_class and score/<name>; 0..1 or as
         `unsupervised` says, None where unknown.
       per_class: target accuracy by class name, of the classes that occur; None without target labels.
       source_indices: int64, the source images that were used.
@@ -73,13 +73,13 @@ class Evaluator:
         target = target or self._inference(self._inputs.target)
         labels, per_class = data.target.labels, None
         scores = {
-            "source_accuracy": accuracy.accuracy(source.predictions, data.source.labels[chosen]),
-            "target_accuracy": None,
-            "target_mean_class_accuracy": None,
+            "accuracy/source": accuracy.accuracy(source.predictions, data.source.labels[chosen]),
+            "accuracy/target": None,
+            "accuracy/target_mean_class": None,
         }
         if data.target.labelled:
-            scores["target_accuracy"] = accuracy.accuracy(target.predictions, labels)
-            scores["target_mean_class_accuracy"] = accuracy.mean_class_accuracy(target.predictions, labels)
+            scores["accuracy/target"] = accuracy.accuracy(target.predictions, labels)
+            scores["accuracy/target_mean_class"] = accuracy.mean_class_accuracy(target.predictions, labels)
             values = accuracy.per_class_accuracy(target.predictions, labels, len(data.class_names))
             per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
         for name, value in unsupervised.scores(source.features, target.features, target.logits).items():

@@ -9,7 +9,6 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from gsda_tf.compat import variable_name
 from gsda_tf.data.batches import Share, evaluation_batches, view_batches
@@ -17,6 +16,7 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords, FeatureStore, content_digests
 from gsda_tf.data.subset import subset
 from gsda_tf.models.extractor import Extractor
+from gsda_tf.progress import progress
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import distribute
 
@@ -68,7 +68,7 @@ def _features(domain: Domain, store: FeatureStore, embed: _Embedding) -> np.ndar
         found, missing = store.find(digests)  # another run may have computed them meanwhile
         # An image that is there twice is computed once.
         todo = np.flatnonzero(missing)[np.sort(np.unique(digests[missing], return_index=True)[1])]
-        with tqdm(total=len(todo), unit="image", desc=f"backbone on {domain.name}", dynamic_ncols=True) as bar:
+        with progress(total=len(todo), unit="image", desc=f"backbone on {domain.name}") as bar:
             for first in range(0, len(todo), _IMAGES_A_FILE):
                 chosen = todo[first : first + _IMAGES_A_FILE]
                 store.add(digests[chosen], embed(subset(domain, chosen), digests[chosen], bar))
@@ -90,7 +90,7 @@ class _Embedding:
 
         self._run = run
 
-    def __call__(self, domain: Domain, digests: np.ndarray, bar: tqdm) -> np.ndarray:
+    def __call__(self, domain: Domain, digests: np.ndarray, bar) -> np.ndarray:
         """float32 [n, 1 + feature_crops, e]."""
         data, crops = self._settings.data, self._settings.model.feature_crops
         views = []

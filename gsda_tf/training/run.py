@@ -24,6 +24,7 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.evaluation import selection
 from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
+from gsda_tf.progress import phase, progress
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
@@ -54,9 +55,10 @@ def train(settings: Settings) -> dict[str, Any]:
     strategy = build_strategy(settings.device)
     check_batches(settings.data, strategy)
     backbones.check(settings.model)  # data may take an hour to prepare
-    data = tasks.load(settings.data)
-    workdir = settings.run.workdir or default_workdir(settings, data)
     chief = is_chief(strategy)
+    with phase("reading", chief):
+        data = tasks.load(settings.data)
+    workdir = settings.run.workdir or default_workdir(settings, data)
     if chief:
         print(data.summary())
     with locked(workdir) if chief else contextlib.nullcontext():
@@ -78,9 +80,11 @@ class _Training:
     def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, workdir: str):
         self._settings, self._data, self._workdir = settings, data, workdir
         self._chief = is_chief(strategy)
-        self._experiment = experiment = Experiment(settings, data, strategy)
+        with phase("backbone", self._chief):
+            self._experiment = experiment = Experiment(settings, data, strategy)
+            inputs = experiment.inputs
         method = experiment.method
-        self._batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, method.images)
+        self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, method.images)
         # A method in closed form is fitted, in what counts as its only step.
         self._steps = settings.optimization.steps if method.phases else 1
         self._phase_ends = tuple(method.phase_ends(self._steps))
@@ -95,6 +99,7 @@ class _Training:
         self._evaluation: Evaluation | None = None
         self._labelling: tuple[int, Outputs] | None = None
         self._reported: dict[str, float] = {}
+        self._images_per_second = 0.0
 
     def run(self) -> dict[str, Any]:
         """Trains to the end and writes what is left behind."""
@@ -133,14 +138,8 @@ class _Training:
                 self._segment,
             ),
         )
-        with tqdm(
-            total=self._steps,
-            initial=start,
-            unit="step",
-            desc=self._data.name,
-            dynamic_ncols=True,
-            disable=not self._chief,
-        ) as bar:
+        bar = progress(total=self._steps, initial=start, unit="step", desc=self._data.name, disable=not self._chief)
+        with phase("training", self._chief), bar:
             self._bar = bar
             loop.run(self._steps)
         images = settings.data.source_batch + self._batches.target_batch
@@ -149,7 +148,8 @@ class _Training:
         summary = self._finish(rate, time.monotonic() - began)
         self._log.close()
         if self._chief and run.report:
-            self._write_report()
+            with phase("report"):
+                self._write_report()
         return summary
 
     def _write_report(self) -> None:
@@ -205,6 +205,7 @@ class _Training:
         self._log.write(step, {k: v for k, v in self._evaluation.scores.items() if v is not None})
         if self._chief:
             self._selected.consider(read_metrics(self._workdir), step)
+            self._show(refresh=True)
 
     def _checkpoint(self, step: int) -> None:
         self._checkpoints.save(step)
@@ -212,19 +213,19 @@ class _Training:
             self._selected.prune(read_metrics(self._workdir))
 
     def _progress(self, step: int, rate: float) -> None:
-        images = rate * (self._settings.data.source_batch + self._batches.target_batch)
-        shown = {"images/s": f"{images:.0f}"}
-        for name, key in (
-            ("L_c", "loss/classification"),
-            ("L_dom", "alignment/domain"),
-            ("L_syn", "loss/synchronization"),
-        ):
-            if key in self._reported:
-                shown[name] = f"{self._reported[key]:.3f}"
-        if self._evaluation and self._evaluation.scores["target_accuracy"] is not None:
-            shown["target"] = f"{100 * self._evaluation.scores['target_accuracy']:.1f}%"
-        self._bar.set_postfix(shown, refresh=False)
+        self._images_per_second = rate * (self._settings.data.source_batch + self._batches.target_batch)
+        self._show()
         self._bar.update(step - self._bar.n)
+
+    def _show(self, refresh: bool = False) -> None:
+        shown = {"images/s": f"{self._images_per_second:.0f}"}
+        if self._evaluation:
+            scores = {name: self._evaluation.scores[name] for name in ("accuracy/target", "accuracy/source")}
+            shown.update({name: f"{100 * value:.1f}%" for name, value in scores.items() if value is not None})
+        shown.update({n: f"{v:.3f}" for n, v in self._reported.items() if n.startswith(("loss/", "alignment/"))})
+        if isinstance(self._bar, tqdm):  # a terminal has room for the first few
+            shown = dict(list(shown.items())[:4])
+        self._bar.set_postfix(shown, refresh=refresh)
 
     def _finish(self, rate: float, seconds: float) -> dict[str, Any]:
         settings, data, experiment = self._settings, self._data, self._experiment
@@ -252,7 +253,7 @@ class _Training:
         if self._chief:
             lines = read_metrics(self._workdir)
             with self._selected.loaded(lines, summary["step"]) as step:
-                summary["selection"] = selection.compare(lines, settings.run.select, step, f"target_{data.score}")
+                summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
                 if settings.run.export:
                     summary["export_dir"] = self._export(summary)
             self._evaluator.keep(self._workdir, evaluation, summary["step"])
@@ -265,7 +266,6 @@ class _Training:
         written = exported(root, summary)
         if written is not None:  # this run was killed between its export and its summary
             return written
-        print("Exporting, and asking the export in a fresh process ...", flush=True)
         return export_experiment(self._experiment, root, summary)
 
 

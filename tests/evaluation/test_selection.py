@@ -5,19 +5,19 @@ from gsda_tf.evaluation import selection
 
 _LINES = [
     {"step": 5, "alignment/domain": 1.0, "score/entropy": 0.0},
-    {"step": 0, "source_accuracy": 1.0, "score/entropy": 0.0, "score/im": 9.0, "score/snd": 9.0},
-    {"step": 10, "source_accuracy": 0.9, "target_accuracy": 0.5, "score/entropy": 0.3, "score/im": 1.0,
+    {"step": 0, "accuracy/source": 1.0, "score/entropy": 0.0, "score/im": 9.0, "score/snd": 9.0},
+    {"step": 10, "accuracy/source": 0.9, "accuracy/target": 0.5, "score/entropy": 0.3, "score/im": 1.0,
      "score/snd": 4.0, "score/a_distance": 1.0},
-    {"step": 20, "source_accuracy": 0.8, "target_accuracy": 0.8, "score/entropy": 0.1, "score/im": 2.0,
+    {"step": 20, "accuracy/source": 0.8, "accuracy/target": 0.8, "score/entropy": 0.1, "score/im": 2.0,
      "score/snd": 3.0, "score/a_distance": None},
-    {"step": 30, "source_accuracy": 0.9, "target_accuracy": 0.6, "score/entropy": 0.1, "score/im": 1.5,
+    {"step": 30, "accuracy/source": 0.9, "accuracy/target": 0.6, "score/entropy": 0.1, "score/im": 1.5,
      "score/snd": float("nan"), "score/a_distance": 1.5},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "select, step",
-    [("last", 30), ("entropy", 30), ("im", 20), ("snd", 10), ("a_distance", 10), ("source_accuracy", 30)],
+    [("last", 30), ("entropy", 30), ("im", 20), ("snd", 10), ("a_distance", 10), ("accuracy/source", 30)],
 )
 def test_each_direction(select, step):
     assert selection.best(_LINES, select) == step
@@ -25,11 +25,11 @@ def test_each_direction(select, step):
 
 def test_oracle_and_lookup():
     assert selection.oracle(_LINES) == 20
-    assert selection.at_step(_LINES, 20)["source_accuracy"] == 0.8
+    assert selection.at_step(_LINES, 20)["accuracy/source"] == 0.8
 
 
 def test_nothing_to_choose_from():
     with pytest.raises(UserError, match="No evaluation has"):
-        selection.oracle([{"step": 3, "source_accuracy": 0.5, "target_accuracy": None}])
+        selection.oracle([{"step": 3, "accuracy/source": 0.5, "accuracy/target": None}])
     with pytest.raises(UserError, match="expected one of last, entropy"):
         selection.best(_LINES, "entropie")

@@ -30,8 +30,8 @@ def workdir(tmp_path_factory):
 def test_the_checkpoint_scores_as_the_run_did(workdir):
     output = commands.succeed("evaluate", f"--workdir={workdir}")
     summary = commands.summary(workdir)
-    for name in ("source_accuracy", "target_accuracy", "target_mean_class_accuracy"):
-        line = next(line for line in output.splitlines() if line.strip().startswith(name.replace("_", " ") + " "))
+    for name in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
+        line = next(line for line in output.splitlines() if line.strip().startswith(name + " "))
         assert line.split()[-2] == f"{100 * summary[name]:.2f}"
     with Image.open(os.path.join(workdir, "confusion_matrix.png")) as picture:
         assert min(picture.size) > 200
@@ -42,7 +42,7 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
     chosen = summary["selection"]["selected"]["step"]
     assert chosen == selection.best(lines, "snd") != 40
     assert summary["selection"]["last"]["step"] == summary["step"] == 40
-    assert summary["target_accuracy"] == summary["selection"]["last"]["target_accuracy"]
+    assert summary["accuracy/target"] == summary["selection"]["last"]["accuracy/target"]
     assert os.path.exists(os.path.join(workdir, "checkpoints", f"selected-{chosen}.index"))
 
     exported = tf.saved_model.load(summary["export_dir"]).signatures["serving_default"]

@@ -48,7 +48,7 @@ def test_folders_and_lists_train_the_same(photos, by_folders, tmp_path):
     commands.succeed("train", *_TINY, *lists, f"--workdir={tmp_path}")
     by_list = commands.summary(tmp_path)
     assert by_folders[0]["weights_sha256"] == by_list["weights_sha256"]
-    assert by_folders[0]["target_accuracy"] == by_list["target_accuracy"]
+    assert by_folders[0]["accuracy/target"] == by_list["accuracy/target"]
 
 
 def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, by_folders, tmp_path):
@@ -88,6 +88,6 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     flags = ("--pipeline=folders", f"--source_dir={photos / 'amazon'}", f"--target_dir={tmp_path / 'new'}")
     output = commands.succeed("train", *_TINY, *flags, "--export", f"--workdir={tmp_path / 'run'}")
     summary = commands.summary(tmp_path / "run")
-    assert summary["target_accuracy"] is None and summary["target_mean_class_accuracy"] is None
+    assert summary["accuracy/target"] is None and summary["accuracy/target_mean_class"] is None
     assert "no accuracy is claimed" in output and "no labels" in output
     assert os.path.isdir(summary["export_dir"])

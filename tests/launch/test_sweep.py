@@ -32,10 +32,10 @@ def test_one_failure_does_not_stop_the_rest(swept):
     rows = _rows(out)
     assert rows["source_only", "0"]["status"] == "done" and rows["gsda", "0"]["status"] == "failed"
     workdir = rows["source_only", "0"]["workdir"]
-    assert float(rows["source_only", "0"]["target_accuracy"]) == commands.summary(workdir)["target_accuracy"]
+    assert float(rows["source_only", "0"]["accuracy/target"]) == commands.summary(workdir)["accuracy/target"]
     with open(os.path.join(out, "results.md"), encoding="utf-8") as file:
         text = file.read()
-    percent = f"{100 * commands.summary(workdir)['target_accuracy']:.1f}"
+    percent = f"{100 * commands.summary(workdir)['accuracy/target']:.1f}"
     assert f"| source only | **{percent}**" in text and "## Failed" in text
     with open(os.path.join(out, "results.html"), encoding="utf-8") as file:
         assert percent in file.read()

@@ -26,10 +26,10 @@ def test_leaves_what_its_user_needs(finished):
     summary = commands.summary(workdir)
     assert summary["task"] == "digits/Fo_Ha" and summary["method"] == "gsda" and summary["seed"] == 0
     assert summary["step"] == summary["steps"] == 40
-    assert 0 <= summary["target_accuracy"] <= 1 and 0 <= summary["source_accuracy"] <= 1
+    assert 0 <= summary["accuracy/target"] <= 1 and 0 <= summary["accuracy/source"] <= 1
     assert set(summary["target_per_class_accuracy"]) == set("0123456789")
     np.testing.assert_allclose(
-        np.mean(list(summary["target_per_class_accuracy"].values())), summary["target_mean_class_accuracy"]
+        np.mean(list(summary["target_per_class_accuracy"].values())), summary["accuracy/target_mean_class"]
     )
     assert len(summary["weights_sha256"]) == 64
     assert summary["settings"]["num_groups"] == [3] and "tensorflow" in summary["versions"]
@@ -39,8 +39,8 @@ def test_leaves_what_its_user_needs(finished):
         with open(os.path.join(summary["export_dir"], "assets", f"{name}.json"), encoding="utf-8") as file:
             assets[name] = json.load(file)
     assert assets["class_names"] == list("0123456789") and assets["groups"] == summary["groups"]
-    assert assets["summary"]["target_accuracy"] == summary["target_accuracy"]
-    assert "target accuracy" in output and workdir in output
+    assert assets["summary"]["accuracy/target"] == summary["accuracy/target"]
+    assert "accuracy/target" in output and workdir in output
 
 
 def test_logs_have_every_term(finished):
@@ -55,7 +55,7 @@ def test_logs_have_every_term(finished):
         "accuracy/discriminator_class",
     }  # fmt: skip
     assert expected <= set(reports[0])
-    assert [line["step"] for line in lines if "target_accuracy" in line] == [20, 40]
+    assert [line["step"] for line in lines if "accuracy/target" in line] == [20, 40]
     assert any(name.startswith("events") for name in os.listdir(os.path.join(finished[0], "tensorboard")))
 
 
@@ -63,7 +63,7 @@ def test_the_same_command_again_shows_the_result_and_trains_no_more(finished):
     workdir, _ = finished
     before = os.stat(os.path.join(workdir, "summary.json")).st_mtime_ns
     output = commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false")
-    assert "target accuracy" in output
+    assert "accuracy/target" in output
     assert os.stat(os.path.join(workdir, "summary.json")).st_mtime_ns == before
 
 

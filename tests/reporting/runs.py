@@ -49,10 +49,10 @@ def _lines(last: int, state: str) -> list[dict]:
                 line[f"S/{level}"] = weight * 0.1
                 line[f"accuracy/discriminator_{level}"] = 0.5 + weight / 20
             line.update({"difference/domain": 0.1, "difference/group": None, "loss/synchronization": 0.3})
-        evaluation = {"step": step, "source_accuracy": 0.5 + step / 100, "score/entropy": 1 / step, "score/im": 0.1}
+        evaluation = {"step": step, "accuracy/source": 0.5 + step / 100, "score/entropy": 1 / step, "score/im": 0.1}
         evaluation.update({"score/snd": 2.0 + step, "score/a_distance": 1.5})
         if state != "unlabelled":
-            evaluation.update({"target_accuracy": 0.9 - abs(step - 20) / 100, "target_mean_class_accuracy": 0.4})
+            evaluation.update({"accuracy/target": 0.9 - abs(step - 20) / 100, "accuracy/target_mean_class": 0.4})
         lines += [line, evaluation]
     return lines
 
@@ -87,9 +87,9 @@ def _arrays(state: str) -> dict[str, np.ndarray]:
 
 def _summary(settings, lines: list[dict]) -> dict:
     last = lines[-1]
-    accuracy = {f"target_{name}": last.get(f"target_{name}") for name in ("accuracy", "mean_class_accuracy")}
+    accuracy = {name: last.get(name) for name in ("accuracy/target", "accuracy/target_mean_class")}
     return {
         "task": settings.data.task, "method": settings.method.method, "seed": 0, "step": STEPS, "steps": STEPS,
-        "source_accuracy": last["source_accuracy"], **accuracy, "score": "accuracy", "images_per_second": 100.0,
+        "accuracy/source": last["accuracy/source"], **accuracy, "score": "accuracy", "images_per_second": 100.0,
         "wall_seconds": 75.0, "weights_sha256": "ab" * 32, "versions": {"keras": "0"}, "settings": {},
     }  # fmt: skip

@@ -8,7 +8,7 @@ from gsda_tf.reporting import figures
 
 LINES = [
     {"step": 10, "loss/classification": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
-    {"step": 10, "source_accuracy": 0.25, "target_accuracy": 0.5},
+    {"step": 10, "accuracy/source": 0.25, "accuracy/target": 0.5},
     {"step": 20, "loss/classification": None, "S/domain": 0.6, "S/group": 0.7, "S/class": 0.3},
     {"step": 30, "loss/classification": 1.0, "S/domain": 0.7, "S/group": 0.6, "S/class": 0.5},
 ]

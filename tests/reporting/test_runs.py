@@ -8,7 +8,7 @@ from tests.reporting import runs
 
 def test_a_finished_run_is_read_whole(tmp_path):
     run = load_run(runs.write(tmp_path))
-    assert (run.task, run.step, run.steps, run.score_key) == ("digits/Fo_Ha", 40, 40, "target_accuracy")
+    assert (run.task, run.step, run.steps, run.score_key) == ("digits/Fo_Ha", 40, 40, "accuracy/target")
     assert run.class_names == runs.CLASSES and run.groups == (runs.CLASSES[:2], runs.CLASSES[2:])
     assert run.labelled
 

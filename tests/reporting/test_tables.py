@@ -8,7 +8,7 @@ from gsda_tf.reporting import tables
 
 
 def _summary(method, seed, task, accuracy, **more):
-    scores = {"score": "accuracy", "target_accuracy": accuracy, "target_per_class_accuracy": {}}
+    scores = {"score": "accuracy", "accuracy/target": accuracy, "target_per_class_accuracy": {}}
     return {"method": method, "seed": seed, "task": f"office31/{task}", **scores, **more}
 
 
@@ -57,7 +57,7 @@ def test_by_class_where_the_benchmark_has_one_task():
     per_class = dict(zip(reversed(classes), np.linspace(0.1, 0.9, 12)))
     summary = {
         "method": "gsda", "seed": 0, "task": "visda2017/Sy_Re", "score": "mean_class_accuracy",
-        "target_mean_class_accuracy": 0.5, "target_accuracy": 0.6, "target_per_class_accuracy": per_class,
+        "accuracy/target_mean_class": 0.5, "accuracy/target": 0.6, "target_per_class_accuracy": per_class,
     }  # fmt: skip
     table = tables.results_table("visda2017", ("Sy_Re",), ("Sy_Re",), ["gsda"], [summary])
     assert table.columns == (*classes, "Avg")

@@ -32,17 +32,17 @@ def _inference(domain):
 
 def test_scores_by_hand():
     evaluation = Evaluator(_data([0, 1, 2, 0]), _SETTINGS, _inference)()
-    assert evaluation.scores["target_accuracy"] == 0.5
-    assert evaluation.scores["target_mean_class_accuracy"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert evaluation.scores["accuracy/target"] == 0.5
+    assert evaluation.scores["accuracy/target_mean_class"] == pytest.approx((0.5 + 1 + 0) / 3)
     assert evaluation.per_class == {"a": 0.5, "b": 1.0, "c": 0.0}
-    assert evaluation.scores["source_accuracy"] == np.mean(np.arange(40) % 3 == np.arange(40) % 2)
+    assert evaluation.scores["accuracy/source"] == np.mean(np.arange(40) % 3 == np.arange(40) % 2)
     assert all(v is None or np.isfinite(v) for v in evaluation.scores.values())
 
 
 def test_labels_of_the_target_change_nothing_but_the_score():
     one = Evaluator(_data([0, 1, 2, 0]), _SETTINGS, _inference)()
     other = Evaluator(_data([2, 2, 1, 1]), _SETTINGS, _inference)()
-    free = [k for k in one.scores if k.startswith("score/") or k == "source_accuracy"]
+    free = [k for k in one.scores if k.startswith("score/") or k == "accuracy/source"]
     assert len(free) == 5 and all(one.scores[k] == other.scores[k] for k in free)
 
 
@@ -63,7 +63,7 @@ def test_outputs_that_are_known_are_not_computed_again():
 def test_unlabelled_target(tmp_path):
     evaluator = Evaluator(_data([-1] * 5), _SETTINGS, _inference)
     evaluation = evaluator()
-    assert evaluation.scores["target_accuracy"] is None and evaluation.per_class is None
+    assert evaluation.scores["accuracy/target"] is None and evaluation.per_class is None
     evaluator.keep(str(tmp_path), evaluation, 7)
     kept = np.load(tmp_path / SNAPSHOT)
     assert (kept["target_labels"] == -1).all() and len(kept["mistake_indices"]) == 0

@@ -18,7 +18,7 @@ class _Run:
 
     def evaluate(self, step, entropy):
         self.weight.assign([float(step)])
-        self.lines.append({"step": step, "source_accuracy": 0.5, "score/entropy": entropy})
+        self.lines.append({"step": step, "accuracy/source": 0.5, "score/entropy": entropy})
         self.selected.consider(self.lines, step)
 
     def kept(self):
@@ -85,14 +85,14 @@ def test_falls_back_to_what_is_on_disk(tmp_path):
 
 def test_summary_tells_last_selected_and_oracle():
     lines = [
-        {"step": s, "source_accuracy": 0.9, "target_accuracy": a, "score/im": i}
+        {"step": s, "accuracy/source": 0.9, "accuracy/target": a, "score/im": i}
         for s, a, i in [(1, 0.5, 1.0), (2, 0.9, 2.0), (3, 0.7, 3.0), (4, 0.6, 2.5)]
     ]
     found = selection.compare(lines, "im", 3)
     assert [found[k]["step"] for k in ("last", "selected", "oracle")] == [4, 3, 2]
-    assert [found[k]["target_accuracy"] for k in ("last", "selected", "oracle")] == [0.6, 0.7, 0.9]
+    assert [found[k]["accuracy/target"] for k in ("last", "selected", "oracle")] == [0.6, 0.7, 0.9]
     assert "never a result" in found["oracle"]["note"]
-    unlabelled = [{k: v for k, v in line.items() if k != "target_accuracy"} for line in lines]
+    unlabelled = [{k: v for k, v in line.items() if k != "accuracy/target"} for line in lines]
     assert selection.compare(unlabelled, "im", 3)["oracle"] is None
 
 

@@ -16,9 +16,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from gsda_tf.errors import DataError
+from gsda_tf.progress import progress
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_MEMBERS = 1_000_000
@@ -70,7 +69,9 @@ def listing(path: str) -> Listing:
     try:
         with contextlib.closing(_entries(path)) as entries:
             # A large tar has no table of contents: its headers lie all over it. Shown if it takes a while.
-            looking = tqdm(entries, desc=f"Looking into {os.path.basename(path)}", unit=" files", leave=False, delay=2)
+            looking = progress(
+                entries, desc=f"Looking into {os.path.basename(path)}", unit=" files", leave=False, delay=2
+            )
             for name, size, place, kind in looking:
                 total += size
                 if len(members) >= MAX_MEMBERS or total > MAX_TOTAL_BYTES:

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from gsda_tf.data import images
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.datasets.preparing import prepare
+from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
 _BATCH = 256
@@ -56,9 +56,9 @@ def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
         )
         .batch(_BATCH)
     )
-    with tqdm(total=len(domain), desc=f"{domain.name} pixels", unit=" images", leave=False) as progress:
+    with progress(total=len(domain), desc=f"{domain.name} pixels", unit=" images", leave=False) as bar:
         for number, batch in enumerate(batches.as_numpy_iterator()):
             pixels[number * _BATCH : number * _BATCH + len(batch)] = batch
-            progress.update(len(batch))
+            bar.update(len(batch))
     prepare.keep_beside(path, pixels)
     return pixels

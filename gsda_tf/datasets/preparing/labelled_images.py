@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.datasets.preparing.image_set import ImageSet
 from gsda_tf.errors import DataError
+from gsda_tf.progress import progress
 
 
 class LabelledImages(Protocol):
@@ -89,8 +89,8 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
     def _generate_examples(self, split: str, images: LabelledImages) -> Iterator[tuple[int, dict[str, Any]]]:
         counts = images.counts(len(self.CLASS_NAMES))
         labels = [label for label, count in enumerate(counts) for _ in range(count)]
-        progress = tqdm(images.read(), desc=f"{self.name} {split}", total=len(labels), unit=" images", leave=False)
-        for rank, name, data in progress:
+        bar = progress(images.read(), desc=f"{self.name} {split}", total=len(labels), unit=" images", leave=False)
+        for rank, name, data in bar:
             # TFDS sorts by key, in files that each take an equal share of all 128-bit keys: ranks are spread
             # over them, or a large set would end in one file that is sorted in memory.
             key = rank * (2**128 // len(labels))

@@ -15,12 +15,12 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from gsda_tf.data.domain import Domain, SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError
 from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
+from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -251,11 +251,11 @@ def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np
     labels = np.empty(len(source), np.int32)
     if read_beside(path, labels):
         return labels
-    with tqdm(total=len(source), desc=f"{builder.name} {split} labels", unit=" images", leave=False) as progress:
+    with progress(total=len(source), desc=f"{builder.name} {split} labels", unit=" images", leave=False) as bar:
         for start in range(0, len(source), _LABELS_AT_ONCE):
             keys = list(range(start, min(start + _LABELS_AT_ONCE, len(source))))
             labels[keys] = [record["label"] for record in source.__getitems__(keys)]
-            progress.update(len(keys))
+            bar.update(len(keys))
     keep_beside(path, labels)
     return labels
 
