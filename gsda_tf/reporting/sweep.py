@@ -20,6 +20,7 @@ from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import BusyError, UserError, choose
 from gsda_tf.files import locked
+from gsda_tf.progress import progress
 from gsda_tf.settings import Settings
 from gsda_tf.training.checkpoints import FREE
 from gsda_tf.work import Ended, LocalPool, Task, Wish
@@ -254,14 +255,12 @@ class _State:
         self._steps = {run.workdir: run.settings.optimization.steps for run in waiting}
         self._open = list(waiting)
         self._done = 0
-        self.bar = tqdm(
+        self.bar = progress(
             total=sum(self._steps.values()),
             initial=self._steps_done(),
             unit="step",
             desc="sweep",
-            dynamic_ncols=True,
             smoothing=0,  # time left by the mean rate: runs start slowly and differ in speed
-            mininterval=0.1 if sys.stderr.isatty() else 60,  # a log file keeps every line, for days
         )
 
     def ended(self, run: Run) -> None:

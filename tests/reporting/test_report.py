@@ -62,7 +62,7 @@ def test_a_finished_run_shows_everything(pages):
     assert text.count('<div class="thumb">') == 6
     assert "94.0 % sure" in text
     assert text.count("<figure>") == 7
-    assert "Aligns domain, group, class, synchronized." in text
+    assert "+ synchronization (GSDA)." in text
 
 
 def test_names_of_classes_are_text_not_markup(pages):
@@ -104,7 +104,7 @@ def test_a_run_that_is_going_says_so(pages):
 
 def test_source_only_has_no_synchronization_and_no_groups(pages):
     assert not {"Synchronization", "Groups"} & set(_headings(pages["source_only"]))
-    assert "Aligns nothing." in _read(pages["source_only"])
+    assert "source only." in _read(pages["source_only"])
 
 
 def test_the_figures_are_in_tensorboard_once(pages):

@@ -1,0 +1,56 @@
+import io
+
+import pytest
+from tqdm import tqdm
+
+from gsda_tf import progress
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that a test lets pass."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_terminal_has_a_bar():
+    with progress.progress(total=3, file=_Terminal()) as bar:
+        assert isinstance(bar, tqdm)
+
+
+def test_elsewhere_there_is_a_plain_line_every_half_minute(clock):
+    log = io.StringIO()
+    with progress.progress(total=1000, initial=200, unit="step", desc="office31/A_W", file=log) as bar:
+        for _ in range(8):
+            clock[0] += 20
+            bar.set_postfix({"loss/classification": "0.500"})
+            bar.update(50)
+    lines = log.getvalue().splitlines()
+    assert len(lines) == 4 and log.getvalue().isascii() and log.getvalue().replace("\n", "").isprintable()
+    # 100 steps in 40 s: 700 are left at 2.5 a second.
+    assert lines[0] == (
+        "office31/A_W: step 300 of 1,000 (30 %), 2.5 a second, 4 min 40 s left, loss/classification 0.500"
+    )
+
+
+def test_short_work_says_nothing_and_loses_nothing():
+    log = io.StringIO()
+    assert list(progress.progress(range(5), file=log)) == list(range(5))
+    assert log.getvalue() == ""
+
+
+def test_a_phase_is_named_and_timed(clock, capsys):
+    with progress.phase("export"):
+        clock[0] += 65
+    with progress.phase("report", shown=False):
+        pass
+    assert capsys.readouterr().out == "export ...\nexport: 1 min 05 s\n"
+    with pytest.raises(ValueError), progress.phase("check"):
+        raise ValueError
+    assert capsys.readouterr().out == "check ...\n"
