@@ -56,7 +56,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
         known = settings.flat()
         values = {k: v for k, v in of_benchmark.prescribed(name).items() if k in known}
         values.update(methods.prescribed(method, add, benchmark))
-    if not kind.pseudo_labels:
+    if not (kind.pseudo_labels or kind.observes):
         values["pseudo_label_period"] = 0
     if kind.entropy_option and any(term.replaces_entropy for term in methods.get_terms(add)):
         values[kind.entropy_option] = 0.0

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gsda_tf.losses import classification
@@ -75,6 +76,7 @@ class Method:
       phases: each is traced once; `phase_ends` says when the next begins. Empty: nothing is trained, `fit` is called.
       pseudo_labels: whether the target is drawn by pseudo-labels unless the user says otherwise (section 3.1 of the
         paper of GSDA).
+      observes: whether `observe` is called at those steps instead.
       published: option values that belong to a benchmark, by its name.
       entropy_option: the option that weighs the target's entropy, if there is one: a term that is added in its place
         sets it to 0.
@@ -83,7 +85,7 @@ class Method:
 
     Attributes:
       classifier: C: f -> logits; trained with E.
-      adversaries: networks that are trained against E, by name.
+      adversaries: all other networks that are trained, mostly against E, by name.
       kept: variables that are not trained but checkpointed, or models that hold them, by name.
     """
 
@@ -93,6 +95,7 @@ class Method:
     images: ClassVar[tuple[str, ...]] = ("source", "target")
     phases: ClassVar[tuple[str, ...]] = ("adapt",)
     pseudo_labels: ClassVar[bool] = False
+    observes: ClassVar[bool] = False
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     entropy_option: ClassVar[str | None] = None
     rates: ClassVar[Mapping[str, float]] = {}
@@ -124,7 +127,11 @@ class Method:
         """Called before the first step of a phase but the first, outside any graph; twice if the run was killed
         there."""
 
-    def fit(self, source: Any, labels: Any, target: Any) -> None:
+    def observe(self, logits: np.ndarray) -> None:
+        """Called every `--pseudo_label_period` steps with what the deployed networks make of the whole target, float32
+        [nt, r], outside any graph."""
+
+    def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         """For a method without phases: fits `kept` in closed form.
 
         Args:
@@ -180,4 +187,4 @@ class TermMethod(Method):
         self._term = self.term(options)
 
     def loss(self, b: Batch) -> tf.Tensor:
-        return self.classification(b) + self._term.loss(b)
+        return self.classification(b) + b.log(f"loss/{self.term.name}", self._term.loss(b))

@@ -1,12 +1,73 @@
-"""The classifier C: equation (2) before its softmax."""
+"""The classifier C: equation (2) before its softmax; and heads of other forms."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
+import tensorflow as tf
+
+from gsda_tf.losses.norms import squared_distances
 
 
-def build_classifier(feature_units: int, num_classes: int) -> keras.Model:
-    """C: features float32 [N, d] -> logits float32 [N, r]."""
-    features = keras.Input([feature_units], dtype="float32")
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(features)
-    return keras.Model(features, logits, name="classifier")
+def build_classifier(
+    feature_units: int, num_classes: int, hidden_units: Sequence[int] = (), name: str = "classifier"
+) -> keras.Model:
+    """C: features float32 [N, d] -> logits float32 [N, r]; with hidden layers, ReLU between."""
+    features = x = keras.Input([feature_units], dtype="float32")
+    for units in hidden_units:
+        x = keras.layers.Dense(units, activation="relu", dtype="float32")(x)
+    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return keras.Model(features, logits, name=name)
+
+
+class PrototypeHead(keras.Model):
+    """One prototype a class: logits are negative squared distances to it, divided by a temperature.
+
+    Args:
+      feature_units: d.
+      num_classes: r.
+      temperature: of the softmax.
+    """
+
+    def __init__(self, feature_units: int, num_classes: int, temperature: float):
+        super().__init__(dtype="float32", name="prototypes")
+        self.temperature = temperature
+        self.prototypes = self.add_weight(
+            name="prototypes", shape=(num_classes, feature_units), initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """float32 [N, r] of float32 [N, d]."""
+        return -squared_distances(features, tf.convert_to_tensor(self.prototypes)) / self.temperature
+
+
+class NearestNeighbourHead(keras.Model):
+    """1-NN: the logit of a class is the negative squared distance to its nearest anchor.
+
+    Args:
+      num_anchors: n.
+      feature_units: d.
+      num_classes: r.
+    """
+
+    def __init__(self, num_anchors: int, feature_units: int, num_classes: int):
+        super().__init__(dtype="float32", name="neighbours")
+        self.num_classes = num_classes
+        self.anchors = self.add_weight(
+            name="anchors", shape=(num_anchors, feature_units), initializer="zeros", trainable=False
+        )
+        self.labels = self.add_weight(
+            name="labels", shape=(num_anchors,), initializer="zeros", trainable=False, dtype="int32"
+        )
+        self.built = True
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """float32 [N, r] of float32 [N, d]. A class without anchor is farther than any other."""
+        distances = squared_distances(features, tf.convert_to_tensor(self.anchors))
+        nearest = tf.math.unsorted_segment_min(
+            tf.transpose(distances), tf.convert_to_tensor(self.labels), self.num_classes
+        )
+        farthest = 2.0 * tf.reduce_max(distances) + 1.0
+        return -tf.transpose(tf.minimum(nearest, farthest))

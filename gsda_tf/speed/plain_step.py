@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gsda_tf.losses import classification
 from gsda_tf.losses.domain import domain_labels
+from gsda_tf.losses.norms import safe_norm
 from gsda_tf.losses.ramps import ramp_up
 from gsda_tf.methods.gsda import alignment, synchronization
 from gsda_tf.training import schedules
@@ -96,7 +97,7 @@ class PlainStep:
                 entropies = tf.nn.sigmoid_cross_entropy_with_logits(domains, tf.squeeze(x, -1))
                 loss = tf.reduce_mean(weights[k] * entropies)
             losses.append(loss)
-            magnitudes.append(tf.reduce_sum(synchronization.safe_norm(inner.gradient(loss, features))))
+            magnitudes.append(tf.reduce_sum(safe_norm(inner.gradient(loss, features))))
         return tf.add_n(losses), synchronization.synchronization_loss(tf.stack(magnitudes), self._hierarchy)
 
 

@@ -187,6 +187,11 @@ class _Training:
         experiment = self._experiment
         outputs = experiment.inference(experiment.inputs.target)
         self._labelling = (step, outputs)
+        method = experiment.method
+        if method.observes:
+            method.observe(outputs.logits)
+            if not method.pseudo_labels:
+                return
         pool = confident_pool(outputs.probabilities, self._settings.method.confidence_threshold)
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)

@@ -24,7 +24,8 @@ def trained(extractor, method: Method, frozen: bool) -> dict[str, list[tf.Variab
     networks = {"classifier": method.classifier, **method.adversaries}
     parts = {} if frozen else {"backbone": list(extractor.backbone.trainable_variables)}
     parts["bottleneck"] = list(extractor.bottleneck.trainable_variables)
-    return {**parts, **{name: list(network.trainable_variables) for name, network in networks.items()}}
+    groups = {**parts, **{name: list(network.trainable_variables) for name, network in networks.items()}}
+    return {name: variables for name, variables in groups.items() if variables}
 
 
 def build_optimizers(
@@ -150,7 +151,7 @@ class Step:
         terms = self._terms if deep else []
         if deep:
             self._terms = []
-        names = tuple(name for name in names if name != "extractor")
+        names = tuple(name for name in names if name in self._training.groups)
         variables = [self._training.groups[name] for name in names]
         compiled = self._training.settings.device.jit_compile == "heads"
 

@@ -7,18 +7,6 @@ import tensorflow as tf
 from gsda_tf.methods.gsda.hierarchy import Hierarchy
 
 
-def safe_norm(x: tf.Tensor) -> tf.Tensor:
-    """Euclidean norm over the last axis whose gradient is 0, not NaN, at 0.
-
-    The double `where` keeps the square root away from 0 in the backward pass too: a discriminator that is
-    sure of itself has a slope that underflows to exactly 0.
-    """
-    square = tf.reduce_sum(tf.square(x), axis=-1)
-    positive = square > 0
-    root = tf.sqrt(tf.where(positive, square, tf.ones_like(square)))
-    return tf.where(positive, root, tf.zeros_like(square))
-
-
 def gradient_magnitudes(weights: tf.Tensor, slopes: tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
     """S_k: the sum over samples of the norm of dL_k/df_i, the terms of (10) and (11).
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from gsda_tf.losses import classification
 from gsda_tf.losses.domain import domain_labels
+from gsda_tf.losses.norms import safe_norm
 from gsda_tf.methods.gsda import alignment, synchronization
 from tests.methods.build import NS, NT, R, batch, experiment, task, values
 
@@ -55,7 +56,7 @@ def _slow_losses(logits_of, features, weights, domains, hierarchy):
             loss = tf.reduce_mean(weights[k] * h)
         slope = inner.gradient(loss, features)  # dL_k/df_i, the weights inside
         losses.append(loss)
-        magnitudes.append(tf.reduce_sum(synchronization.safe_norm(slope)))
+        magnitudes.append(tf.reduce_sum(safe_norm(slope)))
     return tf.add_n(losses), synchronization.synchronization_loss(tf.stack(magnitudes), hierarchy)
 
 

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.losses.domain import discrimination_entropy
+from gsda_tf.losses.norms import safe_norm
 from gsda_tf.methods.gsda import synchronization
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups
 from gsda_tf.models.discriminators import DiscriminatorBank
@@ -24,7 +25,7 @@ def _magnitudes(bank, features, weights, domains):
     with tf.GradientTape() as inner:
         inner.watch(copies)
         entropies = discrimination_entropy(bank(copies), domains)
-    norms = synchronization.safe_norm(inner.gradient(entropies, copies))
+    norms = safe_norm(inner.gradient(entropies, copies))
     return synchronization.gradient_magnitudes(weights, norms, features.shape[0])
 
 
@@ -91,7 +92,7 @@ def _float64_loss(kernels, biases, features, weights, domains):
         labels = tf.broadcast_to(domains, logits.shape)
         entropies = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
     slopes = inner.gradient(entropies, copies)
-    magnitudes = tf.reduce_sum(weights * synchronization.safe_norm(slopes), -1) / features.shape[0]
+    magnitudes = tf.reduce_sum(weights * safe_norm(slopes), -1) / features.shape[0]
     return synchronization.synchronization_loss(magnitudes, hierarchy_from_groups(3, GROUPS))
 
 
@@ -141,6 +142,6 @@ def test_safe_norm_is_the_norm_and_zero_at_zero():
     x = tf.constant([[3.0, 4.0], [0.0, 0.0]])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        norm = synchronization.safe_norm(x)
+        norm = safe_norm(x)
     np.testing.assert_allclose(norm, [5, 0])
     np.testing.assert_allclose(tape.gradient(norm, x), [[0.6, 0.8], [0, 0]], rtol=1e-6)

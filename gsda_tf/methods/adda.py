@@ -1,0 +1,73 @@
+"""ADDA: "Adversarial Discriminative Domain Adaptation" (Tzeng et al., CVPR 2017).
+
+Two phases. "source": cross-entropy of E and C on the source. "adapt": E as it is now is kept for the source and no
+longer moves, nor does C; E goes on as the target's extractor:
+    critic down   mean BCE(D(f), d), source features from the kept extractor
+    E down        mean_t BCE(D(E(x_t)), 1), the inverted labels (non-saturating) of the paper
+Both gradients are taken at the same weights, as in the authors' code. The target's E is deployed. It is known to rise
+for some steps and to collapse then: `--adda_weight` slows the target's E against the critic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf.compat import tf_variable
+from gsda_tf.losses.domain import discrimination_entropy
+from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.dann import describe
+from gsda_tf.models.discriminators import DiscriminatorBank
+from gsda_tf.settings import setting
+
+
+class ADDA(Method):
+    """A second extractor for the target, trained to fool the critic of the first."""
+
+    name, title = "adda", "ADDA"
+    phases = ("source", "adapt")
+    rates = {"discriminators": 1.0}
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        source_share: float = setting(0.5, "share of the steps that train on the source alone", minimum=0, maximum=1)
+        adda_weight: float = setting(0.1, "weight of the loss that moves the target's extractor", minimum=0)
+
+    def __init__(self, problem: Problem, options: Any):
+        super().__init__(problem, options)
+        self.critic = DiscriminatorBank(1, problem.discriminator_units, problem.feature_units, problem.seed)
+        self.adversaries = {"discriminators": self.critic}
+        self.source_extractor = problem.copy_extractor()
+        self.kept = {"source_extractor": self.source_extractor}
+
+    def phase_ends(self, steps: int) -> Sequence[int]:
+        return (min(max(round(steps * self.options.source_share), 1), steps),)
+
+    def begin(self, phase: str) -> None:
+        for kept, variable in zip(self.source_extractor.variables, self.problem.extractor.variables):
+            if kept is not variable:
+                tf_variable(kept).assign(tf_variable(variable))
+
+    def step(self, s) -> None:
+        if s.phase == "source":
+            s.descend(self.loss, s.forward("source"), "extractor", "classifier")
+            return
+        features = tf.stop_gradient(self.source_extractor(s.images["source"], training=False))
+        b = s.forward("source", "target", fixed={"source": features})
+        s.descend(self.extractor_loss, b, "extractor")
+        s.descend(self.adversary_loss, b, "discriminators")
+
+    def adversary_loss(self, b: Batch) -> tf.Tensor:
+        """The critic's."""
+        logits = self.critic(b.features)[0]
+        entropies, count = discrimination_entropy(logits, b.domains), b.num_source
+        return describe(b, logits, 0.5 * (b.mean(entropies[:count]) + b.mean(entropies[count:])))
+
+    def extractor_loss(self, b: Batch) -> tf.Tensor:
+        """The target's E: its samples are to be taken for the source's."""
+        logits = self.critic(b.target)[0]
+        return self.options.adda_weight * b.mean(discrimination_entropy(logits, tf.ones_like(logits)))

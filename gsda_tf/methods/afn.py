@@ -1,0 +1,75 @@
+"""AFN: "Larger Norm More Transferable: An Adaptive Feature Norm Approach" (Xu et al., ICCV 2019). No critic.
+
+    stepwise (SAFN): mean_i (||f_i|| - sg(||f_i||) - step)^2 for each domain; always step^2, its gradient is what counts
+    hard (HAFN):     (mean_i ||f_i|| - R)^2 for each domain
+
+plus --entropy_weight times the target's entropy. The published bottleneck (1000 units, batch norm, L2-preserving
+dropout) is not imposed: `--bottleneck_units` and `--bottleneck_norm` are the user's. A normalised bottleneck bounds the
+norm that this method wants to enlarge.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from gsda_tf.losses.classification import conditional_entropy
+from gsda_tf.losses.norms import safe_norm
+from gsda_tf.methods.base import Term, TermMethod
+from gsda_tf.methods.batch import Batch
+from gsda_tf.settings import setting
+
+
+def stepwise(features: tf.Tensor, step: float) -> tf.Tensor:
+    """SAFN's terms, float32 [N] of [N, d]: their mean is the loss."""
+    norms = safe_norm(features)
+    return tf.square(norms - tf.stop_gradient(norms) - step)
+
+
+def hard(mean_norm: tf.Tensor, radius: float) -> tf.Tensor:
+    """HAFN's loss of a domain's mean norm, a scalar."""
+    return tf.square(mean_norm - radius)
+
+
+class AFNTerm(Term):
+    """Larger feature norms, to be added."""
+
+    name = "afn"
+    published = {"visda2017": {"afn_step": 0.3}}
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        afn_form: str = setting("stepwise", "which norm loss: SAFN or HAFN", choices=("stepwise", "hard"))
+        afn_weight: float = setting(0.05, "weight of the norm loss of each domain", minimum=0)
+        afn_step: float = setting(1.0, "by how much SAFN enlarges the norms", minimum=0)
+        afn_radius: float = setting(25.0, "R, the mean norm that HAFN wants", minimum=0)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        options = self.options
+        values = []
+        for features in (b.source, b.target):
+            if options.afn_form == "stepwise":
+                values.append(b.mean(stepwise(features, options.afn_step)))
+            else:
+                values.append(b.share(hard(b.total(b.mean(safe_norm(features))), options.afn_radius)))
+        return options.afn_weight * tf.add_n(values)
+
+
+class AFN(TermMethod):
+    """Source cross-entropy, larger feature norms, and some entropy."""
+
+    name, title, term = "afn", "AFN", AFNTerm
+    entropy_option = "entropy_weight"
+    published = {"office_home": {"entropy_weight": 0.0}, "visda2017": {"afn_step": 0.3, "entropy_weight": 0.0}}
+
+    @dataclasses.dataclass(frozen=True)
+    class Options(AFNTerm.Options):
+        entropy_weight: float = setting(0.1, "weight of the target's entropy", minimum=0)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        loss = super().loss(b)
+        if not self.options.entropy_weight:
+            return loss
+        entropy = b.log("loss/entropy", b.mean(conditional_entropy(b.target_logits)))
+        return loss + self.options.entropy_weight * entropy

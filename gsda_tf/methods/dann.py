@@ -1,0 +1,77 @@
+"""DANN: "Domain-Adversarial Training of Neural Networks" (Ganin et al., JMLR 2016).
+
+    loss = mean_s CE(C(f), y) + 1/2 (mean_s + mean_t) BCE(D(R(f)), d)
+
+R is gradient reversal of strength w (2/(1 + exp(-g p)) - 1): one critic D [N, d] -> [N] learns to tell the domains
+apart, and E gets its gradient with the opposite sign, in one backward pass. The row "domain" of GSDA's ablation is not
+this: it alternates the two updates, and has an entropy and pseudo-labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
+from gsda_tf.losses.ramps import ramp_up
+from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.models.discriminators import DiscriminatorBank
+from gsda_tf.settings import setting
+
+
+class DANN(Method):
+    """One domain critic behind gradient reversal."""
+
+    name, title = "dann", "DANN"
+    rates = {"discriminators": 1.0}  # the published recipes let it learn as fast as new layers
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        adversarial_weight: float = setting(1.0, "strength of the gradient reversal", minimum=0)
+        adversarial_ramp: float = setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
+
+    def __init__(self, problem: Problem, options: Any):
+        super().__init__(problem, options)
+        self.critic = DiscriminatorBank(
+            self.num_critics(problem), problem.discriminator_units, self.seen_units(problem), problem.seed
+        )
+        self.adversaries = {"discriminators": self.critic}
+
+    def num_critics(self, problem: Problem) -> int:
+        """K; each sees `seen`."""
+        return 1
+
+    def seen_units(self, problem: Problem) -> int:
+        """Width of what the critic sees."""
+        return problem.feature_units
+
+    def seen(self, b: Batch) -> tf.Tensor:
+        """What the critic sees, float32 [N, units]."""
+        return b.features
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        return self.classification(b) + self.discrimination(b)
+
+    def strength(self, b: Batch) -> tf.Tensor:
+        """Of the gradient reversal, float32 scalar; logged."""
+        strength = ramp_up(self.options.adversarial_weight, self.options.adversarial_ramp, b.progress)
+        b.log("adversarial_weight", b.share(strength))
+        return strength
+
+    def discrimination(self, b: Batch) -> tf.Tensor:
+        """The critic's loss; what goes back into the features is reversed."""
+        logits = self.critic(reverse_gradient(self.seen(b), self.strength(b)))[0]
+        entropies = discrimination_entropy(logits, b.domains)
+        count = b.num_source
+        loss = 0.5 * (b.mean(entropies[:count]) + b.mean(entropies[count:]))
+        return describe(b, logits, loss)
+
+
+def describe(b: Batch, logits: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
+    """Logs a domain critic's loss and accuracy; gives back the loss."""
+    right = tf.cast(tf.equal(logits > 0, b.domains > 0.5), tf.float32)
+    b.log("accuracy/discriminator_domain", b.mean(right))
+    return b.log("alignment/domain", loss)

@@ -1,0 +1,26 @@
+"""Entropy minimisation (Grandvalet and Bengio, NeurIPS 2004), as a term: the target's mean H(softmax(z))."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from gsda_tf.losses.classification import conditional_entropy
+from gsda_tf.methods.base import Term
+from gsda_tf.methods.batch import Batch
+from gsda_tf.settings import setting
+
+
+class EntropyTerm(Term):
+    """The target's conditional entropy, to be added. Alone it collapses to few classes: MCC and BNM keep diversity."""
+
+    name = "entropy"
+    replaces_entropy = True
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        entropy_term_weight: float = setting(0.1, "weight of the target's entropy", minimum=0)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        return self.options.entropy_term_weight * b.mean(conditional_entropy(b.target_logits))

@@ -1,0 +1,48 @@
+"""MADA: "Multi-Adversarial Domain Adaptation" (Pei et al., AAAI 2018).
+
+    loss = mean_s CE(C(f), y) + w sum_c mean_i BCE(D_c(R(p_ic f_i)), d_i)
+
+one critic a class, which sees the features scaled by the predicted probability p = softmax(C(f)) (also of source
+samples), stopped. GSDA weighs the loss by p instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
+from gsda_tf.methods.base import Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.dann import DANN
+from gsda_tf.settings import setting
+
+
+def scaled_features(features: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """p_ic f_i, float32 [r, N, d] of [N, d] and [N, r]; p is stopped."""
+    return tf.transpose(tf.stop_gradient(probabilities))[:, :, None] * features[None]
+
+
+class MADA(DANN):
+    """One domain critic a class."""
+
+    name, title = "mada", "MADA"
+
+    @dataclasses.dataclass(frozen=True)
+    class Options(DANN.Options):
+        critic_weight: float = setting(0.3, "weight of each critic's loss; they are added up", minimum=0)
+
+    def num_critics(self, problem: Problem) -> int:
+        return problem.num_classes
+
+    def reversed(self, b: Batch, probabilities: tf.Tensor) -> tf.Tensor:
+        """What the critics see, float32 [r, N, d], behind gradient reversal."""
+        return reverse_gradient(scaled_features(b.features, probabilities), self.strength(b))
+
+    def discrimination(self, b: Batch) -> tf.Tensor:
+        logits = self.critic(self.reversed(b, tf.nn.softmax(b.logits)))
+        entropies = discrimination_entropy(logits, b.domains)  # [r, N]
+        right = tf.cast(tf.equal(logits > 0, b.domains > 0.5), tf.float32)
+        b.log("accuracy/discriminator_class", b.mean(tf.reduce_mean(right, axis=0)))
+        return self.options.critic_weight * b.log("alignment/class", b.mean(tf.reduce_sum(entropies, axis=0)))

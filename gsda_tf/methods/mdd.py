@@ -1,0 +1,64 @@
+"""MDD: "Bridging Theory and Algorithm for Domain Adaptation" (Zhang et al., ICML 2019). Margin disparity discrepancy.
+
+    loss = mean_s CE(h(f), y) + gamma mean_s -log s_yhat(h'(R(f))) + mean_t -log(1 - s_yhat(h'(R(f))))
+
+s is softmax, yhat the class that h says (for the source, too), R gradient reversal of strength at most 0.1: the
+adversarial head h' of the same shape as h learns to agree with h on the source and to disagree on the target; E undoes
+it. log(1 - s_k) is logsumexp without k minus logsumexp: finite where s_k is 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf.losses.domain import reverse_gradient
+from gsda_tf.losses.ramps import ramp_up
+from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.models.classifier import build_classifier
+from gsda_tf.settings import setting
+
+
+def disagreement(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """-log(1 - softmax(z)_label), float32 [N], of logits [N, r] and labels int [N]. With one class there is no other
+    to be: 0."""
+    if logits.shape[1] == 1:
+        return tf.zeros_like(logits[:, 0])
+    label = tf.one_hot(labels, logits.shape[1], dtype=tf.bool, on_value=True, off_value=False)
+    others = tf.where(label, tf.fill(tf.shape(logits), logits.dtype.min), logits)
+    return tf.reduce_logsumexp(logits, axis=1) - tf.reduce_logsumexp(others, axis=1)
+
+
+class MDD(Method):
+    """An adversarial classifier head."""
+
+    name, title = "mdd", "MDD"
+    rates = {"adversary": 1.0}
+    published = {"office_home": {"mdd_margin": 2.0}}
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        mdd_margin: float = setting(4.0, "gamma, weight of the agreement on the source", minimum=0)
+        mdd_head_units: tuple[int, ...] = setting((1024,), "hidden widths of both heads", maximum=2**17)
+        reversal_weight: float = setting(0.1, "strength of the gradient reversal", minimum=0)
+        reversal_ramp: float = setting(10.0, "rate g of the ramp of that strength", minimum=0)
+
+    def __init__(self, problem: Problem, options: Any):
+        super().__init__(problem, options)
+        shape = (problem.feature_units, problem.num_classes, options.mdd_head_units)
+        self.classifier = build_classifier(*shape)
+        self.adversary = build_classifier(*shape, name="adversary")
+        self.adversaries = {"adversary": self.adversary}
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        strength = ramp_up(self.options.reversal_weight, self.options.reversal_ramp, b.progress)
+        logits = self.adversary(reverse_gradient(b.features, strength))
+        said, count = tf.argmax(b.logits, axis=1, output_type=tf.int32), b.num_source
+        agree = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=said[:count], logits=logits[:count])
+        source, target = b.mean(agree), b.mean(disagreement(logits[count:], said[count:]))
+        b.log("alignment/agreement", source)
+        b.log("alignment/disagreement", target)
+        return self.classification(b) + self.options.mdd_margin * source + target

@@ -1,0 +1,43 @@
+"""SAN: "Partial Transfer Learning with Selective Adversarial Networks" (Cao et al., CVPR 2018), for partial targets.
+
+    loss = mean_s CE(C(f), y) + sum_c mean_i BCE(D_c(R_c(p_ic f_i)), d_i) + w_h mean_{s,t} H(p)
+
+MADA's critics, but class c's gradient reversal is scaled by gamma_c / max gamma, gamma the mean prediction on the
+target of the batch: critics of classes that the target lacks learn, and E does not hear them. As in the authors' code,
+which has the class weights of the paper and not its instance weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from gsda_tf.losses.classification import conditional_entropy
+from gsda_tf.losses.domain import reverse_gradient
+from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.mada import MADA, scaled_features
+from gsda_tf.settings import setting
+
+
+class SAN(MADA):
+    """Critics of the classes that the target has."""
+
+    name, title = "san", "SAN"
+    entropy_option = "entropy_weight"
+
+    @dataclasses.dataclass(frozen=True)
+    class Options(MADA.Options):
+        critic_weight: float = setting(1.0, "weight of each critic's loss; they are added up", minimum=0)
+        entropy_weight: float = setting(0.2, "weight of the entropy of both domains", minimum=0)
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        entropies = conditional_entropy(b.logits)
+        entropy = b.mean(entropies[: b.num_source]) + b.mean(entropies[b.num_source :])
+        return super().loss(b) + self.options.entropy_weight * b.log("loss/entropy", 0.5 * entropy)
+
+    def reversed(self, b: Batch, probabilities: tf.Tensor) -> tf.Tensor:
+        share = tf.reduce_mean(probabilities[b.num_source :], axis=0) / b.replicas
+        weights = tf.stop_gradient(b.total(share))
+        strength = self.strength(b) * weights / tf.reduce_max(weights)
+        return reverse_gradient(scaled_features(b.features, probabilities), strength[:, None, None])

@@ -1,0 +1,101 @@
+"""TPN: "Transferrable Prototypical Networks for Unsupervised Domain Adaptation" (Pan et al., CVPR 2019).
+
+C is a softmax of negative squared distances to class prototypes, mean features of the source. A target sample belongs
+to its nearest source prototype; mu^s, mu^t, mu^st are prototypes of source, target and both in the batch.
+    loss = mean_s CE + a (1/r') sum_c (||mu^s-mu^t||^2 + ||mu^s-mu^st||^2 + ||mu^t-mu^st||^2) / T
+         + b mean_i 1/3 sum over pairs of 1/2 [KL(P^a||P^b) + KL(P^b||P^a)]
+over the r' classes that both domains have in the batch: a class that one lacks has no prototype, and no NaN. The
+squared distances are divided by T = sqrt(d), which the paper leaves open. What is deployed are moving averages of mu^s.
+No code of the authors was found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf.compat import tf_variable
+from gsda_tf.losses.classification import source_cross_entropy
+from gsda_tf.losses.norms import squared_distances
+from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.batch import Batch
+from gsda_tf.models.classifier import PrototypeHead
+from gsda_tf.settings import setting
+
+
+def prototypes(features: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """(mean feature of each class [r, d], 0 where it has no sample; samples a class [r]) of [n, d] and int [n]."""
+    members = tf.one_hot(labels, num_classes, dtype=features.dtype)
+    counts = tf.reduce_sum(members, axis=0)
+    sums = tf.matmul(members, features, transpose_a=True)
+    return tf.math.divide_no_nan(sums, counts[:, None]), counts
+
+
+def symmetric_divergence(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """1/2 [KL(P||Q) + KL(Q||P)], float32 [N], of log-probabilities [N, r]."""
+    return 0.5 * tf.reduce_sum((tf.exp(first) - tf.exp(second)) * (first - second), axis=1)
+
+
+class TPN(Method):
+    """Prototypes of both domains that are the same."""
+
+    name, title = "tpn", "TPN"
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        general_weight: float = setting(1.0, "a, weight of the distances between prototypes", minimum=0)
+        task_weight: float = setting(1.0, "b, weight of the divergence between predictions by prototypes", minimum=0)
+        prototype_decay: float = setting(
+            0.9, "how much of a deployed prototype is kept in a step", minimum=0, maximum=1
+        )
+
+    def __init__(self, problem: Problem, options: Any):
+        super().__init__(problem, options)
+        self.classifier = PrototypeHead(problem.feature_units, problem.num_classes, problem.feature_units**0.5)
+
+    def step(self, s) -> None:
+        b = s.forward()
+        s.descend(self.loss, b, "extractor")
+        kept = tf_variable(self.classifier.prototypes)
+        means, counts = (tf.stop_gradient(x) for x in self._source(b))
+        decay = tf.where(tf.reduce_any(kept != 0, axis=1), self.options.prototype_decay, 0.0)[:, None]
+        s.assign([kept], [tf.where(counts[:, None] > 0, decay * kept + (1.0 - decay) * means, kept)])
+
+    def loss(self, b: Batch) -> tf.Tensor:
+        whole, r, temperature = b.whole, self.problem.num_classes, self.classifier.temperature
+        source, source_counts = self._source(b)
+        # A class without source sample in the batch is where its kept prototype is.
+        kept = tf.stop_gradient(tf.convert_to_tensor(self.classifier.prototypes))
+        source = tf.where(source_counts[:, None] > 0, source, kept)
+        seen = (source_counts > 0) | tf.reduce_any(kept != 0, axis=1)
+        near = tf.where(seen, -squared_distances(whole.target, source) / temperature, whole.features.dtype.min)
+        target, target_counts = prototypes(whole.target, tf.argmax(near, axis=1), r)
+        both = (source_counts > 0) & (target_counts > 0)
+        mean = tf.math.divide_no_nan(
+            source * source_counts[:, None] + target * target_counts[:, None],
+            (source_counts + target_counts)[:, None],
+        )
+        lots = (source, target, mean)
+        logits = [-squared_distances(b.features, lot) / temperature for lot in lots]
+        task = b.mean(source_cross_entropy(_only(logits[0], seen)[: b.num_source], b.labels))
+        count = tf.maximum(tf.reduce_sum(tf.cast(both, task.dtype)), 1.0)
+        general, divergence = tf.zeros([]), tf.zeros([])
+        for i, j in ((0, 1), (0, 2), (1, 2)):
+            apart = tf.reduce_sum(tf.square(lots[i] - lots[j]), axis=1) / temperature
+            general += tf.reduce_sum(tf.where(both, apart, 0.0)) / count
+            pair = [tf.nn.log_softmax(_only(logits[k], both)) for k in (i, j)]
+            divergence += b.mean(symmetric_divergence(*(tf.where(both, p, 0.0) for p in pair))) / 3.0
+        b.log("loss/classification", task)
+        b.log("alignment/class", b.share(general))
+        b.log("alignment/divergence", divergence)
+        return task + self.options.general_weight * b.share(general) + self.options.task_weight * divergence
+
+    def _source(self, b: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        return prototypes(b.whole.source, b.whole.labels, self.problem.num_classes)
+
+
+def _only(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Logits [N, r] in which classes that are not meant, bool [r], have no part. Finite, also where none is meant."""
+    return tf.where(classes, logits, tf.fill(tf.shape(logits), tf.constant(-1e30, logits.dtype)))
