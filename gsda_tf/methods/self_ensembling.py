@@ -28,10 +28,8 @@ from gsda_tf.settings import setting
 def class_balance(mean_probabilities: tf.Tensor) -> tf.Tensor:
     """B of the mean prediction float32 [r]: binary cross-entropy against 1/r, summed over classes."""
     share = 1.0 / mean_probabilities.shape[0]
-    terms = share * tf.math.log(mean_probabilities + 1e-6) + (1.0 - share) * tf.math.log(
-        1.0 - mean_probabilities + 1e-6
-    )
-    return -tf.reduce_sum(terms)
+    inside, outside = tf.math.log(mean_probabilities + 1e-6), tf.math.log(1.0 - mean_probabilities + 1e-6)
+    return -tf.reduce_sum(share * inside + (1.0 - share) * outside)
 
 
 class SelfEnsembling(Method):

@@ -1,9 +1,9 @@
 """TCA: "Domain Adaptation via Transfer Component Analysis" (Pan et al., IEEE TNN 2011). In closed form, then 1-NN.
 
 K = X X' of all samples, scaled to length 1 [n, n]; L = e e', e_i = 1/ns or -1/nt, so that tr(K L) is MMD^2; and
-H = I - 11'/n. The m leading w of  K H K w = theta (K L K + mu I) w  give the embedding K W = X (X' W), a linear map A = X' W [e, m],
-whose rows are scaled to length 1 again, as in the field's code. The pair is symmetric and definite, and is solved as
-such: the product (K L K + mu I)^-1 K H K is not symmetric, and a symmetric solver on it is wrong.
+H = I - 11'/n. The m leading w of  K H K w = theta (K L K + mu I) w  give the embedding K W = X (X' W), a linear map
+A = X' W [e, m], whose rows are scaled to length 1 again (the field does). The pair is symmetric and definite, and is
+solved as such: the product (K L K + mu I)^-1 K H K is not symmetric, and a symmetric solver on it is wrong.
 """
 
 from __future__ import annotations

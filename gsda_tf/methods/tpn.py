@@ -47,9 +47,7 @@ class TPN(Method):
     class Options:
         general_weight: float = setting(1.0, "a, weight of the distances between prototypes", minimum=0)
         task_weight: float = setting(1.0, "b, weight of the divergence between predictions by prototypes", minimum=0)
-        prototype_decay: float = setting(
-            0.9, "how much of a deployed prototype is kept in a step", minimum=0, maximum=1
-        )
+        prototype_decay: float = setting(0.9, "share of a deployed prototype that a step keeps", minimum=0, maximum=1)
 
     def __init__(self, problem: Problem, options: Any):
         super().__init__(problem, options)
