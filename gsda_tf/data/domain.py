@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -190,7 +190,6 @@ class TaskData:
       target: images whose labels, if there are any, only score the result.
       class_names: r names; `labels` are indices into them.
       score: the accuracy that the benchmark reports: "accuracy" or "mean_class_accuracy".
-      settings: settings, by name, that the benchmark prescribes (the paper's, where it gives them).
     """
 
     name: str
@@ -198,7 +197,6 @@ class TaskData:
     target: Domain
     class_names: tuple[str, ...]
     score: str = "accuracy"
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def target_classes(self) -> tuple[int, ...]:

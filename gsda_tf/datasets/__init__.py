@@ -1,22 +1,20 @@
-"""The benchmarks by name. To add one: a file that defines a `Benchmark`, and a line here."""
+"""The data sets, each with its facts, its TFDS builder, its benchmarks and what others published on it.
+
+To add one: a file, or a folder with `NAME_dataset_builder.py` in it, whose `BENCHMARKS` lists what it offers.
+"""
 
 from __future__ import annotations
 
-from gsda_tf.datasets import digits, domainnet, office31, office_home, visda2017
+import importlib
+import pkgutil
+
 from gsda_tf.datasets.base import Benchmark, split_task
-from gsda_tf.datasets.office31 import partial as office31_partial
 from gsda_tf.errors import choose
 
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
-    for benchmark in (
-        digits.BENCHMARK,
-        office31.BENCHMARK,
-        office31_partial.BENCHMARK,
-        office_home.BENCHMARK,
-        visda2017.BENCHMARK,
-        domainnet.BENCHMARK,
-    )
+    for found in pkgutil.iter_modules(__path__, f"{__name__}.")
+    for benchmark in getattr(importlib.import_module(found.name), "BENCHMARKS", ())
 }
 
 

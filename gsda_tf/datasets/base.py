@@ -10,6 +10,19 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.errors import UserError, choose
 from gsda_tf.settings import DataSettings
 
+RECIPE: Mapping[str, Any] = {
+    "extractor": "resnet50",
+    "weights": "imagenet",
+    "image_size": 224,
+    "resize_size": 256,
+    "source_batch": 36,
+    "target_batch": 36,
+    "alpha": 0.02,
+    "beta": 1.0,
+    "steps": 20_000,
+}
+"""Settings that the paper's benchmarks share: ResNet-50, and the recipe of the field where the paper is silent."""
+
 Pair = tuple[str, str]
 Load = Callable[[str, str, DataSettings], Domain]
 
@@ -22,7 +35,7 @@ class Benchmark:
       name: as in `--task=NAME/...`.
       title: as in tables.
       domains: full name of each domain by its code ("A": "amazon").
-      class_names: all classes, in the order of the labels; or a function that tells them, where asking is slow.
+      classes: their names, in the order of the labels; or a function that tells them, where asking is slow.
       load: (code, role, settings) -> Domain; role is "source" or "target".
       pairs: the tasks; None: every ordered pair of different domains.
       settings: values, by setting name, that differ from the defaults.
@@ -33,7 +46,7 @@ class Benchmark:
     name: str
     title: str
     domains: Mapping[str, str]
-    class_names: tuple[str, ...] | Callable[[], tuple[str, ...]]
+    classes: tuple[str, ...] | Callable[[], tuple[str, ...]]
     load: Load
     pairs: tuple[Pair, ...] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -43,6 +56,11 @@ class Benchmark:
     def prescribed(self, name: str) -> dict[str, Any]:
         """The settings that belong to the task `name` ("A_W")."""
         return {**self.settings, **self.task_settings.get(name, {})}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of all classes, in the order of the labels."""
+        return self.classes() if callable(self.classes) else self.classes
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -62,9 +80,8 @@ class Benchmark:
             name=f"{self.name}/{name}",
             source=self.load(source, "source", settings),
             target=self.load(target, "target", settings),
-            class_names=self.class_names() if callable(self.class_names) else self.class_names,
+            class_names=self.class_names,
             score=self.score,
-            settings=self.prescribed(name),
         )
 
 

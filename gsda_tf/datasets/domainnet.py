@@ -9,19 +9,11 @@ from __future__ import annotations
 import functools
 
 from gsda_tf.data.domain import Domain
-from gsda_tf.datasets.base import Benchmark
-from gsda_tf.datasets.paper import RECIPE
+from gsda_tf.datasets.base import RECIPE, Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.settings import DataSettings
 
-DOMAINS = {
-    "Cl": "clipart",
-    "In": "infograph",
-    "Pa": "painting",
-    "Qu": "quickdraw",
-    "Re": "real",
-    "Sk": "sketch",
-}
+DOMAINS = {"Cl": "clipart", "In": "infograph", "Pa": "painting", "Qu": "quickdraw", "Re": "real", "Sk": "sketch"}
 
 
 @functools.cache
@@ -33,13 +25,15 @@ def _load(code: str, role: str, settings: DataSettings) -> Domain:
     return prepare.load_domain(f"domainnet/{DOMAINS[code]}", "train", DOMAINS[code], settings)
 
 
-BENCHMARK = Benchmark(
-    name="domainnet",
-    title="DomainNet",
-    domains=DOMAINS,
-    class_names=_class_names,
-    load=_load,
-    # 345 classes: two levels of groups, each group of the finer one holding five classes; and discriminators a
-    # tenth of the usual size, because there are 430 of them.
-    settings={**RECIPE, "num_groups": (15, 69), "discriminator_units": (256, 256), "steps": 30_000},
+BENCHMARKS = (
+    Benchmark(
+        name="domainnet",
+        title="DomainNet",
+        domains=DOMAINS,
+        classes=_class_names,
+        load=_load,
+        # 345 classes: two levels of groups, each group of the finer one holding five classes; and discriminators a
+        # tenth of the usual size, because there are 430 of them.
+        settings={**RECIPE, "num_groups": (15, 69), "discriminator_units": (256, 256), "steps": 30_000},
+    ),
 )

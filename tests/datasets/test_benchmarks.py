@@ -9,9 +9,9 @@ import pytest
 
 from gsda_tf import tasks
 from gsda_tf.datasets import BENCHMARKS, get_benchmark
-from gsda_tf.datasets.office31.facts import CALTECH_CLASSES, IMAGE_SET
+from gsda_tf.datasets.office31 import CALTECH_CLASSES, IMAGE_SET
 from gsda_tf.datasets.office31.office31_dataset_builder import Builder as Office31
-from gsda_tf.datasets.visda2017.facts import IMAGE_SET as VISDA
+from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
 from gsda_tf.datasets.visda2017.visda2017_dataset_builder import Builder as Visda2017
 from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings
@@ -73,7 +73,7 @@ def test_only_visda_is_scored_by_the_mean_over_classes():
 
 
 def test_domainnet_has_345_classes():
-    names = get_benchmark("domainnet").class_names()
+    names = get_benchmark("domainnet").class_names
     assert len(set(names)) == 345
     assert {"aircraft_carrier", "The_Eiffel_Tower", "zigzag"} <= set(names)
 

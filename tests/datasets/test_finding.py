@@ -8,12 +8,12 @@ import shutil
 
 import pytest
 
-from gsda_tf.datasets.office31.facts import CALTECH_CLASSES
-from gsda_tf.datasets.office31.facts import IMAGE_SET as OFFICE31
-from gsda_tf.datasets.office_home.facts import IMAGE_SET as OFFICE_HOME
+from gsda_tf.datasets.office31 import CALTECH_CLASSES
+from gsda_tf.datasets.office31 import IMAGE_SET as OFFICE31
+from gsda_tf.datasets.office_home import IMAGE_SET as OFFICE_HOME
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.datasets.preparing.image_set import plain
-from gsda_tf.datasets.visda2017.facts import IMAGE_SET as VISDA
+from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
 from gsda_tf.errors import DataError
 from tests.datasets import fakes
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gsda_tf.datasets.visda2017.facts import IMAGE_SET
+from gsda_tf.datasets.visda2017 import IMAGE_SET
 from tests.datasets import fakes
 
 LIMIT_MB = 300

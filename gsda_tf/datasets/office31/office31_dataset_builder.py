@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from gsda_tf.datasets.office31.facts import IMAGE_SET
+from gsda_tf.datasets.office31 import IMAGE_SET
 from gsda_tf.datasets.preparing.labelled_images import FolderBuilder
 
 

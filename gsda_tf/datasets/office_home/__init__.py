@@ -1,19 +1,27 @@
-"""Office-Home: art, clip art, product pictures and photographs of 65 classes."""
+"""Office-Home: 15,588 art, clip art, product pictures and photographs of 65 classes (Venkateswara et al., 2017)."""
 
 from __future__ import annotations
 
-from gsda_tf.datasets.base import Benchmark
-from gsda_tf.datasets.office_home.facts import IMAGE_SET
-from gsda_tf.datasets.paper import RECIPE
+from gsda_tf.datasets.base import RECIPE, Benchmark
 from gsda_tf.datasets.preparing import prepare
+from gsda_tf.datasets.preparing.image_set import ImageSet
 
-DOMAINS = {"Ar": "art", "Cl": "clipart", "Pr": "product", "Rw": "real_world"}
+IMAGE_SET = ImageSet.beside(
+    __file__,
+    title="Office-Home",
+    domains={"art": ("Art",), "clipart": ("Clipart",), "product": ("Product",), "real_world": ("Real World",)},
+    archives="OfficeHomeDataset_10072016.zip",
+    home="https://www.hemanthdv.org/officeHomeDataset.html",
+)
+_DOMAINS = {"Ar": "art", "Cl": "clipart", "Pr": "product", "Rw": "real_world"}
 
-BENCHMARK = Benchmark(
-    name="office_home",
-    title=IMAGE_SET.title,
-    domains=DOMAINS,
-    class_names=IMAGE_SET.class_names,
-    load=lambda code, role, settings: prepare.load_domain(IMAGE_SET.name, DOMAINS[code], DOMAINS[code], settings),
-    settings={**RECIPE, "num_groups": (13,), "steps": 30_000},
+BENCHMARKS = (
+    Benchmark(
+        name="office_home",
+        title=IMAGE_SET.title,
+        domains=_DOMAINS,
+        classes=IMAGE_SET.class_names,
+        load=lambda code, role, settings: prepare.load_domain("office_home", _DOMAINS[code], _DOMAINS[code], settings),
+        settings={**RECIPE, "num_groups": (13,), "steps": 30_000},
+    ),
 )

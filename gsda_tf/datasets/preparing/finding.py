@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from gsda_tf.data.folders import SUFFIXES
 from gsda_tf.datasets.preparing import archives
 from gsda_tf.datasets.preparing.image_set import ImageSet, plain
 from gsda_tf.errors import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-MAX_DEPTH = 6
+MAX_DEPTH = 7
 _BETWEEN = "images"  # the official Office-31 has <domain>/images/<class>
 
 
@@ -28,7 +28,7 @@ class ImageFile(NamedTuple):
       label: of its class.
       name: of the file.
       size: bytes.
-      place: path of the file, or what finds it in the archive.
+      place: path of the file, or its place in the archive.
     """
 
     label: int
@@ -42,12 +42,14 @@ class FoundDomain:
     """The images of one domain in one place.
 
     Attributes:
+      split: of the set.
       path: the folder of the classes, or the archive.
       archive: whether `path` is an archive.
       files: the images.
       unknown: names of folders beside the classes that are none.
     """
 
+    split: str
     path: str
     archive: bool
     files: list[ImageFile] = dataclasses.field(default_factory=list)
@@ -73,29 +75,50 @@ class FoundDomain:
         Raises:
           DataError: a file that cannot be read.
         """
-        ranks = {file: rank for rank, file in enumerate(sorted(self.files, key=_order))}
-        if not self.archive:
-            for file, rank in ranks.items():
-                yield rank, file.name, _read_file(str(file.place))
-            return
-        files = self.files  # as the archive has them: a compressed one cannot be read out of order
-        members = [archives.Member(file.name, file.size, file.place) for file in files]
-        for file, data in zip(files, archives.read(self.path, members)):
-            yield ranks[file], file.name, data
+        ordered = sorted(self.files, key=lambda file: (file.label, file.name, str(file.place)))
+        ranks = {file.place: (rank, file.name) for rank, file in enumerate(ordered)}
+        read = archives.read(self.path, ranks) if self.archive else ((path, _read_file(path)) for path in ranks)
+        for place, data in read:
+            yield (*ranks[place], data)
 
 
-def find(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
-    """The best copy of every domain under a folder.
+def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None = None) -> dict[str, FoundDomain]:
+    """The best copy of every domain under a folder. Archives are opened only if folders fall short.
 
     Args:
       manual_dir: where to look.
       image_set: what to look for.
+      problems: is told, by path, why an archive could not be used.
 
     Returns:
       What was found, by split: the copy with the fewest classes missing, then the one nearest to the known
       number of images, then a folder rather than an archive.
     """
-    found, _ = search(manual_dir, image_set)
+    candidates, packed = _Candidates(image_set), []
+    for folder, folders, files in _walk(manual_dir):
+        *root, name = folder.split(os.sep)
+        images = (_image_file(folder, file) for file in files if _is_image(file))
+        # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
+        if candidates.add(root, name, None, filter(None, images)) and plain(name) not in image_set.splits:
+            folders.clear()
+        packed += [os.path.join(folder, file) for file in files if archives.stem(file)]
+    found, problems = candidates.best(), {} if problems is None else problems
+    if any(
+        split not in found or _counts(image_set, found[split]) != image_set.counts[split] for split in image_set.domains
+    ):
+        for path in sorted(packed):
+            try:
+                listing = archives.listing(path)
+            except DataError as error:
+                problems[path] = str(error)
+                continue
+            # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
+            above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
+            for place, member, size in listing:
+                *root, name, file = [*above, *(part for part in member.split("/") if part not in ("", "."))]
+                if _is_image(file) and not any(map(_hidden, root)):
+                    candidates.add(root, name, path, [(file, size, place)])
+        found = candidates.best()
     return found
 
 
@@ -110,7 +133,8 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
             f"{image_set.title} is not prepared yet, and --manual_dir={manual_dir} is no folder. "
             f"{image_set.instructions}"
         )
-    found, problems = search(manual_dir, image_set)
+    problems: dict[str, str] = {}
+    found = find(manual_dir, image_set, problems)
     missing = [split for split in image_set.domains if split not in found]
     if missing:
         have = f"only {' and '.join(found)} of {image_set.title}" if found else f"nothing of {image_set.title}"
@@ -120,56 +144,62 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
             f"{', '.join(image_set.domains[split][0] for split in missing)} that hold one folder a class "
             f"({', '.join(image_set.class_names[:3])}, ...).{also} {image_set.instructions}"
         )
-    check_counts(image_set, {split: domain.counts(len(image_set.class_names)) for split, domain in found.items()})
-    return found
-
-
-def check_counts(image_set: ImageSet, counts: dict[str, tuple[int, ...]]) -> None:
-    """Compares with the known totals.
-
-    Raises:
-      DataError: naming every domain and class that differs.
-    """
     wrong = []
     for split, expected in image_set.counts.items():
-        differ = [
-            f"{name} {have} of {want}"
-            for name, have, want in zip(image_set.class_names, counts[split], expected)
-            if have != want
-        ]
+        counts = _counts(image_set, found[split])
+        rows = zip(image_set.class_names, counts, expected)
+        differ = ", ".join(f"{name} {have} of {want}" for name, have, want in rows if have != want)
         if differ:
-            wrong.append(f"{split} has {sum(counts[split]):,} of {sum(expected):,} images ({', '.join(differ)})")
+            wrong.append(f"{split} has {sum(counts):,} of {sum(expected):,} images ({differ})")
     if wrong:
         raise DataError(
             f"{image_set.title} is not complete, or not the published one: {'; '.join(wrong)}. Extract or download "
             "it again; a version of your own is trained on with --pipeline=folders."
         )
+    return found
 
 
-def search(manual_dir: str, image_set: ImageSet) -> tuple[dict[str, FoundDomain], dict[str, str]]:
-    """(best copy by split, why by archive that could not be used). Archives are opened only if folders fall short."""
-    candidates: dict[str, list[FoundDomain]] = {split: [] for split in image_set.domains}
-    packed = []
-    for folder, folders, files in _walk(manual_dir):
-        split = _split_of(folder.split(os.sep), image_set)
-        labels = {name: image_set.labels[plain(name)] for name in folders if plain(name) in image_set.labels}
-        if split and labels:
-            candidates[split].append(_from_folder(folder, labels, set(folders) - set(labels)))
-            # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
-            folders[:] = [name for name in folders if plain(name) in image_set.splits]
-        packed += [os.path.join(folder, name) for name in files if archives.is_archive(name)]
-    problems = {}
-    if not all(any(_complete(image_set, split, c) for c in candidates[split]) for split in candidates):
-        for path in sorted(packed):
-            problem = _from_archive(path, image_set, candidates)
-            if problem:
-                problems[path] = problem
-    best = {
-        split: min(choices, key=lambda choice: _rank(image_set, split, choice))
-        for split, choices in candidates.items()
-        if choices
-    }
-    return best, problems
+class _Candidates:
+    """Copies of domains, by the folder, in an archive or not, that holds their classes."""
+
+    def __init__(self, image_set: ImageSet):
+        self._set, self._splits, self._labels = image_set, image_set.splits, image_set.labels
+        self._found: dict[tuple[str | None, ...], FoundDomain] = {}
+
+    def add(
+        self, root: Sequence[str], name: str, archive: str | None, files: Iterable[tuple[str, int, str | int]]
+    ) -> bool:
+        """Adds files (name, bytes, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
+        # A domain is called like it or, if it is called `images`, the folder above.
+        above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
+        split = self._splits.get(plain(above[-1])) if above else None
+        if split is None:
+            return False
+        path = archive or os.sep.join(root)
+        domain = self._found.setdefault((archive, *root), FoundDomain(split, path, archive is not None))
+        label = self._labels.get(plain(name))
+        if label is None:
+            domain.unknown.add(name)
+            return False
+        domain.files += (ImageFile(label, *file) for file in files)
+        return True
+
+    def best(self) -> dict[str, FoundDomain]:
+        """The best copy of each split that there is, in the order of the splits."""
+        found = sorted((domain for domain in self._found.values() if domain.files), key=self._rank)
+        return {
+            s: next(d for d in found if d.split == s) for s in self._set.domains if any(d.split == s for d in found)
+        }
+
+    def _rank(self, domain: FoundDomain) -> tuple:
+        counts, expected = _counts(self._set, domain), self._set.counts[domain.split]
+        missing = sum(1 for have, want in zip(counts, expected) if want and not have)
+        surplus = abs(sum(counts) - sum(expected))
+        return missing + len(domain.unknown), surplus, domain.archive, len(domain.path), domain.path
+
+
+def _counts(image_set: ImageSet, domain: FoundDomain) -> tuple[int, ...]:
+    return domain.counts(len(image_set.class_names))
 
 
 def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -188,75 +218,17 @@ def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
             folders.clear()
 
 
-def _split_of(parts: list[str], image_set: ImageSet) -> str | None:
-    """Which domain a folder of class folders is, by its name or, if that is `images`, by the name above."""
-    names = parts[:-1] if parts and plain(parts[-1]) == _BETWEEN else parts
-    return image_set.splits.get(plain(names[-1])) if names else None
-
-
-def _from_folder(folder: str, labels: dict[str, int], unknown: set[str]) -> FoundDomain:
-    domain = FoundDomain(folder, archive=False, unknown=unknown)
-    for class_folder, label in sorted(labels.items()):
-        with os.scandir(os.path.join(folder, class_folder)) as entries:
-            for entry in entries:
-                if _is_image(entry.name) and entry.is_file():
-                    domain.files.append(ImageFile(label, entry.name, entry.stat().st_size, entry.path))
-    return domain
-
-
-def _from_archive(path: str, image_set: ImageSet, candidates: dict[str, list[FoundDomain]]) -> str | None:
-    """Adds the domains in an archive to `candidates`; returns why not, if it must not be used."""
-    listing = archives.listing(path)
-    if listing.problem:
-        return listing.problem
-    # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
-    above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
-    labels, domains = image_set.labels, {}
-    for member in listing.members:
-        *root, class_name, name = [*above, *(part for part in member.path.split("/") if part not in ("", "."))]
-        if not _is_image(name) or any(_hidden(part) for part in root):
-            continue
-        split = _split_of(root, image_set)
-        if split is None:
-            continue
-        domain = domains.setdefault(tuple(root), (split, FoundDomain(path, archive=True)))[1]
-        label = labels.get(plain(class_name))
-        if label is None:
-            domain.unknown.add(class_name)
-        else:
-            domain.files.append(ImageFile(label, name, member.size, member.place))
-    for split, domain in domains.values():
-        if domain.files:
-            candidates[split].append(domain)
-    return None
-
-
-def _rank(image_set: ImageSet, split: str, domain: FoundDomain) -> tuple:
-    counts, expected = domain.counts(len(image_set.class_names)), image_set.counts[split]
-    missing = sum(1 for have, want in zip(counts, expected) if want and not have)
-    return (
-        missing + len(domain.unknown),
-        abs(sum(counts) - sum(expected)),
-        domain.archive,
-        len(domain.path),
-        domain.path,
-    )
-
-
-def _complete(image_set: ImageSet, split: str, domain: FoundDomain) -> bool:
-    return domain.counts(len(image_set.class_names)) == image_set.counts[split]
-
-
-def _order(file: ImageFile) -> tuple[int, str, str]:
-    return file.label, file.name, str(file.place)
-
-
 def _hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES) and not _hidden(name)
+    return name.lower().endswith(SUFFIXES) and not _hidden(name)
+
+
+def _image_file(folder: str, name: str) -> tuple[str, int, str] | None:
+    path = os.path.join(folder, name)
+    return (name, os.path.getsize(path), path) if os.path.isfile(path) else None
 
 
 def _read_file(path: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 
@@ -29,10 +31,20 @@ class ImageSet:
     archives: str
     home: str
 
-    def __post_init__(self):
-        for split, counts in self.counts.items():
-            if len(counts) != len(self.class_names):
-                raise ValueError(f"{self.name}/{split}: {len(counts)} counts for {len(self.class_names)} classes")
+    @classmethod
+    def beside(cls, module: str, **facts) -> ImageSet:
+        """The set called like the folder of a module, with the classes and counts of `classes.csv` there.
+
+        Args:
+          module: its `__file__`.
+          facts: the other attributes.
+        """
+        folder = os.path.dirname(module)
+        with open(os.path.join(folder, "classes.csv"), encoding="utf-8", newline="") as file:
+            (_, *splits), *rows = csv.reader(file)
+        names, *columns = zip(*rows)
+        counts = {split: tuple(map(int, column)) for split, column in zip(splits, columns)}
+        return cls(name=os.path.basename(folder), class_names=names, counts=counts, **facts)
 
     @property
     def labels(self) -> dict[str, int]:

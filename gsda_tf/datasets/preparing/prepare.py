@@ -26,7 +26,6 @@ from gsda_tf.settings import DataSettings
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-OWN = ("office31", "office_home", "visda2017", "usps", "mnist_npz")
 # Where TFDS downloads what it has no list of files for.
 _HOSTS = {"domainnet": ("csr.bu.edu",)}
 _LABELS_AT_ONCE = 512
@@ -58,7 +57,13 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
     Raises:
       UserError: see `load_domain`.
     """
-    return own_builder(name, settings) if name in OWN else catalogue_builder(name, settings)
+    return own_builder(name, settings) if is_own(name) else catalogue_builder(name, settings)
+
+
+def is_own(name: str) -> bool:
+    """Whether this package has a builder called `name`."""
+    folder = os.path.dirname(os.path.dirname(__file__))
+    return name.isidentifier() and os.path.isfile(os.path.join(folder, name, f"{name}_dataset_builder.py"))
 
 
 def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from gsda_tf.datasets.preparing.labelled_images import FolderBuilder
-from gsda_tf.datasets.visda2017.facts import IMAGE_SET
+from gsda_tf.datasets.visda2017 import IMAGE_SET
 
 
 class Builder(FolderBuilder):
