@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
+
+COMMANDS = "gsda_tf.launch" if importlib.util.find_spec("gsda_tf.launch") else "launch"
+"""The package of the commands: installed, it is one of this package's; in a checkout it lies beside."""
 
 
 class UserError(Exception):

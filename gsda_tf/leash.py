@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+from gsda_tf.errors import COMMANDS
+
 STOP_SECONDS = 120.0
 """How long a command may take to write its checkpoint when it is asked to stop."""
 
@@ -23,7 +25,9 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     threading.Thread(target=_watch, args=(held,), daemon=True).start()
     sys.argv = sys.argv[1:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    package, _, name = sys.argv[0].rpartition(".")
+    module = f"{COMMANDS}.{name}" if package == "launch" else sys.argv[0]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _watch(held: int) -> None:

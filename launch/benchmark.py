@@ -12,7 +12,8 @@ import json
 from absl import flags as absl_flags
 
 from gsda_tf.errors import UserError
-from launch import flags
+
+from . import flags
 
 flags.define()
 absl_flags.DEFINE_enum("what", "step", ["step", "input"], "what is measured: training steps, or files to batches")

@@ -7,7 +7,8 @@ import os
 from absl import flags as absl_flags
 
 from gsda_tf.errors import UserError
-from launch import flags
+
+from . import flags
 
 flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch"])
 absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)

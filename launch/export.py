@@ -6,7 +6,7 @@ import os
 
 from absl import flags as absl_flags
 
-from launch import flags
+from . import flags
 
 flags.define(["workdir", "precision", "data_dir", "manual_dir"])
 absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)

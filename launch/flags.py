@@ -149,7 +149,7 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
         hint = f" Did you mean --{near[0]}?" if near else ""
-        _tell(f"Unknown flag --{error.flagname}.{hint} `python -m {_module()} --help` lists all flags.")
+        _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help` lists all flags.")
     except flags.Error as error:
         _tell(error)
     sys.exit(UserError.exit_code)
@@ -167,5 +167,6 @@ def _silence(stream: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
-def _module() -> str:
-    return getattr(sys.modules["__main__"].__spec__, "name", "launch.train")
+def _command() -> str:
+    name = getattr(sys.modules["__main__"].__spec__, "name", "")
+    return f"python -m {name}" if name and not name.endswith("__main__") else sys.argv[0]

@@ -6,7 +6,7 @@ import os
 
 from absl import flags as absl_flags
 
-from launch import flags
+from . import flags
 
 flags.define()
 absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: inspect/<task>.png)")

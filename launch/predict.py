@@ -7,7 +7,7 @@ import time
 
 from absl import flags as absl_flags
 
-from launch import flags
+from . import flags
 
 FLAGS = absl_flags.FLAGS
 absl_flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")

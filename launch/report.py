@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from absl import flags as absl_flags
 
-from launch import flags
+from . import flags
 
 flags.define(["workdir"])
 

@@ -12,7 +12,8 @@ import sys
 from absl import flags as absl_flags
 
 from gsda_tf.errors import UserError
-from launch import flags
+
+from . import flags
 
 flags.define()
 absl_flags.DEFINE_string("benchmark", None, "name of the benchmark, such as office31")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from launch import flags
+from gsda_tf.errors import COMMANDS
+
+from . import flags
 
 flags.define()
 
@@ -34,7 +36,7 @@ def print_summary(summary: dict) -> None:
         value = summary[key]
         rows.append((key, "no labels" if value is None else f"{100 * value:.2f} %"))
     rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
-    rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or "none: launch.export writes one")]
+    rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]
     width = max(len(name) for name, _ in rows)
     print()
     for name, value in rows:

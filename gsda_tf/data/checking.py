@@ -19,7 +19,7 @@ from gsda_tf.data.domain import Domain, Records, TaskData
 from gsda_tf.data.images import MAX_PIXELS, SCAN_START, decode, too_many_scans
 from gsda_tf.data.subset import subset
 from gsda_tf.data.verdicts import Verdicts
-from gsda_tf.errors import DataError
+from gsda_tf.errors import COMMANDS, DataError
 from gsda_tf.progress import progress
 
 _SHOWN = 5
@@ -176,7 +176,7 @@ def refusal(role: str, domain: Domain, bad: list[tuple[int, str]]) -> str:
     count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     return (
         f"{count} of the {role} cannot be read: {named}{more}. Mend or remove them, or leave them out with "
-        "--on_bad_image=skip; `python -m launch.inspect` with the same flags lists them all."
+        f"--on_bad_image=skip; `python -m {COMMANDS}.inspect` with the same flags lists them all."
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.serving.model import Answers, Model, answers, signature
 
 _NAMES_AT_ONCE = 256
@@ -47,7 +47,7 @@ def remote_model(server: str, name: str = "gsda", timeout: float = 60.0) -> Mode
         except grpc.RpcError as error:
             raise UserError(
                 f"--server={server} did not answer ({error.code().name}: {error.details()[:300]}). Is it up, and does "
-                f"it serve a model named {name!r} that launch.export wrote? The same command goes on from here."
+                f"it serve a model named {name!r} that {COMMANDS}.export wrote? The same command goes on from here."
             ) from error
 
     def names_from(start: int, version: int) -> tuple[list[str], int]:

@@ -18,7 +18,7 @@ from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import TrainingError
+from gsda_tf.errors import COMMANDS, TrainingError
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import phase
@@ -170,7 +170,7 @@ def _ask_fresh_process(model_dir: str, samples: Sequence[bytes], aside: str) -> 
     except subprocess.TimeoutExpired as error:
         raise TrainingError(
             f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
-            "launch.export exports the checkpoint again."
+            f"{COMMANDS}.export exports the checkpoint again."
         ) from error
     if done.returncode:
         raise TrainingError(f"The export could not be loaded again and was removed: {done.stderr.strip()[-300:]}")

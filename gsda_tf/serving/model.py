@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.serving.versions import versions
 
 
@@ -67,7 +67,8 @@ def local_model(path: str) -> Model:
         identity = _content(path)
     except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
         raise UserError(
-            f"--model={path} could not be loaded, was it exported by launch.export? {str(error).splitlines()[0][:200]}"
+            f"--model={path} could not be loaded, was it exported by {COMMANDS}.export? "
+            f"{str(error).splitlines()[0][:200]}"
         ) from error
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:

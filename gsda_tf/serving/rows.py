@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import locked, replacing
 
 _HEAD = b'{"model": '
@@ -68,7 +68,8 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
             row = _parsed(line)
             if number == 0 and not _own(row, line, made_with):
                 raise UserError(
-                    f"{partial} is in the way: it holds no rows of launch.predict. Move it, or choose another --output."
+                    f"{partial} is in the way: it holds no rows of {COMMANDS}.predict. Move it, or choose another "
+                    "--output."
                 )
             if row is None:
                 break

@@ -21,6 +21,7 @@ from gsda_tf import methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
+from gsda_tf.errors import COMMANDS
 from gsda_tf.evaluation import selection
 from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
@@ -159,7 +160,7 @@ class _Training:
         try:
             write_report(self._workdir)
         except Exception as error:  # the result stands whatever becomes of its pictures
-            print(f"The report could not be made ({type(error).__name__}: {error}): launch.report makes it again.")
+            print(f"The report could not be made ({type(error).__name__}: {error}): {COMMANDS}.report makes it again.")
 
     def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
         experiment, method = self._experiment, self._experiment.method
