@@ -48,11 +48,11 @@ def test_tasks(name, names):
 )
 def test_settings_of_the_paper(task, alpha, beta, groups):
     settings = tasks.resolve({"task": task})
-    assert (settings.method.alpha, settings.method.beta, settings.method.num_groups) == (alpha, beta, groups)
+    assert (settings.options.alpha, settings.options.beta, settings.options.num_groups) == (alpha, beta, groups)
     assert settings.model.extractor == "resnet50"
     assert (settings.data.image_size, settings.data.resize_size) == (224, 256)
     assert settings.optimization.steps in (20_000, 30_000)
-    assert tasks.resolve({"task": task, "alpha": 0.5}).method.alpha == 0.5
+    assert tasks.resolve({"task": task, "alpha": 0.5}).options.alpha == 0.5
 
 
 def test_every_task_has_valid_settings():
