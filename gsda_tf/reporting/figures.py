@@ -21,6 +21,9 @@ _LEVELS = {"domain": "#1c2430", "group": "#e08e0b", "class": "#2a9d6f", "synchro
 _EXTRA = ("#b5651d", "#c2185b", "#607d8b")
 _MOST_PLAIN = 100
 """A curve of more points is drawn with its moving mean."""
+MOST_ROWS = 200
+"""A matrix of more classes has names that nobody can read, and takes a minute to draw."""
+_MOST_BARS = 100
 _STYLE = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -166,13 +169,17 @@ def embedding(
     return figure
 
 
-def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     """A confusion matrix, each row in percent of its class; rows without images are left out.
+
+    None for more than `MOST_ROWS` classes.
 
     Args:
       counts: int [r, r], true class by predicted class.
       class_names: r names.
     """
+    if len(class_names) > MOST_ROWS:
+        return None
     rows = np.flatnonzero(counts.sum(axis=1))
     shares = 100 * counts[rows] / counts[rows].sum(axis=1, keepdims=True)
     r = len(class_names)
@@ -193,7 +200,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
 
 
 def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequence[str]) -> Figure:
-    """Accuracy of every class that has images, best first.
+    """Accuracy of every class that has images, best first; of many classes, of those that are worst.
 
     Args:
       accuracy: [r], 0..1; NaN where the class has no images.
@@ -201,7 +208,8 @@ def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequ
       class_names: r names.
     """
     values = 100 * np.asarray(accuracy, float)
-    order = [k for k in np.argsort(-values, kind="stable") if np.isfinite(values[k])]
+    every = [k for k in np.argsort(-values, kind="stable") if np.isfinite(values[k])]
+    order = every[-_MOST_BARS:]
     with matplotlib.rc_context({**_STYLE, "font.size": 9 if len(order) <= 35 else 7.5}):
         figure, (ax,) = _axes(1, width=5.2, height=max(2.4, 0.19 * len(order) + 1))
         places = np.arange(len(order))
@@ -214,7 +222,8 @@ def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequ
             ax.text(values[k] + 1.5, place, label, **place_)
         mean = float(np.nanmean(values))
         ax.axvline(mean, color="#1c2430", linewidth=1, linestyle=":", zorder=0.5)
-        ax.set_title(f"Mean {mean:.1f} % (dotted); below half in red")
+        worst = f"; worst {len(order)} of {len(every):,} classes" if len(order) < len(every) else ""
+        ax.set_title(f"Mean {mean:.1f} % (dotted); below half in red{worst}")
         ax.set_xlim(0, 124)
         ax.set_xticks(range(0, 101, 20))
         ax.grid(axis="y", visible=False)

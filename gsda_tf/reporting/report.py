@@ -117,6 +117,8 @@ def _target_section(run: Run, figure) -> Iterator[str]:
     )
     matrix = figures.confusion(counts, names)
     shown = figure("confusion", matrix, "Each row: what the images of a class were taken for.")
+    if matrix is None:
+        shown = f"<p class='quiet'>The matrix of {len(names):,} classes is left out: nobody could read it.</p>"
     commonest, below = sections.confusions(counts, names), ""
     if len(names) > _TOO_MANY_CLASSES:
         left, right, below = bars, commonest, shown

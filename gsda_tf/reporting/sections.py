@@ -121,9 +121,11 @@ def outside(counts: np.ndarray) -> str:
 
 def confusions(counts: np.ndarray, names: Sequence[str], most: int = 8) -> str:
     """The commonest mistakes as a table."""
-    wrong = counts - np.diag(np.diag(counts))
-    order = [i for i in np.argsort(-wrong, axis=None, kind="stable")[:most] if wrong.flat[i]]
-    if not order:
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    places = np.flatnonzero(wrong)
+    order = places[np.argsort(-wrong.flat[places], kind="stable")][:most]
+    if not len(order):
         return "<p>No mistakes.</p>"
     rows = []
     for true, taken in (np.unravel_index(i, counts.shape) for i in order):

@@ -57,6 +57,15 @@ def test_confusion_is_in_percent_of_the_row_and_leaves_out_absent_classes():
     assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
 
 
+def test_of_many_classes_only_what_can_be_read_is_drawn():
+    names = [f"c{k}" for k in range(5000)]
+    assert figures.confusion(np.eye(201, dtype=int), names[:201]) is None
+    assert figures.confusion(np.eye(200, dtype=int), names[:200]) is not None
+    ax = figures.per_class(np.linspace(1, 0, 5000), [1] * 5000, names).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == names[-100:]
+    assert ax.get_title(loc="left") == "Mean 50.0 % (dotted); below half in red; worst 100 of 5,000 classes"
+
+
 def test_per_class_is_sorted_and_leaves_out_absent_classes():
     ax = figures.per_class([0.25, np.nan, 0.75], [4, 0, 8], ("a", "b", "c")).axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["c", "a"]

@@ -1,0 +1,122 @@
+"""Two commands at once on one cache, a disk that is full below them, and a clock that goes back."""
+
+import os
+import time
+from concurrent import futures
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data.cache import FolderStore
+from gsda_tf.data.domain import ArrayRecords, Domain
+from gsda_tf.data.features import FeatureStore
+from gsda_tf.errors import DiskError
+from gsda_tf.files import write_atomically
+from gsda_tf.reporting import report, sweep
+from gsda_tf.serving.export import export_model
+from gsda_tf.training import frozen
+from gsda_tf.training.run import train
+from gsda_tf.work import LocalPool
+from tests.faults import fake_sweep
+from tests.faults.limited import files_up_to
+from tests.reporting import runs
+
+_IMAGES = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), np.uint8)
+
+
+def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
+    """Locks keep apart open files, in one process too."""
+    domain = Domain("x", ArrayRecords(_IMAGES, "x"), np.zeros(9, np.int32))
+    embedded = []
+
+    def embed(part, digests, bar):
+        embedded.append(len(part))
+        time.sleep(0.3)
+        return np.full((len(part), 1, 2), 7, np.float32)
+
+    with futures.ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: frozen._features(domain, FeatureStore(str(tmp_path)), embed), range(2)))
+    np.testing.assert_array_equal(both[0], both[1])
+    assert embedded == [9] and "Waiting for another process that computes the same features" in capsys.readouterr().err
+
+
+class _Encoded(ArrayRecords):
+    encoded = True
+
+    def load(self, index):
+        return tf.constant(bytes([int(index)]))
+
+
+def test_commands_on_a_decoded_cache_never_see_half_an_image(tmp_path):
+    def use(_):
+        store = FolderStore(str(tmp_path), _Encoded(_IMAGES, "x"), 8)
+        for index in [*range(9)] * 5:
+            found = store.get(index)
+            if found is not None:
+                np.testing.assert_array_equal(found, _IMAGES[index])
+            store.put(index, _IMAGES[index])
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+    assert sum(len(names) for _, _, names in os.walk(tmp_path)) == 9
+
+
+def test_a_report_on_a_full_disk(tmp_path):
+    workdir = runs.write(tmp_path)
+    report.write_report(workdir)
+    before = (tmp_path / "report.html").read_bytes()
+    with files_up_to(10_000), pytest.raises(DiskError, match=r"^No space left on the disk while writing .*report"):
+        report.write_report(workdir)
+    assert (tmp_path / "report.html").read_bytes() == before
+
+
+def test_an_export_on_a_full_disk(tmp_path):
+    from gsda_tf.data.images import ImageGeometry
+    from gsda_tf.models.classifier import build_classifier
+    from gsda_tf.models.extractor import build_extractor
+    from gsda_tf.settings import ModelSettings
+
+    settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=4)
+    networks = build_extractor(settings, 8), build_classifier(4, 2)
+    sample = tf.io.encode_png(_IMAGES[0]).numpy()
+    with files_up_to(20_000), pytest.raises(DiskError, match=r"^No space left on the disk while writing an export to"):
+        export_model(*networks, ("a", "b"), ImageGeometry(8, 8), str(tmp_path), {}, [sample])
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_sweep_whose_table_does_not_fit_ends_its_runs(tmp_path, monkeypatch):
+    """They have written checkpoints, and go on when there is room."""
+    monkeypatch.setattr(sweep, "TRAIN", "tests.faults.fake_train")
+    short, long = fake_sweep.plan(str(tmp_path), 5, [0])[0], fake_sweep.plan(str(tmp_path), 3000, [1])[0]
+
+    def table():
+        with files_up_to(10):
+            write_atomically(str(tmp_path / "results.csv"), "x" * 100)
+
+    with LocalPool(2) as pool, pytest.raises(DiskError, match=r"^No space left on the disk while writing .*results"):
+        sweep.execute([short, long], pool, str(tmp_path), table)
+    assert short.summary() is not None and not long.at_work() and 0 < long.steps_done() < 3000
+
+
+def test_a_clock_that_goes_back(tmp_path, monkeypatch):
+    """An hour with each look at it."""
+    now = [2e9]
+
+    def back():
+        now[0] -= 3600
+        return now[0]
+
+    settings = tasks.resolve(
+        {
+            "task": "digits/Fo_Ha", "steps": 6, "checkpoint_steps": 2, "report_steps": 2, "evaluate_steps": 3,
+            "method": "source_only", "source_batch": 8, "bottleneck_units": 8, "workdir": str(tmp_path),
+            "export": False, "report": False, "keep_checkpoints": 2,
+        }
+    )  # fmt: skip
+    monkeypatch.setattr(time, "time", back)
+    summary = train(settings)
+    assert summary["wall_seconds"] > 0 and summary["images_per_second"] > 0
+    kept = {name.split(".")[0] for name in os.listdir(tmp_path / "checkpoints") if name.startswith("ckpt")}
+    assert kept == {"ckpt-4", "ckpt-6"}
