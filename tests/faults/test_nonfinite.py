@@ -84,8 +84,8 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
 
     monkeypatch.setattr(Inference, "__init__", poisoned)
     settings = tasks.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 2, "select": "im"})
-    told = pytest.raises(NotFiniteError, match=rf"^Not finite at step {step}: the {what} of .* images of fonts\. Training")
-    with told as caught:
+    message = rf"^Not finite at step {step}: the {what} of .* images of fonts\. Training"
+    with pytest.raises(NotFiniteError, match=message) as caught:
         train(settings)
     assert caught.value.exit_code == 3 and not (tmp_path / "summary.json").exists()
 
