@@ -8,7 +8,7 @@ from typing import Any
 from gsda_tf.errors import UserError
 from gsda_tf.settings import Settings
 
-_PIPELINES = {
+PIPELINES = {
     "task": "benchmark",
     "source_dir": "folders",
     "target_dir": "folders",
@@ -29,7 +29,7 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
     Raises:
       UserError: naming both sides and what to do.
     """
-    for name, pipeline in _PIPELINES.items():
+    for name, pipeline in PIPELINES.items():
         if given.get(name) and settings.data.pipeline != pipeline:
             raise UserError(
                 f"--{name}={given[name]} is for --pipeline={pipeline}, but --pipeline={settings.data.pipeline}: say "

@@ -41,8 +41,8 @@ class NotFiniteError(TrainingError):
     def __init__(self, what: str, step: int | None = None):
         when = "" if step is None else f" at step {step}"
         super().__init__(
-            f"Not finite{when}: {what}. Training stopped; the last good checkpoint is kept. Try a smaller "
-            "--learning_rate, a smaller --adversarial_weight, or --precision=float32."
+            f"Not finite{when}: {what}. Training stopped. Try a smaller --learning_rate, a smaller "
+            "--adversarial_weight, or --precision=float32."
         )
 
 

@@ -7,6 +7,7 @@ overrides defaults with the paper's values (`gsda_tf/datasets/`), a flag overrid
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,9 @@ class DataSettings:
     target_dir: str = setting("", "target images, one folder a class or one flat folder, for --pipeline=folders")
     source_list: str = setting("", "file with 'path label' a line, for --pipeline=lists")
     target_list: str = setting("", "file with 'path label' or 'path' a line, for --pipeline=lists")
-    image_root: str = setting("", "what the paths of the lists are relative to (default: the list's folder)")
+    image_root: str = setting(
+        "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
+    )
     image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=_MOST_PIXELS)
     resize_size: int = setting(
         256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=_MOST_PIXELS
@@ -155,6 +158,9 @@ class RunSettings:
 
     workdir: str = setting("", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)")
     seed: int = setting(0, "everything random follows from it", minimum=0, maximum=2**32 - 1)
+    init_from: str = setting(
+        "", "folder of a run whose extractor and, if the classes are among its own, classifier this one starts from"
+    )
     overwrite: bool = setting(False, "start anew in a workdir that holds another run")
     report_steps: int = setting(50, "steps between two lines in the logs", minimum=1)
     evaluate_steps: int = setting(500, "steps between two evaluations", minimum=1)
@@ -224,6 +230,36 @@ class Settings:
 
     def _sections(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+
+_PLACES = (
+    "data_dir", "manual_dir", "source_dir", "target_dir", "source_list", "target_list", "image_root", "cache",
+    "weights", "extractor", "feature_cache_dir", "method", "groups_file", "init_from",
+)  # fmt: skip
+
+
+def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values with every path absolute and `~` expanded, so that one place is written in one way."""
+    made = dict(values)
+    for name in _PLACES:
+        value = values.get(name)
+        if value and not _is_word(name, value):
+            made[name] = os.path.abspath(os.path.expanduser(value))
+    return made
+
+
+def _is_word(name: str, value: str) -> bool:
+    """Whether the value of a setting that may be a path is something else."""
+    words = {"cache": ("memory",), "weights": ("imagenet", "none")}
+    if name == "method":
+        return ":" not in value
+    if name == "extractor":
+        return os.sep not in value and not value.endswith(MODEL_FILES)
+    return value in words.get(name, ())
+
+
+MODEL_FILES = (".keras", ".h5", ".hdf5")
+"""How the file of a whole model ends, where a network could be named as well."""
 
 
 def fields() -> tuple[dataclasses.Field, ...]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gsda_tf import methods
+from gsda_tf import defaults, methods
+from gsda_tf.contradictions import PIPELINES as PIPELINE_OF
 from gsda_tf.contradictions import check_given
 from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
+from gsda_tf.data.fingerprint import with_classes
 from gsda_tf.data.folders import load_folders
 from gsda_tf.data.lists import load_lists
 from gsda_tf.data.verdicts import kept_in
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.errors import UserError, choose
-from gsda_tf.settings import DataSettings, Settings
+from gsda_tf.settings import DataSettings, Settings, absolute
+from gsda_tf.training.initial import inherited
 
 
 def _load_benchmark(settings: DataSettings) -> TaskData:
@@ -33,7 +36,8 @@ PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
 
 
 def resolve(given: Mapping[str, Any]) -> Settings:
-    """Settings of a run: defaults, then what the benchmark and the method prescribe, then what the user gave.
+    """Settings of a run: defaults, then what the benchmark and the method prescribe, then what follows from these and
+    from what the user gave, which stands above all.
 
     Args:
       given: values by setting name, only those that the user gave.
@@ -41,28 +45,48 @@ def resolve(given: Mapping[str, Any]) -> Settings:
     Raises:
       UserError: an unknown name, a value out of range, or values that contradict one another.
     """
-    settings = _blank(given)
-    chosen = {name: given[name] for name in ("method", "add") if name in given}
-    _check_options(given, settings.replace(chosen))
-    settings = settings.replace(given)
+    return _resolve(given)[0]
+
+
+def chosen(given: Mapping[str, Any]) -> str:
+    """Which settings `resolve` chose by itself, and why; "" if none."""
+    return defaults.described(_resolve(given)[1])
+
+
+def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
+    given = absolute(given)
+    if "pipeline" not in given:  # where the images are said to be tells it, too
+        told = (pipeline for name, pipeline in PIPELINE_OF.items() if name != "task" and given.get(name))
+        given.update(pipeline=next(told, "benchmark"))
+    blank = _blank(given)
+    named = {name: given[name] for name in ("method", "add", "pipeline", "task") if name in given}
+    settings = blank.replace(named)
+    _check_options(given, settings)
     method, add = settings.method.method, settings.method.add
     kind = methods.get_method(method)
     values: dict[str, Any] = {}
+    prescribed: Mapping[str, Any] = {}
     if settings.data.pipeline == "benchmark":
         benchmark, name = split_task(settings.data.task)
         of_benchmark = get_benchmark(benchmark)
         choose(f"task of {benchmark}", name, of_benchmark.tasks)
         # What belongs to another method's options is not for this one.
         known = settings.flat()
-        values = {k: v for k, v in of_benchmark.prescribed(name).items() if k in known}
+        prescribed = of_benchmark.prescribed(name)
+        values = {k: v for k, v in prescribed.items() if k in known}
         values.update(methods.prescribed(method, add, benchmark))
+    else:
+        values["task"] = ""
     if not (kind.pseudo_labels or kind.observes):
         values["pseudo_label_period"] = 0
     if kind.entropy_option and any(term.replaces_entropy for term in methods.get_terms(add)):
         values[kind.entropy_option] = 0.0
-    settings = _blank(given).replace({**values, **given})
+    blank = blank.replace(values)
+    fixed = {**(inherited(given["init_from"]) if given.get("init_from") else {}), **given}
+    choices = defaults.follow(fixed, blank, prescribed)
+    settings = blank.replace({**{k: value for k, (value, _) in choices.items()}, **fixed})
     check_given(given, settings)
-    return settings
+    return settings, choices
 
 
 def written(values: Mapping[str, Any]) -> Settings:
@@ -105,10 +129,18 @@ def index(settings: DataSettings) -> TaskData:
     return PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
 
 
-def load(settings: DataSettings) -> TaskData:
+def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
     """`index`, and a look at the head and end of every image file; pixels are read during training.
 
+    Args:
+      settings: where the data are.
+      class_names: of a run, whose names belong to its weights; None: those of the data.
+
     Raises:
-      UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image.
+      UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image; a class
+        is none of `class_names`.
     """
-    return cached(check_images(index(settings), settings.on_bad_image, kept_in(settings)), settings)
+    data = index(settings)
+    if class_names is not None:
+        data = with_classes(data, class_names)
+    return cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)

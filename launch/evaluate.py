@@ -10,8 +10,8 @@ from gsda_tf.errors import UserError
 
 from . import flags
 
-flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch"])
-absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
+flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch", *flags.PLACES])
+flags.define_step()
 
 
 def main() -> int:

@@ -8,8 +8,8 @@ from absl import flags as absl_flags
 
 from . import flags
 
-flags.define(["workdir", "precision", "data_dir", "manual_dir"])
-absl_flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
+flags.define(["workdir", "precision", "data_dir", "manual_dir", *flags.PLACES])
+flags.define_step()
 
 
 def main() -> int:

@@ -21,6 +21,12 @@ from gsda_tf import settings as settings_lib
 from gsda_tf.errors import DiskError, TrainingError, UserError
 from gsda_tf.files import FULL
 
+PLACES = ("source_dir", "target_dir", "source_list", "target_list", "image_root", "feature_cache_dir")
+"""Where data may lie that have moved since a run was trained on them."""
+
+_MOST, _END = 1600, 600
+"""Characters of the longest message, and of its end where it is cut."""
+
 STOPPED = 75
 """Exit code of a command that was asked to stop: EX_TEMPFAIL, nothing is wrong, run it again."""
 
@@ -50,6 +56,12 @@ def define(names: Sequence[str] | None = None) -> None:
             flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), text)
         else:
             flags.DEFINE_string(field.name, None, text)
+
+
+def define_step() -> None:
+    """Defines `--step`, of the commands that take a run's checkpoint."""
+    if "step" not in flags.FLAGS:
+        flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
 
 
 def given() -> dict[str, Any]:
@@ -130,7 +142,7 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
         reason = next(iter(str(error).splitlines()), "")[:200]
         _tell(
             f"Out of memory ({reason or type(error).__name__}): try smaller batches or networks, such as a smaller "
-            "--source_batch, --target_batch, --evaluation_batch, or --batch. Checkpoints are kept."
+            "--source_batch, --target_batch, --evaluation_batch, or --batch. Checkpoints that were written are kept."
         )
         return TrainingError.exit_code
     except KeyboardInterrupt:
@@ -145,7 +157,11 @@ def parse(argv: list[str]) -> list[str]:
       What is no flag, the program's name first.
     """
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
+            if flag.value != (home := _at_home(flag.value)):
+                flag.value = home
+        return rest
     except flags.UnrecognizedFlagError as error:
         near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
         hint = f" Did you mean --{near[0]}?" if near else ""
@@ -155,10 +171,19 @@ def parse(argv: list[str]) -> list[str]:
     sys.exit(UserError.exit_code)
 
 
+def _at_home(value: Any) -> Any:
+    """`~` expanded: a shell does it only at the start of a word, not after `--flag=`. Nothing but a path begins so."""
+    if isinstance(value, list):
+        return [_at_home(part) for part in value]
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
+
+
 def _tell(error: Exception | str) -> None:
     """One line, whatever the user's input that it quotes holds."""
     text = str(error).encode("utf-8", "backslashreplace").decode()
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(text) > _MOST:  # the end says what to do
+        text = f"{text[: _MOST - _END]} [...] {text[-_END:]}"
     with contextlib.suppress(OSError):  # nobody hears it
         print(f"Error: {text}", file=sys.stderr, flush=True)
 

@@ -9,21 +9,24 @@ from absl import flags as absl_flags
 from . import flags
 
 flags.define()
-absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: inspect/<task>.png)")
+absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: runs/inspect/<task>.png)")
 
 
 def main() -> int:
     """Prints counts by domain and class, sizes and damaged files, and writes the picture of a batch."""
-    from gsda_tf import tasks
+    from gsda_tf import defaults, tasks
     from gsda_tf.data import inspection
     from gsda_tf.data.checking import leave_out
 
-    settings = tasks.resolve(flags.given())
+    given = flags.given()
+    settings = tasks.resolve(given)
+    if chosen := tasks.chosen(given):
+        print(f"Chosen: {chosen}")
     data = tasks.index(settings.data)
     facts = [inspection.examine(domain, len(data.class_names)) for domain in (data.source, data.target)]
-    print(inspection.describe(data, *facts))
+    print(inspection.describe(data, *facts), *defaults.remarks(settings, data), sep="\n")
     good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
-    path = absl_flags.FLAGS.sheet or os.path.join("inspect", f"{data.name}.png")
+    path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
     inspection.write_png(inspection.contact_sheet(good, settings), path)
     print(f"One training batch, source above, target below: {path}")
     return 0

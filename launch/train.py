@@ -18,7 +18,10 @@ def main() -> int:
     from gsda_tf.training.loop import Interrupted
     from gsda_tf.training.run import train
 
-    settings = tasks.resolve(flags.given())
+    given = flags.given()
+    settings = tasks.resolve(given)
+    if chosen := tasks.chosen(given):
+        print(f"Chosen: {chosen}", flush=True)
     configure_devices(settings.device)
     try:
         summary = train(settings)
@@ -41,6 +44,8 @@ def print_summary(summary: dict) -> None:
     print()
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")
+    for doubt in summary["doubts"]:
+        print(f"\nCaution: {doubt}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from gsda_tf.errors import UserError, choose
 from gsda_tf.models.repeatable import repeatable
 from gsda_tf.models.trust import refuse_unsafe
 from gsda_tf.models.weights import check_there, load_weights
-from gsda_tf.settings import ModelSettings
+from gsda_tf.settings import MODEL_FILES, ModelSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     Raises:
       UserError: unknown name, a file that cannot be loaded, weights of another model.
     """
-    if _is_file(name):
+    if is_file(name):
         backbone = _saved(name, image_size)
     elif name in OWN:
         backbone = OWN[name](image_size)
@@ -64,7 +64,7 @@ def check(settings: ModelSettings) -> None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
-    if _is_file(settings.extractor):
+    if is_file(settings.extractor):
         _check_saved(settings.extractor)
     else:
         _known(settings.extractor)
@@ -137,8 +137,36 @@ def application_names() -> dict[str, tuple[Callable, Callable]]:
     return found
 
 
-def _is_file(name: str) -> bool:
-    return name.endswith((".keras", ".h5", ".hdf5")) or os.sep in name
+_SIZES = {
+    "inceptionv3": 299, "inceptionresnetv2": 299, "xception": 299, "nasnetlarge": 331, "efficientnetb1": 240,
+    "efficientnetb2": 260, "efficientnetb3": 300, "efficientnetb4": 380, "efficientnetb5": 456, "efficientnetb6": 528,
+    "efficientnetb7": 600, "efficientnetv2b1": 240, "efficientnetv2b2": 260, "efficientnetv2b3": 300,
+    "efficientnetv2s": 384, "efficientnetv2m": 480, "efficientnetv2l": 480, "small_cnn": 32,
+}  # fmt: skip
+_USUAL_SIZE = 224
+
+
+def own_size(name: str) -> int | None:
+    """Height and width of the images that a network was made for, pixels; None if it does not matter or is not known.
+
+    Args:
+      name: see `build`.
+
+    Raises:
+      UserError: an unknown name, or a file that is not there or not safe.
+    """
+    if not is_file(name):
+        return _SIZES.get(_known(name)[0], _USUAL_SIZE)
+    for part in _check_saved(name):
+        if part["class_name"] == "InputLayer":
+            shape = part["config"].get("batch_shape") or part["config"].get("batch_input_shape") or []
+            return shape[1] if len(shape) == 4 and isinstance(shape[1], int) else None
+    return None
+
+
+def is_file(name: str) -> bool:
+    """Whether an extractor is a saved model and no name."""
+    return name.endswith(MODEL_FILES) or os.sep in name
 
 
 def _known(name: str) -> tuple[str, str | None]:
@@ -173,10 +201,11 @@ def _application(name: str, weights: str, image_size: int) -> Backbone:
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
 
 
-def _check_saved(path: str) -> None:
+def _check_saved(path: str) -> list[dict]:
+    """The parts of a saved model, outermost first."""
     if not os.path.isfile(path):
         raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
-    refuse_unsafe(path)
+    return refuse_unsafe(path)
 
 
 def _saved(path: str, image_size: int) -> Backbone:

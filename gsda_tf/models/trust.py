@@ -27,11 +27,14 @@ _NAMESPACES = frozenset(("__operators__", "bitwise", "image", "linalg", "math", 
 _NO_FUNCTIONS = ("py_function", "numpy_function", "load_", "print", "eval", "function", "import_", "init_scope")
 
 
-def refuse_unsafe(path: str) -> None:
+def refuse_unsafe(path: str) -> list[dict]:
     """Makes sure that a saved model holds nothing but layers of Keras.
 
     Args:
       path: of a `.keras` file.
+
+    Returns:
+      Everything in it that Keras would make an object of, as its configuration says.
 
     Raises:
       UserError: it is another kind of file, is damaged, or names code that is not Keras's.
@@ -51,13 +54,15 @@ def refuse_unsafe(path: str) -> None:
         raise UserError(f"--extractor={path} is damaged ({error}): get or save it anew.") from error
     if isinstance(config, dict):
         config.pop("compile_config", None)  # never read: nothing is compiled
-    for part in _parts(config):
+    parts = list(_parts(config))
+    for part in parts:
         problem = _problem(part)
         if problem:
             raise UserError(
                 f"--extractor={path} was not loaded: {problem}. Expected a model of Keras's own layers, without Lambda "
                 "layers."
             )
+    return parts
 
 
 def _parts(value: Any) -> Iterator[dict]:

@@ -42,8 +42,9 @@ class Run:
 
     Attributes:
       workdir: its folder.
+      task: such as "office31/A_W".
       settings: all settings, by name.
-      class_names: r names; () if the run did not say.
+      class_names: r names.
       groups: class names of each group; () if the method has none.
       lines: of metrics.jsonl.
       summary: summary.json; None while the run is going.
@@ -51,6 +52,7 @@ class Run:
     """
 
     workdir: str
+    task: str
     settings: Mapping[str, Any]
     class_names: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
@@ -67,11 +69,6 @@ class Run:
     def steps(self) -> int:
         """Steps that the run was asked for."""
         return int(self.settings["steps"])
-
-    @property
-    def task(self) -> str:
-        """Such as "office31/A_W"."""
-        return str(self.summary["task"] if self.summary else self.settings["task"])
 
     @property
     def score_key(self) -> str:
@@ -121,8 +118,9 @@ def load_run(workdir: str) -> Run:
         raise UserError(f"--workdir={workdir} holds no run: expected settings.json there. Is the path right?")
     return Run(
         workdir,
+        written["task"],
         written["settings"],
-        tuple(written.get("class_names", ())),
+        tuple(written["class_names"]),
         tuple(tuple(group) for group in written.get("groups", ())),
         tuple(read_metrics(workdir)),
         read_summary(workdir),

@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from gsda_tf import defaults
 from gsda_tf import methods as methods_lib
 from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
@@ -152,14 +153,8 @@ def plan(
                 values = {**{k: v for k, v in given.items() if k in options[method]}, **own}
                 if add:
                     values["add"] = add
-                runs.append(Run(tasks_lib.resolve(values), tuple(_argument(k, v) for k, v in values.items())))
+                runs.append(Run(tasks_lib.resolve(values), tuple(defaults.flag(k, v) for k, v in values.items())))
     return runs
-
-
-def _argument(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no{name}"
-    return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def execute(

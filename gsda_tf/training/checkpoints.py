@@ -22,6 +22,12 @@ FREE = frozenset(
         "overwrite",
         "data_dir",
         "manual_dir",
+        # Where data lie; what they are is told by their fingerprint.
+        "source_dir",
+        "target_dir",
+        "source_list",
+        "target_list",
+        "image_root",
         "cache",
         "feature_cache_dir",
         "checkpoint_steps",
@@ -35,6 +41,9 @@ FREE = frozenset(
         "virtual_devices",
     }
 )
+
+
+_SHOWN = 8
 
 
 def generation() -> str:
@@ -78,8 +87,8 @@ class Checkpoints:
         for variable in (v for group in self._state.values() for v in group):
             if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
                 raise TrainingError(
-                    f"{variable.name} is not finite at step {step}: no checkpoint is written, the last good one "
-                    f"is {(self.steps() or ['none'])[-1]}. Try a smaller --learning_rate or --precision=float32."
+                    f"{variable.name} is not finite at step {step}: no checkpoint of it is written. Try a smaller "
+                    "--learning_rate or --precision=float32."
                 )
         if self._manager is None:
             return
@@ -89,6 +98,11 @@ class Checkpoints:
             except BaseException:
                 self._remove_unfinished()  # it would take the room that is wanted
                 raise
+
+    def kept(self) -> str:
+        """What is left to go on from, for a message."""
+        paths = self.steps()
+        return f"The last good checkpoint is {paths[-1]}." if paths else "No checkpoint had been written before."
 
     def _list_again(self) -> None:
         """Writes TensorFlow's list of checkpoints from what is there: the list may be damaged, or older."""
@@ -141,14 +155,23 @@ class Checkpoints:
         return sorted(found, key=lambda path: int(path.rsplit("-", 1)[1]), reverse=descending)
 
 
-def _read_through(path: str) -> None:
+def _read_through(path: str) -> Any:
     reader = tf.train.load_checkpoint(path)
     for name in reader.get_variable_to_shape_map():
         reader.get_tensor(name)
+    return reader
+
+
+def newest(workdir: str) -> tuple[str, Any]:
+    """(path, reader of its values by name) of the newest checkpoint that is whole; ("", None) if there is none."""
+    for path in Checkpoints({}, workdir, 1, write=False).steps(descending=True):
+        with contextlib.suppress(tf.errors.OpError, ValueError, LookupError, OSError, RuntimeError):
+            return path, _read_through(path)
+    return "", None
 
 
 def write_settings(workdir: str, settings: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Writes settings.json: all settings of the run, and what was drawn from them."""
+    """Writes settings.json: all settings of the run and, in `extra`, its classes, its data, and what was drawn."""
     write_atomically(
         os.path.join(workdir, "settings.json"),
         json.dumps({"generation": generation(), "settings": settings, **extra}, indent=2) + "\n",
@@ -160,18 +183,21 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "settings.json")
     if not os.path.exists(path):
         return None
-    return read_json(path, {"generation", "settings"})
+    return read_json(path, {"generation", "settings", "task", "class_names", "data"})
 
 
-def check_same_run(workdir: str, settings: dict[str, Any]) -> None:
+def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Refuses to go on with a run that was started with other settings.
+
+    Returns:
+      What `read_settings` gives.
 
     Raises:
       TrainingError: listing the differences.
     """
     before = read_settings(workdir)
     if before is None:
-        return
+        return None
     if before["generation"] != generation():
         raise TrainingError(
             f"{workdir} holds a run of {before['generation']}, this is {generation()}: their checkpoints cannot be "
@@ -186,6 +212,8 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> None:
     ]
     if different:
         raise TrainingError(
-            f"{workdir} holds a run with other settings ({'; '.join(different)}). Use those, another --workdir, or "
-            "--overwrite to start anew."
+            f"{workdir} holds a run with other settings ({'; '.join(different[:_SHOWN])}"
+            f"{f'; and {len(different) - _SHOWN} more' if len(different) > _SHOWN else ''}). Use those; or another "
+            f"--workdir, with --init_from={workdir} to train on from its weights; or --overwrite to start anew."
         )
+    return before

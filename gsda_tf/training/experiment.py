@@ -11,16 +11,20 @@ import tensorflow as tf
 
 from gsda_tf import tasks
 from gsda_tf.compat import variable_name
+from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
+from gsda_tf.data.fingerprint import changes as changes_of_data
+from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.models import backbones
 from gsda_tf.models.extractor import build_extractor, copy_extractor
-from gsda_tf.settings import Settings
+from gsda_tf.settings import Settings, absolute
 from gsda_tf.training import checkpoints
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
+from gsda_tf.training.initial import Initial
 from gsda_tf.training.precision import LossScale
 from gsda_tf.training.step import TrainingStep, build_optimizers, trained
 
@@ -32,6 +36,9 @@ class Experiment:
       settings: resolved, `tasks.resolve`.
       data: of the task.
       strategy: under whose scope variables are made.
+      initial: weights that E and C start from, `initial.start`.
+      built_for: images of source and target that a method's networks are built for, where it depends on them; None:
+        those of `data`.
 
     Attributes:
       extractor: E.
@@ -44,12 +51,24 @@ class Experiment:
       UserError: an unknown extractor or method, or settings that do not fit the data.
     """
 
-    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy):
+    def __init__(
+        self,
+        settings: Settings,
+        data: TaskData,
+        strategy: tf.distribute.Strategy,
+        initial: Initial | None = None,
+        built_for: tuple[int, int] | None = None,
+    ):
         self.settings, self.data, self.strategy = settings, data, strategy
+        self._built_for = built_for or (len(data.source), len(data.target))
         keras.utils.set_random_seed(settings.run.seed)
         with strategy.scope():
             self.extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
+            if initial:
+                initial.into_extractor(self.extractor, settings.flat())
             self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
+            if initial:
+                initial.into_classifier(self.method.classifier, data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
             groups = trained(self.extractor, self.method, settings.model.freeze_backbone)
@@ -68,8 +87,8 @@ class Experiment:
             class_names=tuple(self.data.class_names),
             feature_units=settings.model.bottleneck_units,
             embedding_units=extractor.embedding_units,
-            num_source=len(self.data.source),
-            num_target=len(self.data.target),
+            num_source=self._built_for[0],
+            num_target=self._built_for[1],
             discriminator_units=settings.model.discriminator_units,
             seed=settings.run.seed,
             backbone_moves=not settings.model.freeze_backbone and not backbones.is_small(settings.model.extractor),
@@ -121,6 +140,11 @@ class Experiment:
         state.update({f"{name}_velocities": list(each.velocities) for name, each in self.optimizers.items()})
         return {name: group for name, group in state.items() if group}
 
+    def deployed_state(self) -> dict[str, list[tf.Variable]]:
+        """What of a checkpoint evaluation and exports need: neither pseudo-labels nor what only trains."""
+        needed = {id(variable) for variable in checkpoints.variables(*self.deployed)}
+        return {name: group for name, group in self.state().items() if any(id(v) in needed for v in group)}
+
     def networks(self) -> dict[str, list[tf.Variable]]:
         """What training moves, by the name of the network."""
         names = ("extractor", "classifier", *self.method.adversaries)
@@ -143,13 +167,14 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     Args:
       workdir: that a training run wrote.
       step: of the checkpoint; None is the newest.
-      **changes: settings that may differ from the run's, by name (where data lie, precision).
+      **changes: settings that may differ from the run's, by name (where data lie, precision). Data that are not
+        those of the run are taken and told; classes have the run's names in any case.
 
     Returns:
       (experiment, step of its weights).
 
     Raises:
-      UserError: no run there, or no such checkpoint.
+      UserError: no run there, or no such checkpoint; data of classes that the run does not know.
     """
     written = checkpoints.read_settings(workdir)
     if written is None:
@@ -166,9 +191,16 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
             f"{workdir} was trained by code in a file, which would be run: say --method={settings.method.method} "
             "if you trust it."
         )
+    changes = absolute(changes)
     settings = settings.replace(changes)
-    experiment = Experiment(settings, tasks.load(settings.data), tf.distribute.get_strategy())
-    stored = checkpoints.Checkpoints(experiment.state(), workdir, settings.run.keep_checkpoints, write=False)
+    check_given(changes, settings)
+    data = tasks.load(settings.data, written["class_names"])
+    other = changes_of_data(written["data"], fingerprint(data))
+    if other:
+        print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
+    strategy, built_for = tf.distribute.get_strategy(), sizes(written["data"])
+    experiment = Experiment(settings, data, strategy, built_for=built_for)
+    stored = checkpoints.Checkpoints(experiment.deployed_state(), workdir, settings.run.keep_checkpoints, write=False)
     found = stored.restore(step)[0]
     if not found:
         have = ", ".join(path.rsplit("-", 1)[1] for path in stored.steps()) or "none"

@@ -42,7 +42,9 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
     Raises:
       UserError: the cache cannot be written.
     """
-    store = FeatureStore(os.path.join(cache_dir(settings), _key(extractor, settings)))
+    folder = os.path.join(cache_dir(settings), _key(extractor, settings))
+    store = FeatureStore(folder)
+    print(f"Features of the frozen backbone are kept in {folder}", flush=True)
     embed = _Embedding(extractor, settings, strategy)
     domains = {}
     for role in ("source", "target"):
@@ -68,7 +70,9 @@ def _features(domain: Domain, store: FeatureStore, embed: _Embedding) -> np.ndar
         found, missing = store.find(digests)  # another run may have computed them meanwhile
         # An image that is there twice is computed once.
         todo = np.flatnonzero(missing)[np.sort(np.unique(digests[missing], return_index=True)[1])]
-        with progress(total=len(todo), unit="image", desc=f"backbone on {domain.name}") as bar:
+        # Counted in views, as the backbone sees them: without random crops there is one an image.
+        unit = "image" if embed.views == 1 else "crop"
+        with progress(total=len(todo) * embed.views, unit=unit, desc=f"backbone on {domain.name}") as bar:
             for first in range(0, len(todo), _IMAGES_A_FILE):
                 chosen = todo[first : first + _IMAGES_A_FILE]
                 store.add(digests[chosen], embed(subset(domain, chosen), digests[chosen], bar))
@@ -81,6 +85,7 @@ class _Embedding:
     def __init__(self, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy):
         replicas = strategy.num_replicas_in_sync
         self._settings, self._strategy = settings, strategy
+        self.views = 1 + settings.model.feature_crops
         self._batch = -(-settings.data.evaluation_batch // replicas) * replicas
 
         @tf.function(reduce_retracing=True, autograph=False)
@@ -92,9 +97,8 @@ class _Embedding:
 
     def __call__(self, domain: Domain, digests: np.ndarray, bar) -> np.ndarray:
         """float32 [n, 1 + feature_crops, e]."""
-        data, crops = self._settings.data, self._settings.model.feature_crops
-        views = []
-        for view in range(1 + crops):
+        data, views = self._settings.data, []
+        for view in range(self.views):
 
             def dataset(share: Share, view: int = view) -> tf.data.Dataset:
                 if view == 0:
@@ -107,7 +111,7 @@ class _Embedding:
             for images in distribute(self._strategy, dataset):
                 parts.append(self._run(images).numpy())
                 now = min(done + self._batch, len(domain))
-                bar.update((now - done) / (1 + crops))
+                bar.update(now - done)
                 done = now
             views.append(np.concatenate(parts)[: len(domain)])
         return np.stack(views, axis=1)

@@ -17,27 +17,33 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import gsda_tf
-from gsda_tf import methods, tasks
+from gsda_tf import defaults, methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
-from gsda_tf.errors import COMMANDS
+from gsda_tf.data.fingerprint import fingerprint
+from gsda_tf.errors import COMMANDS, TrainingError
 from gsda_tf.evaluation import selection
+from gsda_tf.evaluation.doubt import doubts
 from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
 from gsda_tf.progress import phase, progress
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
-from gsda_tf.training import checkpoints
+from gsda_tf.training import checkpoints, initial
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, worker_errors
 from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
 from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import FitRunner, Hooks, Loop, Periods, StepRunner
+from gsda_tf.training.outlook import outlook
 from gsda_tf.training.pseudo_labels import confident_pool
 from gsda_tf.training.selected import SelectedWeights
-from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary
+from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary, same_data
+
+_TOLD_AFTER = 10.0
+"""Seconds of training after which a run says how long it will take."""
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -60,16 +66,19 @@ def train(settings: Settings) -> dict[str, Any]:
     with phase("reading", chief):
         data = tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
+    initial.refuse_own(settings.run.init_from, workdir)
     if chief:
-        print(data.summary())
+        print(data.summary(), *defaults.remarks(settings, data), sep="\n", flush=True)
     with locked(workdir) if chief else contextlib.nullcontext():
         if chief:
             remove_unfinished(workdir)
             if settings.run.overwrite:
                 clear(workdir)
-        checkpoints.check_same_run(workdir, settings.flat())
+        data = same_data(data, checkpoints.check_same_run(workdir, settings.flat()), workdir)
         finished = read_summary(workdir)
         if finished is not None:
+            if chief:
+                print("Finished before, nothing was done. The result of then:")
             return finished
         with decoding_errors(data), worker_errors(strategy, workdir):
             return _Training(settings, data, strategy, workdir).run()
@@ -82,7 +91,8 @@ class _Training:
         self._settings, self._data, self._workdir = settings, data, workdir
         self._chief = is_chief(strategy)
         with phase("backbone", self._chief):
-            self._experiment = experiment = Experiment(settings, data, strategy)
+            start = initial.start(settings.run.init_from, workdir)
+            self._experiment = experiment = Experiment(settings, data, strategy, start)
             inputs = experiment.inputs
         method = experiment.method
         self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, method.images)
@@ -113,7 +123,8 @@ class _Training:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
         if start:
             print(f"Going on from step {start} of {self._workdir}", flush=True)
-        extra = {"class_names": list(self._data.class_names), **experiment.facts}
+        extra = {"task": self._data.name, "class_names": list(self._data.class_names)}
+        extra.update(experiment.facts, data=fingerprint(self._data))
         if self._chief:
             checkpoints.write_settings(self._workdir, settings.flat(), extra)
         self._log = MetricsLog(self._workdir, start) if self._chief else NoLog()
@@ -141,8 +152,12 @@ class _Training:
         )
         bar = progress(total=self._steps, initial=start, unit="step", desc=self._data.name, disable=not self._chief)
         with phase("training", self._chief), bar:
-            self._bar = bar
-            loop.run(self._steps)
+            self._bar, self._began, self._told = bar, time.monotonic(), False
+            try:
+                loop.run(self._steps)
+            except TrainingError as error:
+                error.args = (f"{error} {self._checkpoints.kept()}",)
+                raise
         images = settings.data.source_batch + self._batches.target_batch
         steps_timed = max(self._steps - start - 1, 0)
         rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
@@ -219,6 +234,10 @@ class _Training:
             self._selected.prune(read_metrics(self._workdir))
 
     def _progress(self, step: int, rate: float) -> None:
+        if rate and not self._told and self._chief and time.monotonic() - self._began > _TOLD_AFTER:
+            self._told = True
+            gpu = bool(tf.config.list_physical_devices("GPU"))
+            tqdm.write(outlook(self._settings, self._steps - step, rate, gpu))
         self._images_per_second = rate * (self._settings.data.source_batch + self._batches.target_batch)
         self._show()
         self._bar.update(step - self._bar.n)
@@ -245,6 +264,11 @@ class _Training:
             "steps": self._steps,
             **evaluation.scores,
             "score": data.score,
+            "doubts": doubts(
+                evaluation.scores["accuracy/source"],
+                self._reported.get("loss/classification"),
+                float(np.bincount(data.source.labels).max()) / len(data.source),
+            ),
             "target_per_class_accuracy": evaluation.per_class,
             "partial": data.partial,
             "images_per_second": rate,

@@ -13,7 +13,8 @@ from typing import Any
 
 from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
-from gsda_tf.errors import BusyError, DiskError, UserError
+from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
+from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
 from gsda_tf.files import disk_errors, read_json
 from gsda_tf.settings import Settings
 
@@ -22,6 +23,35 @@ def default_workdir(settings: Settings, data: TaskData) -> str:
     """runs/<benchmark>/<Source_Target>/<method>/seed<k>; the method with what is added to it, such as gsda+mcc."""
     name = methods.label(settings.method.method, settings.method.add)
     return os.path.join("runs", data.name, name, f"seed{settings.run.seed}")
+
+
+def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) -> TaskData:
+    """Refuses to go on with a run that was started on other data.
+
+    Args:
+      data: of now.
+      before: settings.json of the run; None if it is new.
+      workdir: its folder.
+
+    Returns:
+      The data, with the classes in the order of the run.
+
+    Raises:
+      UserError: what differs, and the choices.
+    """
+    if before is None:
+        return data
+    unknown = set(data.class_names) - set(before["class_names"])
+    same = data if unknown else with_classes(data, before["class_names"])
+    other = changes(before["data"], fingerprint(same))
+    if other:
+        raise TrainingError(
+            f"{workdir} holds a {'finished' if read_summary(workdir) else 'started'} run on other data ({other}). Put "
+            "the data back as they were; or start anew, with --overwrite or in another --workdir, there with "
+            f"--init_from={workdir} from its weights; {COMMANDS}.evaluate and {COMMANDS}.export take the data as they "
+            "are."
+        )
+    return same
 
 
 def read_summary(workdir: str) -> dict[str, Any] | None:

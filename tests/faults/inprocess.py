@@ -1,12 +1,13 @@
-"""launch.train in the process of the test: a case costs no new process."""
+"""Commands in the process of the test: a case costs no new process."""
 
 import contextlib
+import importlib
 import io
 import os
 
 from absl import flags as absl_flags
 
-from launch import flags, train
+from launch import flags
 
 # Smallest networks, so that input that should be refused, and is not, fails soon.
 SMALL = (
@@ -18,18 +19,32 @@ SMALL = (
 
 def run(*arguments: str) -> tuple[int, str]:
     """Exit code and standard error of `launch.train ARGUMENTS`."""
-    told = io.StringIO()
+    code, _, told = command("train", *arguments)
+    return code, told
+
+
+def command(name: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `launch.NAME ARGUMENTS`."""
+    said, told = io.StringIO(), io.StringIO()
+    module = importlib.import_module(f"launch.{name}")
     values = absl_flags.FLAGS
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(said):
         try:
-            code = flags.call(train.main, flags.parse(["train", *arguments]))
+            code = flags.call(module.main, flags.parse([name, *arguments]))
         except SystemExit as ended:
             code = int(ended.code)
         finally:
             for name in values:
                 values[name].unparse()
             values.unparse_flags()
-    return code, told.getvalue()
+    return code, said.getvalue(), told.getvalue()
+
+
+def succeed(name: str, *arguments: str) -> str:
+    """What `launch.NAME ARGUMENTS` prints; fails the test if it fails."""
+    code, said, told = command(name, *arguments)
+    assert code == 0, told
+    return said
 
 
 def refuse(*arguments: str) -> str:

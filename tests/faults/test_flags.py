@@ -24,8 +24,10 @@ _NAMES = [field.name for field in settings_lib.fields()]
 @pytest.mark.parametrize(
     "flags, expected",
     [
-        ("--source_dir=x", "is for --pipeline=folders, but --pipeline=benchmark: say --pipeline=folders"),
-        ("--source_list=x", "is for --pipeline=lists"),
+        ("--source_dir=x", "--pipeline=folders needs --target_dir"),
+        ("--source_list=x", "--pipeline=lists needs --target_list"),
+        ("--source_dir=x --pipeline=benchmark", "is for --pipeline=folders, but --pipeline=benchmark: say --pipeline="),
+        ("--source_dir=x --source_list=y", "is for --pipeline=lists, but --pipeline=folders"),
         ("--pipeline=folders --source_dir=a --target_dir=b --task=digits/Fo_Ha", "is for --pipeline=benchmark"),
         ("--num_devices=2", "is for --strategy=mirrored, but --strategy=default"),
         ("--virtual_devices=2", "is for --strategy=mirrored"),
@@ -41,8 +43,8 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--task=office_31/A_W", "Did you mean 'office31'?"),
         ("--precision=float16", "mixed_float16"),
         ("--extractor=resnet5 --pipeline=folders --source_dir=none --target_dir=none", "Did you mean 'resnet50'?"),
-        ("--extractor=none.keras", "--extractor=none.keras: no such file"),
-        ("--weights=none.h5", "--weights=none.h5: no such file"),
+        ("--extractor=none.keras", "none.keras: no such file"),
+        ("--weights=none.h5", "none.h5: no such file"),
         ("--steps=-3", "--steps=-3 is out of range: expected at least 1"),
         ("--steps=1e3", "--steps"),
         ("--steps=9223372036854775808", "expected at most 1,000,000,000"),

@@ -26,7 +26,9 @@ def write(folder, state: str = "labelled") -> str:
     method = "source_only" if state == "source_only" else "gsda"
     settings = tasks.resolve({"task": "digits/Fo_Ha", "method": method, "steps": STEPS, "workdir": workdir})
     groups = [] if state == "source_only" else [CLASSES[:2], CLASSES[2:]]
-    checkpoints.write_settings(workdir, settings.flat(), {"class_names": CLASSES, "groups": groups})
+    checkpoints.write_settings(
+        workdir, settings.flat(), {"class_names": CLASSES, "groups": groups, "task": "digits/Fo_Ha", "data": {}}
+    )
     if state == "new":
         return workdir
     lines = _lines(STEPS // 2 if state == "going" else STEPS, state)

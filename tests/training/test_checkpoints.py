@@ -13,18 +13,19 @@ from tests.launch import commands
 from tests.processes import REPOSITORY
 
 _NOW = tasks.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
+_EXTRA = {"task": "digits/Fo_Ha", "class_names": ["0", "1"], "data": {}}
 
 
 def test_the_same_settings_go_on(tmp_path):
     checkpoints.check_same_run(str(tmp_path), _NOW)
-    checkpoints.write_settings(str(tmp_path), _NOW, {"groups": []})
+    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
     checkpoints.check_same_run(str(tmp_path), _NOW)
     free = {"keep_checkpoints": 9, "data_dir": "elsewhere", "checkpoint_seconds": 1.0}
     checkpoints.check_same_run(str(tmp_path), {**_NOW, **free})
 
 
 def test_others_are_refused_with_the_list_of_differences(tmp_path):
-    checkpoints.write_settings(str(tmp_path), _NOW, {})
+    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
     with pytest.raises(TrainingError) as refused:
         checkpoints.check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
     message = str(refused.value)
@@ -32,7 +33,7 @@ def test_others_are_refused_with_the_list_of_differences(tmp_path):
 
 
 def test_another_generation_is_refused(tmp_path):
-    checkpoints.write_settings(str(tmp_path), _NOW, {})
+    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "generation": "keras9"}))
     with pytest.raises(TrainingError, match="holds a run of keras9"):

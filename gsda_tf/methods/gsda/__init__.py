@@ -170,7 +170,9 @@ class DomainGroupClass(DomainClass):
 
     @dataclasses.dataclass(frozen=True)
     class Options(Domain.Options):
-        num_groups: tuple[int, ...] = setting((6,), "groups of classes, one number for each level of groups")
+        num_groups: tuple[int, ...] = setting(
+            (), "groups of classes, one number for each level of groups (default: one group for every five classes)"
+        )
         groups_file: str = setting("", "JSON file with lists of class names to use as groups; they may overlap")
 
 

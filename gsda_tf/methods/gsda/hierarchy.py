@@ -14,6 +14,8 @@ import numpy as np
 
 from gsda_tf.errors import UserError, choose
 
+_CLASSES_A_GROUP = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class Level:
@@ -94,14 +96,14 @@ def build_hierarchy(num_classes: int, num_groups: Sequence[int], names: Sequence
 
     Args:
       num_classes: r.
-      num_groups: number of groups at each level of groups, in any order.
+      num_groups: number of groups at each level of groups, in any order; none: what suits the classes.
       names: the levels that a method aligns, of "domain", "group" and "class".
       seed: of the run.
 
     Raises:
       UserError: more groups than classes.
     """
-    sizes = sorted(set(num_groups))
+    sizes = sorted(set(num_groups or default_groups(num_classes)))
     if "group" in names and sizes and sizes[-1] > num_classes:
         raise UserError(
             f"--num_groups={','.join(map(str, num_groups))} asks for more groups than there are classes "
@@ -115,6 +117,12 @@ def build_hierarchy(num_classes: int, num_groups: Sequence[int], names: Sequence
     if "class" in names:
         levels.append(Level("class", np.eye(num_classes, dtype=np.float32)))
     return Hierarchy(tuple(levels))
+
+
+def default_groups(num_classes: int) -> tuple[int, ...]:
+    """Five classes a group, as in the paper, but at least two groups; two classes leave nothing between the domain and
+    the classes."""
+    return (max(2, round(num_classes / _CLASSES_A_GROUP)),) if num_classes > 2 else ()
 
 
 def hierarchy_from_groups(num_classes: int, groups: Sequence[Sequence[int]]) -> Hierarchy:

@@ -1,0 +1,132 @@
+"""`--init_from=RUN`: a new run starts from the weights of another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from gsda_tf.compat import tf_variable
+from gsda_tf.errors import UserError
+from gsda_tf.training import checkpoints
+
+_MODEL = ("extractor", "preprocessing", "bottleneck_units", "bottleneck_norm", "image_size", "resize_size")
+"""What the networks' shapes and inputs depend on: a run that starts from another's weights takes it over."""
+
+
+def inherited(run: str) -> dict[str, Any]:
+    """Settings that follow from those of the run whose weights are taken, by name.
+
+    Raises:
+      UserError: no run there.
+    """
+    before = _settings(run)
+    # The weights are in the run's checkpoint: none need be downloaded.
+    return {**{name: before[name] for name in (*_MODEL, "freeze_backbone")}, "weights": "none"}
+
+
+class Initial:
+    """The newest whole checkpoint of a run.
+
+    Args:
+      run: its folder.
+      quiet: whether nothing is said about it.
+
+    Raises:
+      UserError: no run there, of other versions, or without a checkpoint.
+    """
+
+    def __init__(self, run: str, quiet: bool = False):
+        self._run, self._settings, self._quiet = run, _settings(run), quiet
+        self._names = list(checkpoints.read_settings(run)["class_names"])
+        self._path, self._reader = checkpoints.newest(run)
+        if not self._path:
+            raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
+
+    def into_extractor(self, extractor: keras.Model, now: dict[str, Any]) -> None:
+        """Gives E the run's weights.
+
+        Args:
+          extractor: E.
+          now: settings of the new run, by name.
+
+        Raises:
+          UserError: it is another network.
+        """
+        values = self._read("extractor")
+        variables = [tf_variable(variable) for variable in extractor.variables]
+        if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
+            then = self._settings
+            differ = [f"--{n}={then[n]} there, {now[n]} now" for n in _MODEL if then[n] != now[n]]
+            raise UserError(
+                f"--init_from={self._run} has another network ({'; '.join(differ) or 'weights of other shapes'}): "
+                "leave these flags out, and they follow that run."
+            )
+        for variable, value in zip(variables, values):
+            variable.assign(value)
+
+    def into_classifier(self, classifier: keras.Model, names: Sequence[str]) -> None:
+        """Gives C the run's weights, each class those of its name, if the run knows all classes; says so or not."""
+        step = os.path.basename(self._path).replace("ckpt-", "step ")
+        started = f"Starts from the weights of {self._run}, {step}"
+        place = {name: label for label, name in enumerate(self._names)}
+        new = [name for name in names if name not in place]
+        variables, values = [tf_variable(v) for v in classifier.variables], self._read("classifier")
+        shapes = [(*v.shape[:-1], len(self._names)) for v in variables]
+        if new or shapes != [v.shape for v in values]:
+            why = f"that run does not know {len(new)} of the {len(names)} classes, such as {new[0]!r}" if new else ""
+            self._say(f"{started}; the classifier starts anew: {why or 'that run has another'}.")
+            return
+        columns = [place[name] for name in names]
+        for variable, value in zip(variables, values):
+            variable.assign(value[..., columns])
+        some = f", {len(names)} of its {len(self._names)} classes" if len(names) < len(self._names) else ""
+        self._say(f"{started}{some}.")
+
+    def _say(self, what: str) -> None:
+        if not self._quiet:
+            print(what, flush=True)
+
+    def _read(self, network: str) -> list[np.ndarray]:
+        shapes, values = self._reader.get_variable_to_shape_map(), []
+        while f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE" in shapes:
+            values.append(self._reader.get_tensor(f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE"))
+        return values
+
+
+def refuse_own(init_from: str, workdir: str) -> None:
+    """A run cannot start from its own folder: --overwrite would clear the weights away before they are read.
+
+    Raises:
+      UserError: it is the same.
+    """
+    if init_from and os.path.realpath(init_from) == os.path.realpath(workdir):
+        raise UserError(
+            f"--init_from={init_from} is the folder of this very run: give the new one another, with --workdir=DIR."
+        )
+
+
+def start(init_from: str, workdir: str) -> Initial | None:
+    """Whose weights a run starts from; its own, if it has been at work before.
+
+    A frozen backbone is asked for features before the run's checkpoint is restored, so it has to be there already.
+    """
+    if not init_from:
+        return None
+    own = bool(checkpoints.newest(workdir)[0])
+    return Initial(workdir if own else init_from, quiet=own)
+
+
+def _settings(run: str) -> dict[str, Any]:
+    written = checkpoints.read_settings(run)
+    if written is None:
+        raise UserError(f"--init_from={run} holds no run: expected settings.json and checkpoints/ there.")
+    if written["generation"] != checkpoints.generation():
+        raise UserError(
+            f"--init_from={run} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
+            "environment it was trained in."
+        )
+    return written["settings"]

@@ -1,0 +1,34 @@
+"""How long a run will take, told after its first steps, and what would shorten it."""
+
+from __future__ import annotations
+
+from gsda_tf.models import backbones
+from gsda_tf.progress import seconds
+from gsda_tf.settings import Settings
+
+_LONG = 3600.0
+
+
+def outlook(settings: Settings, steps: int, rate: float, gpu: bool) -> str:
+    """One line for the user.
+
+    Args:
+      settings: of the run.
+      steps: that are left.
+      rate: steps a second.
+      gpu: whether there is one.
+    """
+    line = f"{steps:,} steps take about {seconds(steps / rate)}, evaluations aside ({rate:.3g} steps a second)."
+    if steps / rate < _LONG:
+        return line
+    model, shorter = settings.model, []
+    whole = not model.freeze_backbone and not backbones.is_small(model.extractor)
+    if whole and model.weights != "none":
+        shorter.append("--freeze_backbone, which trains on features that are computed once")
+    if whole and not gpu:
+        shorter.append("a GPU")
+    if not whole and max(model.discriminator_units, default=0) > 64:
+        shorter.append("--discriminator_units=64")
+    if whole:
+        shorter.append("a smaller --image_size or --extractor")
+    return f"{line} Shorter: {'; '.join([*shorter, 'fewer --steps'])}."

@@ -1,0 +1,21 @@
+"""A small loss beside an accuracy near chance is told; nothing else is."""
+
+import pytest
+
+from gsda_tf.evaluation.doubt import doubts
+
+
+@pytest.mark.parametrize(
+    "accuracy, loss, chance, doubted",
+    [
+        (0.3333, 0.06, 1 / 3, True),
+        (0.55, 0.06, 1 / 3, True),
+        (0.98, 0.06, 1 / 3, False),
+        (0.33, 1.1, 1 / 3, False),  # nothing learnt yet
+        (0.91, 0.05, 0.9, False),  # nearly all images are of one class
+        (0.1, None, 0.1, False),
+        (0.1, float("nan"), 0.1, False),
+    ],
+)
+def test_doubts(accuracy, loss, chance, doubted):
+    assert bool(doubts(accuracy, loss, chance)) == doubted

@@ -1,0 +1,117 @@
+"""Defaults follow from what was given, from the backbone and from the machine; what was given stays."""
+
+import pytest
+import tensorflow as tf
+
+from gsda_tf import defaults, tasks
+from gsda_tf.datasets import BENCHMARKS
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
+
+_OWN = {"source_dir": "a", "target_dir": "b"}
+
+
+def _resolved(**given):
+    return tasks.resolve(given).flat()
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_what_a_benchmark_prescribes_stays(name):
+    for task in BENCHMARKS[name].tasks:
+        resolved = _resolved(task=f"{name}/{task}")
+        assert all(resolved[key] == value for key, value in BENCHMARKS[name].prescribed(task).items())
+        assert tasks.chosen({"task": f"{name}/{task}"}) == ""
+
+
+@pytest.mark.parametrize("size, resized", [(16, 18), (128, 146), (224, 256), (512, 585)])
+def test_resizing_keeps_its_ratio_to_the_image(size, resized):
+    assert _resolved(task="office31/A_W", image_size=size)["resize_size"] == resized
+    assert _resolved(**_OWN, image_size=size)["resize_size"] == resized
+    assert _resolved(task="digits/Fo_Ha", image_size=size)["resize_size"] == size
+    assert _resolved(**_OWN, image_size=16, resize_size=64)["resize_size"] == 64
+
+
+def test_periods_fit_into_the_run():
+    short = _resolved(**_OWN, steps=300)
+    assert (short["pseudo_label_period"], short["evaluate_steps"], short["report_steps"]) == (75, 75, 30)
+    given = _resolved(**_OWN, steps=300, pseudo_label_period=500, evaluate_steps=400, report_steps=299)
+    assert (given["pseudo_label_period"], given["evaluate_steps"], given["report_steps"]) == (500, 400, 299)
+    one = _resolved(**_OWN, steps=1)
+    assert (one["pseudo_label_period"], one["evaluate_steps"], one["report_steps"]) == (1, 1, 1)
+    assert _resolved(**_OWN, steps=300, method="source_only")["pseudo_label_period"] == 0
+    long = _resolved(**_OWN, steps=20_000)
+    assert (long["pseudo_label_period"], long["evaluate_steps"], long["report_steps"]) == (500, 500, 50)
+
+
+def test_batches_go_together():
+    assert _resolved(**_OWN, source_batch=8)["target_batch"] == 8
+    both = _resolved(task="digits/Fo_Ha", source_batch=8, target_batch=4)
+    assert (both["source_batch"], both["target_batch"]) == (8, 4)
+    assert _resolved(**_OWN, target_batch=8)["source_batch"] == 36
+
+
+def test_without_a_gpu_the_backbone_is_frozen_unless_it_is_said_otherwise():
+    frozen = _resolved(**_OWN)
+    assert frozen["freeze_backbone"] and frozen["discriminator_units"] == (256, 256) and frozen["steps"] == 2000
+    whole = _resolved(**_OWN, freeze_backbone=False)
+    assert not whole["freeze_backbone"] and whole["steps"] == 20_000
+    assert not _resolved(**_OWN, weights="none")["freeze_backbone"], "nothing that was learnt"
+    assert not _resolved(task="office31/A_W")["freeze_backbone"], "as published"
+    given = _resolved(**_OWN, steps=7, discriminator_units=(9,))
+    assert (given["steps"], given["discriminator_units"]) == (7, (9,))
+    said = tasks.chosen(_OWN)
+    assert "--freeze_backbone (there is no GPU" in said and "--steps=2000 (the backbone is frozen)" in said
+
+
+def test_with_a_gpu_the_backbone_is_trained(gpu):
+    trained = _resolved(**_OWN)
+    assert not trained["freeze_backbone"] and trained["discriminator_units"] == (1024, 1024)
+    assert tasks.chosen(_OWN) == ""
+
+
+def test_an_extractor_brings_its_own_size_and_needs(tmp_path):
+    small = _resolved(**_OWN, extractor="small_cnn")
+    assert (small["image_size"], small["weights"], small["backbone_rate"], small["steps"]) == (32, "none", 1.0, 3000)
+    assert _resolved(**_OWN, extractor="xception")["image_size"] == 299
+    assert _resolved(task="office31/A_W", extractor="xception")["resize_size"] == 342
+    assert _resolved(**_OWN, extractor="mobilenet_0.75")["image_size"] == 224
+    assert _resolved(**_OWN, extractor="xception", image_size=96)["image_size"] == 96
+    import keras
+
+    layers = [keras.Input([24, 24, 3]), keras.layers.Conv2D(2, 3)]
+    keras.Sequential(layers).save(tmp_path / "mine.keras")
+    mine = _resolved(**_OWN, extractor=str(tmp_path / "mine.keras"))
+    assert (mine["image_size"], mine["resize_size"]) == (24, 27)
+
+
+@pytest.mark.parametrize("classes", range(2, 13))
+def test_groups_suit_any_number_of_classes(classes):
+    hierarchy = build_hierarchy(classes, (), ("domain", "group", "class"), seed=0)
+    sizes = [level.size for level in hierarchy.levels]
+    assert sizes == sorted(set(sizes)), "no level repeats another"
+    assert default_groups(31) == (6,) and default_groups(65) == (13,), "as the paper chose"
+
+
+def test_the_table_of_sizes_is_that_of_keras():
+    """Of those whose default differs from 224, by what their constructors build on."""
+    import inspect
+
+    from gsda_tf.models import backbones
+
+    for name, size in (("inceptionv3", 299), ("efficientnetb0", 224), ("nasnetlarge", 331), ("small_cnn", 32)):
+        assert backbones.own_size(name) == size
+    names = backbones.application_names()
+    for name in backbones._SIZES:
+        if name.startswith("efficientnetv2"):
+            assert f"default_size={backbones._SIZES[name]}" in inspect.getsource(names[name][0]).replace(" ", "")
+        elif name != "small_cnn":
+            assert str(backbones._SIZES[name]) in inspect.getsource(names[name][0])
+
+
+def test_a_flag_is_written_as_a_command_takes_it():
+    assert defaults.flag("freeze_backbone", False) == "--nofreeze_backbone"
+    assert defaults.flag("discriminator_units", (256, 64)) == "--discriminator_units=256,64"
