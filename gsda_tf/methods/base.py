@@ -119,6 +119,11 @@ class Method:
         """One training step; override for another schedule."""
         s.descend(self.loss, s.forward(), "extractor", "classifier", *self.adversaries)
 
+    @property
+    def passes(self) -> int:
+        """Forward passes through E in a step."""
+        return 1
+
     def phase_ends(self, steps: int) -> Sequence[int]:
         """The step at which each phase but the last ends."""
         return ()

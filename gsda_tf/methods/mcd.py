@@ -61,6 +61,10 @@ class MCD(Method):
         super().__init__(problem, options)
         self.classifier = TwoHeads(problem.feature_units, problem.num_classes, options.mcd_head_units)
 
+    @property
+    def passes(self) -> int:
+        return 2 + self.options.mcd_rounds
+
     def step(self, s) -> None:
         s.descend(self.loss, s.forward(), "extractor", "classifier")
         s.descend(self.heads_loss, s.forward(), "classifier")

@@ -1,0 +1,60 @@
+"""One step of every method on two virtual devices and on one, in float64, from equal weights; prints those that agree.
+
+A process of its own: `python -m tests.methods.replicas`. Called by test_contract.py.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf import methods
+from tests import rounding
+from tests.methods.build import NS, SMALL, batch, task
+from tests.rounding import double
+
+_FED = {"labels": (0, 1, 2, 3, 1, 0), "target": 4}
+assert len(_FED["labels"]) != NS
+
+
+def _step(name, add, strategy):
+    """All variables before and after the last phase's step."""
+    tasks, lib = double("tasks"), double("training.experiment")
+    options = {"num_groups": (2,)} if name in ("gsda", "domain_group_class") else {}
+    settings = tasks.written({**SMALL, "method": name, "add": add, "discriminator_units": (6,), **options})
+    built = lib.Experiment(settings, task(), strategy)
+    whole = batch(images=built.method.images, **_FED)
+    replicas = strategy.num_replicas_in_sync
+
+    def share(context):
+        i = context.replica_id_in_sync_group
+        return {k: v[i * len(v) // replicas : (i + 1) * len(v) // replicas] for k, v in whole.items()}
+
+    before = [v.numpy() for group in built.state().values() for v in group]
+    step = tf.function(
+        lambda fed: strategy.run(built.step, args=(fed, tf.constant(3, tf.int64), built.method.phases[-1])),
+        autograph=False,
+    )
+    metrics = step(strategy.experimental_distribute_values_from_function(share))
+    logged = {k: float(strategy.reduce("SUM", v, axis=None)) for k, v in metrics.items()}
+    return before, [v.numpy() for group in built.state().values() for v in group], logged
+
+
+def main() -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    cases = [(name, ()) for name in methods.method_names() if methods.get_method(name).phases]
+    with rounding.in_double():
+        for name, add in [*cases, ("gsda", ("mcc", "bnm", "afn", "bsp", "entropy"))]:
+            one, two = (_step(name, add, s) for s in (tf.distribute.get_strategy(), mirrored))
+            assert rounding.distance(one[0], two[0]) == 0, name
+            assert rounding.distance(one[1], two[1]) < rounding.STEP, (name, rounding.distance(one[1], two[1]))
+            assert any(np.abs(a - b).max(initial=0) > 1e-6 for a, b in zip(*one[:2])), name
+            for key, value in one[2].items():
+                # An accuracy by weights is a mean of the replicas' means.
+                if not key.startswith("accuracy/"):
+                    assert abs(two[2][key] - value) < 1e-9 * max(1, abs(value)), (name, key, value, two[2][key])
+            print("+".join([name, ",".join(add)]) if add else name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
