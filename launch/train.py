@@ -13,10 +13,9 @@ flags.define()
 
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
-    from gsda_tf import tasks
+    from gsda_tf import job, tasks
     from gsda_tf.training.distribution import configure_devices
     from gsda_tf.training.loop import Interrupted
-    from gsda_tf.training.run import train
 
     given = flags.given()
     settings = tasks.resolve(given)
@@ -24,7 +23,7 @@ def main() -> int:
         print(f"Chosen: {chosen}", flush=True)
     configure_devices(settings.device)
     try:
-        summary = train(settings)
+        summary = job.run(settings)
     except Interrupted as interrupted:
         print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
         return flags.STOPPED

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from gsda_tf.data.affine import transform
+
 _AREA, _ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _TRIES = 10
 
@@ -69,39 +71,6 @@ def slight_affine(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     draws = tf.random.stateless_uniform([5], seed + tf.constant([1 << 20, 0], seed.dtype), -1.0, 1.0)
     angle, shear, scale = draws[0] * 0.17, draws[1] * 0.15, 1.0 + 0.1 * draws[2]
     return transform(image, angle, shear, scale, draws[3:] * 0.08 * size)
-
-
-def transform(image: tf.Tensor, angle: tf.Tensor, shear: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Turns, shears, scales and shifts an image about its centre, bilinear, black outside.
-
-    Args:
-      image: uint8 [h, w, 3].
-      angle: radians, counter-clockwise.
-      shear: pixels to the side for each pixel down.
-      scale: larger than 1 shrinks what is seen.
-      shift: float [2], pixels down and right.
-
-    Returns:
-      uint8 [h, w, 3].
-    """
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    centre = (shape - 1.0) / 2.0
-    cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
-    # Where an output pixel (x, y) is taken from: rows of the inverse map.
-    a, b = cos, shear * cos - sin
-    c, d = sin, shear * sin + cos
-    x0 = centre[1] - a * (centre[1] + shift[1]) - b * (centre[0] + shift[0])
-    y0 = centre[0] - c * (centre[1] + shift[1]) - d * (centre[0] + shift[0])
-    zero = tf.zeros([])
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image[None], tf.float32),
-        transforms=tf.stack([a, b, x0, c, d, y0, zero, zero])[None],
-        output_shape=tf.shape(image)[:2],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )[0]
-    return tf.cast(moved + 0.5, tf.uint8)
 
 
 # To add an augmentation: a function and a line here, and its name among the choices in settings.py.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.data.augmentation import transform
+from gsda_tf.data.affine import transform
 
 
 def rotate(image: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.training.checkpoints import read_settings
 from gsda_tf.training.logs import read_metrics
-from gsda_tf.training.run import read_summary
+from gsda_tf.training.workdir import read_summary
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,13 +23,12 @@ from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import fingerprint
-from gsda_tf.errors import COMMANDS, TrainingError
+from gsda_tf.errors import TrainingError
 from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.doubt import doubts
 from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
 from gsda_tf.progress import phase, progress
-from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints, initial
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, worker_errors
@@ -45,12 +45,23 @@ from gsda_tf.training.workdir import clear, default_workdir, exported, locked, r
 _TOLD_AFTER = 10.0
 """Seconds of training after which a run says how long it will take."""
 
+Export = Callable[[Experiment, str, dict[str, Any]], str]
+"""(experiment with the weights to export, folder of the versions, summary) -> folder of the new version."""
 
-def train(settings: Settings) -> dict[str, Any]:
-    """Runs the job that the settings describe, or goes on with it.
+
+def train(
+    settings: Settings,
+    export: Export | None = None,
+    report: Callable[[str], None] | None = None,
+    data: TaskData | None = None,
+) -> dict[str, Any]:
+    """Trains as the settings describe, or goes on with it. `job.run` is this with export and report.
 
     Args:
       settings: resolved, `tasks.resolve`.
+      export: called at the end if the settings ask for one.
+      report: called with the run's folder, likewise.
+      data: of the task, where they are at hand; None: what the settings name is loaded.
 
     Returns:
       What summary.json holds.
@@ -64,7 +75,7 @@ def train(settings: Settings) -> dict[str, Any]:
     backbones.check(settings.model)  # data may take an hour to prepare
     chief = is_chief(strategy)
     with phase("reading", chief):
-        data = tasks.load(settings.data)
+        data = data or tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
     if chief:
@@ -81,14 +92,24 @@ def train(settings: Settings) -> dict[str, Any]:
                 print("Finished before, nothing was done. The result of then:")
             return finished
         with decoding_errors(data), worker_errors(strategy, workdir):
-            return _Training(settings, data, strategy, workdir).run()
+            summary = _Training(settings, data, strategy, workdir, export).run()
+        if chief and report and settings.run.report:
+            report(workdir)
+        return summary
 
 
 class _Training:
     """One run: what the loop's hooks do."""
 
-    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, workdir: str):
-        self._settings, self._data, self._workdir = settings, data, workdir
+    def __init__(
+        self,
+        settings: Settings,
+        data: TaskData,
+        strategy: tf.distribute.Strategy,
+        workdir: str,
+        export: Export | None = None,
+    ):
+        self._settings, self._data, self._workdir, self._export_with = settings, data, workdir, export
         self._chief = is_chief(strategy)
         with phase("backbone", self._chief):
             start = initial.start(settings.run.init_from, workdir)
@@ -163,19 +184,7 @@ class _Training:
         rate = steps_timed * images / loop.training_seconds if loop.training_seconds else 0.0
         summary = self._finish(rate, time.monotonic() - began)
         self._log.close()
-        if self._chief and run.report:
-            with phase("report"):
-                self._write_report()
         return summary
-
-    def _write_report(self) -> None:
-        # Here, because drawing takes a second to import and most workers and sweeps never draw.
-        from gsda_tf.reporting.report import write_report
-
-        try:
-            write_report(self._workdir)
-        except Exception as error:  # the result stands whatever becomes of its pictures
-            print(f"The report could not be made ({type(error).__name__}: {error}): {COMMANDS}.report makes it again.")
 
     def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
         experiment, method = self._experiment, self._experiment.method
@@ -284,7 +293,7 @@ class _Training:
             lines = read_metrics(self._workdir)
             with self._selected.loaded(lines, summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
-                if settings.run.export:
+                if settings.run.export and self._export_with:
                     summary["export_dir"] = self._export(summary)
             self._evaluator.keep(self._workdir, evaluation, summary["step"])
             write_atomically(os.path.join(self._workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
@@ -296,7 +305,7 @@ class _Training:
         written = exported(root, summary)
         if written is not None:  # this run was killed between its export and its summary
             return written
-        return export_experiment(self._experiment, root, summary)
+        return self._export_with(self._experiment, root, summary)
 
 
 def versions() -> dict[str, str]:

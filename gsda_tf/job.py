@@ -1,0 +1,40 @@
+"""The main job: train on a task, score it, and leave everything its user needs next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gsda_tf.data.domain import TaskData
+from gsda_tf.errors import COMMANDS
+from gsda_tf.progress import phase
+from gsda_tf.serving.export import export_experiment
+from gsda_tf.settings import Settings
+from gsda_tf.training.run import train
+
+
+def run(settings: Settings, data: TaskData | None = None) -> dict[str, Any]:
+    """Trains, exports and reports, as far as the settings ask for it; or goes on with it.
+
+    Args:
+      settings: resolved, `tasks.resolve`.
+      data: of the task, where they are at hand.
+
+    Returns:
+      What summary.json holds.
+
+    Raises:
+      UserError: for anything the user can mend.
+      Interrupted: a signal stopped the run; it was checkpointed.
+    """
+    return train(settings, export_experiment, _report, data)
+
+
+def _report(workdir: str) -> None:
+    # Here, because drawing takes a second to import and most workers and sweeps never draw.
+    from gsda_tf.reporting.report import write_report
+
+    try:
+        with phase("report"):
+            write_report(workdir)
+    except Exception as error:  # the result stands whatever becomes of its pictures
+        print(f"The report could not be made ({type(error).__name__}: {error}): {COMMANDS}.report makes it again.")
