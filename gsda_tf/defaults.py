@@ -10,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.data.domain import TaskData
 from gsda_tf.methods.gsda.hierarchy import default_groups
 from gsda_tf.models import backbones
-from gsda_tf.settings import Settings
+from gsda_tf.settings import MOST_PIXELS, Settings
 
 Choices = dict[str, tuple[Any, str]]
 """Values by setting name, each with why it was chosen."""
@@ -78,7 +78,7 @@ class _Following:
         self._follow_machine(small)
         if now["image_size"] != self._base["image_size"]:
             size = round(now["image_size"] * self._base["resize_size"] / self._base["image_size"])
-            self._choose("resize_size", size, "in its ratio to --image_size")
+            self._choose("resize_size", min(size, MOST_PIXELS), "in its ratio to --image_size")
         if "source_batch" in self._given:
             self._choose("target_batch", now["source_batch"], "as --source_batch")
         for name, (least, parts) in _PERIODS.items():

@@ -15,7 +15,7 @@ from gsda_tf.errors import UserError
 
 _MOST = 10**9
 """No number is larger: what counts steps stays far below what TensorFlow counts with."""
-_MOST_PIXELS = 4096
+MOST_PIXELS = 4096
 _MOST_IN_BATCH = 2**17
 _MOST_UNITS = 2**17
 
@@ -51,9 +51,9 @@ class DataSettings:
     image_root: str = setting(
         "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
     )
-    image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=_MOST_PIXELS)
+    image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=MOST_PIXELS)
     resize_size: int = setting(
-        256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=_MOST_PIXELS
+        256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=MOST_PIXELS
     )
     augmentation: str = setting(
         "standard", "random changes to training images", choices=("standard", "strong", "digits", "none")

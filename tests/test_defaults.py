@@ -27,7 +27,7 @@ def test_what_a_benchmark_prescribes_stays(name):
         assert tasks.chosen({"task": f"{name}/{task}"}) == ""
 
 
-@pytest.mark.parametrize("size, resized", [(16, 18), (128, 146), (224, 256), (512, 585)])
+@pytest.mark.parametrize("size, resized", [(16, 18), (128, 146), (224, 256), (512, 585), (4096, 4096)])
 def test_resizing_keeps_its_ratio_to_the_image(size, resized):
     assert _resolved(task="office31/A_W", image_size=size)["resize_size"] == resized
     assert _resolved(**_OWN, image_size=size)["resize_size"] == resized
