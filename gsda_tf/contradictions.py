@@ -9,12 +9,14 @@ from gsda_tf.errors import UserError
 from gsda_tf.settings import Settings
 
 PIPELINES = {
-    "task": "benchmark",
-    "source_dir": "folders",
-    "target_dir": "folders",
-    "source_list": "lists",
-    "target_list": "lists",
-    "image_root": "lists",
+    "task": ("benchmark",),
+    "source_dir": ("folders",),
+    "target_dir": ("folders",),
+    "source_list": ("lists",),
+    "target_list": ("lists",),
+    "image_root": ("lists",),
+    "source": ("arrays", "tfds"),
+    "target": ("arrays", "tfds"),
 }
 _NEEDS_FROZEN = ("feature_crops", "feature_cache_dir")
 
@@ -29,12 +31,17 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
     Raises:
       UserError: naming both sides and what to do.
     """
-    for name, pipeline in PIPELINES.items():
-        if given.get(name) and settings.data.pipeline != pipeline:
+    for name, pipelines in PIPELINES.items():
+        if given.get(name) and settings.data.pipeline not in pipelines:
+            wanted = " or ".join(f"--pipeline={pipeline}" for pipeline in pipelines)
             raise UserError(
-                f"--{name}={given[name]} is for --pipeline={pipeline}, but --pipeline={settings.data.pipeline}: say "
-                f"--pipeline={pipeline}, or leave --{name} out."
+                f"--{name}={given[name]} is for {wanted}, but --pipeline={settings.data.pipeline}: say {wanted}, or "
+                f"leave --{name} out."
             )
+    if given.get("extractor", "").startswith("features:"):
+        raise UserError(
+            f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
+        )
     for name in _NEEDS_FROZEN:
         if given.get(name) and not settings.model.freeze_backbone:
             raise UserError(f"--{name}={given[name]} is for --freeze_backbone: say so, or leave --{name} out.")

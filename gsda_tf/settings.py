@@ -18,6 +18,7 @@ _MOST = 10**9
 MOST_PIXELS = 4096
 _MOST_IN_BATCH = 2**17
 _MOST_UNITS = 2**17
+PIPELINES = ("benchmark", "folders", "lists", "arrays", "tfds")
 
 
 def setting(
@@ -40,7 +41,7 @@ def setting(
 class DataSettings:
     """Which images, and what is done to them before the network sees them."""
 
-    pipeline: str = setting("benchmark", "where the images come from", choices=("benchmark", "folders", "lists"))
+    pipeline: str = setting("benchmark", "where the images come from", choices=PIPELINES)
     task: str = setting("digits/Fo_Ha", "BENCHMARK/SOURCE_TARGET, for --pipeline=benchmark")
     data_dir: str = setting("", "where prepared data sets are kept (default: TFDS's own folder)")
     manual_dir: str = setting("", "where archives or folders that you downloaded yourself lie")
@@ -51,6 +52,8 @@ class DataSettings:
     image_root: str = setting(
         "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
     )
+    source: str = setting("", "file of --pipeline=arrays, or NAME[/CONFIG][:SPLIT] of --pipeline=tfds")
+    target: str = setting("", "the same, of the target")
     image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=MOST_PIXELS)
     resize_size: int = setting(
         256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=MOST_PIXELS
@@ -71,7 +74,12 @@ class DataSettings:
 class ModelSettings:
     """The extractor E, the classifier C and the discriminators D."""
 
-    extractor: str = setting("resnet50", "small_cnn, an image model of keras.applications by name, or FILE.keras")
+    extractor: str = setting(
+        "resnet50",
+        "small_cnn, an image model of keras.applications by name, FILE.keras, the path of a SavedModel folder in the "
+        "form of TF-Hub, or keras_hub:PRESET",
+    )
+    trust_extractor: bool = setting(False, "run the extractor even if it is a program: a SavedModel, or a preset")
     weights: str = setting("imagenet", "weights of the extractor: imagenet, none, or a file")
     preprocessing: str = setting(
         "auto",
@@ -234,7 +242,7 @@ class Settings:
 
 _PLACES = (
     "data_dir", "manual_dir", "source_dir", "target_dir", "source_list", "target_list", "image_root", "cache",
-    "weights", "extractor", "feature_cache_dir", "method", "groups_file", "init_from",
+    "weights", "extractor", "feature_cache_dir", "method", "groups_file", "init_from", "source", "target",
 )  # fmt: skip
 
 
@@ -248,13 +256,20 @@ def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def is_array_file(value: str) -> bool:
+    """Whether `source` or `target` is a file of arrays and not the name of a data set."""
+    return value.lower().endswith((".npz", ".parquet"))
+
+
 def _is_word(name: str, value: str) -> bool:
     """Whether the value of a setting that may be a path is something else."""
     words = {"cache": ("memory",), "weights": ("imagenet", "none")}
     if name == "method":
         return ":" not in value
     if name == "extractor":
-        return os.sep not in value and not value.endswith(MODEL_FILES)
+        return value.startswith("keras_hub:") or (os.sep not in value and not value.endswith(MODEL_FILES))
+    if name in ("source", "target"):
+        return not is_array_file(value)
     return value in words.get(name, ())
 
 

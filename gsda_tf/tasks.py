@@ -9,6 +9,7 @@ from typing import Any
 from gsda_tf import defaults, methods
 from gsda_tf.contradictions import PIPELINES as PIPELINE_OF
 from gsda_tf.contradictions import check_given
+from gsda_tf.data import arrays
 from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
@@ -17,8 +18,9 @@ from gsda_tf.data.folders import load_folders
 from gsda_tf.data.lists import load_lists
 from gsda_tf.data.verdicts import kept_in
 from gsda_tf.datasets import get_benchmark, split_task
+from gsda_tf.datasets.catalogue import load_tfds
 from gsda_tf.errors import UserError, choose
-from gsda_tf.settings import DataSettings, Settings, absolute
+from gsda_tf.settings import DataSettings, Settings, absolute, is_array_file
 from gsda_tf.training.initial import inherited
 
 
@@ -32,6 +34,8 @@ PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
     "benchmark": _load_benchmark,
     "folders": load_folders,
     "lists": load_lists,
+    "arrays": arrays.load_arrays,
+    "tfds": load_tfds,
 }
 
 
@@ -56,8 +60,9 @@ def chosen(given: Mapping[str, Any]) -> str:
 def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
     given = absolute(given)
     if "pipeline" not in given:  # where the images are said to be tells it, too
-        told = (pipeline for name, pipeline in PIPELINE_OF.items() if name != "task" and given.get(name))
-        given.update(pipeline=next(told, "benchmark"))
+        told = (pipelines for name, pipelines in PIPELINE_OF.items() if name != "task" and given.get(name))
+        pipelines = next(told, ("benchmark",))
+        given["pipeline"] = pipelines[0 if len(pipelines) == 1 or is_array_file(given.get("source", "")) else 1]
     blank = _blank(given)
     named = {name: given[name] for name in ("method", "add", "pipeline", "task") if name in given}
     settings = blank.replace(named)
@@ -83,6 +88,8 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         values[kind.entropy_option] = 0.0
     blank = blank.replace(values)
     fixed = {**(inherited(given["init_from"]) if given.get("init_from") else {}), **given}
+    if settings.data.pipeline == "arrays":
+        fixed.update(arrays.prescribed(given))
     choices = defaults.follow(fixed, blank, prescribed)
     settings = blank.replace({**{k: value for k, (value, _) in choices.items()}, **fixed})
     check_given(given, settings)

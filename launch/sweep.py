@@ -1,7 +1,8 @@
 """Runs a benchmark's tasks with several methods and seeds, and makes the table.
 
 `python -m launch.sweep --benchmark=digits --methods=source_only,gsda --seeds=0,1,2`. Every flag of launch.train is
-accepted too and holds for all runs. Runs that are finished are not run again.
+accepted too and holds for all runs, so images of your own (`--pipeline=folders --source_dir=DIR --target_dir=DIR`) can
+stand in place of a benchmark. `--grid=beta:0,1,10` makes a row of each value. Runs that are finished are not run again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ absl_flags.DEFINE_list("tasks", [], "its tasks, such as A_W,A_D (default: all)")
 absl_flags.DEFINE_list(
     "methods", ["source_only", "domain", "domain_class", "domain_group_class", "gsda"], "methods, the table's rows"
 )
+absl_flags.DEFINE_multi_string(
+    "grid", [], "a setting and its values, each of them a row, such as beta:0,1,10; may be given again for another one"
+)
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
 absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1, upper_bound=1024)
 absl_flags.DEFINE_integer(
@@ -29,14 +33,12 @@ absl_flags.DEFINE_integer(
 absl_flags.DEFINE_list(
     "gpus", [], "GPUs of this machine, such as 0,1,2,3: each run has one to itself (default: all see all)"
 )
-absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK)")
+absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK, or sweeps/TASK)")
 
 
 def main() -> int:
     """Runs what is missing, writes the tables, lists what failed."""
     values = absl_flags.FLAGS
-    if not values.benchmark:
-        raise UserError("--benchmark is missing: give its name, such as --benchmark=digits.")
     try:
         seeds = [int(seed) for seed in values.seeds]
     except ValueError as error:
@@ -54,8 +56,12 @@ def main() -> int:
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
     given = {"report": False, "export": False, **flags.given()}
-    out = values.out or os.path.join("sweeps", values.benchmark)
-    runs = sweep.plan(values.benchmark, values.tasks, values.methods, seeds, given, out)
+    if values.tasks and not values.benchmark:
+        raise UserError(f"--tasks={','.join(values.tasks)} are those of a benchmark: give it with --benchmark.")
+    tasks = values.tasks if values.benchmark else [sweep.own_task(given)]
+    out = values.out or os.path.join("sweeps", values.benchmark or tasks[0])
+    grid = sweep.parse_grid(values.grid)
+    runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, grid)
     pool = LocalPool(values.jobs, values.threads, values.gpus)
     try:
         failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))

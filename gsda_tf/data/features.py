@@ -26,15 +26,16 @@ class FeatureRecords:
 
     Args:
       features: float32 [n, v, e]. View 0 is what evaluation sees, the others are random crops.
-      images: whose features they are.
+      images: whose features they are; of features that came without images, what messages call the set.
     """
 
     encoded = False
 
-    def __init__(self, features: np.ndarray, images: Records):
-        if features.dtype != np.float32 or features.ndim != 3 or len(features) != len(images):
+    def __init__(self, features: np.ndarray, images: Records | str):
+        count = len(features) if isinstance(images, str) else len(images)
+        if features.dtype != np.float32 or features.ndim != 3 or len(features) != count:
             raise ValueError(
-                f"features are {features.dtype} {features.shape}, expected float32 [{len(images)}, views, units]"
+                f"features are {features.dtype} {features.shape}, expected float32 [{count}, views, units]"
             )
         self.features, self._images = features, images
         self._table: tf.Tensor | None = None
@@ -43,7 +44,8 @@ class FeatureRecords:
         return len(self.features)
 
     def name(self, index: int) -> str:
-        return self._images.name(index)
+        images = self._images
+        return f"{images}[{index}]" if isinstance(images, str) else images.name(index)
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         """Features of the evaluation view, float32 [e]."""

@@ -17,7 +17,8 @@ _SHOWN = 4
 _NAMES = 8
 
 Fingerprint = Mapping[str, Mapping[str, Sequence[Any]]]
-"""By role and class name ("" if unlabelled): how many images, and a digest of their files' names and sizes."""
+"""By role and class name ("" if unlabelled): how many images, and a digest of their files' names and sizes, or of
+arrays."""
 
 
 def fingerprint(data: TaskData) -> Fingerprint:
@@ -42,7 +43,7 @@ def changes(then: Fingerprint, now: Fingerprint) -> str:
             if count != count_now:
                 said.append(f"{what}: {count:,} images then, {count_now:,} now")
             elif digest != digest_now:
-                said.append(f"{what}: as many images, but files of other names or sizes")
+                said.append(f"{what}: as many images, but files of other names or sizes, or other arrays")
     return "; ".join(said[:_SHOWN]) + (f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
 
 
@@ -82,12 +83,15 @@ def _relabelled(domain: Domain, to_run: np.ndarray) -> Domain:
 
 def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:
     files = getattr(domain.records, "files", False)
+    values = getattr(domain.records, "images", getattr(domain.records, "features", None))
     found = {}
     for label in np.unique(domain.labels):
         digest, indices = hashlib.blake2b(digest_size=16), np.flatnonzero(domain.labels == label)
         for index in indices if files else ():
             path = domain.records.name(int(index))
             digest.update(os.fsencode(f"{os.path.basename(path)}\0{os.path.getsize(path)}\0"))
+        if values is not None:
+            digest.update(np.ascontiguousarray(values[indices]))
         found["" if label == UNLABELLED else names[label]] = [len(indices), digest.hexdigest()]
     return found
 

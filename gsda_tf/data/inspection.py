@@ -34,7 +34,8 @@ class DomainFacts:
       size: images.
       labelled: whether they have labels.
       counts: images of each class, int [r]; zeros if unlabelled.
-      sizes: (width, height) and how often, the most frequent first, of the images that were looked at.
+      sizes: (width, height) and how often, the most frequent first, of the images that were looked at;
+        (e,) of features.
       bad: (index, reason) of each image that cannot be read.
     """
 
@@ -42,7 +43,7 @@ class DomainFacts:
     size: int
     labelled: bool
     counts: tuple[int, ...]
-    sizes: tuple[tuple[tuple[int, int], int], ...]
+    sizes: tuple[tuple[tuple[int, ...], int], ...]
     bad: tuple[tuple[int, str], ...]
 
 
@@ -58,8 +59,8 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
     readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
     sizes: collections.Counter = collections.Counter()
     if not domain.records.encoded and len(readable):
-        height, width = domain.records.load(tf.constant(0, tf.int64)).shape[:2]
-        sizes[width, height] = len(readable)
+        shape = domain.records.load(tf.constant(0, tf.int64)).shape
+        sizes[tuple(shape[:2])[::-1]] = len(readable)
     elif domain.records.encoded:
         some = readable[evenly(len(readable), _SIZES_FROM)]
         for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
@@ -117,6 +118,8 @@ def _remarks(data: TaskData) -> list[str]:
 def _describe_sizes(facts: DomainFacts) -> str:
     if not facts.sizes:
         return "no image can be read"
+    if len(facts.sizes[0][0]) == 1:
+        return f"{facts.sizes[0][0][0]} features of each"
     widths, heights = zip(*(size for size, _ in facts.sizes))
     most, count = facts.sizes[0]
     seen = sum(count for _, count in facts.sizes)

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from gsda_tf.errors import UserError, choose
+from gsda_tf.models import foreign
 from gsda_tf.models.repeatable import repeatable
 from gsda_tf.models.trust import refuse_unsafe
 from gsda_tf.models.weights import check_there, load_weights
@@ -36,7 +37,8 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
 
     Args:
       name: "small_cnn", a model of keras.applications in lower case ("resnet50"; "mobilenet_0.75" sets the
-        width of the models that have one), or the path of a saved Keras model.
+        width of the models that have one), the path of a saved Keras model or of a SavedModel folder,
+        "keras_hub:PRESET", or "features:N".
       weights: "imagenet", "none", or a weights file. A saved model brings its own.
       image_size: S, pixels.
       preprocessing: "auto" is what the model was published with, and -1..1 for a saved one.
@@ -44,7 +46,12 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     Raises:
       UserError: unknown name, a file that cannot be loaded, weights of another model.
     """
-    if is_file(name):
+    if feature_units(name):
+        inputs = keras.Input([feature_units(name)])
+        return Backbone(keras.Model(inputs, keras.layers.Activation("linear")(inputs), name="features"), tf.identity)
+    if foreign.is_foreign(name):
+        backbone = Backbone(*foreign.load(name, image_size))
+    elif is_file(name):
         backbone = _saved(name, image_size)
     elif name in OWN:
         backbone = OWN[name](image_size)
@@ -52,7 +59,8 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
             load_weights(backbone.model, weights)
     else:
         backbone = _application(name, weights, image_size)
-    backbone = dataclasses.replace(backbone, model=repeatable(backbone.model))
+    if not foreign.is_foreign(name):
+        backbone = dataclasses.replace(backbone, model=repeatable(backbone.model))
     if preprocessing != "auto":
         backbone = dataclasses.replace(backbone, preprocess=PREPROCESSING[preprocessing])
     return backbone
@@ -64,12 +72,21 @@ def check(settings: ModelSettings) -> None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
+    foreign.check_trusted(settings)
+    if foreign.is_foreign(settings.extractor):
+        return
     if is_file(settings.extractor):
         _check_saved(settings.extractor)
-    else:
+    elif not feature_units(settings.extractor):
         _known(settings.extractor)
     if settings.weights not in ("imagenet", "none"):
         check_there(settings.weights)
+
+
+def feature_units(name: str) -> int:
+    """N of the extractor "features:N", which is given features and leaves them as they are; 0 of any other."""
+    found = re.fullmatch(r"features:([1-9]\d*)", name)
+    return int(found[1]) if found else 0
 
 
 def synchronized(model: keras.Model) -> keras.Model:
@@ -155,6 +172,8 @@ def own_size(name: str) -> int | None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
+    if feature_units(name) or foreign.is_foreign(name):
+        return None
     if not is_file(name):
         return _SIZES.get(_known(name)[0], _USUAL_SIZE)
     for part in _check_saved(name):

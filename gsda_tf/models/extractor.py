@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gsda_tf import compat
 from gsda_tf.errors import UserError
-from gsda_tf.models import backbones
+from gsda_tf.models import backbones, foreign
 from gsda_tf.settings import ModelSettings
 
 
@@ -88,13 +88,15 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     Raises:
       UserError: an unknown extractor, or weights that are not its own.
     """
+    foreign.check_trusted(settings)
     with compat.precision_policy(precision):
         spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
         if settings.sync_batch_norm:
             spec = dataclasses.replace(spec, model=backbones.synchronized(spec.model))
     extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings))
+    units = backbones.feature_units(settings.extractor)
     try:
-        extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8))
+        extractor(tf.zeros([1, units]) if units else tf.zeros([1, image_size, image_size, 3], tf.uint8))
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
             f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import io
 import math
@@ -10,7 +11,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.evaluation.selection import CRITERIA, SCORES
 from gsda_tf.files import write_atomically
@@ -32,11 +32,11 @@ _CAVEAT = (
 )
 
 
-def write_results(benchmark: str, runs: Sequence[Run], failures: Sequence[Failure], out: str) -> list[str]:
+def write_results(benchmark: str | None, runs: Sequence[Run], failures: Sequence[Failure], out: str) -> list[str]:
     """Writes what is known so far.
 
     Args:
-      benchmark: its name.
+      benchmark: its name; None for data of the user's own.
       runs: of the sweep, finished or not.
       failures: of this call.
       out: folder of the sweep.
@@ -44,16 +44,18 @@ def write_results(benchmark: str, runs: Sequence[Run], failures: Sequence[Failur
     Returns:
       Paths of results.csv, results.md and results.html.
     """
-    summaries = {run: run.summary() for run in runs}
+    found = {run: run.summary() for run in runs}
+    summaries = {run: s and {**s, "method": run.method, "task": run.task} for run, s in found.items()}
     failed = {failure.run for failure in failures}
     status = {r: "done" if s else "failed" if r in failed else "missing" for r, s in summaries.items()}
     known = [s for s in summaries.values() if s]
-    tasks = list(dict.fromkeys(run.settings.data.task.split("/")[1] for run in runs))
+    tasks = list(dict.fromkeys(run.task.split("/")[1] for run in runs))
     methods = list(dict.fromkeys(run.method for run in runs))
-    table = tables.results_table(benchmark, tasks, get_benchmark(benchmark).tasks, methods, known)
+    of_benchmark = benchmark and get_benchmark(benchmark)
+    table = tables.results_table(benchmark or "", tasks, of_benchmark.tasks if benchmark else tasks, methods, known)
     comparisons = significance.compare_all(methods, _values(methods, known))
     chosen = _selections(methods, {run: s for run, s in summaries.items() if s})
-    title, note = get_benchmark(benchmark).title, _note(runs)
+    title, note = of_benchmark.title if benchmark else runs[0].task, _note(runs)
     counted = f"{len(known)} of {len(runs)} runs finished" + (f", {len(failed)} failed" if failed else "")
 
     paths = [os.path.join(out, f"results.{kind}") for kind in ("csv", "md", "html")]
@@ -65,6 +67,9 @@ def write_results(benchmark: str, runs: Sequence[Run], failures: Sequence[Failur
         sections.append(("Differences between methods", _CAVEAT, *_significance_rows(comparisons)))
     if chosen:
         sections.append(("Which checkpoint, without target labels", _SELECTION_NOTE, *_selection_rows(chosen)))
+    settings = _between_settings(methods, {run: s for run, s in summaries.items() if s})
+    if settings:
+        sections.append(("Which setting, without target labels", _SETTINGS_NOTE, *_selection_rows(settings)))
     if failures:
         rows = [(f.run.title, f.reason, f.log) for f in failures]
         sections.append(("Failed", "The rest of the sweep is not affected.", ("run", "reason", "log"), rows))
@@ -91,7 +96,7 @@ def _csv(summaries: dict[Run, dict[str, Any] | None], status: dict[Run, str]) ->
     writer.writeheader()
     for run, summary in summaries.items():
         settings = run.settings
-        row = {"task": settings.data.task, "method": run.method, "seed": settings.run.seed}
+        row = {"task": run.task, "method": run.method, "seed": settings.run.seed}
         writer.writerow({**(summary or {}), **row, "status": status[run], "workdir": run.workdir})
     return text.getvalue()
 
@@ -122,8 +127,8 @@ def _significance_rows(comparisons: Sequence[significance.Comparison]):
     )
     rows = [
         (
-            methods_lib.title(c.first),
-            methods_lib.title(c.second),
+            tables.row_title(c.first),
+            tables.row_title(c.second),
             str(c.pairs),
             number(c.difference, "+.2f"),
             "–" if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}",
@@ -155,9 +160,37 @@ def _selections(methods: Sequence[str], summaries: dict[Run, dict]) -> dict[str,
     found = {}
     for method in methods:
         mine = read([(run, s) for run, s in summaries.items() if s["method"] == method])
-        found[methods_lib.title(method)] = compare_selections(mine)
+        found[tables.row_title(method)] = compare_selections(mine)
     found["all runs"] = compare_selections(read(summaries.items()))
     return {title: selections for title, selections in found.items() if selections}
+
+
+_SETTINGS_NOTE = (
+    "Mean target accuracy with the values of the grid that each criterion picks for each task and seed, by its score "
+    "at the last step. Target labels only score the picks; the oracle picks by them, so it is no result. A criterion "
+    "is worth its distance to the oracle, and to one fixed value in the table above."
+)
+
+
+def _between_settings(rows: Sequence[str], summaries: dict[Run, dict]) -> dict[str, Selections]:
+    """By title of the method: what criteria that see no target label choose among the variants of a grid."""
+    variants: dict[str, dict] = {}
+    for run, summary in summaries.items():
+        if run.variant:
+            choices = variants.setdefault(run.method.split(" ")[0], {}).setdefault(
+                (run.task, run.settings.run.seed), []
+            )
+            choices.append({**summary, "step": rows.index(run.method) + 1})
+    found = {}
+    for method, by_run in variants.items():
+        most = max(map(len, by_run.values()))
+        whole = [c for c in by_run.values() if len(c) == most > 1]  # with a value missing, the choice is another
+        picked = compare_selections([(c, SCORES[c[0].get("score", "accuracy")]) for c in whole])
+        if picked:
+            found[tables.row_title(method)] = dataclasses.replace(
+                picked, accuracy={name: value for name, value in picked.accuracy.items() if name != "last"}
+            )
+    return found
 
 
 def _selection_rows(chosen: dict[str, Selections]):

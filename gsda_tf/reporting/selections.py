@@ -22,13 +22,11 @@ class Selections:
     Attributes:
       runs: number of runs.
       accuracy: mean target accuracy, 0..1, at the selected evaluations, by criterion; `ORACLE` is last.
-      gap: mean over the runs of what the criterion loses against the oracle, 0..1.
-      worst: the largest such loss.
+      worst: the most that the criterion loses against the oracle in one run, 0..1.
     """
 
     runs: int
     accuracy: dict[str, float]
-    gap: dict[str, float]
     worst: dict[str, float]
 
 
@@ -69,10 +67,8 @@ def compare_selections(runs: Sequence[tuple[Sequence[Mapping[str, Any]], str]]) 
     if not found:
         return None
     names = [name for name in found[0] if all(name in f for f in found)]
-    gaps = {name: [f[ORACLE] - f[name] for f in found] for name in names}
     return Selections(
         runs=len(found),
         accuracy={name: float(np.mean([f[name] for f in found])) for name in names},
-        gap={name: float(np.mean(gap)) for name, gap in gaps.items()},
-        worst={name: float(np.max(gap)) for name, gap in gaps.items()},
+        worst={name: max(float(f[ORACLE] - f[name]) for f in found) for name in names},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -22,7 +23,8 @@ from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import BusyError, UserError, choose
 from gsda_tf.files import locked
 from gsda_tf.progress import progress
-from gsda_tf.settings import Settings
+from gsda_tf.settings import DataSettings, Settings
+from gsda_tf.settings import fields as settings_fields
 from gsda_tf.training.checkpoints import FREE
 from gsda_tf.work import Ended, LocalPool, Task, Wish
 
@@ -31,7 +33,7 @@ TRAIN = "launch.train"
 _POLL_SECONDS = 0.5
 _RETRIES = 3
 """A run that was stopped, not by this sweep, is started again so often."""
-_OWN = ("task", "method", "add", "seed", "workdir", "pipeline")
+_OWN = ("task", "method", "add", "seed", "workdir")
 """Settings that the sweep gives to each run itself."""
 
 
@@ -42,10 +44,14 @@ class Run:
     Attributes:
       settings: resolved, as the train command resolves them.
       arguments: of the train command.
+      task: name of what is adapted to what, "office31/A_W".
+      variant: what it has of a grid, "beta=10"; "" without one.
     """
 
     settings: Settings
     arguments: tuple[str, ...]
+    task: str
+    variant: str = ""
 
     @property
     def workdir(self) -> str:
@@ -54,14 +60,14 @@ class Run:
 
     @property
     def method(self) -> str:
-        """With what is added to it, such as gsda+mcc."""
+        """With what is added to it, and what it has of a grid: "gsda+mcc beta=10". A row of the table."""
         chosen = self.settings.method
-        return methods_lib.label(chosen.method, chosen.add)
+        return f"{methods_lib.label(chosen.method, chosen.add)} {self.variant}".rstrip()
 
     @property
     def title(self) -> str:
         """As messages call it."""
-        return f"{self.settings.data.task} {self.method} seed {self.settings.run.seed}"
+        return f"{self.task} {self.method} seed {self.settings.run.seed}"
 
     def summary(self) -> dict[str, Any] | None:
         """Its summary.json if it is finished and was made with these very settings, else None."""
@@ -105,56 +111,114 @@ class Failure:
     log: str
 
 
+def own_task(given: Mapping[str, Any]) -> str:
+    """The name of the task that a user's own images, lists, arrays or sets of TFDS make.
+
+    Args:
+      given: settings by name, those about data among them.
+
+    Raises:
+      UserError: no such data are given, or they are not as expected.
+    """
+    known = {field.name for field in dataclasses.fields(DataSettings)}
+    settings = tasks_lib.resolve({k: v for k, v in given.items() if k in known})
+    if settings.data.pipeline == "benchmark":
+        raise UserError(
+            "--benchmark is missing: give its name, such as --benchmark=digits, or data of your own with --pipeline, "
+            "as for the train command."
+        )
+    return tasks_lib.index(settings.data).name
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
+    """Settings and their values from "NAME:VALUE,VALUE,...".
+
+    Raises:
+      UserError: not of that form, no such setting, or one that the sweep gives itself.
+    """
+    fields = {field.name: field for field in (*settings_fields(), *methods_lib.all_options().values())}
+    grid = {}
+    for text in texts:
+        name, _, values = text.partition(":")
+        choose("setting", name, [known for known in fields if known not in _OWN])
+        default = fields[name].default
+        try:
+            grid[name] = tuple(dict.fromkeys(_value(default, value) for value in values.split(",")))
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"--grid={text} is not of the form NAME:VALUE,VALUE with values like {defaults.flag(name, default)}."
+            ) from error
+    return grid
+
+
+def _value(default: Any, text: str) -> Any:
+    if isinstance(default, bool):
+        return {"true": True, "false": False}[text]
+    return (int(text),) if isinstance(default, tuple) else type(default)(text)
+
+
 def plan(
-    benchmark: str,
+    benchmark: str | None,
     tasks: Sequence[str],
     methods: Sequence[str],
     seeds: Sequence[int],
     given: Mapping[str, Any],
     out: str,
+    grid: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Run]:
     """All runs of a sweep; those of one seed come before those of the next, so that a table fills up evenly.
 
     Args:
-      benchmark: its name.
-      tasks: codes ("A_W"); empty: all.
+      benchmark: its name; None for data of the user's own.
+      tasks: codes ("A_W"); empty: all. Of the user's own data, what `own_task` says.
       methods: names, with added terms behind a plus: "gsda+mcc".
       seeds: at least one.
       given: further settings of every run, by name.
       out: folder of the sweep.
+      grid: values by setting name. Every combination is a row of its own for each method that has such settings.
 
     Raises:
       UserError: an unknown name, or a setting that the sweep gives itself.
     """
-    known = get_benchmark(benchmark).tasks
-    for task in tasks:
-        choose(f"task of {benchmark}", task, known)
+    grid = grid or {}
+    if benchmark is not None:
+        known = get_benchmark(benchmark).tasks
+        for task in tasks:
+            choose(f"task of {benchmark}", task, known)
+        tasks = [f"{benchmark}/{task}" for task in tasks or known]
     chosen = {method: methods_lib.split(method) for method in dict.fromkeys(methods)}
     options = {method: Settings(options=methods_lib.options_of(*names)).flat() for method, names in chosen.items()}
-    for name in given:
+    for name in (*given, *grid):
         # An option holds for the methods that have it.
         if methods_lib.owners(name) and not any(name in each for each in options.values()):
             raise UserError(
                 f"--{name} is an option of {', '.join(methods_lib.owners(name))}, of which none is in "
                 f"--methods={','.join(methods)}: leave --{name} out, or add one."
             )
-    for name in _OWN:
+    for name in (*_OWN, *(("pipeline",) if benchmark else ()), *grid):
         if name in given:
             raise UserError(
-                f"--{name} cannot be given to a sweep: it follows from --benchmark, --tasks, --methods, --seeds and "
-                "--out."
+                f"--{name} cannot be given to {'this' if name in grid else 'a'} sweep: it follows from --benchmark, "
+                "--tasks, --methods, --seeds, --grid and --out."
             )
     runs = []
     for seed in dict.fromkeys(seeds):  # a repeated one is the same run
-        for task in dict.fromkeys(tasks or known):
+        for task in dict.fromkeys(tasks):
             for method, (plain, add) in chosen.items():
-                folder = os.path.join(out, benchmark, task, method, f"seed{seed}")
-                own = {"task": f"{benchmark}/{task}", "method": plain, "seed": seed, "workdir": folder}
-                values = {**{k: v for k, v in given.items() if k in options[method]}, **own}
-                if add:
-                    values["add"] = add
-                runs.append(Run(tasks_lib.resolve(values), tuple(defaults.flag(k, v) for k, v in values.items())))
+                for values in _combinations({name: v for name, v in grid.items() if name in options[method]}):
+                    variant = " ".join(defaults.flag(*each).lstrip("-").removesuffix(".0") for each in values.items())
+                    folder = os.path.join(out, task, method, *variant.replace("/", "-").split(), f"seed{seed}")
+                    values.update({name: value for name, value in given.items() if name in options[method]})
+                    values.update({"method": plain, "seed": seed, "workdir": folder})
+                    values.update({"task": task} if benchmark else {})
+                    values.update({"add": add} if add else {})
+                    arguments = tuple(defaults.flag(name, value) for name, value in values.items())
+                    runs.append(Run(tasks_lib.resolve(values), arguments, task, variant))
     return runs
+
+
+def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
 def execute(

@@ -66,13 +66,19 @@ def score_of(summary: Mapping[str, Any]) -> float | None:
     return summary[SCORES[summary.get("score", "accuracy")]]
 
 
+def row_title(row: str) -> str:
+    """What a table calls a row of a sweep: a method, and what it has of a grid."""
+    method, _, variant = row.partition(" ")
+    return ", ".join([methods_lib.title(method), *variant.split()])
+
+
 def results_table(
     benchmark: str, tasks: Sequence[str], all_tasks: Sequence[str], methods: Sequence[str], summaries: Sequence[Mapping]
 ) -> Table:
     """Summaries as a table: a row a method, a column a task, or a class where the benchmark has one task by class.
 
     Args:
-      benchmark: its name.
+      benchmark: its name; "" for data of the user's own.
       tasks: codes of the tasks that were asked for ("A_W").
       all_tasks: codes of all tasks of the benchmark.
       methods: names, in the order of the rows.
@@ -91,11 +97,9 @@ def results_table(
         for summary in summaries:
             if score_of(summary) is not None:
                 values.setdefault(_key(summary), {})[summary["task"].split("/")[-1]] = score_of(summary)
-        headings = [code.replace("_", "→") for code in order]
+        headings = [code.replace("_", "→") for code in order] if benchmark else ["target"]
     complete = len(tasks) == len(all_tasks)
-    measured = tuple(
-        Row(methods_lib.title(m), _cells(order, [v for (n, _), v in values.items() if n == m])) for m in methods
-    )
+    measured = tuple(Row(row_title(m), _cells(order, [v for (n, _), v in values.items() if n == m])) for m in methods)
     others = tuple(
         Row(row.title, _published_cells(row, order, complete), row.source)
         for row in published.rows(benchmark)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import COMMANDS, TrainingError
 from gsda_tf.files import disk_errors
@@ -40,8 +41,12 @@ CHECK_SECONDS = 900.0
 _ASK = """
 import sys, numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
-records = np.load(sys.argv[2])
-answer = model.signatures["serving_default"](image_bytes=tf.constant([r.tobytes() for r in records.values()]))
+asked = np.load(sys.argv[2])
+if "features" in asked:
+    asked = {"features": tf.constant(asked["features"])}
+else:
+    asked = {"image_bytes": tf.constant([image.tobytes() for image in asked.values()])}
+answer = model.signatures["serving_default"](**asked)
 np.savez(sys.argv[3], probabilities=answer["probabilities"].numpy(), label=answer["label"].numpy().astype(bytes))
 """
 
@@ -57,9 +62,14 @@ def as_jpeg_or_png(record: bytes) -> bytes:
     return record
 
 
-def sample_images(domain: Domain, count: int = 8) -> list[bytes]:
-    """Some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing."""
+def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
+    """Some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
+
+    Of a domain of features: float32 [<=count, e].
+    """
     chosen = np.linspace(0, len(domain) - 1, min(count, len(domain))).astype(np.int64)
+    if isinstance(domain.records, FeatureRecords):
+        return domain.records.features[chosen, 0]
     loaded = [domain.records.load(tf.constant(i)) for i in chosen]
     return [as_jpeg_or_png((x if domain.records.encoded else tf.io.encode_png(x)).numpy()) for x in loaded]
 
@@ -71,7 +81,7 @@ def export_model(
     geometry: ImageGeometry,
     export_root: str,
     assets: Mapping[str, Any],
-    samples: Sequence[bytes],
+    samples: Sequence[bytes] | np.ndarray,
     tolerance: float = TOLERANCE,
 ) -> str:
     """Writes `export_root/<version>/`, one more than the highest version there.
@@ -85,7 +95,8 @@ def export_model(
       geometry: of the network's input.
       export_root: folder of the versions.
       assets: JSON files to carry along, contents by file name without its ending.
-      samples: JPEG or PNG files, real ones, for the check and the warm-up requests.
+      samples: JPEG or PNG files, real ones, for the check and the warm-up requests; or float32 [n, e], then the export
+        takes features in place of images.
       tolerance: largest difference of a probability.
 
     Returns:
@@ -97,8 +108,9 @@ def export_model(
     """
     with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
         model_dir = os.path.join(aside, "model")
+        units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
         with phase("export"):
-            _save(extractor, classifier, class_names, geometry, aside, model_dir, assets)
+            _save(extractor, classifier, class_names, geometry, aside, model_dir, assets, units)
             write_warmup(model_dir, samples, geometry.image_size)
         with phase("check"):  # a fresh process is asked
             expected = _in_memory(extractor, classifier, geometry, samples)
@@ -138,13 +150,13 @@ def _extractor(experiment, precision: str) -> keras.Model:
     return Extractor(other.preprocess, other.backbone, trained.bottleneck)  # which is float32 in any precision
 
 
-def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets) -> None:
+def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets, units) -> None:
     paths = []
     for name, content in assets.items():
         paths.append(os.path.join(aside, f"{name}.json"))
         with open(paths[-1], "w", encoding="utf-8") as file:
             json.dump(content, file, indent=2)
-    module = ServingModule(extractor, classifier, class_names, geometry, paths)
+    module = ServingModule(extractor, classifier, class_names, geometry, paths, feature_units=units)
     tf.saved_model.save(module, model_dir, signatures=module.signatures())
 
 
@@ -152,14 +164,20 @@ def _in_memory(extractor, classifier, geometry: ImageGeometry, samples: Sequence
     """Probabilities as evaluation gets them, float32 [n, r]; not by way of the module that is checked."""
     # On the CPU, as in the process that checks: what a GPU computes differs by more than the tolerance.
     with tf.device("CPU:0"):
-        seen = tf.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
+        if isinstance(samples, np.ndarray):
+            seen = tf.constant(samples)
+        else:
+            seen = tf.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
         return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
 
 
 def _ask_fresh_process(model_dir: str, samples: Sequence[bytes], aside: str) -> Mapping[str, np.ndarray]:
     """Probabilities and labels of the export, loaded where nothing of this process is."""
     question, answer = os.path.join(aside, "samples.npz"), os.path.join(aside, "answer.npz")
-    np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
+    if isinstance(samples, np.ndarray):
+        np.savez(question, features=samples)
+    else:
+        np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("TF_CONFIG", None)
     command = [sys.executable, "-c", _ASK, model_dir, question, answer]

@@ -62,6 +62,8 @@ def local_model(path: str) -> Model:
         path = os.path.join(path, str(found[-1]))
     try:
         loaded = tf.saved_model.load(path)
+        if "features" not in loaded.signatures:
+            raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
         signatures = {wanted: loaded.signatures[signature(wanted)] for wanted in (False, True)}
         names = tuple(name.decode() for name in loaded.names.numpy())
         identity = _content(path)

@@ -32,6 +32,7 @@ class ServingModule(tf.Module):
       geometry: of the network's input.
       assets: paths of files to carry along.
       max_pixels: encoded images with more are bad.
+      feature_units: e, where E takes features of another model; 0: it takes images.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class ServingModule(tf.Module):
         geometry: images.ImageGeometry,
         assets: Sequence[str] = (),
         max_pixels: int = MAX_PIXELS,
+        feature_units: int = 0,
     ):
         super().__init__(name="gsda")
         self._extractor, self._classifier, self._geometry = extractor, classifier, geometry
-        self._max_pixels = max_pixels
+        self._max_pixels, self._units = max_pixels, feature_units
         # What is saved: the variables by themselves, whatever kind of Keras made them.
         self.weights = [tf_variable(v) for model in (extractor, classifier) for v in model.variables]
         self.names = tf.Variable(list(class_names), trainable=False, dtype=tf.string, name="class_names")
@@ -58,6 +60,10 @@ class ServingModule(tf.Module):
         `images`: uint8 [N, H, W, 3] -> the same.
         `features`: image_bytes -> features [N, d], and the same.
         `class_names`: index int64 [N] -> class_name [N], empty past the last class.
+
+        Loaded in Python, the module itself answers as `serving_default`, and `class_name` takes int32, too.
+
+        Where E takes features: `serving_default` and `class_names` alone, the first with features float32 [N, e].
         """
         encoded = tf.TensorSpec([None], tf.string, "image_bytes")
         pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
@@ -78,18 +84,25 @@ class ServingModule(tf.Module):
         def features(image_bytes):
             return self._answer(*self._decode(image_bytes))
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "index")])
+        @tf.function(autograph=False)
         def class_names(index):
-            names = tf.convert_to_tensor(self.names)
+            names, index = tf.convert_to_tensor(self.names), tf.cast(index, tf.int64)
             known = (index >= 0) & (index < tf.size(names, tf.int64))
             return {"class_name": tf.where(known, tf.gather(names, tf.where(known, index, 0)), "")}
 
-        return {
-            "serving_default": serving_default.get_concrete_function(),
-            "images": from_pixels.get_concrete_function(),
-            "features": features.get_concrete_function(),
-            "class_names": class_names.get_concrete_function(),
-        }
+        @tf.function(input_signature=[tf.TensorSpec([None, self._units], tf.float32, "features")], autograph=False)
+        def from_features(features):
+            answer = self._answer(features, tf.reduce_all(tf.math.is_finite(features), axis=1))
+            del answer["features"]
+            return answer
+
+        ways = {"serving_default": serving_default, "images": from_pixels, "features": features}
+        if self._units:
+            ways = {"serving_default": from_features}
+        named = [class_names.get_concrete_function(tf.TensorSpec([None], t, "index")) for t in (tf.int32, tf.int64)]
+        # What Python calls on the loaded object.
+        self.__call__, self.class_name = ways["serving_default"], class_names
+        return {**{name: way.get_concrete_function() for name, way in ways.items()}, "class_names": named[1]}
 
     def _decode(self, image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes images in parallel, so that one that cannot be decoded takes no other down.

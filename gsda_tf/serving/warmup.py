@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 
-def write_warmup(model_dir: str, samples: Sequence[bytes], image_size: int) -> None:
+def write_warmup(model_dir: str, samples: Sequence[bytes] | np.ndarray, image_size: int) -> None:
     """Writes `assets.extra/tf_serving_warmup_requests`: one image, then all of them, for each signature.
 
     Args:
       model_dir: of a SavedModel.
-      samples: encoded images.
+      samples: encoded images, or features float32 [n, e].
       image_size: S, for the signature that takes pixels.
     """
     folder = os.path.join(model_dir, "assets.extra")
@@ -29,7 +30,11 @@ def write_warmup(model_dir: str, samples: Sequence[bytes], image_size: int) -> N
             writer.write(log.SerializeToString())
 
 
-def _requests(samples: Sequence[bytes], image_size: int) -> Iterator[tuple[str, str, tf.Tensor]]:
+def _requests(samples: Sequence[bytes] | np.ndarray, image_size: int) -> Iterator[tuple[str, str, tf.Tensor]]:
+    if isinstance(samples, np.ndarray):
+        yield "serving_default", "features", tf.constant(samples[:1])
+        yield "serving_default", "features", tf.constant(samples)
+        return
     for signature in ("serving_default", "features"):
         yield signature, "image_bytes", tf.constant(samples[:1])
         yield signature, "image_bytes", tf.constant(samples)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.subset import evenly, subset
 from gsda_tf.evaluation import accuracy, unsupervised
 from gsda_tf.files import replacing
@@ -138,8 +139,8 @@ class Evaluator:
 
 
 def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
-    """uint8 [m, h, w, 3], as the network sees the images."""
-    if not len(indices):
+    """uint8 [m, h, w, 3], as the network sees the images; none of features that came without images."""
+    if not len(indices) or isinstance(domain.records, FeatureRecords):
         return np.zeros((0, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
     (images,) = evaluation_batches(subset(domain, indices), settings, len(indices))
     if images.shape[1] > _THUMBNAIL:

@@ -13,6 +13,7 @@ from gsda_tf import tasks
 from gsda_tf.compat import variable_name
 from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
@@ -105,7 +106,7 @@ class Experiment:
         Raises:
           UserError: the features cannot be kept.
         """
-        if not self.settings.model.freeze_backbone:
+        if not self.settings.model.freeze_backbone or isinstance(self.data.source.records, FeatureRecords):
             return self.data
         return embedded(self.data, self.extractor, self.settings, self.strategy)
 

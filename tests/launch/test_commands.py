@@ -9,7 +9,7 @@ import pytest
 import launch
 from tests.processes import REPOSITORY
 
-COMMANDS = sorted(module.name for module in pkgutil.iter_modules(launch.__path__) if module.name != "flags")
+COMMANDS = sorted({module.name for module in pkgutil.iter_modules(launch.__path__)} - {"flags", "__main__"})
 
 
 def test_all_commands_are_known():

@@ -27,8 +27,42 @@ def test_plan_is_every_method_and_seed_with_all_flags(tmp_path):
     ]  # fmt: skip
     assert len({r.workdir for r in runs}) == 4
     assert {"--steps=7", "--num_groups=4,2", "--nofreeze_backbone", "--task=digits/Fo_Ha", "--seed=0"} <= set(
-        runs[0].arguments
+        runs[1].arguments
     )
+    assert not any("num_groups" in argument for argument in runs[0].arguments)  # source only has no groups
+
+
+def test_a_grid_is_a_row_of_each_value_for_methods_that_have_the_setting(tmp_path):
+    grid = sweep.parse_grid(["beta:0,10", "learning_rate:0.1,0.01"])
+    runs = sweep.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0], {}, str(tmp_path), grid)
+    assert [run.method for run in runs] == [
+        "source_only learning_rate=0.1", "source_only learning_rate=0.01",
+        "gsda beta=0 learning_rate=0.1", "gsda beta=0 learning_rate=0.01",
+        "gsda beta=10 learning_rate=0.1", "gsda beta=10 learning_rate=0.01",
+    ]  # fmt: skip
+    assert runs[-1].settings.options.beta == 10 and runs[-1].settings.optimization.learning_rate == 0.01
+    assert {"--beta=10.0", "--learning_rate=0.01", "--task=digits/Fo_Ha"} <= set(runs[-1].arguments)
+    assert len({run.workdir for run in runs}) == 6
+
+
+def test_a_grid_of_numbers_words_and_switches():
+    texts = ["num_groups:2,3", "extractor:small_cnn,resnet50", "freeze_backbone:true,false", "steps:5,5"]
+    assert sweep.parse_grid(texts) == {
+        "num_groups": ((2,), (3,)),
+        "extractor": ("small_cnn", "resnet50"),
+        "freeze_backbone": (True, False),
+        "steps": (5,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("beta", "NAME:VALUE"), ("beta:", "NAME:VALUE"), ("beta:1,x", "NAME:VALUE"), ("betta:1", "Did you mean 'beta'"),
+     ("seed:1,2", "Unknown setting 'seed'"), ("freeze_backbone:yes", "NAME:VALUE")],
+)  # fmt: skip
+def test_says_what_is_wrong_with_a_grid(text, said):
+    with pytest.raises(UserError, match=said):
+        sweep.parse_grid([text])
 
 
 def test_all_tasks_by_default(tmp_path):
@@ -45,14 +79,13 @@ def test_done_means_complete_and_with_equal_settings(tmp_path):
     assert run.summary() is None
     _finish(run, checkpoint_steps=3, report=True)  # changes nothing that is computed
     assert run.summary() is not None
-    for name, same in (("select", True), ("extractor", False)):  # its default is what this run has; or is not
-        _finish(run)
-        with open(os.path.join(run.workdir, "summary.json")) as file:
-            summary = json.load(file)
-        del summary["settings"][name]
-        with open(os.path.join(run.workdir, "summary.json"), "w") as file:
-            json.dump(summary, file)
-        assert (run.summary() is not None) == same
+    _finish(run)
+    with open(os.path.join(run.workdir, "summary.json")) as file:
+        summary = json.load(file)
+    del summary["settings"]["extractor"]
+    with open(os.path.join(run.workdir, "summary.json"), "w") as file:
+        json.dump(summary, file)
+    assert run.summary() is None
     with open(os.path.join(run.workdir, "summary.json"), "a") as file:
         file.write("cut off {")
     assert run.summary() is None
@@ -75,6 +108,11 @@ def test_steps_done_are_read_from_a_log_that_is_being_written(tmp_path):
         (lambda out: sweep.plan("digits", ["Fo_Fo"], ["gsda"], [0], {}, out), "Fo_Ha"),
         (lambda out: sweep.plan("digits", [], ["gdsa"], [0], {}, out), "gsda"),
         (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"seed": 3}, out), "--seeds"),
+        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"beta": 3.0}, out, {"beta": (1.0,)}), "--grid"),
+        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"pipeline": "lists"}, out), "--benchmark"),
+        (lambda out: sweep.plan("digits", [], ["source_only"], [0], {}, out, {"beta": (1.0,)}), "option of"),
+        (lambda out: sweep.own_task({"steps": 3}), "--benchmark is missing"),
+        (lambda out: sweep.own_task({"pipeline": "folders", "source_dir": out}), "target_dir"),
     ],
 )
 def test_wrong_names_are_told(tmp_path, call, message):

@@ -66,6 +66,11 @@ def test_answers_as_the_model_in_memory(exported):
     np.testing.assert_allclose(pixels["probabilities"], expected, atol=1e-5)
     named = model.signatures["class_names"](index=tf.constant([2, 0, 3, -1], tf.int64))["class_name"]
     assert list(named.numpy()) == [b"hen", b"cat", b"", b""]
+    called = model(tf.constant(records))
+    np.testing.assert_array_equal(called["label"], answer["label"])
+    for dtype in (tf.int32, tf.int64):
+        found = model.class_name(tf.argmax(called["probabilities"], axis=1, output_type=dtype))["class_name"]
+        np.testing.assert_array_equal(found, answer["label"])
 
 
 def test_one_bad_image_takes_no_other_down(exported):

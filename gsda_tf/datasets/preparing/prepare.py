@@ -46,9 +46,29 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     builder = prepared_builder(name, settings)
     import tensorflow_datasets as tfds
 
-    source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    key = feature_of(builder, "Image")
+    source = builder.as_data_source(split, decoders={key: tfds.decode.SkipDecoding()})
     name_key = "filename" if "filename" in builder.info.features else None
-    return Domain(domain, SourceRecords(source, "image", f"{name}/{split}", name_key), _labels(builder, split, source))
+    return Domain(domain, SourceRecords(source, key, f"{name}/{split}", name_key), _labels(builder, split, source))
+
+
+def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:
+    """The name of the one feature of a kind, "Image" or "ClassLabel".
+
+    Raises:
+      DataError: there is none, or more than one.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    of_kind = getattr(tfds.features, kind)
+    found = [name for name in getattr(features, "keys", tuple)() if isinstance(features[name], of_kind)]
+    if len(found) != 1:
+        raise DataError(
+            f"{builder.name} is no set of images with one class each: it has {len(found)} features of kind {kind}, "
+            "expected one."
+        )
+    return found[0]
 
 
 def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
@@ -123,7 +143,8 @@ def catalogue_class_names(name: str) -> tuple[str, ...]:
     """The class names of a data set of the TFDS catalogue, in the order of its labels. Downloads nothing."""
     import tensorflow_datasets as tfds
 
-    return tuple(tfds.builder(name).info.features["label"].names)
+    builder = tfds.builder(name)
+    return tuple(builder.info.features[feature_of(builder, "ClassLabel")].names)
 
 
 def manual_dir_of(settings: DataSettings) -> str:
@@ -238,7 +259,7 @@ def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
 def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
     """int32 [n], in the order of the records."""
     counts = (builder.info.metadata or {}).get("class_counts")
-    if counts is not None:
+    if counts is not None and split in counts:
         labels = np.repeat(np.arange(len(counts[split]), dtype=np.int32), counts[split])
     else:
         labels = _scanned_labels(builder, split, source)
@@ -256,10 +277,11 @@ def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np
     labels = np.empty(len(source), np.int32)
     if read_beside(path, labels):
         return labels
+    key = feature_of(builder, "ClassLabel")
     with progress(total=len(source), desc=f"{builder.name} {split} labels", unit=" images", leave=False) as bar:
         for start in range(0, len(source), _LABELS_AT_ONCE):
             keys = list(range(start, min(start + _LABELS_AT_ONCE, len(source))))
-            labels[keys] = [record["label"] for record in source.__getitems__(keys)]
+            labels[keys] = [record[key] for record in source.__getitems__(keys)]
             bar.update(len(keys))
     keep_beside(path, labels)
     return labels

@@ -1,0 +1,65 @@
+"""Any set of labelled images that TFDS has, in its catalogue or in this package (`--pipeline=tfds`)."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.folders import lacking, refuse_single
+from gsda_tf.datasets.preparing import prepare
+from gsda_tf.errors import DataError, UserError, choose
+from gsda_tf.settings import DataSettings
+
+_FORM = re.compile(r"(\w+)(/[\w.-]+)?(?::([\w.-]+(?:\[[\d%:-]+\])?))?")
+
+
+def load_tfds(settings: DataSettings) -> TaskData:
+    """The task of `--pipeline=tfds`.
+
+    Args:
+      settings: `source` and `target`, NAME[/CONFIG][:SPLIT]; the split is "train" if none is named.
+
+    Returns:
+      The classes are the source's; those of the target are matched by name.
+
+    Raises:
+      UserError: a name that is not of that form or not known, or data that cannot be prepared.
+      DataError: sets without one image and one class each, or with different classes.
+    """
+    if settings.source == settings.target:
+        raise UserError(f"--source and --target are both {settings.source!r}: expected the names of two domains.")
+    (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
+    if not source.labelled:
+        raise DataError(f"--source={settings.source} has images without a label: expected another split.")
+    refuse_single(names, f"--source={settings.source}")
+    for label in np.unique(target.labels[target.labels >= 0]):
+        if others[label] not in names:
+            raise DataError(lacking(others[label], names, f"--target={settings.target}"))
+    place = np.asarray([*(names.index(name) if name in names else -1 for name in others), -1], np.int32)
+    target = Domain(target.name, target.records, place[target.labels])
+    return TaskData(f"tfds/{source.name}_{target.name}", source, target, names)
+
+
+def _load(role: str, settings: DataSettings) -> tuple[Domain, tuple[str, ...]]:
+    import tensorflow_datasets as tfds
+
+    value = getattr(settings, role)
+    form = _FORM.fullmatch(value)
+    if form is None:
+        raise UserError(
+            f"--{role}={value!r} is not of the form NAME[/CONFIG][:SPLIT], such as mnist:test, which --pipeline=tfds "
+            "needs."
+        )
+    name, config, split = form[1], form[2] or "", form[3] or "train"
+    if not prepare.is_own(name):
+        choose("TFDS data set", name, tfds.list_builders(with_community_datasets=False))
+    title = re.sub(r"[^\w.-]+", "-", value).strip("-")
+    try:
+        builder = prepare.prepared_builder(name + config, settings)
+        choose(f"split of {name}", split.partition("[")[0], builder.info.splits)
+        domain = prepare.load_domain(name + config, split, title, settings)
+    except ValueError as error:  # TFDS: no such configuration, or no such part of a split
+        raise UserError(f"--{role}={value}: {str(error).splitlines()[-1][:300]}") from error
+    return domain, tuple(builder.info.features[prepare.feature_of(builder, "ClassLabel")].names)

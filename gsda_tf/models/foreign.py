@@ -1,0 +1,115 @@
+"""Backbones that are programs: SavedModel folders in TF-Hub's form, and presets of KerasHub.
+
+Loading one may run what its author put into it, so neither is touched before the user says that it is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import keras
+import tensorflow as tf
+
+from gsda_tf.errors import UserError
+from gsda_tf.settings import ModelSettings
+
+_HUB = "keras_hub:"
+
+
+def is_foreign(name: str) -> bool:
+    """Whether an extractor is called like a preset, or is the path of a SavedModel folder."""
+    return name.startswith(_HUB) or (os.sep in name and os.path.isfile(os.path.join(name, "saved_model.pb")))
+
+
+def check_trusted(settings: ModelSettings) -> None:
+    """Raises UserError if the extractor is somebody's program, and the user has not said that it may run."""
+    name = settings.extractor
+    if is_foreign(name) and not settings.trust_extractor:
+        raise UserError(
+            f"--extractor={name} is a program, which can do whatever you can do: look where it comes from, and say "
+            "--trust_extractor if you trust its author."
+        )
+    if is_foreign(name) and not name.startswith(_HUB) and not settings.freeze_backbone:
+        raise UserError(f"--extractor={name} is a SavedModel, which is not trained further: say --freeze_backbone.")
+
+
+class SavedModel(keras.layers.Layer):
+    """A SavedModel that is called with images, and not trained.
+
+    Args:
+      path: of its folder.
+      image_size: S.
+    """
+
+    def __init__(self, path: str, image_size: int, **options):
+        super().__init__(trainable=False, dtype="float32", **options)
+        self._loaded, self._digest = tf.saved_model.load(path), _digest(path)
+        failure = None
+        for ask in (lambda x: self._loaded(x, training=False), lambda x: self._loaded(x), self._by_signature):
+            try:
+                _features(ask(tf.zeros([1, image_size, image_size, 3])))
+            except (TypeError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+                failure = failure or error
+            else:
+                self._ask = ask
+                return
+        raise ValueError(f"it is not called with images of {image_size}x{image_size}: {failure}")
+
+    def _by_signature(self, images: tf.Tensor):
+        signature = self._loaded.signatures["serving_default"]
+        return signature(**dict.fromkeys(signature.structured_input_signature[1], images))
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Features [N, e], or a map of them [N, h, w, e], of images in 0..1, float32 [N, S, S, 3]."""
+        return _features(self._ask(images))
+
+    def get_config(self) -> dict:
+        """What tells it from any other: features are kept under that."""
+        return {**super().get_config(), "digest": self._digest}
+
+
+def _features(out) -> tf.Tensor:
+    if isinstance(out, dict):
+        out = out["default"] if "default" in out else out[next(iter(out))] if len(out) == 1 else out
+    if not isinstance(out, tf.Tensor) or out.shape.rank not in (2, 3, 4):
+        raise ValueError(f"expected features [N, e] or a map of them, but it answers {out}")
+    return out
+
+
+def _digest(path: str) -> str:
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            with open(os.path.join(folder, name), "rb") as file:
+                digest.update(f"{os.path.relpath(file.name, path)} {os.fstat(file.fileno()).st_size} ".encode())
+                while block := file.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def load(name: str, image_size: int):
+    """A model, float32 [N, S, S, 3] -> features or a map of them, and what brings images in 0..255 to its input.
+
+    Raises:
+      UserError: it cannot be loaded, or does not take such images.
+    """
+    try:
+        if not name.startswith(_HUB):
+            inputs = keras.Input([image_size, image_size, 3])
+            model = keras.Model(inputs, SavedModel(name, image_size)(inputs), name="saved_model")
+            return model, lambda images: images / 255.0
+        import keras_hub
+
+        preset = name[len(_HUB) :]
+        model = keras_hub.models.Backbone.from_preset(preset)
+        scale = keras_hub.layers.ImageConverter.from_preset(preset, image_size=(image_size, image_size))
+        if _features(model(scale(tf.zeros([1, image_size, image_size, 3])))).shape[0] != 1:
+            raise ValueError("it makes no row of features of each image")
+        return model, scale
+    except ImportError as error:
+        raise UserError(f"--extractor={name} needs keras-hub ({error}): pip install keras-hub.") from error
+    except Exception as error:  # whatever somebody's program raises
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(f"--extractor={name} was not loaded: {reason}") from error

@@ -1,0 +1,169 @@
+"""Own data as arrays: what a file may hold, and that none does harm."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+from gsda_tf import tasks
+from gsda_tf.data import arrays
+from gsda_tf.data.features import FeatureRecords
+from gsda_tf.errors import UserError
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(6, 5))
+IMAGES = RNG.integers(0, 256, (6, 4, 7), np.uint8)
+
+
+def _task(folder, source, target, **given):
+    """Settings and data of two files with these arrays."""
+    for name, content in (("a", source), ("b", target)):
+        np.savez(folder / f"{name}.npz", **content)
+    given = {"pipeline": "arrays", "source": str(folder / "a.npz"), "target": str(folder / "b.npz"), **given}
+    settings = tasks.resolve(given)
+    return settings, tasks.load(settings.data)
+
+
+def test_features(tmp_path):
+    source = {"features": FEATURES, "labels": np.array([2, 0, 1, 2, 10, 1])}
+    settings, data = _task(tmp_path, source, {"features": 2 * FEATURES[:3], "labels": [10, 2, 1]})
+    assert (data.name, data.class_names) == ("arrays/a_b", ("0", "1", "2", "10"))
+    np.testing.assert_array_equal(data.source.labels, [2, 0, 1, 2, 3, 1])
+    np.testing.assert_array_equal(data.target.labels, [3, 2, 1])
+    np.testing.assert_array_equal(data.target.records.load(1), 2 * FEATURES[1].astype(np.float32))
+    assert data.target.records.name(2) == "b.npz[2]"
+    assert settings.model.extractor == "features:5" and settings.model.freeze_backbone
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 7), (6, 4, 7, 1), (6, 4, 7, 3)])
+def test_images(tmp_path, shape):
+    images = np.broadcast_to(IMAGES.reshape(6, 4, 7, 1), shape) if len(shape) == 4 else IMAGES
+    settings, data = _task(tmp_path, {"images": images, "labels": list("abcabc")}, {"images": images[:2]})
+    assert settings.model.extractor == "resnet50" and not data.target.labelled
+    assert data.class_names == ("a", "b", "c")
+    np.testing.assert_array_equal(data.source.records.load(5), np.repeat(IMAGES[5][..., None], 3, axis=-1))
+
+
+def test_named_numbers(tmp_path):
+    source = {"features": FEATURES, "labels": [1, 0, 1, 0, 1, 0], "class_names": ["cat", "ant"]}
+    _, data = _task(tmp_path, source, {"features": FEATURES, "labels": ["ant"] * 6})
+    assert data.class_names == ("cat", "ant")
+    np.testing.assert_array_equal(data.target.labels, [1] * 6)
+    assert data.partial
+
+
+def test_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    columns = {f"x{i}": FEATURES[:, i] for i in range(5)}
+    pq.write_table(pa.table({**columns, "label": list("ababab")}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x0": FEATURES[:, 0]}), tmp_path / "narrow.parquet")
+    pq.write_table(pa.table(columns), tmp_path / "b.parquet")
+    given = {"pipeline": "arrays", "source": str(tmp_path / "a.parquet"), "target": str(tmp_path / "b.parquet")}
+    data = tasks.load(tasks.resolve(given).data)
+    assert isinstance(data.source.records, FeatureRecords) and data.class_names == ("a", "b")
+    np.testing.assert_array_equal(data.source.records.features[:, 0], FEATURES.astype(np.float32))
+    with pytest.raises(UserError, match=r"1.*in one only"):
+        tasks.load(tasks.resolve({**given, "target": str(tmp_path / "narrow.parquet")}).data)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ({"labels": [0, 1]}, {}, "holds labels: expected an .npz file"),
+        ({"features": FEATURES, "images": IMAGES, "labels": range(6)}, {}, "holds features, images, labels"),
+        ({"features": FEATURES}, {}, "has no labels"),
+        ({"features": FEATURES, "labels": [0, 1]}, {}, r"labels of .* are int64 \(2,\), of 6 rows"),
+        ({"features": FEATURES, "labels": FEATURES[:, 0]}, {}, "labels of .* are float64"),
+        ({"features": FEATURES, "labels": [0, 1, -1, 1, 1, 1]}, {}, "1 of the 6 rows of .* have no label"),
+        ({"features": FEATURES, "labels": [0, 1, -3, 1, 1, 1]}, {}, "go from -3 to 1"),
+        ({"features": FEATURES, "labels": [0] * 6}, {}, "1 class"),
+        ({"features": IMAGES.reshape(6, -1), "labels": range(6)}, {}, "features of .* are uint8"),
+        ({"features": np.full((6, 5), np.nan), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
+        ({"features": np.full((6, 5), 1e300), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
+        ({"images": FEATURES.reshape(6, 5, 1), "labels": range(6)}, {}, "images of .* are float64"),
+        ({"features": FEATURES[:0], "labels": []}, {}, r"features of .* are float64 \(0, 5\)"),
+        ({"features": FEATURES, "labels": range(6)}, {"features": FEATURES[:, :2]}, r"\(5,\), .* \(2,\)"),
+        ({"features": FEATURES, "labels": range(6)}, {"images": IMAGES}, "is float32 .* uint8"),
+        ({"features": FEATURES, "labels": range(6)}, {"features": FEATURES, "labels": range(1, 7)}, "class '6'"),
+        ({"features": FEATURES, "labels": range(6), "class_names": list("aab")}, {}, "class name twice"),
+        ({"features": FEATURES, "labels": range(6), "class_names": list("abc")}, {}, "go from 0 to 5"),
+    ],
+)  # fmt: skip
+def test_says_what_is_wrong(tmp_path, source, target, said):
+    with pytest.raises(UserError, match=said):
+        _task(tmp_path, source, target or {"features": FEATURES})
+
+
+@pytest.mark.parametrize("given", [{"extractor": "resnet50"}, {"image_size": 32}, {"freeze_backbone": False}])
+def test_settings_about_images_are_refused_where_there_are_none(tmp_path, given):
+    with pytest.raises(UserError, match="about images"):
+        _task(tmp_path, {"features": FEATURES, "labels": range(6)}, {"features": FEATURES}, **given)
+
+
+def test_the_extractor_of_features_is_not_for_images():
+    with pytest.raises(UserError, match="leave it out"):
+        tasks.resolve({"extractor": "features:5"})
+
+
+@pytest.mark.parametrize("given", [{"source": "a.npz"}, {"pipeline": "arrays"}, {"pipeline": "arrays", "source": "no"}])
+def test_names_the_missing_flag(given):
+    with pytest.raises(UserError, match=r"--source|--pipeline"):
+        tasks.resolve(given)
+
+
+def _file(path, content: bytes, name="features.npy"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return path
+
+
+def _read(path):
+    return arrays._read("source", str(path))
+
+
+def test_runs_nothing_that_a_file_holds(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    np.savez(tmp_path / "a.npz", features=FEATURES, labels=np.array([Harm()] * 6, object))
+    with pytest.raises(UserError, match="cannot be read"):
+        _read(tmp_path / "a.npz")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_believes_no_size(tmp_path):
+    lie = io.BytesIO()
+    np.lib.format.write_array_header_1_0(lie, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 5)})
+    with pytest.raises(UserError, match="cannot be read"):
+        _read(_file(tmp_path / "a.npz", lie.getvalue() + bytes(20)))
+    for content in (b"", b"\x93NUMPY", b"no array", lie.getvalue()[:30]):
+        with pytest.raises(UserError, match=r"cannot be read|features of"):
+            _read(_file(tmp_path / "b.npz", content))
+
+
+def test_refuses_what_no_memory_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: 100)
+    np.savez_compressed(tmp_path / "a.npz", features=np.zeros((100, 100)), labels=np.zeros(100, int))
+    with pytest.raises(UserError, match="half of this machine's memory"):
+        _read(tmp_path / "a.npz")
+
+
+def test_a_damaged_file_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", features=FEATURES, labels=range(6))
+    data = (tmp_path / "a.npz").read_bytes()
+    for cut in range(0, len(data), 61):
+        (tmp_path / "a.npz").write_bytes(data[:cut])
+        with pytest.raises(UserError, match="cannot be read"):
+            _read(tmp_path / "a.npz")
+    flipped = bytearray(data)
+    flipped[data.index(FEATURES.tobytes()) + 3] ^= 255
+    (tmp_path / "a.npz").write_bytes(flipped)
+    with pytest.raises(UserError, match="cannot be read"):
+        _read(tmp_path / "a.npz")

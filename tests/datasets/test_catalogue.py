@@ -1,0 +1,101 @@
+"""Sets of TFDS as source and target: this package's own, and any other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from gsda_tf import tasks
+from gsda_tf.errors import UserError
+from tests.datasets.test_digit_sets import copies  # noqa: F401 - a fixture
+from tests.datasets.test_prepare import Colours
+
+
+class Shades(tfds.core.GeneratorBasedBuilder):
+    """Named otherwise than others name them, with two configurations, and classes in another order."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("light", "dark")]  # noqa: RUF012
+
+    def _info(self):
+        features = {
+            "picture": tfds.features.Image(shape=(8, 8, 1)),
+            "kind": tfds.features.ClassLabel(names=["c", "a"]),
+            "number": tfds.features.Scalar(np.int64),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"test": self._generate_examples(20)}
+
+    def _generate_examples(self, count):
+        shade = {"light": 200, "dark": 0}[self.builder_config.name]
+        for number in range(count):
+            picture = np.full((8, 8, 1), shade + number, np.uint8)
+            yield number, {"picture": picture, "kind": number % 2, "number": number}
+
+
+class Untold(Colours):
+    """Has images, but two classes each."""
+
+    def _info(self):
+        names = dict.fromkeys(("label", "other"), tfds.features.ClassLabel(num_classes=3))
+        features = {"image": tfds.features.Image(shape=(8, 8, 3)), **names}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _generate_examples(self):
+        for number, example in super()._generate_examples():
+            yield number, {**example, "other": 0}
+
+
+def _load(folder, source, target, **given):
+    given = {"pipeline": "tfds", "source": source, "target": target, "data_dir": str(folder), **given}
+    return tasks.load(tasks.resolve(given).data)
+
+
+def test_classes_are_matched_by_name(tmp_path):
+    data = _load(tmp_path, "colours", "shades/dark:test")
+    assert data.name == "tfds/colours_shades-dark-test"
+    assert data.class_names == ("a", "b", "c") and len(data.source) == 50
+    values = [int(tf.io.decode_image(data.target.records.load(i))[0, 0, 0]) for i in range(20)]
+    assert sorted(values) == list(range(20))
+    assert [{0: 2, 1: 0}[value % 2] for value in values] == data.target.labels.tolist()
+    assert data.partial
+
+
+def test_a_part_of_a_split(tmp_path):
+    whole = _load(tmp_path, "colours", "shades/light:test")
+    part = _load(tmp_path, "colours:train[:40%]", "shades/light:test[10:]")
+    assert (len(part.source), len(part.target)) == (20, 10)
+    np.testing.assert_array_equal(part.target.labels, whole.target.labels[10:])
+    assert part.target.records.load(0).numpy() == whole.target.records.load(10).numpy()
+
+
+def test_sets_of_this_package(copies):  # noqa: F811
+    settings, expected = copies
+    data = _load(settings.data_dir, "mnist_npz", "usps", manual_dir=settings.manual_dir)
+    assert data.class_names == tuple("0123456789")
+    np.testing.assert_array_equal(data.source.labels, np.sort(expected["mnist"][1]))
+    np.testing.assert_array_equal(data.target.labels, np.sort(expected["usps"][1]))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("colours", "", "not of the form NAME"),
+        ("colours", "colours", "both 'colours'"),
+        ("../x", "colours", "not of the form NAME"),
+        ("someone:else:train", "colours", "not of the form NAME"),
+        ("colour", "shades/dark:test", "Did you mean 'colours'"),
+        ("colours:tain", "shades/dark:test", "Unknown split of colours 'tain'"),
+        ("colours", "shades/dim:test", "dim"),
+        ("shades/dark:test", "colours", "class 'b'"),
+        ("untold", "colours", "2 features of kind ClassLabel"),
+        ("colours:train[:2000%]", "shades/dark:test", r"train\[:2000%\]"),
+    ],
+)
+def test_says_what_is_wrong(tmp_path, source, target, said):
+    with pytest.raises(UserError, match=said):
+        _load(tmp_path, source, target)

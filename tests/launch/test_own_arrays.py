@@ -1,0 +1,95 @@
+"""Training on arrays, as a user does it: features of any model, and images."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.launch import commands
+from tests.launch.test_own_data import _TINY
+
+_TINY_FEATURES = tuple(
+    flag for flag in _TINY if not flag.startswith(("--extractor", "--weights", "--image", "--resize", "--no"))
+)
+
+
+def _write(path, values, labels=None) -> str:
+    np.savez(path, **values, **({} if labels is None else {"labels": labels}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """Clusters of three classes, moved in the target: flags, folder of the run, what the command said."""
+    folder = tmp_path_factory.mktemp("features")
+    rng = np.random.default_rng(0)
+    centres, labels = rng.normal(size=(3, 5)) * 3, np.arange(30) % 3
+    flags = [
+        f"--{role}="
+        + _write(folder / f"{role}.npz", {"features": centres[labels] + rng.normal(size=(30, 5)) + s}, labels)
+        for role, s in (("source", 0), ("target", 0.5))
+    ]
+    flags = ("--pipeline=arrays", *flags, f"--workdir={folder / 'run'}")
+    return flags, folder / "run", commands.succeed("train", *_TINY_FEATURES, *flags, "--steps=40")
+
+
+def test_trains_on_features(features):
+    _, run, said = features
+    assert "arrays/source_target: 30 source and 30 target images, 3 classes in both" in said
+    summary = commands.summary(run)
+    assert summary["accuracy/source"] > 0.5 and summary["settings"]["extractor"] == "features:5"
+    assert os.path.getsize(run / "report.html") > 1000
+    assert "30 of 30" not in commands.succeed("evaluate", f"--workdir={run}")
+
+
+def test_the_export_takes_features(features):
+    _, run, _ = features
+    loaded = tf.saved_model.load(commands.summary(run)["export_dir"])
+    with np.load(run.parent / "target.npz") as target, np.load(run / "evaluation.npz") as kept:
+        asked = tf.constant(target["features"], tf.float32)
+        answer = loaded.signatures["serving_default"](features=asked)
+        np.testing.assert_allclose(answer["probabilities"], kept["target_probabilities"], atol=1e-5)
+        assert [name.decode() for name in answer["label"].numpy()] == [
+            str(label) for label in kept["target_probabilities"].argmax(axis=1)
+        ]
+    bad = loaded.signatures["serving_default"](features=tf.where(tf.range(30)[:, None] == 4, np.nan, asked))
+    assert (bad["label"].numpy() == b"").tolist() == [row == 4 for row in range(30)]
+    assert bad["score"][4] == 0
+
+
+def test_an_export_of_features_is_asked_about_no_image(features, tmp_path):
+    _, run, _ = features
+    tf.io.write_file(str(tmp_path / "a.png"), tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)))
+    model = commands.summary(run)["export_dir"]
+    assert "features" in commands.fail("predict", f"--model={model}", f"--images={tmp_path}", "--output=none.csv")
+
+
+def test_inspects_features(features):
+    flags, _, _ = features
+    said = commands.succeed("inspect", *flags)
+    assert "5 features of each" in said and "One training batch" not in said
+
+
+def test_trains_on_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
+    source = _write(tmp_path / "a.npz", {"images": images}, np.arange(12) % 3)
+    target = _write(tmp_path / "b.npz", {"images": images[::-1]})
+    flags = ("--pipeline=arrays", f"--source={source}", f"--target={target}", f"--workdir={tmp_path / 'run'}")
+    assert "target without labels" in commands.succeed("train", *_TINY, *flags)
+    assert commands.summary(tmp_path / "run")["step"] == 4
+
+
+def test_sweeps_over_a_grid(features, tmp_path):
+    flags = [flag for flag in features[0] if not flag.startswith("--workdir")]
+    grid = ("--methods=gsda", "--grid=beta:0,1", "--seeds=0", f"--out={tmp_path}")
+    said = commands.succeed("sweep", *_TINY_FEATURES, *flags, *grid)
+    assert "# arrays/source_target" in said and "2 of 2 runs finished" in said
+    table, _, rest = said.partition("## ")
+    runs = tmp_path / "arrays" / "source_target" / "gsda"
+    scores = [commands.summary(runs / f"beta={beta}" / "seed0")["accuracy/target"] for beta in (0, 1)]
+    for beta, score in enumerate(scores):
+        (line,) = [line for line in table.splitlines() if f", beta={beta} |" in line]
+        assert f"{100 * score:.1f}" in line
+    (picked,) = [line for line in rest.partition("Which setting")[2].splitlines() if "(GSDA) | 1 |" in line]
+    assert picked.endswith(f" {100 * max(scores):.1f} |")

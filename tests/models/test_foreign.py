@@ -1,0 +1,120 @@
+"""Extractors that are programs: run only where they are trusted, frozen, and told from one another."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.errors import UserError
+from gsda_tf.models import backbones
+from gsda_tf.models.extractor import build_extractor
+from gsda_tf.settings import ModelSettings
+from gsda_tf.training.frozen import _key
+from tests.launch import commands
+
+SETTINGS = ModelSettings(weights="none", bottleneck_units=4, freeze_backbone=True, trust_extractor=True)
+
+
+class _Hub(tf.Module):
+    """As TF-Hub's are: called with images in 0..1, and told whether it is trained."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = tf.Variable(factor)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32), tf.TensorSpec([], tf.bool)])
+    def __call__(self, images, training):
+        means = tf.reduce_mean(images, axis=[1, 2])
+        return self.factor * tf.concat([means, 1 - means], axis=1)
+
+
+class _Plain(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32, name="pixels")])
+    def serve(self, pixels):
+        return {"map": 2 * pixels}
+
+
+def _save(folder, module, **options) -> str:
+    tf.saved_model.save(module, str(folder), **options)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return [_save(tmp_path_factory.mktemp("hub") / "m", _Hub(factor)) for factor in (1.0, 2.0)]
+
+
+def _build(path, **changes):
+    return build_extractor(dataclasses.replace(SETTINGS, extractor=path, **changes), 8)
+
+
+def test_features_are_those_of_the_saved_model(saved):
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    means = images.mean(axis=(1, 2)) / 255
+    np.testing.assert_allclose(_build(saved[1]).embed(images), 2 * np.concatenate([means, 1 - means], 1), atol=1e-5)
+
+
+def test_a_signature_serves_too(tmp_path):
+    module = _Plain()
+    path = _save(tmp_path / "m", module, signatures={"serving_default": module.serve})
+    images = np.full((2, 8, 8, 3), 51, np.uint8)
+    np.testing.assert_allclose(_build(path).embed(images), np.full((2, 3), 0.4), atol=1e-6)
+
+
+def test_no_other_model_has_its_features(saved):
+    from gsda_tf.settings import Settings
+
+    settings = Settings(model=SETTINGS).replace({"image_size": 8, "resize_size": 8})
+    assert len({_key(_build(path), settings) for path in (*saved, saved[0])}) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"trust_extractor": False}, "trust_extractor"), ({"freeze_backbone": False}, "freeze")]
+)
+def test_is_not_run_unless_it_is_trusted_and_frozen(saved, monkeypatch, changes, said):
+    monkeypatch.setattr(tf.saved_model, "load", lambda path: pytest.fail("it was loaded"))
+    for check in (backbones.check, lambda settings: build_extractor(settings, 8)):
+        with pytest.raises(UserError, match=said):
+            check(dataclasses.replace(SETTINGS, extractor=saved[0], **changes))
+
+
+def test_a_model_of_something_else_is_told(tmp_path):
+    module = tf.Module()
+    module.names = tf.Variable(["a"])
+    path = _save(tmp_path / "m", module)
+    with pytest.raises(UserError, match="not called with images"):
+        _build(path)
+    with pytest.raises(UserError, match="not loaded"):
+        (tmp_path / "m" / "saved_model.pb").write_bytes(b"x")
+        _build(path)
+
+
+def test_a_missing_library_is_told():
+    with pytest.raises(UserError, match=r"keras_hub:no_such_preset.*(pip install keras-hub|was not loaded)"):
+        _build("keras_hub:no_such_preset")
+
+
+def test_trains_and_exports(saved, tmp_path):
+    flags = ("--task=digits/Fo_Ha", f"--extractor={saved[0]}", "--trust_extractor", "--freeze_backbone", "--noreport")
+    tiny = [flag for flag in commands.TINY if not flag.startswith("--steps")]
+    commands.succeed("train", *flags, *tiny, "--steps=4", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}")
+    assert commands.summary(tmp_path / "run")["export_dir"]
+
+
+def test_a_preset_of_keras_hub(tmp_path):
+    hub = pytest.importorskip("keras_hub")
+    backbone = hub.models.ResNetBackbone(
+        input_conv_filters=[4], input_conv_kernel_sizes=[3], stackwise_num_filters=[8, 8], stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(None, None, 3),
+    )  # fmt: skip
+    backbone.save_to_preset(str(tmp_path / "preset"))
+    scale = hub.layers.ResNetImageConverter(image_size=(8, 8), scale=1 / 255, offset=-0.5)
+    scale.save_to_preset(str(tmp_path / "preset"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    expected = tf.reduce_mean(backbone(images / np.float32(255) - 0.5), axis=(1, 2))
+    extractor = _build(f"keras_hub:{tmp_path / 'preset'}", freeze_backbone=False)
+    np.testing.assert_allclose(extractor.embed(images), expected, atol=1e-5)
+    assert extractor.backbone.trainable_variables
