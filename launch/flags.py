@@ -21,7 +21,9 @@ from gsda_tf import settings as settings_lib
 from gsda_tf.errors import DiskError, TrainingError, UserError
 from gsda_tf.files import FULL
 
-PLACES = ("source_dir", "target_dir", "source_list", "target_list", "image_root", "feature_cache_dir")
+PLACES = (
+    "source_dir", "target_dir", "source_list", "target_list", "image_root", "source", "target", "feature_cache_dir",
+)  # fmt: skip
 """Where data may lie that have moved since a run was trained on them."""
 
 _MOST, _END = 1600, 600

@@ -14,6 +14,7 @@ import tensorflow as tf
 from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors, read_json, write_atomically
+from gsda_tf.settings import is_array_file
 
 # Settings that do not change what is computed: a run may go on with other values of these.
 FREE = frozenset(
@@ -186,6 +187,13 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     return read_json(path, {"generation", "settings", "task", "class_names", "data"})
 
 
+def _is_free(name: str, now: Any, then: Any) -> bool:
+    """Whether a setting may differ; arrays, too, may lie elsewhere, but a set of TFDS is what its name says."""
+    if name in ("source", "target"):
+        return is_array_file(str(now)) and is_array_file(str(then))
+    return name in FREE
+
+
 def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Refuses to go on with a run that was started with other settings.
 
@@ -208,7 +216,7 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | N
     different = [
         f"--{name}={then.get(name)} then, {value} now"
         for name, value in now.items()
-        if name not in FREE and then.get(name) != value
+        if not _is_free(name, value, then.get(name)) and then.get(name) != value
     ]
     if different:
         raise TrainingError(

@@ -1,11 +1,13 @@
 """Training on arrays, as a user does it: features of any model, and images."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.faults import inprocess
 from tests.launch import commands
 from tests.launch.test_own_data import _TINY
 
@@ -41,6 +43,15 @@ def test_trains_on_features(features):
     assert summary["accuracy/source"] > 0.5 and summary["settings"]["extractor"] == "features:5"
     assert os.path.getsize(run / "report.html") > 1000
     assert "30 of 30" not in commands.succeed("evaluate", f"--workdir={run}")
+
+
+def test_features_that_moved_are_named_anew(features, tmp_path):
+    _, run, _ = features
+    for role in ("source", "target"):
+        shutil.copy(run.parent / f"{role}.npz", tmp_path / f"{role}.npz")
+    places = [f"--{role}={tmp_path / role}.npz" for role in ("source", "target")]
+    said = inprocess.succeed("evaluate", f"--workdir={run}", *places)
+    assert "accuracy/target" in said and "not those" not in said
 
 
 def test_the_export_takes_features(features):

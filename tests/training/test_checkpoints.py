@@ -24,6 +24,15 @@ def test_the_same_settings_go_on(tmp_path):
     checkpoints.check_same_run(str(tmp_path), {**_NOW, **free})
 
 
+def test_arrays_may_lie_elsewhere_but_a_set_of_tfds_is_what_its_name_says(tmp_path):
+    checkpoints.write_settings(str(tmp_path), {**_NOW, "source": "/a/x.npz", "target": "mnist:train"}, _EXTRA)
+    checkpoints.check_same_run(str(tmp_path), {**_NOW, "source": "/b/y.npz", "target": "mnist:train"})
+    for moved in ({"source": "mnist"}, {"target": "mnist:test"}):
+        with pytest.raises(TrainingError, match=f"--{next(iter(moved))}="):
+            now = {**_NOW, "source": "/a/x.npz", "target": "mnist:train", **moved}
+            checkpoints.check_same_run(str(tmp_path), now)
+
+
 def test_others_are_refused_with_the_list_of_differences(tmp_path):
     checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
     with pytest.raises(TrainingError) as refused:
