@@ -15,6 +15,7 @@ PIPELINES = {
     "source_list": ("lists",),
     "target_list": ("lists",),
     "image_root": ("lists",),
+    "list_labels": ("lists",),
     "source": ("arrays", "tfds"),
     "target": ("arrays", "tfds"),
 }

@@ -64,6 +64,11 @@ class WorkerLostError(TrainingError):
     exit_code = 75  # EX_TEMPFAIL: nothing is wrong here, run it again
 
 
+def shown(path: str) -> str:
+    """A path on one line, as a message shows it: what cannot be printed is escaped."""
+    return path if path.isprintable() else path.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 _LISTED = 36
 """A message lists at most this many choices, as many as a benchmark has tasks; of more it names those most alike."""
 

@@ -52,6 +52,11 @@ class DataSettings:
     image_root: str = setting(
         "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
     )
+    list_labels: str = setting(
+        "auto",
+        "what tells the target's classes where lists number the same folders differently (auto: the folders)",
+        choices=("auto", "numbers", "folders"),
+    )
     source: str = setting("", "file of --pipeline=arrays, or NAME[/CONFIG][:SPLIT] of --pipeline=tfds")
     target: str = setting("", "the same, of the target")
     image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=MOST_PIXELS)

@@ -15,6 +15,7 @@ from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import with_classes
 from gsda_tf.data.folders import load_folders
+from gsda_tf.data.image_files import LEAST_SIDE
 from gsda_tf.data.lists import load_lists
 from gsda_tf.data.verdicts import kept_in
 from gsda_tf.datasets import get_benchmark, split_task
@@ -133,7 +134,14 @@ def index(settings: DataSettings) -> TaskData:
     Raises:
       UserError: the data are not there or not as expected.
     """
-    return PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
+    data = PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
+    if settings.resize_size <= LEAST_SIDE:
+        return data
+    remark = (
+        f"--resize_size={settings.resize_size}: files other than JPEG and PNG, or turned by EXIF orientation, are "
+        f"halved while both sides keep {LEAST_SIDE:,} pixels."
+    )
+    return dataclasses.replace(data, remarks=(*data.remarks, remark))
 
 
 def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:

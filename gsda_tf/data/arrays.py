@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.checking import shown
+from gsda_tf.data.classes import check_classes, lacking, plain_name
 from gsda_tf.data.domain import UNLABELLED, ArrayRecords, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
-from gsda_tf.data.folders import lacking, plain_name, refuse_single
-from gsda_tf.errors import DataError, UserError
+from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings
 
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -84,12 +83,14 @@ def load_arrays(settings: DataSettings) -> TaskData:
     if None in source.labels:
         raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
     names = source.class_names or _ordered(source.labels)
-    refuse_single(names, f"--source={shown(source.path)}")
+    source_domain = _domain(source, names)
+    remarks = check_classes(source_domain, names, f"--source={shown(source.path)}")
     return TaskData(
         name=f"arrays/{plain_name(source.path)}_{plain_name(target.path)}",
-        source=_domain(source, names),
+        source=source_domain,
         target=_domain(target, names),
         class_names=names,
+        remarks=tuple(remarks),
     )
 
 

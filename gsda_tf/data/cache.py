@@ -84,7 +84,7 @@ class FolderStore:
         path = self._paths.get(index)
         if path is None:
             content = self._records.load(tf.constant(index, tf.int64)).numpy()
-            key = hashlib.blake2b(content + str(self._resize_size).encode(), digest_size=16).hexdigest()
+            key = hashlib.blake2b(content + f"{self._resize_size} {images.RULES}".encode(), digest_size=16).hexdigest()
             path = self._paths[index] = os.path.join(self._folder, key[:2], key[2:])
         return path
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from gsda_tf.data.image_files import plain, plain_record
+
 UNLABELLED = -1
 
 
@@ -21,7 +23,7 @@ class Records(Protocol):
     """Images that are read by index, encoded or decoded."""
 
     encoded: bool
-    """True: `load` gives the bytes of an image file; False: it gives pixels."""
+    """True: `load` gives the bytes of a JPEG or PNG file, see `image_files.plain`; False: it gives pixels."""
 
     def __len__(self) -> int: ...
 
@@ -61,7 +63,7 @@ class FileRecords:
         return os.fsdecode(self._paths[index])
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.io.read_file(tf.gather(self._table, index))
+        return plain_record(tf.io.read_file(tf.gather(self._table, index)))
 
 
 class ArrayRecords:
@@ -120,7 +122,7 @@ class SourceRecords:
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         def read(i: np.ndarray) -> bytes:
-            return self._source[int(i)][self._key]
+            return plain(self._source[int(i)][self._key])
 
         image = tf.numpy_function(read, [index], tf.string, stateful=False)
         return tf.ensure_shape(image, [])
@@ -150,6 +152,18 @@ class ChosenRecords:
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         return self._records.load(tf.gather(tf.constant(self._indices), index))
+
+
+def stored(records: Records, index: int) -> bytes:
+    """The bytes of an encoded image as they are stored, where it is a file of its own; else as `load` gives them.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    if not getattr(records, "files", False):
+        return records.load(tf.constant(index, tf.int64)).numpy()
+    with open(records.name(index), "rb") as file:
+        return file.read()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +204,7 @@ class TaskData:
       target: images whose labels, if there are any, only score the result.
       class_names: r names; `labels` are indices into them.
       score: the accuracy that the benchmark reports: "accuracy" or "mean_class_accuracy".
+      remarks: what the user should know of how the data were read, a line each.
     """
 
     name: str
@@ -197,6 +212,7 @@ class TaskData:
     target: Domain
     class_names: tuple[str, ...]
     score: str = "accuracy"
+    remarks: tuple[str, ...] = ()
 
     @property
     def target_classes(self) -> tuple[int, ...]:

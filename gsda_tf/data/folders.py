@@ -1,41 +1,68 @@
-"""Own data in two folders: one folder a class, or a flat folder of unlabelled target images."""
+"""Own data in two folders: one folder a class, or target images without labels in whatever folders."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import difflib
-import errno
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 
 import numpy as np
 
-from gsda_tf.data.checking import shown
+from gsda_tf.data.classes import check_classes, lacking, plain_name
 from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
-from gsda_tf.errors import DataError, UserError
+from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
+from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp")
+_NO_CLASS = re.compile(
+    r"(19|20)\d\d([-_.]?\d\d)*|train(ing)?|val(id(ation)?)?|test(ing)?|eval|images?|imgs?|photos?|raw|originals?|"
+    r"jpe?gs?|pngs?",
+    re.IGNORECASE,
+)
+"""Names of folders that are no classes: years and days, the parts of a set, kinds of files."""
+_PARTS = re.compile(r"train(ing)?|val(id(ation)?)?|test(ing)?|eval", re.IGNORECASE)
+_SHOWN = 4
+_ALIKE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
-class Folder:
-    """What lies directly in a folder, hidden things left out; names sorted.
+class _Tree:
+    """All of a domain's folders.
 
     Attributes:
-      path: of the folder.
-      images: names of the files that look like images.
-      folders: names of the folders, symbolic links to folders included.
+      flag: that names it.
+      root: its folder; of the official layouts that put an `images` level into it, that.
+      tops: for each folder in there, by name, it and all below it.
+      seen: path by real path of every folder.
     """
 
-    path: str
-    images: tuple[str, ...]
-    folders: tuple[str, ...]
+    flag: str
+    root: Folder
+    tops: dict[str, list[Folder]]
+    seen: dict[str, str]
 
-    def paths(self) -> list[str]:
-        """Paths of the images."""
-        return [os.path.join(self.path, name) for name in self.images]
+    def images(self, name: str) -> list[str]:
+        """Paths of all images in and below a folder of the root."""
+        return [path for folder in self.tops[name] for path in folder.paths()]
+
+    def below(self, name: str) -> Folder:
+        """What lies in a folder of the root; in its `images`, if that is all."""
+        top, *more = self.tops[name]
+        return more[0] if top.folders == ("images",) and not top.images else top
+
+    def remarks(self, labelled: bool = True) -> list[str]:
+        """What is not read, and, where folders are classes, what is read from further down."""
+        all_folders = [self.root, *(folder for folders in self.tops.values() for folder in folders)]
+        others = collections.Counter(ending(name) for folder in all_folders for name in folder.others)
+        said = [f"Not read in --{self.flag}, as no images by their names: {not_read(others)}."] if others else []
+        deep = sum(len(folder.images) for folders in self.tops.values() for folder in folders[1:])
+        if deep and labelled:
+            said.append(f"{deep:,} images of --{self.flag} lie in folders below their class folder.")
+        return said
 
 
 def load_folders(settings: DataSettings) -> TaskData:
@@ -45,7 +72,7 @@ def load_folders(settings: DataSettings) -> TaskData:
       settings: `source_dir` and `target_dir`.
 
     Returns:
-      Classes in the order of their names, images in the order of class and name.
+      Classes in the order of their names, images in the order of class and path.
 
     Raises:
       UserError: a flag is missing.
@@ -55,106 +82,73 @@ def load_folders(settings: DataSettings) -> TaskData:
     for flag, root in roots.items():
         if not root:
             raise UserError(f"--pipeline=folders needs --{flag}=DIR: a folder with one folder of images a class.")
-    source, target = (_open_domain(flag, root) for flag, root in roots.items())
-    classes = _classes(source, "source_dir")
+    source, target = (_read(flag, root) for flag, root in roots.items())
+    _refuse_level(source, target)
+    _refuse_same(source.root.path, target.root.path)
+    classes = _classes(source)
     if not classes:
         raise DataError(
-            f"--source_dir={shown(source.path)} holds {len(source.images)} images but no class folders: expected one "
-            "folder of images a class, whose name is the label."
+            f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
+            "expected one folder of images a class, whose name is the label."
         )
     names = tuple(sorted(classes))
-    refuse_single(names, f"--source_dir={shown(source.path)}")
-    target_classes = _classes(target, "target_dir")
-    _refuse_same(source.path, target.path)
-    _refuse_shared(classes, target_classes)
-    for name in target_classes:
-        if name not in classes:
-            raise DataError(lacking(name, names, f"{shown(target.path)}/{shown(name)}"))
+    _refuse_shared(source, target)
+    labelled, remarks = False, []
+    if target.tops and _without_classes(target, names):
+        paths = [*target.root.paths(), *(path for name in target.tops for path in target.images(name))]
+        remarks.append(
+            f"No folder of --target_dir ({_few(target.tops)}) is a class of the source: its {len(paths):,} images are "
+            "taken as a target without labels."
+        )
+        target_domain = _unlabelled(settings.target_dir, paths)
+    elif target.tops and any(map(target.images, target.tops)):
+        labelled, target_classes = True, _classes(target)
+        for name in target_classes:
+            if name not in classes:
+                raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
+        target_domain = _domain(settings.target_dir, target_classes, names)
+    else:
+        target_domain = _unlabelled(settings.target_dir, target.root.paths())
+    source_domain = _domain(settings.source_dir, classes, names)
+    remarks += [*source.remarks(), *target.remarks(labelled)]
+    remarks += check_classes(source_domain, names, f"--source_dir={shown(source.root.path)}")
     return TaskData(
         name=f"folders/{plain_name(settings.source_dir)}_{plain_name(settings.target_dir)}",
-        source=_domain(settings.source_dir, classes, names),
-        target=_domain(settings.target_dir, target_classes, names) if target_classes else _unlabelled(target),
+        source=source_domain,
+        target=target_domain,
         class_names=names,
+        remarks=tuple(remarks),
     )
 
 
-def lacking(name: str, names: tuple[str, ...], where: str) -> str:
-    """The message that a class of the target is none of the source's."""
-    near = difflib.get_close_matches(name.casefold(), [n.casefold() for n in names], n=1)
-    hint = "".join(f" The nearest there is {n!r}." for n in names if near and n.casefold() == near[0])
-    return (
-        f"The target's class {name!r} ({where}) is not a class of the source, which has {len(names)}: "
-        f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}.{hint} Rename it or leave it out: the classes of "
-        "the target must be among the source's."
-    )
+def _few(names: Iterable[str]) -> str:
+    names = [shown(name) for name in names]
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def refuse_single(names: tuple[str, ...], where: str) -> None:
-    """There is nothing to tell apart in one class."""
-    if len(names) == 1:
-        raise DataError(f"{where} has 1 class, {names[0]!r}: expected at least 2.")
-
-
-def plain_name(path: str) -> str:
-    """The last parts of a path that tell what it is, fit for a name of a run."""
-    parts = [part for part in os.path.abspath(path).split(os.sep) if part]
-    if len(parts) > 1 and parts[-1].lower() == "images":
-        parts.pop()
-    return re.sub(r"[^\w.-]+", "-", os.path.splitext(parts[-1])[0] if parts else "root").strip("-.") or "data"
-
-
-def look(path: str, what: str) -> Folder:
-    """What lies in a folder.
-
-    Args:
-      path: of the folder.
-      what: what the message calls it.
-
-    Raises:
-      DataError: it is not there, no folder, cannot be read, or holds links that lead nowhere.
-    """
-    images, folders = [], []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry, what):
-                    folders.append(entry.name)
-                elif entry.name.lower().endswith(SUFFIXES):
-                    images.append(entry.name)
-    except OSError as error:
-        reason = {
-            errno.ENOENT: "does not exist",
-            errno.ENOTDIR: "is a file",
-            errno.ELOOP: "is a symbolic link that leads back to itself",
-        }.get(error.errno, f"cannot be read ({error.strerror})")
-        raise DataError(f"{what} {shown(path)} {reason}: expected a folder that can be read.") from error
-    return Folder(path, tuple(sorted(images)), tuple(sorted(folders)))
-
-
-def _is_folder(entry: os.DirEntry, what: str) -> bool:
-    try:
-        mode = entry.stat().st_mode
-    except OSError as error:
-        if not entry.is_symlink() or entry.name.lower().endswith(SUFFIXES):
-            return False  # An image that cannot be read: told with the others.
-        reason = "leads back to itself" if error.errno == errno.ELOOP else "leads nowhere"
-        raise DataError(f"The symbolic link {shown(entry.path)} in {what} {reason}: mend or remove it.") from error
-    return os.path.stat.S_ISDIR(mode)
-
-
-def _open_domain(flag: str, root: str) -> Folder:
-    """A domain's folder; of the official layouts that put an `images` level into it, what is in there."""
-    folder = look(root, f"--{flag}")
-    if folder.folders == ("images",) and not folder.images:
-        folder = look(os.path.join(root, "images"), f"--{flag}")
-    if not folder.folders and not folder.images:
+def _read(flag: str, path: str) -> _Tree:
+    root = look(path, f"--{flag}")
+    if root.folders == ("images",) and not root.images:
+        root = look(os.path.join(path, "images"), f"--{flag}")
+    seen = {os.path.realpath(root.path): root.path}
+    tops = {}
+    for name in root.folders:
+        folder = look(os.path.join(root.path, name), f"--{flag}")
+        _refuse_loop(folder, root, flag)
+        tops[name] = list(walk(folder, f"--{flag}", seen))
+    tree = _Tree(flag, root, tops, seen)
+    if not root.images and not any(map(tree.images, tops)):
         raise DataError(
-            f"--{flag}={shown(root)} holds no images: expected one folder a class with files named "
-            f"{', '.join(SUFFIXES)} in it."
+            f"--{flag}={shown(path)} holds no images: expected one folder a class with files named "
+            f"{', '.join(SUFFIXES)} in it.{' '.join(['', *tree.remarks()])}"
         )
-    return folder
+    return tree
+
+
+def _refuse_loop(folder: Folder, root: Folder, flag: str) -> None:
+    real = os.path.realpath(folder.path)
+    if os.path.commonpath([os.path.realpath(root.path), real]) == real:
+        raise DataError(f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(real)}: remove it.")
 
 
 def _refuse_same(source: str, target: str) -> None:
@@ -173,90 +167,87 @@ def _refuse_same(source: str, target: str) -> None:
         )
 
 
-def _refuse_shared(source: dict[str, Folder], target: dict[str, Folder]) -> None:
+def _refuse_shared(source: _Tree, target: _Tree) -> None:
     """Folders that lie apart may still be linked to the same place."""
-    reals = {os.path.realpath(folder.path): folder.path for folder in source.values()}
-    for folder in target.values():
-        real = os.path.realpath(folder.path)
-        if real in reals:
+    for real, path in target.seen.items():
+        if real in source.seen:
             raise DataError(
-                f"{shown(reals[real])} of the source and {shown(folder.path)} of the target are the same folder, "
+                f"{shown(source.seen[real])} of the source and {shown(path)} of the target are the same folder, "
                 f"{shown(real)}: expected the images of two domains."
             )
 
 
-def _classes(domain: Folder, flag: str) -> dict[str, Folder]:
-    """The class folders by class name; empty if the domain is flat."""
-    folders = {name: look(os.path.join(domain.path, name), f"--{flag}") for name in domain.folders}
-    _refuse_loops(domain, folders, flag)
-    empty = [name for name, folder in folders.items() if not folder.images]
-    if folders and len(empty) == len(folders):
-        _refuse_level(domain, folders, flag)
-        if domain.images:
-            return {}
-    if domain.images and folders:
+def _refuse_level(source: _Tree, target: _Tree) -> None:
+    """A folder of domains, or of the parts of a set, in place of a domain would make classes of them.
+
+    It looks as class folders do whose images lie a level down, by day or camera: names tell the two apart.
+    """
+    for tree, other in ((source, target), (target, source)):
+        if not tree.tops or any(folders[0].images for folders in tree.tops.values()):
+            continue
+        below = collections.Counter(name for top in tree.tops for name in tree.below(top).folders)
+        shared = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
+        shared = {name for name in shared if not _NO_CLASS.fullmatch(name)}
+        if tree is target:
+            shared &= set(source.tops)
+        parts = all(map(_PARTS.fullmatch, tree.tops))
+        if not shared and not (parts and below):
+            continue
+        if not parts and set(tree.tops) & set(other.tops):
+            continue
+        choices = ", ".join(shown(folders[0].path) for folders in list(tree.tops.values())[:_SHOWN])
         raise DataError(
-            f"--{flag}={shown(domain.path)} holds both images ({shown(domain.images[0])}) and class folders "
-            f"({shown(domain.folders[0])}): expected one or the other."
+            f"--{tree.flag}={shown(tree.root.path)} is one level too high, or its folders are classes by accident: "
+            f"{_few(tree.tops)} hold no images but folders, {_few(sorted(shared or below))}, which look like the "
+            f"classes. Choose one of these: {choices}. If {_few(tree.tops)} are the classes, lay their images right "
+            "into them, or use --pipeline=lists."
+        )
+
+
+def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
+    """Whether no folder of the target is a class of the source, or looks like one that is written otherwise."""
+    known = [name.casefold() for name in names]
+    tops = [unicodedata.normalize("NFC", name) for name in target.tops]
+    return not any(difflib.get_close_matches(name.casefold(), known, n=1, cutoff=_ALIKE) for name in tops)
+
+
+def _classes(tree: _Tree) -> dict[str, list[str]]:
+    """Paths by class name; empty if the domain is flat."""
+    images = {name: tree.images(name) for name in tree.tops}
+    empty = [name for name, paths in images.items() if not paths]
+    if tree.root.images and len(empty) == len(images):
+        return {}
+    if tree.root.images:
+        raise DataError(
+            f"--{tree.flag}={shown(tree.root.path)} holds both images ({shown(tree.root.images[0])}) and class folders "
+            f"({shown(tree.root.folders[0])}): expected one or the other."
         )
     if empty:
-        first = folders[empty[0]]
-        held = f"{len(first.folders)} folders but no images" if first.folders else "no images"
-        others = f" (and so are {', '.join(map(repr, empty[1:5]))})" if len(empty) > 1 else ""
+        folders = tree.tops[empty[0]]
+        others = collections.Counter(ending(name) for folder in folders for name in folder.others)
+        held = f"no images that can be read, but {not_read(others)}" if others else "no images"
+        also = f" (and so are {', '.join(map(repr, empty[1:5]))})" if len(empty) > 1 else ""
         raise DataError(
-            f"Class {empty[0]!r} of --{flag} is empty{others}: {shown(first.path)} holds {held}. Put images there or "
-            "remove the folder."
+            f"Class {empty[0]!r} of --{tree.flag} is empty{also}: {shown(folders[0].path)} holds {held}. Put images "
+            "there or remove the folder."
         )
-    classes: dict[str, Folder] = {}
-    for name, folder in folders.items():
+    classes: dict[str, list[str]] = {}
+    for name, paths in images.items():
         # Copies of one data set write the same accent in one character or in two.
         plain = unicodedata.normalize("NFC", name)
         if plain in classes:
-            raise DataError(f"--{flag} has two folders for class {plain!r}: expected one.")
-        classes[plain] = folder
+            raise DataError(f"--{tree.flag} has two folders for class {plain!r}: expected one.")
+        classes[plain] = paths
     return classes
 
 
-def _refuse_loops(domain: Folder, folders: dict[str, Folder], flag: str) -> None:
-    seen: dict[str, str] = {}
-    root = os.path.realpath(domain.path)
-    for name, folder in folders.items():
-        real = os.path.realpath(folder.path)
-        if os.path.commonpath([root, real]) == real:
-            raise DataError(
-                f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(real)}: remove it."
-            )
-        if real in seen:
-            raise DataError(
-                f"Classes {seen[real]!r} and {name!r} of --{flag} are the same folder, {shown(real)}: expected one "
-                "folder for each class."
-            )
-        seen[real] = name
-
-
-def _refuse_level(domain: Folder, folders: dict[str, Folder], flag: str) -> None:
-    """A folder of domains instead of a domain would make classes of the domains."""
-    for folder in folders.values():
-        for name in folder.folders:
-            below = look(os.path.join(folder.path, name), f"--{flag}")
-            if below.images or below.folders:
-                choices = ", ".join(shown(f.path) for f in list(folders.values())[:4])
-                raise DataError(
-                    f"--{flag}={shown(domain.path)} is one level too high: its folders hold folders, not images. "
-                    f"Choose one of these: {choices}."
-                )
-
-
-def _domain(root: str, classes: dict[str, Folder], names: tuple[str, ...]) -> Domain:
+def _domain(root: str, classes: dict[str, list[str]], names: tuple[str, ...]) -> Domain:
     paths, labels = [], []
     for label, name in enumerate(names):
-        images = classes[name].paths() if name in classes else []
-        paths += images
-        labels += [label] * len(images)
+        paths += classes.get(name, [])
+        labels += [label] * len(classes.get(name, []))
     return Domain(plain_name(root), FileRecords(paths), np.asarray(labels, np.int32))
 
 
-def _unlabelled(folder: Folder) -> Domain:
-    return Domain(
-        plain_name(folder.path), FileRecords(folder.paths()), np.full(len(folder.images), UNLABELLED, np.int32)
-    )
+def _unlabelled(root: str, paths: list[str]) -> Domain:
+    return Domain(plain_name(root), FileRecords(paths), np.full(len(paths), UNLABELLED, np.int32))

@@ -5,6 +5,8 @@ first resize, so that each image is resized once, straight from the pixels of th
 decoded. A JPEG is moreover decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size at which it is still as
 large as that square. So every crop of an image is cut from the same pixels, `decode_for`, which may be kept.
 
+Encoded images are JPEG or PNG: `image_files.plain` makes these of all others.
+
 The result is not bit for bit that of the plain recipe, which filters twice; `tests/data/test_images.py` holds how
 far apart the two may be on average over a made-up image.
 """
@@ -29,7 +31,14 @@ SCAN_START = b"\xff\xda\x00"
 _PIXELS_A_SCAN = 1_000_000
 # The least that a scan counts for: each takes some time, however small the image.
 
-_JPEG, _PNG, _GIF, _BMP = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM"
+RULES = 3
+"""Raised when the same file becomes other pixels: what was kept of it before is not used any more."""
+
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+
+BACKGROUND = 255
+"""Grey value that shows through where an image is transparent: white."""
+
 _BILINEAR_UP_TO = 1.5
 # Up to this many pixels for one, sampling between the nearest four differs little from a filter that averages,
 # and takes half the time.
@@ -56,7 +65,7 @@ def training_image(
     """One image as training sees it.
 
     Args:
-      record: string scalar, the bytes of an image file, or uint8 [h, w, 3].
+      record: string scalar, the bytes of a JPEG or PNG file, or uint8 [h, w, 3].
       encoded: which of the two.
       geometry: sizes.
       augmentation: a name in `AUGMENTATIONS`.
@@ -85,7 +94,7 @@ def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) 
     """One image as evaluation and serving see it: resized to a square, centre crop. TensorFlow operations only.
 
     Args:
-      record: string scalar, the bytes of an image file, or uint8 [h, w, 3].
+      record: string scalar, the bytes of a JPEG or PNG file, or uint8 [h, w, 3].
       encoded: which of the two.
       geometry: sizes. Pixels that have the network's size already are left as they are.
 
@@ -99,7 +108,7 @@ def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) 
         shape = _jpeg_shape(record)
         return _at_ratio(shape, geometry, lambda ratio: _centre_of_jpeg(record, shape, ratio, geometry))
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_other(record), geometry))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record), geometry))
 
 
 def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
@@ -125,9 +134,9 @@ def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
 
 
 def decode(record: tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG, PNG, GIF (its first frame) or BMP.
+    """Decodes a JPEG or PNG.
 
-    Grey and CMYK become RGB, 16 bits a channel become 8, transparency is dropped.
+    Grey and CMYK become RGB, 16 bits a channel become the upper 8, what is transparent shows `BACKGROUND`.
 
     Args:
       record: string scalar.
@@ -143,7 +152,7 @@ def decode(record: tf.Tensor) -> tf.Tensor:
         with tf.control_dependencies([_jpeg_shape(record)]):
             return tf.io.decode_jpeg(record, channels=3, dct_method=_DCT)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_other(record))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
 
 
 def decode_for(record: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
@@ -160,12 +169,23 @@ def decode_for(record: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
             lambda ratio: tf.image.decode_jpeg(record, channels=3, ratio=ratio, dct_method=_DCT),
         )
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_other(record))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
 
 
-def _decode_other(record: tf.Tensor) -> tf.Tensor:
-    with tf.control_dependencies([_other_shape(record)]):
-        return tf.io.decode_image(record, channels=3, expand_animations=False)
+def _decode_png(record: tf.Tensor) -> tf.Tensor:
+    """uint8 [h, w, 3]; what is transparent shows `BACKGROUND`."""
+    with tf.control_dependencies([_png_shape(record)]):
+        record = tf.identity(record)
+    before_pixels = tf.strings.split(record[None], b"IDAT").flat_values[0]
+    has_alpha = tf.reduce_any(tf.equal(tf.strings.substr(record, 25, 1), [b"\x04", b"\x06"]))
+    has_alpha |= tf.size(tf.strings.split(before_pixels[None], b"tRNS").flat_values) > 1
+
+    def composed() -> tf.Tensor:
+        pixels = tf.cast(tf.io.decode_png(record, channels=4), tf.int32)
+        alpha = pixels[..., 3:]
+        return tf.cast((pixels[..., :3] * alpha + BACKGROUND * (255 - alpha) + 127) // 255, tf.uint8)
+
+    return tf.cond(has_alpha, composed, lambda: tf.io.decode_png(record, channels=3))
 
 
 _RATIOS = (1, 2, 4, 8)
@@ -173,7 +193,7 @@ _DCT = "INTEGER_ACCURATE"
 
 
 def _is_jpeg(record: tf.Tensor) -> tf.Tensor:
-    return tf.equal(tf.strings.substr(record, 0, 3), _JPEG)
+    return tf.equal(tf.strings.substr(record, 0, 3), JPEG)
 
 
 def _jpeg_shape(record: tf.Tensor) -> tf.Tensor:
@@ -191,26 +211,12 @@ def too_many_scans(scans: int, pixels: int) -> bool:
     return scans * max(pixels, _PIXELS_A_SCAN) > MAX_SCANNED
 
 
-def _other_shape(record: tf.Tensor) -> tf.Tensor:
-    """The same for PNG, GIF and BMP."""
-
-    def number(start: int, big_endian: bool, kind: tf.DType) -> tf.Tensor:
-        raw = tf.io.decode_raw(tf.strings.substr(record, start, kind.size), kind, little_endian=not big_endian)
-        # A header that is cut short: decoding says so.
-        return tf.cast(tf.concat([raw, tf.zeros([1], kind)], 0)[0], tf.int32)
-
-    def is_a(start: bytes) -> tf.Tensor:
-        return tf.equal(tf.strings.substr(record, 0, len(start)), start)
-
-    shape = tf.case(
-        [
-            (is_a(_PNG), lambda: tf.stack([number(20, True, tf.int32), number(16, True, tf.int32)])),
-            (is_a(_GIF), lambda: tf.stack([number(8, False, tf.uint16), number(6, False, tf.uint16)])),
-            (is_a(_BMP), lambda: tf.abs(tf.stack([number(22, False, tf.int32), number(18, False, tf.int32)]))),
-        ],
-        default=lambda: tf.zeros([2], tf.int32),
-    )
-    return _allowed(shape)
+def _png_shape(record: tf.Tensor) -> tf.Tensor:
+    """The same of a PNG."""
+    is_png = tf.equal(tf.strings.substr(record, 0, len(PNG)), PNG) & (tf.strings.length(record) > 26)
+    known = tf.debugging.Assert(is_png, ["neither JPEG nor PNG"])
+    with tf.control_dependencies([known] if known is not None else []):
+        return _allowed(tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)[::-1])
 
 
 def _allowed(shape: tf.Tensor) -> tf.Tensor:
@@ -302,7 +308,7 @@ def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> t
 
         return _at_ratio(shape, geometry, scaled)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(_decode_other(record), box))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(_decode_png(record), box))
 
 
 def _pixel_box(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

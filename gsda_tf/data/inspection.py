@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import io
 import math
 
 import numpy as np
@@ -12,10 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_undecodable, shown
-from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.images import decode
+from gsda_tf.data.checking import find_undecodable, remark_on_faint
+from gsda_tf.data.domain import Domain, TaskData, stored
+from gsda_tf.data.image_files import stored_size, turned
 from gsda_tf.data.subset import evenly
+from gsda_tf.errors import shown
 from gsda_tf.files import replacing
 from gsda_tf.progress import progress
 from gsda_tf.settings import Settings
@@ -34,9 +34,10 @@ class DomainFacts:
       size: images.
       labelled: whether they have labels.
       counts: images of each class, int [r]; zeros if unlabelled.
-      sizes: (width, height) and how often, the most frequent first, of the images that were looked at;
+      sizes: (width, height) as stored and how often, the most frequent first, of the images that were looked at;
         (e,) of features.
       bad: (index, reason) of each image that cannot be read.
+      turned: of the images that were looked at, those stored turned, which EXIF orientation sets right.
     """
 
     name: str
@@ -45,6 +46,7 @@ class DomainFacts:
     counts: tuple[int, ...]
     sizes: tuple[tuple[tuple[int, ...], int], ...]
     bad: tuple[tuple[int, str], ...]
+    turned: int = 0
 
 
 def examine(domain: Domain, num_classes: int) -> DomainFacts:
@@ -58,14 +60,17 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
     unreadable = {index for index, _ in bad}
     readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
     sizes: collections.Counter = collections.Counter()
+    lying = 0
     if not domain.records.encoded and len(readable):
         shape = domain.records.load(tf.constant(0, tf.int64)).shape
         sizes[tuple(shape[:2])[::-1]] = len(readable)
     elif domain.records.encoded:
         some = readable[evenly(len(readable), _SIZES_FROM)]
         for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
-            height, width = _size(domain, int(index))
+            record = stored(domain.records, int(index))
+            height, width = stored_size(record)
             sizes[width, height] += 1
+            lying += turned(record)
     labels = domain.labels[domain.labels >= 0]
     return DomainFacts(
         name=domain.name,
@@ -74,16 +79,8 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
         counts=tuple(np.bincount(labels, minlength=num_classes).tolist()),
         sizes=tuple(sizes.most_common()),
         bad=tuple(bad),
+        turned=lying,
     )
-
-
-def _size(domain: Domain, index: int) -> tuple[int, int]:
-    record = domain.records.load(tf.constant(index, tf.int64)).numpy()
-    try:
-        with Image.open(io.BytesIO(record)) as image:  # Reads the header only.
-            return image.height, image.width
-    except OSError:
-        return tuple(decode(tf.constant(record)).shape[:2])
 
 
 def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
@@ -101,6 +98,11 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
     lines = [data.name, "", *lines[:2], rule, *lines[2:-1], rule, lines[-1], "", *_remarks(data)]
     for each in facts:
         lines.append(f"{shown(each.name)}: {_describe_sizes(each)}")
+        if each.turned:
+            seen = sum(count for _, count in each.sizes)
+            lines.append(
+                f"{shown(each.name)}: {each.turned} of {seen} images are turned upright by their EXIF orientation"
+            )
     for role, domain, each in (("source", data.source, source), ("target", data.target, target)):
         for index, reason in each.bad:
             lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
@@ -108,11 +110,14 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
 
 
 def _remarks(data: TaskData) -> list[str]:
+    said = [*data.remarks, *remark_on_faint("source", data.source), *remark_on_faint("target", data.target)]
     if not data.target.labelled:
-        return ["The target has no labels: no accuracy will be claimed."]
-    if data.partial:
-        return [f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."]
-    return []
+        said.append("The target has no labels: no accuracy will be claimed.")
+    elif data.partial:
+        said.append(
+            f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."
+        )
+    return said
 
 
 def _describe_sizes(facts: DomainFacts) -> str:

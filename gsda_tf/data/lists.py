@@ -1,23 +1,32 @@
-"""Own data in two lists: `path label` a line, labels as numbers or as names."""
+"""Own data in two lists: `path label` a line, labels as numbers or as words."""
 
 from __future__ import annotations
 
 import collections
+import csv
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
-from gsda_tf.data.checking import shown
+from gsda_tf.data.classes import check_classes, lacking, plain_name
 from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
-from gsda_tf.data.folders import SUFFIXES, lacking, plain_name, refuse_single
-from gsda_tf.errors import DataError, UserError
+from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
+from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
 _SHOWN = 3
+_NO_LABEL = ("", "-1")
+_ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES))
+# The path reaches to the last ending of an image that a gap follows; the label is the rest, and may hold spaces.
+_LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?:\s*[,;\t]\s*|[ \t]+|$)(?P<label>.*)", re.IGNORECASE)
+_IMAGE = re.compile(rf".*(?:{_ENDINGS})", re.IGNORECASE)
+_PATH_COLUMNS = ("path", "file", "filename", "image", "img", "imagepath", "filepath", "imagefile", "imagename", "name")
+_LABEL_COLUMNS = ("label", "class", "category", "target", "y", "classname", "labelname", "classid", "labelid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Line:
         """The name of the folder that the image lies in; in published data sets, its class."""
         return os.path.basename(os.path.dirname(self.path))
 
+    def __str__(self) -> str:
+        return shown(self.path) if self.label is None else f"{shown(self.path)} {shown(self.label)}"
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageList:
@@ -43,23 +55,30 @@ class ImageList:
       lines: those that are not blank, in order.
       labelled: whether every line has a label; else none has.
       numbered: whether all labels are whole numbers.
+      remarks: on lines that are passed over.
     """
 
     path: str
     lines: tuple[Line, ...]
     labelled: bool
     numbered: bool
+    remarks: tuple[str, ...] = ()
 
     def at(self, line: Line) -> str:
         """What a message calls a line."""
-        return f"{shown(self.path)} line {line.number} ('{shown(line.path)} {line.label}')"
+        return f"{shown(self.path)} line {line.number} ('{line}')"
+
+    @property
+    def labels(self) -> list[str]:
+        """Those that occur, in order."""
+        return sorted({line.label for line in self.lines}, key=int if self.numbered else None)
 
 
 def load_lists(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=lists`.
 
     Args:
-      settings: `source_list`, `target_list` and `image_root`.
+      settings: `source_list`, `target_list`, `image_root` and `list_labels`.
 
     Returns:
       Classes in the order of the source's numbers, or of their names; images in the order of class and path.
@@ -73,20 +92,19 @@ def load_lists(settings: DataSettings) -> TaskData:
             raise UserError(f"--pipeline=lists needs --{flag}=FILE with 'path label' a line.")
     source, target = read_list(settings.source_list), read_list(settings.target_list)
     if not source.labelled:
-        raise DataError(
-            f"{shown(source.path)} line 1 ({shown(source.lines[0].path)!r}) has no label: expected 'path label'."
-        )
+        raise DataError(f"{source.at(source.lines[0])} has no label: expected 'path label'.")
     paths = [find_images(each, settings.image_root) for each in (source, target)]
     if os.path.samefile(source.path, target.path) or set(paths[0]) == set(paths[1]):
         raise DataError(
             f"--source_list={shown(source.path)} and --target_list={shown(target.path)} list the same images: expected "
             "those of two domains."
         )
-    classes, names = reconcile(source, target)
-    refuse_single(names, f"--source_list={shown(source.path)}")
+    classes, names, remarks = reconcile(source, target, settings.list_labels)
     domains = [_domain(each.path, *both, names) for each, both in zip((source, target), zip(paths, classes))]
+    remarks = [*source.remarks, *target.remarks, *remarks]
+    remarks += check_classes(domains[0], names, f"--source_list={shown(source.path)}")
     name = f"lists/{plain_name(source.path)}_{plain_name(target.path)}"
-    return TaskData(name, domains[0], domains[1], names)
+    return TaskData(name, domains[0], domains[1], names, remarks=tuple(remarks))
 
 
 def read_list(path: str) -> ImageList:
@@ -112,43 +130,99 @@ def read_list(path: str) -> ImageList:
 def parse_list(path: str, text: str) -> ImageList:
     """The lines of a list.
 
-    The label is the last word of a line; a line that ends with the name of an image has none.
+    A line is a path that ends as images do, a gap (spaces, a tab, a comma or a semicolon) and the label, which may hold
+    spaces. A line without a label, or with the label -1, has none. A table with a header is read by its columns.
 
     Args:
       path: what messages call the list.
-      text: `path label` or `path` a line; paths may hold spaces.
+      text: of the file.
 
     Raises:
       DataError: no lines, a line that has no path, or labels on some lines only.
     """
-    lines = []
-    for number, raw in enumerate(re.split(r"\r\n|\n|\r", text), 1):
-        line = raw.strip(" \t")
-        if not line:
-            continue
+    raw = [(number, line.strip(" \t")) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1)]
+    raw = [(number, line) for number, line in raw if line]
+    for number, line in raw:
         if "\0" in line:
             raise DataError(f"List {shown(path)} line {number} holds a zero byte: expected text, 'path label' a line.")
-        if line.lower().endswith(SUFFIXES):
-            lines.append(Line(number, line, None))
-            continue
-        parts = re.split(r"[ \t]+(?=[^ \t]+$)", line)
-        if len(parts) != 2:
-            raise DataError(
-                f"List {shown(path)} line {number} is {shown(line)!r}: expected 'path label', or the path of a "
-                f"{', '.join(SUFFIXES)} file."
-            )
-        lines.append(Line(number, *parts))
-    if not lines:
+    if not raw:
         raise DataError(f"List {shown(path)} is empty: expected 'path label' a line.")
+    lines = _table(path, raw) or [_line(path, number, line) for number, line in raw]
+    kept = [line for line in lines if not on_a_path_left_behind(line.path)]
+    remarks = []
+    if len(kept) < len(lines):
+        first = next(line for line in lines if on_a_path_left_behind(line.path))
+        remarks.append(
+            f"{len(lines) - len(kept):,} lines of {shown(path)} name what systems leave behind, as line {first.number} "
+            f"({shown(first.path)}): passed over."
+        )
+    if not kept:
+        raise DataError(f"List {shown(path)} names no images: {' '.join(remarks)}")
+    lines = [dataclasses.replace(line, label=None) if line.label in _NO_LABEL else line for line in kept]
     labelled = lines[0].label is not None
     for line in lines:
         if (line.label is not None) != labelled:
             raise DataError(
                 f"List {shown(path)} line {line.number} ({shown(line.path)!r}) has {'no' if labelled else 'a'} label, "
-                f"line {lines[0].number} has {'one' if labelled else 'none'}: expected labels on all lines or on none."
+                f"line {lines[0].number} has {'one' if labelled else 'none'}: expected labels on all lines or on none "
+                "(-1 is none)."
             )
     numbered = labelled and all(re.fullmatch(r"[+-]?[0-9]+", line.label) for line in lines)
-    return ImageList(path, tuple(lines), labelled, numbered)
+    return ImageList(path, tuple(lines), labelled, numbered, tuple(remarks))
+
+
+def _line(path: str, number: int, line: str) -> Line:
+    found = _LINE.fullmatch(line)
+    # A path without an ending: its label is the last word.
+    parts = found.group("path", "label") if found else re.split(r"[ \t]+(?=[^ \t]+$)", line)
+    if len(parts) != 2:
+        raise DataError(
+            f"List {shown(path)} line {number} is {shown(line)!r}: expected 'path label', or the path of a "
+            f"{', '.join(SUFFIXES)} file."
+        )
+    label = parts[1].strip()
+    if re.fullmatch(r"[-+.\d]+([\s,;]+[-+.\d]+)+", label):
+        raise DataError(
+            f"List {shown(path)} line {number} ('{shown(line)}') has several numbers after the path: expected one "
+            "label, the class."
+        )
+    return Line(number, parts[0], label)
+
+
+def _table(path: str, raw: Sequence[tuple[int, str]]) -> list[Line]:
+    """The lines of a table with a header, or with quotes; none if it is no such table."""
+    numbers, lines = zip(*raw)
+    separator = max(",\t;", key=lines[0].count)
+    quoted = path.lower().endswith(".csv") and '"' in "".join(lines)
+    if separator not in lines[0] or (_IMAGE.search(lines[0]) and not quoted):
+        return []
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    except csv.Error as error:
+        raise DataError(f"List {shown(path)} is no table that can be read: {error}.") from error
+    header = [re.sub(r"[^a-z]", "", cell.lower()) for cell in rows[0]]
+    if len(rows) != len(lines):
+        raise DataError(f"List {shown(path)} is a table with line ends inside of its cells: expected one line a row.")
+    columns = [next((header.index(n) for n in known if n in header), None) for known in (_PATH_COLUMNS, _LABEL_COLUMNS)]
+    if _IMAGE.search(lines[0]):
+        columns, first = [0, 1 if len(rows[0]) > 1 else None], 0
+    else:
+        first = 1
+    if columns[0] is None or columns[0] == columns[1] or (columns[1] is None and len(header) > 1):
+        raise DataError(
+            f"List {shown(path)} begins with the columns {', '.join(map(shown, rows[0]))}: expected one called "
+            f"{' or '.join(_PATH_COLUMNS[:4])} and one called {' or '.join(_LABEL_COLUMNS[:4])}, or no header and "
+            "'path label' a line."
+        )
+    for number, row in zip(numbers, rows):
+        if len(row) != len(rows[0]):
+            raise DataError(
+                f"List {shown(path)} line {number} has {len(row)} columns, line {numbers[0]} has {len(rows[0])}."
+            )
+    return [
+        Line(number, row[columns[0]], None if columns[1] is None else row[columns[1]])
+        for number, row in list(zip(numbers, rows))[first:]
+    ]
 
 
 def find_images(images: ImageList, image_root: str) -> list[str]:
@@ -173,9 +247,10 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
         if "\\" in line.path and not os.path.lexists(path):
             path = os.path.normpath(os.path.join(root, line.path.replace("\\", "/")))
         if not path.startswith(inside):
+            whole = "--image_root=/ takes whole paths as they are" if os.path.isabs(line.path) else ""
             raise DataError(
-                f"{images.at(line)} leads out of {shown(root)}: expected a path below it. --image_root says what paths "
-                "are relative to."
+                f"{images.at(line)} leads out of {shown(root)}: expected a path below it. "
+                f"{whole or '--image_root says what paths are relative to'}; use it for lists that you trust."
             )
         if not os.path.lexists(path):
             missing.append(line)
@@ -190,56 +265,93 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
     return paths
 
 
-def reconcile(source: ImageList, target: ImageList) -> tuple[list[list[str | None]], tuple[str, ...]]:
+def reconcile(
+    source: ImageList, target: ImageList, list_labels: str = "auto"
+) -> tuple[list[list[str | None]], tuple[str, ...], list[str]]:
     """Labels of both lists as names of classes.
 
-    Projects number the same classes differently. Where the folders of a list's images tell the names of its
-    classes, these names count and not the numbers.
+    Labels are final. Where the folders of the source's images go with its numbers, they name its classes. Folders
+    decide in two cases: one list has words and the other numbers; or the numbers of both lists contradict each other
+    about the same folders, as those of published lists do, and `list_labels` does not say "numbers".
+
+    Args:
+      source: all labelled.
+      target: the other list.
+      list_labels: "auto"; "numbers" or "folders", which of them tells the target's classes.
 
     Returns:
-      (names of the lines of source and target, names of the classes in the order of their labels).
+      (names of the lines of source and target, names of the classes in the order of their labels, remarks).
 
     Raises:
-      DataError: lines clash with one another, or the target has a class that the source lacks.
+      DataError: an image has two labels, or the target has a class that the source lacks.
     """
+    remarks = []
     for each in (source, target):
-        _check_numbers(each)
-    told = _folder_of_label(source)
-    source_names = told if told and source.numbered else {line.label: line.label for line in source.lines}
-    target_names = _folder_of_label(target)
-    if not target.numbered:
-        target_names = {}
-    elif source.numbered and (told is None or target_names is None or _elsewhere(target_names, source_names)):
-        # Numbers without names mean what they mean in the source's list.
-        target_names = source_names
-    target_names = target_names or {}
-    rank = (lambda label: int(label)) if source.numbered else (lambda label: label)
-    names = tuple(dict.fromkeys(source_names[label] for label in sorted(source_names, key=rank)))
-    known = set(names)
+        _check_labels(each)
+    folders = [_folder_of_label(each, remarks) for each in (source, target)]
+    told, told_target = folders
+    if list_labels == "numbers":
+        told = None
+    source_names = told if told and source.numbered else {label: label for label in source.labels}
+    names = tuple(source_names[label] for label in source.labels)
+    target_names = _target_names(source, target, source_names, told_target, list_labels, remarks)
     for line in target.lines if target.labelled else ():
-        name = target_names.get(line.label, line.label)
-        if name in known:
-            continue
-        if target.numbered and source.numbered and name == line.label:
-            numbers = sorted(int(label) for label in source_names)
-            raise DataError(
-                f"{target.at(line)}: label {line.label} is out of range: {shown(source.path)} has "
-                f"{len(numbers)} labels from {numbers[0]} to {numbers[-1]}."
-            )
-        raise DataError(lacking(name, names, target.at(line)))
+        if target_names.get(line.label) not in names:
+            if target.numbered and source.numbered and list_labels != "folders":
+                numbers = source.labels
+                raise DataError(
+                    f"{target.at(line)}: label {line.label} is out of range: {shown(source.path)} has "
+                    f"{len(numbers)} labels from {numbers[0]} to {numbers[-1]}."
+                )
+            raise DataError(lacking(target_names.get(line.label, line.label), names, target.at(line)))
     classes = [
         [source_names[line.label] for line in source.lines],
-        [None if line.label is None else target_names.get(line.label, line.label) for line in target.lines],
+        [None if line.label is None else target_names[line.label] for line in target.lines],
     ]
-    return classes, names
+    return classes, names, remarks
 
 
-def _elsewhere(names: dict[str, str], known: dict[str, str]) -> bool:
-    """Whether all images lie in one folder that is no class: it tells nothing."""
-    return len(names) == 1 and not set(names.values()) & set(known.values())
+def _target_names(
+    source: ImageList,
+    target: ImageList,
+    source_names: dict[str, str],
+    told: dict[str, str] | None,
+    list_labels: str,
+    remarks: list[str],
+) -> dict[str, str]:
+    """The class of each of the target's labels."""
+    if not target.labelled:
+        return {}
+    if not target.numbered and (not source.numbered or set(target.labels) & set(source_names.values())):
+        return {label: label for label in target.labels}
+    if source.numbered != target.numbered:
+        if not target.numbered or not told or not set(told.values()) <= set(source_names.values()):
+            kinds = ("numbers", "words") if source.numbered else ("words", "numbers")
+            raise DataError(
+                f"{shown(source.path)} has {kinds[0]} as labels ({', '.join(source.labels[:_SHOWN])}), "
+                f"{shown(target.path)} {kinds[1]} ({', '.join(map(shown, target.labels[:_SHOWN]))}), and the names of "
+                "folders do not tell what they have in common: label both lists alike."
+            )
+        return told
+    if list_labels == "folders":
+        if not told:
+            raise DataError(f"--list_labels=folders: the folders of {shown(target.path)} do not go with its labels.")
+        return told
+    # Numbers that the source lacks are told as such.
+    by_number = {label: {int(n): name for n, name in source_names.items()}.get(int(label)) for label in target.labels}
+    known = set(source_names.values())
+    wrong = [label for label in told or () if told[label] != by_number[label]]
+    if not wrong or not set(told.values()) <= known:
+        return by_number
+    example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
+    remarks.append(
+        f"{shown(target.path)} numbers the same folders otherwise than {shown(source.path)} ({example}), as published "
+        "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
+    )
+    return told
 
 
-def _check_numbers(images: ImageList) -> None:
+def _check_labels(images: ImageList) -> None:
     """Negative numbers, and one image with two labels."""
     seen: dict[str, Line] = {}
     for line in images.lines:
@@ -248,18 +360,17 @@ def _check_numbers(images: ImageList) -> None:
         before = seen.setdefault(os.path.normpath(line.path), line)
         if before.label != line.label:
             raise DataError(
-                f"{images.at(before)} and line {line.number} give one image two labels, {before.label} and "
-                f"{line.label}: expected one."
+                f"{images.at(before)} and line {line.number} give one image two labels, {shown(before.label)} and "
+                f"{shown(line.label)}: expected one."
             )
 
 
-def _folder_of_label(images: ImageList) -> dict[str, str] | None:
-    """The folder of each label, if folders tell the classes; None if they do not, or nothing is labelled.
+def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | None:
+    """The folder of each label, if folders tell the classes; None if they do not, or labels are words.
 
-    Raises:
-      DataError: folders tell the classes, but for a few lines that clash with the others.
+    Lines that clash with the others are remarked upon.
     """
-    if not images.labelled:
+    if not images.labelled or not images.numbered:
         return None
     pairs = collections.Counter((line.label, line.folder) for line in images.lines)
     if len(pairs) > 1 and len({folder for _, folder in pairs}) == 1:
@@ -270,22 +381,15 @@ def _folder_of_label(images: ImageList) -> dict[str, str] | None:
         if label not in one_to_one and folder not in taken:
             one_to_one[label] = folder
             taken.add(folder)
-    clashing = len(images.lines) - sum(pairs[pair] for pair in one_to_one.items())
-    if not one_to_one or 2 * clashing >= len(images.lines) or clashing > max(_CLASHES, _SHARE * len(images.lines)):
+    clashing = [line for line in images.lines if one_to_one.get(line.label) != line.folder]
+    if len(one_to_one) < len(images.labels) or 2 * len(clashing) >= len(images.lines):
         return None
-    for line in images.lines:
-        if one_to_one.get(line.label) == line.folder:
-            continue
-        other = next(
-            other
-            for other in images.lines
-            if other is not line
-            and (other.folder == line.folder) != (other.label == line.label)
-            and one_to_one.get(other.label) == other.folder
-        )
-        raise DataError(
-            f"{images.at(line)} clashes with line {other.number} ('{shown(other.path)} {other.label}'): expected one "
-            "label for each folder and one folder for each label."
+    if len(clashing) > max(_CLASHES, _SHARE * len(images.lines)):
+        return None
+    if clashing:
+        remarks.append(
+            f"{len(clashing)} of the {len(images.lines):,} lines of {shown(images.path)} have another label than the "
+            f"rest of their folder, as line {clashing[0].number} ('{clashing[0]}'): the label counts."
         )
     return one_to_one
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 
+import PIL
 import tensorflow as tf
 
 from gsda_tf.data.domain import Domain
@@ -13,7 +14,7 @@ from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
 from gsda_tf.settings import DataSettings
 
-_RULES = f"2 {tf.__version__}"
+_RULES = f"3 {tf.__version__} {PIL.__version__}"
 """What a verdict depends on besides the file: raise the number when other files are refused."""
 
 

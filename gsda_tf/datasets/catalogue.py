@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from gsda_tf.data.classes import check_classes, lacking
 from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.folders import lacking, refuse_single
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
 from gsda_tf.settings import DataSettings
@@ -33,13 +33,13 @@ def load_tfds(settings: DataSettings) -> TaskData:
     (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
     if not source.labelled:
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
-    refuse_single(names, f"--source={settings.source}")
+    remarks = check_classes(source, names, f"--source={settings.source}")
     for label in np.unique(target.labels[target.labels >= 0]):
         if others[label] not in names:
             raise DataError(lacking(others[label], names, f"--target={settings.target}"))
     place = np.asarray([*(names.index(name) if name in names else -1 for name in others), -1], np.int32)
     target = Domain(target.name, target.records, place[target.labels])
-    return TaskData(f"tfds/{source.name}_{target.name}", source, target, names)
+    return TaskData(f"tfds/{source.name}_{target.name}", source, target, names, remarks=tuple(remarks))
 
 
 def _load(role: str, settings: DataSettings) -> tuple[Domain, tuple[str, ...]]:

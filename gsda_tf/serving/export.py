@@ -51,17 +51,6 @@ np.savez(sys.argv[3], probabilities=answer["probabilities"].numpy(), label=answe
 """
 
 
-def as_jpeg_or_png(record: bytes) -> bytes:
-    """An image file as the export takes it: GIF and BMP become PNG, which loses nothing.
-
-    Raises:
-      tf.errors.InvalidArgumentError: a GIF or BMP that cannot be decoded.
-    """
-    if record.startswith((b"GIF8", b"BM")):
-        return tf.io.encode_png(images.decode(tf.constant(record))).numpy()
-    return record
-
-
 def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
     """Some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
 
@@ -71,7 +60,7 @@ def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
     if isinstance(domain.records, FeatureRecords):
         return domain.records.features[chosen, 0]
     loaded = [domain.records.load(tf.constant(i)) for i in chosen]
-    return [as_jpeg_or_png((x if domain.records.encoded else tf.io.encode_png(x)).numpy()) for x in loaded]
+    return [(x if domain.records.encoded else tf.io.encode_png(x)).numpy() for x in loaded]
 
 
 def export_model(

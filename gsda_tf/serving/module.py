@@ -19,8 +19,6 @@ MAX_PIXELS = 50_000_000
 Below the limit of training, whose images are the user's own: a request may come from anybody.
 """
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-
 
 class ServingModule(tf.Module):
     """E and C with their preprocessing.
@@ -148,9 +146,9 @@ class ServingModule(tf.Module):
             return tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)
 
         # Each further format is one more decoder that strangers reach; a GIF may hold frames without end.
-        known = tf.debugging.Assert(starts_with(_JPEG) | starts_with(_PNG), ["neither JPEG nor PNG"])
+        known = tf.debugging.Assert(starts_with(images.JPEG) | starts_with(images.PNG), ["neither JPEG nor PNG"])
         with tf.control_dependencies([known] if known is not None else []):
-            shape = tf.cond(starts_with(_JPEG), lambda: tf.io.extract_jpeg_shape(record)[:2], png_shape)
+            shape = tf.cond(starts_with(images.JPEG), lambda: tf.io.extract_jpeg_shape(record)[:2], png_shape)
         pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
         fine = tf.debugging.Assert((pixels > 0) & (pixels <= self._max_pixels), ["too many pixels"])
         with tf.control_dependencies([fine] if fine is not None else []):

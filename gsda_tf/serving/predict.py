@@ -7,21 +7,28 @@ import dataclasses
 import glob
 import os
 import stat
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 
 import numpy as np
-import tensorflow as tf
 
-from gsda_tf.data.checking import check_file, check_record, shown
-from gsda_tf.data.folders import SUFFIXES
+from gsda_tf.data.checking import check_file
+from gsda_tf.data.image_files import (
+    SUFFIXES,
+    UNREAD_SUFFIXES,
+    BadImageError,
+    ending,
+    look,
+    not_read,
+    on_a_path_left_behind,
+    plain,
+    walk,
+)
 from gsda_tf.data.lists import read_list
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
-from gsda_tf.serving.export import as_jpeg_or_png
 from gsda_tf.serving.model import Answers, Model
 
 MAX_BYTES = 200_000_000
@@ -29,24 +36,24 @@ MAX_BYTES = 200_000_000
 
 _AT_ONCE = 2
 # Batches in work: while one is in the network, the next one is read and decoded.
-_DECODING = threading.BoundedSemaphore(2)
 
 
 def find_images(where: str) -> list[str]:
-    """Paths of images, sorted, or in the list's order.
+    """Paths of images, sorted, or in the list's order. What is passed over is said.
 
     Args:
-      where: an image, a folder (all below it, hidden ones left out), a pattern with * or ?, or a list file with
-        'path' or 'path label' a line, relative to the list.
+      where: an image, a folder (all below it, but for what systems leave behind), a pattern with * or ?, or a list
+        file with 'path' or 'path label' a line, relative to the list.
 
     Raises:
       UserError: none found.
     """
     if os.path.isdir(where):
-        found = sorted(_below(where))
+        found = _below(where)
     elif glob.has_magic(where) and not os.path.exists(where):
-        found = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
-    elif where.lower().endswith(SUFFIXES) and os.path.isfile(where):
+        matched = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
+        found = [path for path in matched if not on_a_path_left_behind(path)]
+    elif where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)) and os.path.isfile(where):
         found = [where]
     elif os.path.isfile(where):
         root = os.path.dirname(where)
@@ -58,17 +65,16 @@ def find_images(where: str) -> list[str]:
     return found
 
 
-def _below(folder: str) -> Iterator[str]:
-    seen = set()
-    for path, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(path)
-        # A link back to a folder above would be walked for ever.
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        if real not in seen:
-            for name in names:
-                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                    yield os.path.join(path, name)
-        seen.add(real)
+def _below(folder: str) -> list[str]:
+    """Also images that cannot be read, which get a row that says so."""
+    found, others = [], collections.Counter()
+    for each in walk(look(folder, "--images"), "--images"):
+        unread = [name for name in each.others if name.lower().endswith(UNREAD_SUFFIXES)]
+        found += each.paths() + [os.path.join(each.path, name) for name in unread]
+        others.update(ending(name) for name in each.others if name not in unread)
+    if others:
+        print(f"No images by their names, passed over in {shown(folder)}: {not_read(others)}.")
+    return sorted(found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,15 +178,11 @@ def _read(path: str) -> bytes | str:
             if status.st_size > MAX_BYTES:
                 return f"larger than {MAX_BYTES:,} bytes"
             record = file.read()
-        if record.startswith((b"\xff\xd8\xff", b"\x89PNG")):
-            return record
-        # What is decoded here is bounded here, and few at once: each may take some hundred megabytes.
-        with _DECODING:
-            return check_record(record) or as_jpeg_or_png(record)
+        return plain(record)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
-    except tf.errors.OpError:
-        return _why_undecodable(path)
+    except BadImageError as error:
+        return str(error)
 
 
 def _opener(path: str, flags: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gsda_tf.data.augmentation import random_box
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import Domain, FileRecords, TaskData
-from gsda_tf.data.folders import SUFFIXES
+from gsda_tf.data.image_files import SUFFIXES, look, walk
 from gsda_tf.data.images import ImageGeometry, crop_pixels
 from gsda_tf.errors import DataError
 from gsda_tf.settings import DataSettings
@@ -106,7 +106,7 @@ class _Loaders:
 
     def __init__(self, folder: str, steps: int, seed: int):
         self.name = os.path.basename(os.path.abspath(folder))
-        self.paths = sorted(_images_below(folder))
+        self.paths = [path for each in walk(look(folder, "--folders"), "--folders") for path in each.paths()]
         if not self.paths:
             raise DataError(f"{folder} holds no images: expected files named {', '.join(SUFFIXES)} in it or below.")
         self._steps = steps
@@ -191,8 +191,3 @@ def _summary(loaders: _Loaders, rates: dict[str, Rate]) -> dict:
             "resize, flip and batch": 1.0 - max(decoded, read),
         },
     }
-
-
-def _images_below(folder: str) -> Iterator[str]:
-    for path, _, names in os.walk(folder):
-        yield from (os.path.join(path, name) for name in names if name.lower().endswith(SUFFIXES))

@@ -14,6 +14,7 @@ from gsda_tf.compat import variable_name
 from gsda_tf.data.batches import Share, evaluation_batches, view_batches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords, FeatureStore, content_digests
+from gsda_tf.data.images import RULES
 from gsda_tf.data.subset import subset
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.progress import progress
@@ -122,7 +123,7 @@ def _key(extractor: Extractor, settings: Settings) -> str:
     data, digest = settings.data, hashlib.sha256()
     ramp = tf.broadcast_to(tf.reshape(tf.range(256, dtype=tf.float32), [1, 16, 16, 1]), [1, 16, 16, 3])
     layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.backbone.layers]
-    recipe = [2, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
+    recipe = [RULES, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
     if settings.model.feature_crops:
         recipe.append(data.augmentation)
     digest.update(json.dumps(recipe, sort_keys=True, default=str).encode())

@@ -79,7 +79,7 @@ def train(
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
     if chief:
-        print(data.summary(), *defaults.remarks(settings, data), sep="\n", flush=True)
+        print(data.summary(), *data.remarks, *defaults.remarks(settings, data), sep="\n", flush=True)
     with locked(workdir) if chief else contextlib.nullcontext():
         if chief:
             remove_unfinished(workdir)

@@ -23,6 +23,64 @@ def encoded(kind: str = "JPEG", number: int = 0, mode: str = "RGB", **options) -
     return file.getvalue()
 
 
+def saved(pixels: np.ndarray, kind: str, mode: str | None = None, **options) -> bytes:
+    """Pixels as a file of that kind."""
+    file = io.BytesIO()
+    Image.fromarray(pixels, mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def oriented(orientation: int, pixels: np.ndarray, kind: str = "JPEG") -> bytes:
+    """A file that is seen as `pixels`, uint8 [h, w, 3], stored as a camera held otherwise stores it."""
+    # Of the EXIF standard: which side of what is seen the first row and the first column of what is stored are.
+    stored = {
+        1: lambda x: x,
+        2: lambda x: x[:, ::-1],
+        3: lambda x: x[::-1, ::-1],
+        4: lambda x: x[::-1],
+        5: lambda x: x.swapaxes(0, 1),
+        6: lambda x: x[:, ::-1].swapaxes(0, 1),
+        7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+        8: lambda x: x[::-1].swapaxes(0, 1),
+    }[orientation](pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    return saved(np.ascontiguousarray(stored), kind, exif=exif, **options)
+
+
+def odd_files() -> dict[str, bytes]:
+    """A file of each format and mode that is not what most are."""
+    rgb, grey = picture(5), picture(6)[..., 0]
+    alpha = np.dstack([rgb, grey])
+    deep = grey.astype(np.uint16) * 257
+    palette = Image.fromarray(rgb).quantize(16)
+
+    def indexed(kind: str, **options) -> bytes:
+        file = io.BytesIO()
+        palette.save(file, kind, **options)
+        return file.getvalue()
+
+    return {
+        "a.webp": saved(rgb, "WEBP", lossless=True),
+        "alpha.webp": saved(alpha, "WEBP", lossless=True, exact=True),
+        "b.tif": saved(rgb, "TIFF"),
+        "packed.tiff": saved(rgb, "TIFF", compression="tiff_lzw"),
+        "deep.tif": saved(deep, "TIFF"),
+        "c.bmp": saved(rgb, "BMP"),
+        "palette.bmp": indexed("BMP"),
+        "d.gif": indexed("GIF"),
+        "e.ppm": saved(rgb, "PPM"),
+        "alpha.png": saved(alpha, "PNG"),
+        "grey alpha.png": saved(alpha[..., 2:], "PNG"),
+        "palette.png": indexed("PNG", transparency=3),
+        "deep.png": saved(deep, "PNG"),
+        "cmyk.jpg": encoded(mode="CMYK"),
+        "turned.jpg": oriented(6, rgb),
+        "turned.png": oriented(3, rgb, "PNG"),
+    }
+
+
 def png_chunk(name: bytes, content: bytes) -> bytes:
     """A chunk with its right check sum."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

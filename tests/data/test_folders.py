@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.data import folders as folders_lib
+from gsda_tf.data import images
+from gsda_tf.data.classes import plain_name
 from gsda_tf.errors import DataError, UserError
 from tests.data import pictures
-from tests.data.pictures import folders, write_domain
+from tests.data.pictures import folders, odd_files, write_domain
 
 
 @pytest.fixture
@@ -134,6 +135,60 @@ def test_links_to_folders_and_files_are_followed(tmp_path, source, target):
     assert len(tasks.load(folders(linked, target)).source) == 7
 
 
+def test_every_kind_of_file_counts_and_what_is_not_read_is_told(source, target):
+    for name, content in odd_files().items():
+        with open(os.path.join(source, "mug", name), "wb") as file:
+            file.write(content)
+    for name in ("a.heic", "b.HEIC", "notes.txt", "README"):
+        with open(os.path.join(source, "mug", name), "w") as file:
+            file.write("no image")
+    data = tasks.load(folders(source, target))
+    assert np.bincount(data.source.labels).tolist() == [3, 2 + len(odd_files()), 2]
+    (told,) = data.remarks
+    assert told.startswith("Not read in --source_dir") and "2 .heic, 1 .txt, 1 without an ending" in told
+    for domain in (data.source, data.target):
+        for index in range(len(domain)):
+            assert images.decode(domain.records.load(tf.constant(index, tf.int64))).shape[-1] == 3
+
+
+def test_images_at_any_depth_are_of_the_class_above(tmp_path, target):
+    source = tmp_path / "s"
+    write_domain(source, {"bike": 1, "mug/2021": 2, "mug/2022/may": 1, "pen": 1, "pen/new": 1})
+    data = tasks.load(folders(source, target))
+    assert data.class_names == ("bike", "mug", "pen") and data.source.labels.tolist() == [0, 1, 1, 1, 2, 2]
+    assert any("4 images of --source_dir lie in folders below" in remark for remark in data.remarks)
+
+
+@pytest.mark.parametrize("inner", [("2021", "2022"), ("train", "test"), ("cam1", "cam2")])
+def test_folders_of_days_parts_or_cameras_are_no_classes(tmp_path, target, inner):
+    source = tmp_path / "s"
+    write_domain(source, {f"{name}/{part}": 1 for name in ("bike", "mug", "pen") for part in inner})
+    assert tasks.load(folders(source, target)).class_names == ("bike", "mug", "pen")
+
+
+@pytest.mark.parametrize("inner", ["unlabeled", "2021", "a/b/c"])
+def test_a_target_in_other_folders_has_no_labels(source, tmp_path, inner):
+    target = tmp_path / "t"
+    write_domain(target, {inner: 2, "x": 1}, first=50)
+    data = tasks.load(folders(source, target))
+    assert data.target.labels.tolist() == [-1] * 3
+    (told,) = data.remarks
+    assert "is a class of the source: its 3 images are taken as a target without labels" in told and "x" in told
+
+
+def test_what_systems_leave_behind_is_no_class_and_no_image(source, target):
+    before = len(tasks.load(folders(source, target)).source)
+    for folder in ("@eaDir", "__MACOSX", "$RECYCLE.BIN", ".ipynb_checkpoints", "mug/@eaDir/a.jpg", "mug/.x"):
+        os.makedirs(os.path.join(source, folder))
+        with open(os.path.join(source, folder, "a.jpg"), "wb") as file:
+            file.write(pictures.encoded())
+    for name in ("mug/._frame_0000.jpg", "mug/Thumbs.db", "desktop.ini", "._a.jpg"):
+        with open(os.path.join(source, name), "w") as file:
+            file.write("x")
+    data = tasks.load(folders(source, target))
+    assert data.class_names == ("bike", "mug", "pen") and len(data.source) == before and not data.remarks
+
+
 class TestRefusals:
     """Each is one line that names what is wrong."""
 
@@ -173,6 +228,27 @@ class TestRefusals:
         assert "--source_dir" in message and "one level too high" in message
         assert f"{tmp_path}/all/amazon, {tmp_path}/all/webcam" in message
 
+    def test_the_parts_of_a_set_are_no_classes(self, tmp_path):
+        for domain in ("s", "t"):
+            for part in ("train", "test"):
+                write_domain(tmp_path / domain / part, {"bike": 1, "mug": 1})
+        assert "one level too high" in _refusal(folders(tmp_path / "s", tmp_path / "t"))
+
+    def test_a_target_one_level_too_high(self, source, tmp_path):
+        write_domain(tmp_path / "t" / "unlabeled", {"bike": 1, "mug": 1}, first=5)
+        message = _refusal(folders(source, tmp_path / "t"))
+        assert "--target_dir" in message and "one level too high" in message and f"{tmp_path}/t/unlabeled" in message
+
+    def test_a_class_of_what_cannot_be_read(self, source, target):
+        os.makedirs(os.path.join(source, "lamp"))
+        with open(os.path.join(source, "lamp", "a.heic"), "w") as file:
+            file.write("x")
+        assert "holds no images that can be read, but 1 .heic" in _refusal(folders(source, target))
+
+    def test_a_class_written_otherwise_is_no_unlabelled_target(self, source, tmp_path):
+        target = write_domain(tmp_path / "t", {"Bikes": 1, "Mugs": 1})
+        assert "The nearest there is 'bike'" in _refusal(folders(source, target))
+
     def test_one_level_too_high_above_the_target(self, tmp_path):
         write_domain(tmp_path / "all" / "amazon", {"bike": 1, "mug": 1})
         target = write_domain(tmp_path / "all" / "webcam", {"bike": 1, "mug": 1}, first=5)
@@ -194,7 +270,8 @@ class TestRefusals:
 
     def test_one_folder_for_two_classes(self, source, target):
         os.symlink(os.path.join(source, "pen"), os.path.join(source, "pencil"))
-        assert "Classes 'pen' and 'pencil' of --source_dir are the same folder" in _refusal(folders(source, target))
+        message = _refusal(folders(source, target))
+        assert f"{source}/pen and {source}/pencil of --source_dir are the same folder" in message
 
     def test_a_link_to_itself(self, source, target):
         os.symlink("loop", os.path.join(source, "loop"))
@@ -242,10 +319,10 @@ class TestRefusals:
 
 
 def test_plain_names():
-    assert folders_lib.plain_name("/data/Real World/") == "Real-World"
-    assert folders_lib.plain_name("/data/amazon/images") == "amazon"
-    assert folders_lib.plain_name("/") == "root"
-    assert folders_lib.plain_name("lists/amazon_31_list.txt") == "amazon_31_list"
+    assert plain_name("/data/Real World/") == "Real-World"
+    assert plain_name("/data/amazon/images") == "amazon"
+    assert plain_name("/") == "root"
+    assert plain_name("lists/amazon_31_list.txt") == "amazon_31_list"
 
 
 def test_labels_are_what_batches_need(source, target):

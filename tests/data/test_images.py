@@ -26,9 +26,7 @@ def _pillow(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-@pytest.mark.parametrize(
-    "kind, mode", [(k, m) for k in ("JPEG", "PNG", "BMP") for m in ("RGB", "L")] + [("JPEG", "CMYK")]
-)
+@pytest.mark.parametrize("kind, mode", [("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "1")])
 def test_decodes_as_pillow_does(kind, mode):
     data = encoded(kind, mode=mode)
     assert np.abs(images.decode(tf.constant(data)).numpy() - _pillow(data)).max() <= 2

@@ -1,11 +1,13 @@
 import os
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gsda_tf import tasks
 from gsda_tf.data import lists as lists_lib
+from gsda_tf.data.image_files import on_a_path_left_behind
 from gsda_tf.errors import DataError, UserError
 from tests.data import pictures
 from tests.data.pictures import folders, write_domain
@@ -85,6 +87,120 @@ def test_lists_that_number_classes_differently_are_reconciled_by_name(root):
     target = _numbered(root, "webcam", order=("pen", "bike", "mug"))
     data = tasks.load(lists_settings(_numbered(root, "amazon"), target))
     assert all(os.path.basename(os.path.dirname(path)) == name for path, name in _facts(data))
+
+
+def test_numbers_that_contradict_each_other_about_folders_are_told_with_a_flag_to_choose(root):
+    source, target = _numbered(root, "amazon"), _numbered(root, "webcam", order=("pen", "bike", "mug"))
+    (told,) = tasks.load(lists_settings(source, target)).remarks
+    assert "--list_labels=numbers" in told and "numbers the same folders otherwise" in told
+    data = tasks.load(lists_settings(source, target, list_labels="numbers"))
+    assert data.class_names == ("0", "1", "2")
+    number = {"pen": 0, "bike": 1, "mug": 2}
+    folders_of = [os.path.basename(os.path.dirname(path)) for path, _ in _facts(data)[len(data.source) :]]
+    assert data.target.labels.tolist() == [number[folder] for folder in folders_of]
+    assert not tasks.load(lists_settings(source, _numbered(root, "webcam"))).remarks
+
+
+def _sorted_by(root, domain: str, folder_of) -> list[tuple[str, str]]:
+    """(path, class) of a domain's images, moved to other folders."""
+    lines = []
+    for path in _paths(root, domain):
+        new = os.path.join(domain, folder_of(path), path.replace("/", "-"))
+        (root / new).parent.mkdir(exist_ok=True)
+        os.rename(root / path, root / new)
+        lines.append((new, path.split("/")[-2]))
+    return lines
+
+
+def test_words_are_final_whatever_folders_are_called(root):
+    source = _sorted_by(root, "amazon", lambda path: "2021" if "mug" in path else "2022")
+    target = _sorted_by(root, "webcam", lambda path: "bike" if "mug" in path else "mug")
+    lists = [_write(root, f"{i}.txt", [" ".join(line) for line in lines]) for i, lines in enumerate((source, target))]
+    data = tasks.load(lists_settings(*lists))
+    written = {os.path.realpath(root / path): word for path, word in source + target}
+    assert data.class_names == _CLASSES and all(written[path] == name for path, name in _facts(data))
+
+
+@pytest.mark.parametrize("folders_of", [{"good": "OK", "bad": "NG"}, {"good": "good", "bad": "bad"}])
+def test_numbers_are_final(tmp_path, folders_of):
+    write_domain(tmp_path / "s", {"good": 2, "bad": 3})
+    write_domain(tmp_path / "t", {folders_of["good"]: 2, folders_of["bad"]: 1}, first=20)
+    source = _write(tmp_path, "s.txt", [f"{path} {int('/bad/' in path)}" for path in _paths(tmp_path, "s")])
+    bad = f"/{folders_of['bad']}/"
+    target = _write(tmp_path, "t.txt", [f"{path} {int(bad in path)}" for path in _paths(tmp_path, "t")])
+    data = tasks.load(lists_settings(source, target))
+    assert data.class_names == ("good", "bad") and data.target.labels.tolist() == [0, 0, 1] and not data.remarks
+
+
+def test_a_label_that_clashes_with_its_folder_counts_and_is_told(root):
+    path = _numbered(root, "amazon")
+    with open(path) as file:
+        lines = file.read().splitlines()
+    wrong = next(i for i, line in enumerate(lines) if "/pen/" in line)
+    lines[wrong] = lines[wrong][:-1] + "0"
+    data = tasks.load(lists_settings(_write(root, "amazon.txt", lines), _numbered(root, "webcam")))
+    assert np.bincount(data.source.labels).tolist() == [3, 2, 2]
+    (told,) = data.remarks
+    assert "another label" in told and f"line {wrong + 1} " in told and "the label counts" in told
+
+
+def test_words_and_numbers_without_folders_in_common_are_refused(root):
+    source = _write(root, "s.txt", [f"{path} {'ok' if 'mug' in path else 'ng'}" for path in _paths(root, "amazon")])
+    message = _refusal(lists_settings(source, _numbered(root, "webcam")))
+    assert "has words as labels (ng, ok)" in message and "numbers (0, 1, 2)" in message
+
+
+_ROWS = (("amazon/bike/frame_0000.jpg", "hot dog"), ("amazon/mug/frame_0000.jpg", "mug"))
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("tabs.txt", "{0}\t{1}\n{2}\t{3}\n"),
+        ("spaces.txt", "{0} {1}\n{2}  {3}\n"),
+        ("commas.txt", "{0},{1}\n{2}, {3}\n"),
+        ("plain.csv", "{0};{1}\n{2};{3}\n"),
+        ("quoted.csv", '"{0}","{1}"\n"{2}","{3}"\n'),
+        ("header.csv", "id,Label,Image Path\n1,{1},{0}\n2,{3},{2}\n"),
+        ("header.tsv", "filename\tclass\n{0}\t{1}\n{2}\t{3}\n"),
+        ("header.txt", 'file;category\n"{0}";"{1}"\n{2};{3}\n'),
+    ],
+)
+def test_tables(name, text):
+    read = lists_lib.parse_list(name, text.format(*_ROWS[0], *_ROWS[1]))
+    assert tuple((line.path, line.label) for line in read.lines) == _ROWS and read.labelled and not read.numbered
+
+
+@pytest.mark.parametrize("line", ["{} -1", "{},", "{}\t", "{}"])
+def test_targets_without_labels(root, line):
+    target = _write(root, "t.txt", [line.format(path) for path in _paths(root, "webcam")])
+    data = tasks.load(lists_settings(_numbered(root, "amazon"), target))
+    assert data.target.labels.tolist() == [-1] * 5
+    message = _refusal(lists_settings(target, _numbered(root, "amazon")))
+    assert "has no label" in message and "None" not in message
+
+
+def test_whole_paths_are_taken_where_the_user_says_so(root):
+    lists = []
+    for domain in ("amazon", "webcam"):
+        lines = [f"{root / path} {_CLASSES.index(path.split('/')[-2])}" for path in _paths(root, domain)]
+        lists.append(_write(root, f"whole {domain}.txt", lines))
+    assert len(tasks.load(lists_settings(*lists, image_root="/")).target) == 5
+
+
+def test_what_systems_leave_behind_is_passed_over_with_a_word(root):
+    lines = [f"{path} {_CLASSES.index(path.split('/')[-2])}" for path in _paths(root, "webcam")]
+    lines += ["webcam/mug/._frame_0000.jpg 1", "webcam/mug/@eaDir/frame.jpg 1"]
+    data = tasks.load(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines)))
+    assert len(data.target) == 5
+    assert any("2 lines of" in remark and "line 6" in remark for remark in data.remarks)
+
+
+def test_a_class_of_one_image_is_told(root):
+    lines = [line for line in _paths(root, "amazon") if "bike" not in line or "0000" in line]
+    source = _write(root, "few.txt", [f"{path} {path.split('/')[-2]}" for path in lines])
+    data = tasks.load(lists_settings(source, _named(root, "webcam")))
+    assert any("1 of the 3 classes have a single source image (bike)" in remark for remark in data.remarks)
 
 
 def test_numbers_order_the_classes(root):
@@ -172,7 +288,7 @@ class TestRefusals:
         message = _refusal(lists_settings(path, _numbered(root, "webcam")))
         assert "1 of the 8 files" in message and "line 8 (amazon/bike/gone.jpg)" in message
 
-    @pytest.mark.parametrize("label", ["3", "-1"])
+    @pytest.mark.parametrize("label", ["3", "-2"])
     def test_a_label_out_of_range(self, root, label):
         # Folders that tell nothing, so that the numbers count.
         for name in ("x.jpg", "y.jpg", "z.jpg"):
@@ -189,15 +305,7 @@ class TestRefusals:
         lines = [f"{path} {int('mug' in path)}" for path in _paths(inner, "amazon")]
         message = _refusal(lists_settings(_write(inner, "s.txt", [*lines, f"{climbing} 0"]), _numbered(root, "webcam")))
         assert "line 3" in message and "leads out of" in message and climbing in message
-
-    def test_a_list_that_disagrees_with_its_own_folders(self, root):
-        path = _numbered(root, "amazon")
-        with open(path) as file:
-            lines = file.read().splitlines()
-        wrong = next(i for i, line in enumerate(lines) if "/pen/" in line)
-        lines[wrong] = lines[wrong][:-1] + "0"
-        message = _refusal(lists_settings(_write(root, "amazon.txt", lines), _numbered(root, "webcam")))
-        assert f"line {wrong + 1} " in message and "clashes with line" in message
+        assert ("--image_root=/ takes whole paths" in message) == (climbing[0] == "/")
 
     def test_one_image_with_two_labels(self, root):
         source = _write(root, "s.txt", ["amazon/bike/frame_0000.jpg bike", "amazon/./bike/frame_0000.jpg mug"])
@@ -213,6 +321,25 @@ class TestRefusals:
         path = _numbered(root, "amazon")
         assert "list the same images" in _refusal(lists_settings(path, path))
 
+    @pytest.mark.parametrize("labels", [("0.216", "0.731", "1e-3", "0.5", "0.25", ".125", "7"), None])
+    def test_measurements_and_serial_numbers(self, root, labels):
+        paths = _paths(root, "amazon")
+        if labels is None:
+            write_domain(root / "many", {"x": 30}, first=200)
+            paths, labels = _paths(root, "many"), [str(i) for i in range(30)]
+        source = _write(root, "m.txt", [" ".join(line) for line in zip(paths, labels)])
+        message = _refusal(lists_settings(source, _write(root, "u.txt", _paths(root, "webcam"))))
+        assert f"{len(labels)} different ones for {len(labels)} images" in message and "expected classes" in message
+
+    def test_several_numbers(self, root):
+        source = _write(root, "m.txt", [f"{path} 1 0 1" for path in _paths(root, "amazon")])
+        assert "several numbers after the path" in _refusal(lists_settings(source, _numbered(root, "webcam")))
+
+    def test_a_table_of_other_columns(self, root):
+        source = _write(root, "t.csv", ["x,y1,z", "1,2,3"])
+        message = _refusal(lists_settings(source, _numbered(root, "webcam")))
+        assert "begins with the columns x, y1, z: expected one called path" in message
+
     def test_no_text(self, root):
         (root / "b.txt").write_bytes(b"amazon/bike/frame_0000.jpg 0\n\xff\xd8\xff\xe0 1\n")
         assert "line 2 is no UTF-8 text" in _refusal(lists_settings(root / "b.txt", _numbered(root, "webcam")))
@@ -222,11 +349,15 @@ class TestRefusals:
         assert "line 1 holds a zero byte" in _refusal(lists_settings(source, _numbered(root, "webcam")))
 
 
-_PATHS = st.lists(
-    st.text(st.characters(blacklist_characters="/\0\r\n\\", blacklist_categories=("Cs",)), min_size=1, max_size=8),
-    min_size=1,
-    max_size=4,
-).map("/".join)
+_PATHS = (
+    st.lists(
+        st.text(st.characters(blacklist_characters="/\0\r\n\\", blacklist_categories=("Cs",)), min_size=1, max_size=8),
+        min_size=1,
+        max_size=4,
+    )
+    .map("/".join)
+    .filter(lambda path: not on_a_path_left_behind(path + ".jpg"))
+)
 _LABELS = st.integers(0, 400).map(str) | st.text("abcXYZ_-äß", min_size=1, max_size=6)
 
 

@@ -1,10 +1,12 @@
 """Training on one's own images, as a user does it: two folders, two lists, and what is wrong with them."""
 
+import csv
 import os
+import shutil
 
 import pytest
 
-from tests.data.pictures import encoded, write_domain
+from tests.data.pictures import encoded, odd_files, write_domain
 from tests.launch import commands
 
 _TINY = (
@@ -91,3 +93,33 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     assert summary["accuracy/target"] is None and summary["accuracy/target_mean_class"] is None
     assert "no accuracy is claimed" in output and "no labels" in output
     assert os.path.isdir(summary["export_dir"])
+
+
+def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path):
+    """Formats that Pillow reads, and photographs that lie on their side, in folders as people have them."""
+    for domain in ("s", "t"):
+        shutil.copytree(photos / ("amazon" if domain == "s" else "webcam"), tmp_path / domain)
+        for name, content in odd_files().items():
+            (tmp_path / domain / "mug" / "2021").mkdir(exist_ok=True)
+            (tmp_path / domain / "mug" / "2021" / name).write_bytes(content)
+        (tmp_path / domain / "@eaDir").mkdir()
+        (tmp_path / domain / "@eaDir" / "thumb.jpg").write_bytes(encoded())
+        (tmp_path / domain / "pen" / "phone.heic").write_bytes(b"no image")
+    count = 9 + len(odd_files())
+    folders = ("--pipeline=folders", f"--source_dir={tmp_path / 's'}", f"--target_dir={tmp_path / 't'}")
+    printed = commands.succeed("inspect", *_TINY[2:5], *folders, f"--sheet={tmp_path / 'sheet.png'}")
+    assert "1 .heic" in printed and f"2 of {count} images are turned by their EXIF orientation" in printed
+    run = ("train", *_TINY, *folders, "--export", f"--workdir={tmp_path / 'run'}")
+    printed = commands.succeed(*run)
+    assert f"{count} target images, 3 classes in both" in printed and "1 .heic" in printed
+    output = tmp_path / "rows.csv"
+    commands.succeed(
+        "predict", f"--model={tmp_path / 'run' / 'export'}", f"--images={tmp_path / 't'}", f"--output={output}"
+    )
+    with open(output, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    bad = [row["path"] for row in rows if row["error"]]
+    assert len(rows) == count + 1 and bad == [str(tmp_path / "t" / "pen" / "phone.heic")]
+    classes = [os.path.relpath(row["path"], tmp_path / "t").split(os.sep)[0] for row in rows]
+    right = sum(row["label"] == name for row, name in zip(rows, classes))
+    assert commands.summary(tmp_path / "run")["target_accuracy"] == pytest.approx(right / count, abs=1e-6)

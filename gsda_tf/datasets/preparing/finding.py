@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gsda_tf.data.folders import SUFFIXES
+from gsda_tf.data.image_files import is_image, left_behind
 from gsda_tf.datasets.preparing import archives
 from gsda_tf.datasets.preparing.image_set import ImageSet, plain
 from gsda_tf.errors import DataError
@@ -97,7 +97,7 @@ def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None =
     candidates, packed = _Candidates(image_set), []
     for folder, folders, files in _walk(manual_dir):
         *root, name = folder.split(os.sep)
-        images = (_image_file(folder, file) for file in files if _is_image(file))
+        images = (_image_file(folder, file) for file in files if is_image(file))
         # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
         if candidates.add(root, name, None, filter(None, images)) and plain(name) not in image_set.splits:
             folders.clear()
@@ -116,7 +116,7 @@ def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None =
             above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
             for place, member, size in listing:
                 *root, name, file = [*above, *(part for part in member.split("/") if part not in ("", "."))]
-                if _is_image(file) and not any(map(_hidden, root)):
+                if is_image(file) and not any(map(left_behind, root)):
                     candidates.add(root, name, path, [(file, size, place)])
         found = candidates.best()
     return found
@@ -212,18 +212,10 @@ def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        folders[:] = sorted(name for name in folders if not left_behind(name))
         yield folder, folders, files
         if folder[len(top) :].count(os.sep) >= MAX_DEPTH:
             folders.clear()
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not _hidden(name)
 
 
 def _image_file(folder: str, name: str) -> tuple[str, int, str] | None:

@@ -1,0 +1,341 @@
+"""What is an image file, which names are never looked at, and how a file becomes pixels: the same for every command.
+
+TensorFlow decodes JPEG and PNG, here and in an export. Pillow makes a PNG of every other file that can be read, and
+of those that lie on their side by their EXIF orientation: `plain`.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import errno
+import io
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
+from gsda_tf.errors import DataError, shown
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"),
+    *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""Of the files that are read as images; what is in them decides how."""
+
+UNREAD_SUFFIXES = (
+    *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".ico", ".tga", ".psd", ".svg", ".eps", ".exr", ".hdr"),
+    *(".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".dcm"),
+)
+"""Of images that are not read, which is said of each."""
+
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""Every format is one more decoder that a file from elsewhere reaches; no other is tried."""
+
+READ = "JPEG, PNG, GIF, BMP, WebP, TIFF or PPM"
+
+_LEFT_BEHIND = (
+    *("@eadir", "#recycle", "@recycle", "__macosx", "$recycle.bin", "system volume information", "lost+found"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+)
+LEAST_SIDE = 1024
+"""What Pillow reads is halved while its shorter side stays as long, pixels."""
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FAINT = 1 / 8
+_TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are allowed"
+_PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+
+class BadImageError(ValueError):
+    """Why a file is no image that can be read."""
+
+
+def left_behind(name: str) -> bool:
+    """Whether a file or folder is hidden, or of those that systems and tools leave behind: never looked at."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def on_a_path_left_behind(path: str) -> bool:
+    """The same of a path that was written down, or matched: what is merely hidden was meant."""
+    *above, name = path.replace("\\", "/").split("/")
+    return name.startswith("._") or any(part.lower() in _LEFT_BEHIND for part in (*above, name))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is read as an image, by its name."""
+    return name.lower().endswith(SUFFIXES) and not left_behind(name)
+
+
+def ending(name: str) -> str:
+    """How a file that is not read is counted."""
+    return os.path.splitext(name)[1].lower() or "without an ending"
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """What lies directly in a folder, without what `left_behind` tells; names sorted.
+
+    Attributes:
+      path: of the folder.
+      images: names of the files that are read as images.
+      folders: names of the folders, symbolic links to folders included.
+      others: names of all other files.
+    """
+
+    path: str
+    images: tuple[str, ...]
+    folders: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def paths(self) -> list[str]:
+        """Paths of the images."""
+        return [os.path.join(self.path, name) for name in self.images]
+
+
+def look(path: str, what: str) -> Folder:
+    """What lies in a folder.
+
+    Args:
+      path: of the folder.
+      what: what the message calls it.
+
+    Raises:
+      DataError: it is not there, no folder, cannot be read, or holds links that lead nowhere.
+    """
+    images, folders, others = [], [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if left_behind(entry.name):
+                    continue
+                if _is_folder(entry, what):
+                    folders.append(entry.name)
+                else:
+                    (images if is_image(entry.name) else others).append(entry.name)
+    except OSError as error:
+        reason = {
+            errno.ENOENT: "does not exist",
+            errno.ENOTDIR: "is a file",
+            errno.ELOOP: "is a symbolic link that leads back to itself",
+        }.get(error.errno, f"cannot be read ({error.strerror})")
+        raise DataError(f"{what} {shown(path)} {reason}: expected a folder that can be read.") from error
+    return Folder(path, *(tuple(sorted(names)) for names in (images, folders, others)))
+
+
+def walk(folder: Folder, what: str, seen: dict[str, str] | None = None) -> Iterator[Folder]:
+    """A folder and all below it, in the order of their names, through symbolic links.
+
+    Args:
+      folder: where to begin.
+      what: what messages call it.
+      seen: real paths of folders that were walked before, and as what; grows. None: a folder that is met again is
+        passed over.
+
+    Raises:
+      DataError: a folder cannot be read, or is met again.
+    """
+    met = {} if seen is None else seen
+    stack = [folder]
+    while stack:
+        folder = stack.pop()
+        real = os.path.realpath(folder.path)
+        if real in met:
+            if seen is None:
+                continue
+            raise DataError(
+                f"{shown(met[real])} and {shown(folder.path)} of {what} are the same folder, {shown(real)}: expected "
+                "each once."
+            )
+        met[real] = folder.path
+        yield folder
+        stack += [look(os.path.join(folder.path, name), what) for name in reversed(folder.folders)]
+
+
+def not_read(others: collections.Counter[str]) -> str:
+    """'8 .heic, 3 .txt' from the number of files by `ending`."""
+    return ", ".join(f"{count:,} {shown(name)}" for name, count in sorted(others.items(), key=lambda x: (-x[1], x[0])))
+
+
+def _is_folder(entry: os.DirEntry, what: str) -> bool:
+    if not entry.is_symlink():
+        return entry.is_dir()
+    try:
+        return os.path.stat.S_ISDIR(entry.stat().st_mode)
+    except OSError as error:
+        if is_image(entry.name):
+            return False  # An image that cannot be read: told with the others.
+        reason = "leads back to itself" if error.errno == errno.ELOOP else "leads nowhere"
+        raise DataError(f"The symbolic link {shown(entry.path)} in {what} {reason}: mend or remove it.") from error
+
+
+def plain(record: bytes) -> bytes:
+    """An image file as training, evaluation and an export decode it: a JPEG or PNG that is upright.
+
+    Most files are returned as they are. Of all others Pillow reads the first frame or page: EXIF orientation is
+    applied, 16 bits a channel become the upper 8, what is transparent shows `BACKGROUND`. Pixels that Pillow reads are
+    halved while the shorter side stays at least `LEAST_SIDE`.
+
+    Args:
+      record: of a file.
+
+    Raises:
+      BadImageError: it is no image that can be read, or too large.
+    """
+    if _upright(record):
+        return record
+    # Few at once: each may take some hundred megabytes.
+    with _PILLOW, _opened(record) as image:
+        return _png(_rgb(image))
+
+
+def plain_record(record: tf.Tensor) -> tf.Tensor:
+    """`plain` of a string scalar inside a tf.data pipeline. Python is asked only about files that may need it."""
+    is_jpeg = tf.equal(tf.strings.substr(record, 0, len(JPEG)), JPEG)
+    is_png = tf.equal(tf.strings.substr(record, 0, len(PNG)), PNG)
+    parts = tf.raw_ops.StringSplitV2(input=record[None], sep=tf.where(is_jpeg, *_EXIF.values())).values
+    surely = (is_jpeg | is_png) & tf.equal(tf.size(parts), 1)
+
+    def made_plain() -> tf.Tensor:
+        # Outside of a graph, TensorFlow hands over an array of no dimension.
+        read = lambda x: plain(x if isinstance(x, bytes) else x.item())  # noqa: E731
+        return tf.ensure_shape(tf.numpy_function(read, [record], tf.string, stateful=False), [])
+
+    return tf.cond(surely, lambda: record, made_plain)
+
+
+_EXIF = {JPEG: b"Exif\0", PNG: b"eXIf"}
+
+
+def _upright(record: bytes) -> bool:
+    """Whether it is a JPEG or PNG whose pixels are stored as they are seen."""
+    return any(record.startswith(start) and (exif not in record or not turned(record)) for start, exif in _EXIF.items())
+
+
+def turned(record: bytes) -> bool:
+    """Whether an image file is stored turned or mirrored, by its EXIF orientation; False if that cannot be read."""
+    try:
+        with _opened(record) as image:
+            return _orientation(image) in _TURNS
+    except BadImageError:
+        return False  # Told where it is decoded.
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(_ORIENTATION, 0)
+    except Exception:  # damaged EXIF data, of any kind: the pixels may be fine
+        return 0
+
+
+def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
+    """Height and width of an image file as it is stored, by its header; of an open file, little more is read.
+
+    Raises:
+      BadImageError: it is no image that can be read, or too large.
+    """
+    with _opened(record) as image:
+        return image.height, image.width
+
+
+def faint(record: bytes) -> bool:
+    """Whether an image of 16 bits a channel uses less than an eighth of them, as one does that holds 12-bit values."""
+    if record.startswith(JPEG) or (record.startswith(PNG) and record[24:25] != b"\x10"):
+        return False
+    with _opened(record) as image:
+        deep = image.mode.startswith("I") or record.startswith(PNG)
+        return deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (BadImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise most kinds that there are, by what is damaged
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise BadImageError(f"cannot be decoded: {reason}") from error
+
+
+@contextlib.contextmanager
+def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
+    """The header of an image file, refused if it is of no known format or too large."""
+    if not record:
+        raise BadImageError("empty file")
+    file = io.BytesIO(record) if isinstance(record, bytes) else record
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except Image.UnidentifiedImageError as error:
+        file.seek(0)
+        raise BadImageError(f"no {READ} that can be read, it begins with {file.read(8)!r}") from error
+    except Image.DecompressionBombError as error:
+        raise BadImageError(_TOO_MANY) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `_readable`
+        raise BadImageError(f"cannot be decoded: {str(error) or type(error).__name__}") from error
+    with image:
+        pixels = image.width * image.height
+        if not 0 < pixels <= MAX_PIXELS:
+            raise BadImageError(f"{image.width}x{image.height} pixels, {_TOO_MANY if pixels else 'none'}")
+        # What is decoded is read whole anyway, and decoding counts the scans of what is not decoded here.
+        if image.format in ("JPEG", "MPO") and (file is not record or "progressive" in image.info):
+            file.seek(0)
+            scans = file.read().count(SCAN_START)
+            if too_many_scans(scans, pixels):
+                raise BadImageError(f"JPEG of {scans:,} scans of {image.width}x{image.height} pixels: save it anew")
+        if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+            raise BadImageError(f"{image.format} of 32 bits a channel, whose range is not known: save it with 8 or 16")
+        yield image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The pixels as they are seen."""
+    with _readable():
+        image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
+        image.load()
+        orientation = _orientation(image)
+        if orientation in _TURNS:
+            image = image.transpose(_TURNS[orientation])
+        if image.mode.startswith("I"):
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            under = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+            under.alpha_composite(image)
+            image = under
+        image = image.convert("RGB")
+        factor = 1
+        while min(image.size) // (2 * factor) >= LEAST_SIDE:
+            factor *= 2
+        return image.reduce(factor) if factor > 1 else image
+
+
+def _png(image: Image.Image) -> bytes:
+    """A PNG that is not compressed: it is read once, and soon."""
+    rows = np.zeros((image.height, 1 + 3 * image.width), np.uint8)
+    rows[:, 1:] = np.asarray(image).reshape(image.height, -1)
+    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
+    return PNG + b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
