@@ -66,7 +66,7 @@ class Lines:
         self.close()
 
     def __iter__(self):
-        for item in self._iterable or ():
+        for item in () if self._iterable is None else self._iterable:
             yield item
             self.update()
         self.close()

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 from tqdm import tqdm
 
@@ -43,6 +44,11 @@ def test_short_work_says_nothing_and_loses_nothing():
     log = io.StringIO()
     assert list(progress.progress(range(5), file=log)) == list(range(5))
     assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_an_array_is_gone_through_as_a_list_is(count):
+    assert list(progress.progress(np.arange(count), file=io.StringIO())) == list(range(count))
 
 
 def test_a_phase_is_named_and_timed(clock, capsys):
