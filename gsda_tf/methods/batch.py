@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +42,8 @@ class Batch:
         self.metrics: dict[str, tf.Tensor] = {}
         self._classifier = classifier
         self.memory = {} if memory is None else memory
+        self._logits: tf.Tensor | None = None
+        self._whole: Batch | None = None
 
     @property
     def source(self) -> tf.Tensor:
@@ -54,10 +55,14 @@ class Batch:
         """Features of the target samples, [Nt, d]."""
         return self.features[self.num_source :]
 
-    @functools.cached_property
+    # Remembered by hand: before Python 3.12 `functools.cached_property` holds a lock over all objects while it
+    # computes, and each replica's thread waits in it for the others.
+    @property
     def logits(self) -> tf.Tensor:
         """C of all samples, float32 [Ns + Nt, r]."""
-        return self._classifier(self.features)
+        if self._logits is None:
+            self._logits = self._classifier(self.features)
+        return self._logits
 
     @property
     def source_logits(self) -> tf.Tensor:
@@ -106,18 +111,19 @@ class Batch:
             return shares
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, shares)
 
-    @functools.cached_property
+    @property
     def whole(self) -> Batch:
         """The global batch, samples in the order of the plan. Every replica backpropagates its own samples, so a loss
         of it has to be divided by `share`, or made by `mean`."""
         if self.replicas == 1:
             return self
-        batch = _Whole(self._gather(self.features), self._gather_source(self.labels), self._classifier, self.progress,
-                       self.seed, self.memory)  # fmt: skip
-        # Each replica's C has judged its own samples: C's gradients, too, are shares.
-        batch.__dict__["logits"] = self._gather(self.logits)
-        batch.metrics = self.metrics
-        return batch
+        if self._whole is None:
+            features, labels = self._gather(self.features), self._gather_source(self.labels)
+            batch = _Whole(features, labels, self._classifier, self.progress, self.seed, self.memory)
+            # Each replica's C has judged its own samples: C's gradients, too, are shares.
+            batch._logits, batch.metrics = self._gather(self.logits), self.metrics
+            self._whole = batch
+        return self._whole
 
     def gather(self, values: tf.Tensor) -> tf.Tensor:
         """Rows of all samples of the global batch, [Ns + Nt, ...] here -> [R (Ns + Nt), ...], in the plan's order."""
