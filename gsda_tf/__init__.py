@@ -1,7 +1,19 @@
 """GSDA: unsupervised domain adaptation with hierarchical gradient synchronization.
 
-The way through the package is the way of the data: tasks -> data -> models -> losses -> training ->
+The way through the package is the way of the data: tasks -> data -> models -> losses -> methods -> training ->
 evaluation -> serving and reporting. Nothing further down that list is imported by anything further up.
 """
 
+from typing import Any
+
 __version__ = "0.1.0"
+__all__ = ["Domain", "Run", "UserError", "adapt", "list_methods", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is asked for: TensorFlow takes seconds to import, and a command has something to say before.
+    if name in __all__:
+        from gsda_tf import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,6 +27,21 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, type[Term]]]:
     return kinds[0], kinds[1]
 
 
+def register(kind: type[Method]) -> None:
+    """Makes a class a method of this process, by its name.
+
+    Raises:
+      UserError: it is no method, or the name is taken.
+    """
+    if not (inspect.isclass(kind) and issubclass(kind, Method) and kind.name and kind.title):
+        raise UserError(f"{kind!r} is no Method with a name and a title.")
+    taken = _found()[0].get(kind.name)
+    if taken is not None and taken.__module__.startswith(f"{__name__}."):
+        raise UserError(f"There is a method called {kind.name} already: give yours another name.")
+    _found()[0][kind.name] = kind
+    get_method.cache_clear()
+
+
 def method_names() -> tuple[str, ...]:
     """Of the methods of this package: source only, the rows of the paper's ablation, then all others."""
     rows = ("source_only", "domain", "domain_class", "domain_group_class", "gsda")

@@ -29,11 +29,9 @@ def _step(name, add, strategy):
         return {k: v[i * len(v) // replicas : (i + 1) * len(v) // replicas] for k, v in whole.items()}
 
     before = [v.numpy() for group in built.state().values() for v in group]
-    step = tf.function(
-        lambda fed: strategy.run(built.step, args=(fed, tf.constant(3, tf.int64), built.method.phases[-1])),
-        autograph=False,
-    )
-    metrics = step(strategy.experimental_distribute_values_from_function(share))
+    fed = strategy.experimental_distribute_values_from_function(share)
+    # Eagerly: tracing would take several times as long as the step.
+    metrics = strategy.run(built.step, args=(fed, tf.constant(3, tf.int64), built.method.phases[-1]))
     logged = {k: float(strategy.reduce("SUM", v, axis=None)) for k, v in metrics.items()}
     return before, [v.numpy() for group in built.state().values() for v in group], logged
 

@@ -1,0 +1,308 @@
+"""What `import gsda_tf` offers: two domains, a method, a run.
+
+    import gsda_tf
+
+    run = gsda_tf.adapt(
+        gsda_tf.Domain.from_folder("photos/labelled"), gsda_tf.Domain.from_folder("photos/new"), method="mcc"
+    )
+    run.scores["accuracy/target"], run.predict(["new.jpg"])["label"]
+
+The same code as the commands': settings are the flags' names, errors are their sentences, raised as `UserError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import html
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf import job, tasks
+from gsda_tf import methods as methods_lib
+from gsda_tf.data.domain import UNLABELLED, ArrayRecords, FileRecords
+from gsda_tf.data.domain import Domain as _Domain
+from gsda_tf.data.features import FeatureRecords
+from gsda_tf.errors import UserError
+from gsda_tf.files import read_json, replacing
+from gsda_tf.methods.base import Method
+from gsda_tf.training.distribution import configure_devices
+from gsda_tf.training.evaluator import Evaluator
+from gsda_tf.training.experiment import Experiment, restore
+from gsda_tf.training.inference import Outputs
+from gsda_tf.training.logs import read_metrics
+
+_KEPT = os.path.join("runs", "arrays")
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """Where the images, or features, of one place are.
+
+    Attributes:
+      pipeline: that reads them.
+      settings: its settings, with "source" or "target" left out of their names: {"dir": ...}.
+    """
+
+    pipeline: str
+    settings: Mapping[str, str]
+
+    @classmethod
+    def from_folder(cls, path: str) -> Domain:
+        """Image files, one folder a class; a target may be one folder of unlabelled images."""
+        return cls("folders", {"_dir": path})
+
+    @classmethod
+    def from_list(cls, path: str, image_root: str = "") -> Domain:
+        """A file with "path label" a line, or "path" for an unlabelled target."""
+        return cls("lists", {"_list": path, "image_root": image_root})
+
+    @classmethod
+    def from_tfds(cls, name: str) -> Domain:
+        """An image classification set of TFDS, NAME[/CONFIG][:SPLIT]."""
+        return cls("tfds", {"": name})
+
+    @classmethod
+    def from_arrays(
+        cls, values: np.ndarray, labels: Sequence | None = None, class_names: Sequence[str] = (), folder: str = _KEPT
+    ) -> Domain:
+        """Arrays in memory.
+
+        Args:
+          values: images, uint8 [n, height, width, 3] or [n, height, width]; or features of any model, float [n, e].
+          labels: [n], numbers or names; None for an unlabelled target.
+          class_names: of labels that are numbers.
+          folder: where they are kept by their content, so that the run can be restored and gone on with.
+        """
+        values = np.asarray(values)
+        held = {"images" if values.dtype == np.uint8 else "features": values}
+        if labels is not None:
+            held["labels"] = np.asarray(labels)
+        if len(class_names):
+            held["class_names"] = np.asarray(class_names)
+        digest = hashlib.blake2b(digest_size=8)
+        for name, array in sorted(held.items()):
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        path = os.path.join(folder, f"{digest.hexdigest()}.npz")
+        if not os.path.exists(path):
+            with replacing(path) as file:
+                np.savez(file, **held)
+        return cls("arrays", {"": path})
+
+    @classmethod
+    def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = _KEPT) -> Domain:
+        """A finite tf.data set of images or features, alone or with labels, in batches or one by one; read to its end.
+
+        Raises:
+          UserError: its elements are something else.
+        """
+        spec = dataset.element_spec
+        labelled = isinstance(spec, tuple) and len(spec) == 2
+        rank = (spec[0] if labelled else spec).shape.rank if labelled or hasattr(spec, "shape") else None
+        if rank is None:
+            raise UserError(f"The data set gives {spec}: expected images or features, or (images, labels).")
+        if (labelled and spec[1].shape.rank == 0) or (not labelled and rank in (1, 3)):
+            dataset = dataset.batch(256)
+        parts = list(dataset.as_numpy_iterator())
+        if not parts:
+            raise UserError("The data set is empty: expected at least one image.")
+        values = np.concatenate([part[0] if labelled else part for part in parts])
+        labels = np.concatenate([part[1] for part in parts]) if labelled else None
+        if labels is not None and labels.dtype.kind in "OS":
+            labels = np.asarray([label.decode() for label in labels])
+        return cls.from_arrays(values, labels, class_names, folder)
+
+    def given(self, role: str) -> dict[str, str]:
+        """Settings by name for the domain as "source" or "target"."""
+        named = {name if name == "image_root" else f"{role}{name}": value for name, value in self.settings.items()}
+        return {name: value for name, value in named.items() if value}
+
+
+def adapt(
+    source: Domain,
+    target: Domain,
+    method: str | type[Method] = "gsda",
+    extractor: str | keras.Model | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains a classifier for the target, or goes on with a run that was stopped.
+
+    Args:
+      source: labelled.
+      target: whose labels, if there are any, only score the result.
+      method: by name, with added terms behind a plus ("gsda+mcc"), or a class of your own.
+      extractor: by name, or a Keras model of your own: images -> features.
+      **settings: as the flags of the train command: steps=1000, workdir="runs/mine", mcc_temperature=3.0 ...
+
+    Raises:
+      UserError: for anything that you can mend, in one sentence.
+    """
+    if source.pipeline != target.pipeline:
+        raise UserError(
+            f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same."
+        )
+    given = {"pipeline": source.pipeline, **source.given("source"), **target.given("target"), **settings}
+    if isinstance(method, type):
+        methods_lib.register(method)
+        method = method.name
+    given["method"], add = (method, ()) if ":" in method else methods_lib.split(method)
+    if add:
+        given["add"] = add
+    if extractor is not None:
+        given["extractor"] = _kept_model(extractor) if isinstance(extractor, keras.Model) else extractor
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    resolved = tasks.resolve(given)
+    configure_devices(resolved.device)
+    return Run(job.run(resolved)["workdir"])
+
+
+def load(workdir: str) -> Run:
+    """A run from its folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    return Run(workdir)
+
+
+def list_methods() -> dict[str, str]:
+    """Title of every method by its name."""
+    return {name: methods_lib.title(name) for name in methods_lib.method_names()}
+
+
+class Run:
+    """A finished run.
+
+    Args:
+      workdir: its folder.
+
+    Attributes:
+      workdir: its folder.
+      summary: what summary.json holds.
+    """
+
+    def __init__(self, workdir: str):
+        path = os.path.join(workdir, "summary.json")
+        if not os.path.exists(path):
+            raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
+        self.workdir, self.summary = workdir, read_json(path, {"method", "settings"})
+        self._experiment: Experiment | None = None
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Accuracies, 0..1, and scores without labels, of the last step."""
+        return {name: v for name, v in self.summary.items() if name.startswith(("accuracy/", "score/"))}
+
+    @property
+    def history(self):
+        """What was logged, a row a step: a pandas DataFrame where pandas is installed, else a list of dicts."""
+        lines = read_metrics(self.workdir)
+        try:
+            import pandas
+        except ImportError:
+            return lines
+        return pandas.DataFrame(lines).groupby("step", as_index=False).last()
+
+    @property
+    def experiment(self) -> Experiment:
+        """The networks with the weights of the newest checkpoint, and the data."""
+        if self._experiment is None:
+            method = self.summary["settings"]["method"]
+            self._experiment, _ = restore(self.workdir, **({"method": method} if ":" in method else {}))
+        return self._experiment
+
+    @property
+    def extractor(self) -> keras.Model:
+        """E: images uint8 [N, S, S, 3], or features, -> f [N, d]."""
+        return self.experiment.deployed[0]
+
+    @property
+    def classifier(self) -> keras.Model:
+        """C: f [N, d] -> logits [N, r]."""
+        return self.experiment.deployed[1]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return tuple(self.experiment.data.class_names)
+
+    def predict(self, values: np.ndarray | Sequence[str]) -> dict[str, np.ndarray]:
+        """What the model says.
+
+        Args:
+          values: images uint8 [n, h, w, 3], features float [n, e], or paths of image files.
+
+        Returns:
+          "label" [n], names of classes; "score" float [n], their probabilities; "probabilities" float [n, r].
+        """
+        probabilities = self._ask(values).probabilities
+        labels = np.asarray(self.class_names)[probabilities.argmax(axis=1)]
+        return {"label": labels, "score": probabilities.max(axis=1), "probabilities": probabilities}
+
+    def features(self, values: np.ndarray | Sequence[str]) -> np.ndarray:
+        """f, float32 [n, d], of the same."""
+        return self._ask(values).features
+
+    def evaluate(self) -> dict[str, float | None]:
+        """The scores again, of the newest checkpoint, on the data as they are now."""
+        experiment = self.experiment
+        return Evaluator(experiment.data, experiment.settings.data, experiment.inference, experiment.inputs)().scores
+
+    def export(self) -> str:
+        """Writes one more SavedModel version; returns its folder."""
+        from gsda_tf.serving.export import export_experiment
+
+        return export_experiment(self.experiment, os.path.join(self.workdir, "export"), dict(self.summary))
+
+    def report(self) -> str:
+        """Writes the page of pictures again; returns its path."""
+        from gsda_tf.reporting.report import write_report
+
+        return write_report(self.workdir)
+
+    def _ask(self, values: np.ndarray | Sequence[str]) -> Outputs:
+        experiment = self.experiment
+        if isinstance(values, (str, os.PathLike)) or len(values) == 0:
+            raise UserError("Expected an array with at least one row, or a list of paths.")
+        if isinstance(values[0], (str, os.PathLike)):
+            records: Any = FileRecords([os.fspath(path) for path in values])
+        elif np.ndim(values) == 2:
+            rows = np.asarray(values, np.float32)[:, None]
+            records = FeatureRecords(rows, ArrayRecords(np.zeros((len(rows), 1, 1, 3), np.uint8), "array"))
+            expected = experiment.input_spec.shape
+            if rows.shape[-1] != expected[-1] or len(expected) != 1:
+                raise UserError(
+                    f"Features of {rows.shape[-1]} numbers were given: this run takes {expected.as_list()}."
+                )
+        else:
+            records = ArrayRecords(np.asarray(values), "array")
+        return experiment.inference(_Domain("given", records, np.full(len(records), UNLABELLED, np.int32)))
+
+    def _repr_html_(self) -> str:
+        rows = {"method": self.summary["method"], **self.scores, "run": self.workdir}
+        shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
+        cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in shown.items())
+        return f"<table>{cells}</table>"
+
+    def __repr__(self) -> str:
+        value = self.scores.get("accuracy/target")
+        shown = "unlabelled" if value is None else f"{value:.4f}"
+        return f"Run({self.workdir!r}, {self.summary['method']}, target {shown})"
+
+
+def _kept_model(model: keras.Model) -> str:
+    """Saves a model by its content; returns the file."""
+    digest = hashlib.blake2b(model.to_json().encode(), digest_size=8)
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    path = os.path.join(_KEPT, f"{digest.hexdigest()}.keras")
+    if not os.path.exists(path):
+        os.makedirs(_KEPT, exist_ok=True)
+        model.save(path)
+    return path
