@@ -1,0 +1,124 @@
+"""The package used from Python, as a notebook uses it."""
+
+import dataclasses
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import gsda_tf
+from gsda_tf.methods.base import Method
+from gsda_tf.settings import setting
+
+_QUICK = {"steps": 30, "report": False, "export": False}
+
+
+def _features(seed, labels=True):
+    """Two classes that differ in one direction, in a target that is shifted."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(40) % 2
+    x = rng.normal(size=(40, 6)) + 4.0 * y[:, None] * np.eye(6)[0] + seed * np.eye(6)[1]
+    return (x.astype(np.float64), np.asarray(["no", "yes"])[y]) if labels else (x, None)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_features_of_any_model_and_what_a_run_offers(folder):
+    source, target = (gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1))
+    run = gsda_tf.adapt(source, target, method="mcc", bottleneck_units=8, **_QUICK)
+    assert "score/entropy" in run.scores
+    assert run.class_names == ("no", "yes")
+    x, labels = _features(1)
+    said = run.predict(x)
+    assert run.scores["accuracy/target"] == pytest.approx((said["label"] == labels).mean())
+    assert said["probabilities"].shape == (40, 2) and (said["score"] >= 0.5).all()
+    f = run.features(x)
+    assert f.shape == (40, 8)
+    np.testing.assert_allclose(run.classifier(f), run.classifier(run.extractor(x.astype(np.float32))), atol=1e-5)
+    assert run.evaluate()["accuracy/target"] == run.scores["accuracy/target"]
+    assert len(run.history) and "mcc" in run._repr_html_() and run.workdir in repr(run)
+    again = gsda_tf.load(run.workdir)
+    np.testing.assert_array_equal(again.predict(x)["probabilities"], said["probabilities"])
+    with pytest.raises(gsda_tf.UserError, match=r"Features of 5 numbers were given: this run takes \[6\]"):
+        run.predict(x[:, :5])
+
+
+def test_a_method_class_of_ones_own_in_a_thread_twice(folder):
+    class Shrinking(Method):
+        """Small features."""
+
+        name, title = "shrinking", "Shrinking"
+
+        @dataclasses.dataclass(frozen=True)
+        class Options:
+            shrink: float = setting(0.1, "weight of the features' size", minimum=0)
+
+        def loss(self, b):
+            return self.classification(b) + self.options.shrink * b.mean(tf.square(b.features))
+
+    domains = [gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1)]
+    runs = []
+
+    def train():
+        runs.append(gsda_tf.adapt(*domains, method=Shrinking, shrink=0.2, bottleneck_units=4, **_QUICK))
+
+    for _ in range(2):
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    assert len(runs) == 2 and runs[0].workdir == runs[1].workdir  # the second found it finished
+    assert runs[0].summary["settings"]["shrink"] == 0.2
+    with pytest.raises(gsda_tf.UserError, match="There is a method called gsda already"):
+        gsda_tf.adapt(*domains, method=type("Other", (Method,), {"name": "gsda", "title": "G"}), **_QUICK)
+
+
+def test_folders_and_a_keras_model_as_extractor(folder):
+    for domain, shade in (("labelled", 60), ("new", 80)):
+        for name, extra in (("dark", 0), ("light", 120)):
+            (folder / domain / name).mkdir(parents=True)
+            for i in range(4):
+                image = np.full((16, 16, 3), shade + extra + i, np.uint8)
+                Image.fromarray(image).save(folder / domain / name / f"{i}.png")
+    inputs = keras.Input([16, 16, 3])
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    run = gsda_tf.adapt(
+        *(gsda_tf.Domain.from_folder(str(folder / name)) for name in ("labelled", "new")),
+        method="source_only", extractor=model, image_size=16, resize_size=16, bottleneck_units=4, augmentation="none",
+        source_batch=4, target_batch=4, **_QUICK,
+    )  # fmt: skip
+    said = run.predict([str(folder / "new" / "dark" / "0.png"), str(folder / "new" / "light" / "3.png")])
+    assert set(said["label"]) <= {"dark", "light"} and said["probabilities"].shape == (2, 2)
+    assert run.summary["settings"]["extractor"].endswith(".keras")
+
+
+def test_a_tf_data_set_of_images(folder):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3)).astype(np.uint8)
+    source = tf.data.Dataset.from_tensor_slices((images, np.arange(12) % 3))
+    domains = (
+        gsda_tf.Domain.from_dataset(source),
+        gsda_tf.Domain.from_dataset(tf.data.Dataset.from_tensor_slices(255 - images).batch(5)),
+    )
+    run = gsda_tf.adapt(
+        *domains, method="dan", extractor="small_cnn", weights="none", image_size=8, resize_size=8, **_QUICK
+    )
+    assert run.scores["accuracy/target"] is None and len(run.predict(images)["label"]) == 12
+
+
+def test_mistakes_are_one_sentence(folder):
+    source, target = (gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1))
+    with pytest.raises(gsda_tf.UserError, match="from arrays, the target from folders: expected both from the same"):
+        gsda_tf.adapt(source, gsda_tf.Domain.from_folder("x"))
+    with pytest.raises(gsda_tf.UserError, match="Unknown method 'mdc'"):
+        gsda_tf.adapt(source, target, method="mdc")
+    with pytest.raises(gsda_tf.UserError, match="holds no finished run"):
+        gsda_tf.load("nowhere")
+    with pytest.raises(gsda_tf.UserError, match="expected images or features"):
+        gsda_tf.Domain.from_dataset(tf.data.Dataset.from_tensor_slices({"a": [1], "b": [2]}))
+    assert set(gsda_tf.list_methods()) >= {"gsda", "mcc", "tca"}
