@@ -16,14 +16,14 @@ from . import flags
 
 def main() -> None:
     """Runs the command that the first argument names, or lists all."""
-    names = [found.name for found in pkgutil.iter_modules(folders) if found.name not in ("__main__", "flags")]
+    names = [found.name for found in pkgutil.iter_modules(folders) if found.name not in ("__main__", "flags", "help")]
     if sys.argv[1:2] in ([], ["help"], ["-h"], ["--help"]):
         print("gsda COMMAND [--FLAG=VALUE ...]\n")
         for name in names:
             with open(os.path.join(folders[0], f"{name}.py"), encoding="utf-8") as file:
                 says = ast.get_docstring(ast.parse(file.read())).splitlines()[0].partition(": `")[0].rstrip(".")
             print(f"  {name:<{max(map(len, names))}}  {says}")
-        print("\n`gsda COMMAND --helpfull` lists the flags of a command.")
+        print("\n`gsda COMMAND --help` tells the flags of a command.")
         return
     name = sys.argv[1]
     if name not in names:

@@ -153,13 +153,20 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """Parses the command line; a flag that cannot be used ends the process with one line.
+    """Parses the command line, where --learning-rate is --learning_rate; help, and with one line a flag that cannot be
+    used, end the process.
 
     Returns:
       What is no flag, the program's name first.
     """
+    from . import help
+
+    wanted = help.asked(argv)
+    if wanted:
+        print(help.text(_command(), wanted == "all"), end="")
+        sys.exit(0)
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([argv[0], *map(_underscored, argv[1:])])
         for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
             if flag.value != (home := _at_home(flag.value)):
                 flag.value = home
@@ -167,7 +174,7 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
         hint = f" Did you mean --{near[0]}?" if near else ""
-        _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help` lists all flags.")
+        _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help=all` lists all flags.")
     except flags.Error as error:
         _tell(error)
     sys.exit(UserError.exit_code)
@@ -178,6 +185,11 @@ def _at_home(value: Any) -> Any:
     if isinstance(value, list):
         return [_at_home(part) for part in value]
     return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
+
+
+def _underscored(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"{name[:2]}{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else argument
 
 
 def _tell(error: Exception | str) -> None:

@@ -1,4 +1,4 @@
-"""Every command starts by itself, as `python -m launch.NAME`."""
+"""Every command starts by itself, as `python -m launch.NAME`, and tells its flags."""
 
 import pkgutil
 import subprocess
@@ -7,9 +7,12 @@ import sys
 import pytest
 
 import launch
+from gsda_tf import methods
+from gsda_tf import settings as settings_lib
+from tests.launch import commands
 from tests.processes import REPOSITORY
 
-COMMANDS = sorted({module.name for module in pkgutil.iter_modules(launch.__path__)} - {"flags", "__main__"})
+COMMANDS = sorted({module.name for module in pkgutil.iter_modules(launch.__path__)} - {"flags", "help", "__main__"})
 
 
 def test_all_commands_are_known():
@@ -23,5 +26,28 @@ def test_help_tells_the_flags(command):
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
-    assert f"launch.{command}" in done.stdout or f"{command}.py" in done.stdout
-    assert "--" in done.stdout and done.returncode in (0, 1)  # absl ends --help with 1
+    assert done.returncode == 0
+    assert f"python -m launch.{command} --" in done.stdout, "no example"
+    assert "\n  --" in done.stdout and max(map(len, done.stdout.splitlines())) <= 110
+    inherits = command in ("train", "sweep", "inspect", "benchmark")
+    assert ("--help=all" in done.stdout) == inherits and ("--freeze_backbone  " in done.stdout) == inherits
+    if command == "sweep":
+        assert "--benchmark" in done.stdout and "  --seed=" not in done.stdout
+
+
+def test_h_is_help_and_all_tells_every_setting_and_option_once():
+    short = commands.succeed("train", "-h")
+    assert short == commands.succeed("train", "--help")
+    assert 10 <= short.count("\n  --") <= 14
+    whole = commands.succeed("train", "--help=all")
+    told = [line.split()[0].partition("=")[0] for line in whole.splitlines() if line.startswith("  --")]
+    assert told == [f"--{field.name}" for field in settings_lib.fields()] + [
+        f"--{name}" for name in methods.all_options()
+    ]
+    assert whole.index("--method=gsda:") < whole.index("--beta=1.0")
+
+
+def test_dashes_in_the_name_of_a_flag_are_underscores():
+    line = commands.fail("train", "--learning-rate=-1-e")
+    assert "learning_rate" in line and "-1-e" in line
+    assert "Did you mean --learning_rate?" in commands.fail("train", "--learning-rat=1")
