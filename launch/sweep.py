@@ -62,6 +62,7 @@ def main() -> int:
     out = values.out or os.path.join("sweeps", values.benchmark or tasks[0])
     grid = sweep.parse_grid(values.grid)
     runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, grid)
+    sweep.check_data(runs)
     pool = LocalPool(values.jobs, values.threads, values.gpus)
     try:
         failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))

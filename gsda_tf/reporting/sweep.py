@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -25,7 +26,8 @@ from gsda_tf.files import locked
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
-from gsda_tf.training.checkpoints import FREE
+from gsda_tf.training.checkpoints import FREE, read_settings
+from gsda_tf.training.workdir import same_data
 from gsda_tf.work import Ended, LocalPool, Task, Wish
 
 TRAIN = "launch.train"
@@ -215,6 +217,21 @@ def plan(
                     arguments = tuple(defaults.flag(name, value) for name, value in values.items())
                     runs.append(Run(tasks_lib.resolve(values), arguments, task, variant))
     return runs
+
+
+def check_data(runs: Sequence[Run]) -> None:
+    """Makes sure that what is finished was made with the data of now: it is not run again, where `train` would tell.
+
+    Args:
+      runs: of the sweep.
+
+    Raises:
+      UserError: what differs, and the choices.
+    """
+    load = functools.lru_cache(tasks_lib.load)
+    for run in runs:
+        if run.settings.data.pipeline != "benchmark" and run.summary() is not None:
+            same_data(load(run.settings.data), read_settings(run.workdir), run.workdir)
 
 
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import tasks
+from gsda_tf.errors import UserError
+from gsda_tf.reporting import sweep
 from gsda_tf.training import run
 from gsda_tf.training.experiment import restore
 from tests.data.pictures import encoded, write_domain
@@ -67,6 +70,16 @@ def test_a_finished_run_is_finished_until_its_data_change(photos):
     assert "--overwrite" in said and f"--init_from={photos / 'run'}" in said and "launch.evaluate" in said
     assert inprocess.tree(photos / "run") == before
     assert "Finished before" not in _train(photos, "--overwrite")
+
+
+def test_a_sweep_counts_a_run_as_finished_for_the_data_that_it_was_made_with(photos):
+    settings = tasks.written(json.loads((photos / "run" / "settings.json").read_text())["settings"])
+    done = sweep.Run(settings.replace({"workdir": str(photos / "run")}), (), "folders/shop_desk")
+    assert done.summary() is not None
+    sweep.check_data([done])
+    (photos / "shop" / "pen" / "new.jpg").write_bytes(encoded(number=99))
+    with pytest.raises(UserError, match=r"finished run on other data \(source class 'pen': 3 images then, 4 now\)"):
+        sweep.check_data([done])
 
 
 def test_an_interrupted_run_keeps_its_checkpoints_when_its_data_change(photos):
