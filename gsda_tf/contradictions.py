@@ -53,6 +53,11 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
 
 def _check_devices(settings: Settings) -> None:
     device = settings.device
+    if device.cluster != "tf_config" and device.strategy != "multi_worker":
+        raise UserError(
+            f"--cluster={device.cluster} is for --strategy=multi_worker, but --strategy={device.strategy}: say "
+            "--strategy=multi_worker, or leave --cluster out."
+        )
     for name in ("num_devices", "virtual_devices"):
         value = getattr(device, name)
         if value and device.strategy != "mirrored":

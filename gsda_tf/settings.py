@@ -150,6 +150,11 @@ class DeviceSettings:
     strategy: str = setting(
         "default", "how work is spread", choices=("default", "one_device", "mirrored", "multi_worker")
     )
+    cluster: str = setting(
+        "tf_config",
+        "who tells --strategy=multi_worker of its workers: the variable TF_CONFIG, Slurm's srun, an indexed Job",
+        choices=("tf_config", "slurm", "kubernetes"),
+    )
     num_devices: int = setting(0, "devices for --strategy=mirrored; 0: all", minimum=0, maximum=4096)
     virtual_devices: int = setting(
         0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0, maximum=256

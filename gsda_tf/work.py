@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
+from typing import Protocol
 
 from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors, open_to_append
@@ -132,6 +133,12 @@ class LocalPool:
             self._places.put({**thread_limits(threads, jobs), **gpu})
         self._executor = futures.ThreadPoolExecutor(jobs)
 
+    def __enter__(self) -> LocalPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+
     def submit(self, task: Task) -> futures.Future[Ended]:
         """Runs a task as soon as there is room."""
         return self._executor.submit(self._perform, task)
@@ -146,6 +153,39 @@ class LocalPool:
             return perform(task, place, lambda: self._wish)
         finally:
             self._places.put(place)
+
+
+class Pool(Protocol):
+    """Who runs tasks; to be used as a context."""
+
+    width: int
+
+    def submit(self, task: Task) -> futures.Future[Ended]:
+        """Runs a task as soon as there is room."""
+
+    def end(self, wish: Wish) -> None:
+        """Asks all tasks at work to stop, or kills them."""
+
+
+def open_pool(
+    scheduler: str, jobs: int, threads: int = 0, gpus: Sequence[str] = ()
+) -> contextlib.AbstractContextManager:
+    """A pool of this machine, or on a Dask scheduler.
+
+    Args:
+      scheduler: "" for processes of this one, else see `cluster.DaskPool`.
+      jobs: see `LocalPool`.
+      threads: see `LocalPool`.
+      gpus: see `LocalPool`.
+
+    Raises:
+      UserError: see `cluster.DaskPool`.
+    """
+    if not scheduler:
+        return LocalPool(jobs, threads, gpus)
+    from gsda_tf.cluster import DaskPool  # Dask is needed here only
+
+    return DaskPool(scheduler, jobs, threads, gpus)
 
 
 def thread_limits(threads: int, jobs: int) -> dict[str, str]:

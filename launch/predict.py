@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -16,12 +17,19 @@ absl_flags.DEFINE_string("model_name", "gsda", "the model's name on that server"
 absl_flags.DEFINE_float(
     "timeout", 60.0, "seconds that server may take for one batch", lower_bound=0.001, upper_bound=1e6
 )
-absl_flags.DEFINE_string("images", "", "image, folder, pattern with * or ?, or a file with one path a line")
-absl_flags.DEFINE_string("output", "predictions.csv", "where the rows go: .csv or .jsonl")
+absl_flags.DEFINE_string(
+    "images", "", "image, folder, pattern with * or ?, or a file with one path a line; here, or gs://, s3://"
+)
+absl_flags.DEFINE_string("output", "predictions.csv", "where the rows go: .csv or .jsonl, here, or gs://, s3://")
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
 absl_flags.DEFINE_boolean("features", False, "write the features too")
 absl_flags.DEFINE_boolean("score", False, "print the accuracy, where the images' folders are named as the classes")
+absl_flags.DEFINE_string(
+    "scheduler", "", "have the workers of this Dask scheduler answer, such as tcp://host:8786; local: of one of its own"
+)
+absl_flags.DEFINE_integer("jobs", 1, "workers of --scheduler=local", lower_bound=1, upper_bound=1024)
+absl_flags.DEFINE_integer("threads", 0, "threads of each of them; 0: its share of the cores", lower_bound=0)
 absl_flags.DEFINE_boolean("restart", False, "drop the rows that an interrupted run with other flags left")
 
 
@@ -38,9 +46,17 @@ def main() -> int:
     model = _model()
     began = time.perf_counter()
     try:
-        result = predict.predict(
-            model, paths, FLAGS.output, FLAGS.batch, FLAGS.probabilities, FLAGS.features, FLAGS.restart
-        )
+        with contextlib.ExitStack() as pools:
+            result = predict.predict(
+                model,
+                paths,
+                FLAGS.output,
+                FLAGS.batch,
+                FLAGS.probabilities,
+                FLAGS.features,
+                FLAGS.restart,
+                _spread(pools) if FLAGS.scheduler else None,
+            )
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
         return 75  # EX_TEMPFAIL: nothing is wrong, run it again
@@ -56,6 +72,15 @@ def _model():
     from gsda_tf.serving.model import local_model
 
     return local_model(FLAGS.model)
+
+
+def _spread(pools: contextlib.ExitStack):
+    from gsda_tf.cluster import DaskPool
+    from gsda_tf.serving.pieces import Pieces
+
+    pool = pools.enter_context(DaskPool(FLAGS.scheduler, FLAGS.jobs, FLAGS.threads))
+    where = (FLAGS.server, FLAGS.model_name, FLAGS.timeout) if FLAGS.server else (FLAGS.model,)
+    return Pieces(pool, where).answered
 
 
 def _print(result, seconds: float) -> None:

@@ -33,6 +33,9 @@ absl_flags.DEFINE_integer(
 absl_flags.DEFINE_list(
     "gpus", [], "GPUs of this machine, such as 0,1,2,3: each run has one to itself (default: all see all)"
 )
+absl_flags.DEFINE_string(
+    "scheduler", "", "run on the workers of this Dask scheduler, such as tcp://host:8786; local: on one of its own"
+)
 absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK, or sweeps/TASK)")
 
 
@@ -51,7 +54,7 @@ def main() -> int:
         raise UserError("--seeds and --methods need at least one entry each.")
     from gsda_tf.reporting import sweep
     from gsda_tf.reporting.results import write_results
-    from gsda_tf.work import LocalPool
+    from gsda_tf.work import open_pool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
@@ -63,9 +66,9 @@ def main() -> int:
     grid = sweep.parse_grid(values.grid)
     runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, grid)
     sweep.check_data(runs)
-    pool = LocalPool(values.jobs, values.threads, values.gpus)
     try:
-        failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
+        with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
+            failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
     except KeyboardInterrupt:
         write_results(values.benchmark, runs, [], out)
         print("Stopped. The same command goes on from there.", file=sys.stderr)

@@ -36,6 +36,8 @@ class Process:
         self.args = [sys.executable, "-m", module, *arguments]
         self._folder = tempfile.TemporaryDirectory()
         self._paths = [os.path.join(self._folder.name, name) for name in ("stdout", "stderr")]
+        for path in self._paths:
+            open(path, "w").close()
         variables = {**os.environ, **(environment or {})}
         self._process = _CONTEXT.Process(
             target=_run, args=(module, list(arguments), variables, self._paths), daemon=True
@@ -66,10 +68,11 @@ class Process:
         if self.poll() is None:
             self.send_signal(signal.SIGKILL)
             self._process.join()
-            raise subprocess.TimeoutExpired(self.args, timeout, *self._said())
-        return self._said()
+            raise subprocess.TimeoutExpired(self.args, timeout, *self.said())
+        return self.said()
 
-    def _said(self) -> tuple[str, str]:
+    def said(self) -> tuple[str, str]:
+        """What it has said until now: (stdout, stderr)."""
         said = []
         for path in self._paths:
             with open(path, encoding="utf-8", errors="replace") as file:

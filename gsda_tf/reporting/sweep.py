@@ -21,16 +21,17 @@ from gsda_tf import defaults
 from gsda_tf import methods as methods_lib
 from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.errors import BusyError, UserError, choose
+from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, choose
 from gsda_tf.files import locked
+from gsda_tf.leash import STOP_SECONDS
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
 from gsda_tf.training.checkpoints import FREE, read_settings
 from gsda_tf.training.workdir import same_data
-from gsda_tf.work import Ended, LocalPool, Task, Wish
+from gsda_tf.work import Ended, Pool, Task, Wish
 
-TRAIN = "launch.train"
+TRAIN = f"{COMMANDS}.train"
 """The command of a run."""
 _POLL_SECONDS = 0.5
 _RETRIES = 3
@@ -76,10 +77,12 @@ class Run:
         try:
             with open(os.path.join(self.workdir, "summary.json"), encoding="utf-8") as file:
                 summary = json.load(file)
-        except (OSError, json.JSONDecodeError):
+        except (OSError, ValueError):
+            return None
+        if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
-        before = json.loads(json.dumps(summary.get("settings", {})))
+        before = json.loads(json.dumps(summary["settings"]))
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
         return summary if same and summary.get("step") == summary.get("steps") else None
 
@@ -238,9 +241,7 @@ def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
-def execute(
-    runs: Sequence[Run], pool: LocalPool, out: str, finished: Callable[[], None] = lambda: None
-) -> list[Failure]:
+def execute(runs: Sequence[Run], pool: Pool, out: str, finished: Callable[[], None] = lambda: None) -> list[Failure]:
     """Runs what is missing.
 
     A run that another process has at work, such as another sweep of the same folder, is waited for, and taken over if
@@ -283,7 +284,8 @@ def execute(
                         state.ended(run)
                         finished()
                 for future in [future for future in working if future.done()]:
-                    run, ended = working.pop(future), future.result()
+                    run = working.pop(future)
+                    ended = _result(future)
                     if run.summary() is None and ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
                         # Somebody else began with it just before, or its process alone was asked to stop.
                         stopped[run.workdir] += not run.at_work()
@@ -301,14 +303,27 @@ def execute(
 
 
 def _task(run: Run, out: str) -> Task:
-    return Task(TRAIN, run.arguments, os.getcwd(), _log(run, out))
+    return Task(TRAIN, run.arguments, os.getcwd(), os.path.abspath(_log(run, out)))
+
+
+def _result(future: futures.Future[Ended]) -> Ended:
+    try:
+        return future.result()
+    except UserError:
+        raise
+    except futures.CancelledError as error:
+        raise WorkerLostError(
+            "The scheduler is gone, and its runs stop. When there is one again, the same command goes on from there."
+        ) from error
+    except Exception as error:  # whatever a worker of another machine may raise: a failure of this run alone
+        return Ended(1, f"{type(error).__name__}: {error}".splitlines()[0][:500])
 
 
 def _log(run: Run, out: str) -> str:
     return os.path.join(out, "logs", re.sub(r"[^A-Za-z0-9]+", "_", run.title) + ".log")
 
 
-def _end(pool: LocalPool, working: Collection[futures.Future]) -> None:
+def _end(pool: Pool, working: Mapping[futures.Future, Run]) -> None:
     """Lets runs at work write their checkpoints, if there are any; a second Ctrl-C kills them."""
     if not working:
         return
@@ -316,6 +331,9 @@ def _end(pool: LocalPool, working: Collection[futures.Future]) -> None:
     pool.end(Wish.STOP)
     try:
         futures.wait(working)
+        deadline = time.monotonic() + STOP_SECONDS  # a cluster's futures do not wait for what they stand for
+        while any(run.at_work() for run in working.values()) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         pool.end(Wish.KILL)
         futures.wait(working)

@@ -7,11 +7,12 @@ import dataclasses
 import glob
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 
 import numpy as np
 
+from gsda_tf import storage
 from gsda_tf.data.checking import check_file
 from gsda_tf.data.image_files import (
     SUFFIXES,
@@ -24,7 +25,7 @@ from gsda_tf.data.image_files import (
     plain,
     walk,
 )
-from gsda_tf.data.lists import read_list
+from gsda_tf.data.lists import parse_list, read_list
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.progress import progress
@@ -34,6 +35,8 @@ from gsda_tf.serving.model import Answers, Model
 MAX_BYTES = 200_000_000
 """A larger file is not read: as many as are in work have to fit into memory."""
 
+Spread = Callable[[str, Mapping[str, object], Sequence[str], int, int, Mapping[str, bool]], Iterator[list[str]]]
+"""(output, what rows are bound to, paths, rows that are there, batch, options) -> the rows that are missing."""
 _AT_ONCE = 2
 # Batches in work: while one is in the network, the next one is read and decoded.
 
@@ -43,12 +46,19 @@ def find_images(where: str) -> list[str]:
 
     Args:
       where: an image, a folder (all below it, but for what systems leave behind), a pattern with * or ?, or a list
-        file with 'path' or 'path label' a line, relative to the list.
+        file with 'path' or 'path label' a line, relative to the list; or the address of such a folder, pattern or list
+        (.txt) in object storage, where hidden files are left out.
 
     Raises:
       UserError: none found.
     """
-    if os.path.isdir(where):
+    if storage.remote(where) and not where.lower().endswith(".txt"):
+        found = storage.find(where, (*SUFFIXES, *UNREAD_SUFFIXES))
+    elif storage.remote(where):
+        found = [
+            os.path.join(os.path.dirname(where), each.path) for each in parse_list(where, storage.text(where)).lines
+        ]
+    elif os.path.isdir(where):
         found = _below(where)
     elif glob.has_magic(where) and not os.path.exists(where):
         matched = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
@@ -108,6 +118,7 @@ def predict(
     probabilities: bool = False,
     features: bool = False,
     restart: bool = False,
+    spread: Spread | None = None,
 ) -> Result:
     """Writes one row an image: path, label, score, error, and what else is asked for.
 
@@ -122,6 +133,7 @@ def predict(
       probabilities: whether rows hold all of them.
       features: whether rows hold f.
       restart: drop the rows that a run with another model, other options or images left.
+      spread: `Pieces.answered`, to have others answer; None: this process does.
 
     Raises:
       UserError: an output of another kind, a full disk, a partial file of another run.
@@ -130,26 +142,48 @@ def predict(
         raise UserError(f"--output={output}: expected a name that ends in .csv or .jsonl.")
     options = {"probabilities": probabilities, "features": features}
     made_with = rows.describe(model.identity, options, paths)
-    with disk_errors(f"writing {output}"):
-        os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-        with rows.opened(output, made_with, paths, restart) as (file, done):
+    local = rows.local_path(output)
+    with disk_errors(f"writing {local}"):
+        os.makedirs(os.path.dirname(os.path.abspath(local)), exist_ok=True)
+        with rows.opened(local, made_with, paths, restart) as (file, done):
             with progress(total=len(paths), initial=done, unit="image", desc="predict") as bar:
-                for several in _answered(model, paths[done:], batch, options):
+                if spread is None:
+                    lines = answered(model, paths[done:], batch, options)
+                else:
+                    lines = spread(local, made_with, paths, done, batch, options)
+                for several in lines:
                     file.writelines(several)
                     file.flush()
                     bar.update(len(several))
-            rows.finish(output, model.class_names)
+            rows.finish(local, model.class_names)
+            if local != output:
+                storage.upload(local, output)
+                os.remove(local)
             result = _result(rows.partial_path(output), model.class_names, done)
             os.remove(rows.partial_path(output))
     return result
 
 
-def _answered(model: Model, paths: Sequence[str], batch: int, options: Mapping[str, bool]) -> Iterator[list[str]]:
-    """The rows of one batch after another, in order, as lines; the next batches are in work meanwhile."""
+def answered(
+    model: Model, paths: Sequence[str], batch: int, options: Mapping[str, bool], folder: str = ""
+) -> Iterator[list[str]]:
+    """The rows of one batch after another, in order, as lines; the next batches are in work meanwhile.
+
+    Args:
+      model: what is asked.
+      paths: of the images, as rows name them.
+      batch: images asked about at once.
+      options: see `predict`.
+      folder: what paths are relative to, if that is not the current folder.
+    """
 
     def answer(chunk: Sequence[str]) -> list[str]:
-        records = list(readers.map(_read, chunk))
+        places = [storage.beside(folder, path) for path in chunk]
+        records = list(readers.map(_read, places))
         answers = model.ask([record if isinstance(record, bytes) else b"" for record in records], options["features"])
+        for i, place in enumerate(places):
+            if isinstance(records[i], bytes) and not answers.labels[i]:
+                records[i] = _why_undecodable(place)
         return [
             rows.line(_row(path, record, answers, i, options)) for i, (path, record) in enumerate(zip(chunk, records))
         ]
@@ -171,18 +205,27 @@ def _answered(model: Model, paths: Sequence[str], batch: int, options: Mapping[s
 def _read(path: str) -> bytes | str:
     """An image file as the model takes it, or why that cannot be."""
     try:
-        with open(path, "rb", opener=_opener) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                return "not a file"
-            if status.st_size > MAX_BYTES:
-                return f"larger than {MAX_BYTES:,} bytes"
-            record = file.read()
-        return plain(record)
+        record = _read_remote(path) if storage.remote(path) else _read_file(path)
+        return record if isinstance(record, str) else plain(record)
     except OSError as error:
-        return f"cannot be opened: {error.strerror}"
+        return f"cannot be opened: {error.strerror or 'it is not there'}"
     except BadImageError as error:
         return str(error)
+
+
+def _read_remote(path: str) -> bytes | str:
+    try:
+        return storage.read(path, MAX_BYTES)
+    except ValueError as error:
+        return str(error)
+
+
+def _read_file(path: str) -> bytes | str:
+    with open(path, "rb", opener=_opener) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return "not a file"
+        return file.read() if status.st_size <= MAX_BYTES else f"larger than {MAX_BYTES:,} bytes"
 
 
 def _opener(path: str, flags: int) -> int:
@@ -191,13 +234,11 @@ def _opener(path: str, flags: int) -> int:
 
 
 def _why_undecodable(path: str) -> str:
-    return check_file(path) or "damaged, or too large to decode"
+    return (None if storage.remote(path) else check_file(path)) or "damaged, or too large to decode"
 
 
 def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:
     error = record if isinstance(record, str) else ""
-    if not error and not answers.labels[i]:
-        error = _why_undecodable(path)
     row: dict[str, object] = {"path": path, "label": "", "score": 0.0, "error": error}
     if not error:
         row |= {"label": answers.labels[i], "score": _numbers(answers.scores[i : i + 1])[0]}

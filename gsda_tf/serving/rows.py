@@ -6,9 +6,11 @@ import contextlib
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
+from gsda_tf import storage
 from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import locked, replacing
 
@@ -16,9 +18,20 @@ _HEAD = b'{"model": '
 _WORDS = {"model": "another model", "options": "other options", "images": "other images"}
 
 
+def local_path(output: str) -> str:
+    """The file on this machine that becomes the output: the output itself, or one in the current folder for an address.
+
+    The latter's name tells addresses apart that end alike.
+    """
+    if not storage.remote(output):
+        return output
+    stem, suffix = os.path.splitext(os.path.basename(output))
+    return f"{stem}-{hashlib.sha256(output.encode()).hexdigest()[:8]}{suffix}"
+
+
 def partial_path(output: str) -> str:
     """Where the rows of an unfinished run are."""
-    return f"{output}.partial"
+    return f"{local_path(output)}.partial"
 
 
 def describe(model: str, options: Mapping[str, bool], paths: Sequence[str]) -> dict[str, object]:

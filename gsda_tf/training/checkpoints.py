@@ -38,6 +38,7 @@ FREE = frozenset(
         "report",
         "evaluation_batch",
         "strategy",
+        "cluster",
         "num_devices",
         "virtual_devices",
     }

@@ -13,6 +13,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import Share
 from gsda_tf.errors import UserError, WorkerLostError
 from gsda_tf.settings import DataSettings, DeviceSettings
+from gsda_tf.training.job import tf_config
 
 
 def configure_devices(settings: DeviceSettings) -> None:
@@ -44,7 +45,8 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
     if settings.strategy == "default":
         return tf.distribute.get_strategy()
     if settings.strategy == "multi_worker":
-        workers = check_tf_config(os.environ.get("TF_CONFIG", ""))
+        os.environ["TF_CONFIG"] = tf_config(settings.cluster)
+        workers = check_tf_config(os.environ["TF_CONFIG"])
         print(f"Waiting for all {workers} workers of TF_CONFIG ...", file=sys.stderr, flush=True)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()

@@ -1,34 +1,52 @@
-"""A sweep of `fake_train` in a process of its own: `python -m tests.faults.fake_sweep OUT STEPS JOBS SEED...`."""
+"""A sweep of `fake_train` in a process of its own: `python -m tests.faults.fake_sweep OUT STEPS JOBS SEED...`.
 
+JOBS is a number, or the address of a Dask scheduler.
+"""
+
+import contextlib
 import json
 import os
+import signal
 import sys
 
-from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import sweep
-from gsda_tf.work import LocalPool
+from gsda_tf.work import open_pool
+from launch import flags
 
 
-def plan(out: str, steps: int, seeds) -> list[sweep.Run]:
+def plan(out: str, steps: int, seeds, hold: bool = False) -> list[sweep.Run]:
     runs = sweep.plan("digits", ["Fo_Ha"], ["source_only"], [int(seed) for seed in seeds], {"steps": steps}, out)
     for run in runs:
         wanted = os.path.join(run.workdir, "wanted.json")
         if not os.path.exists(wanted):
             write_atomically(wanted, json.dumps({"settings": run.settings.flat()}))
+        if hold:
+            write_atomically(os.path.join(run.workdir, "hold"), "")
     return runs
 
 
-def main(pool=LocalPool) -> int:
+def release(runs) -> None:
+    """Lets runs that are held go on."""
+    for run in runs:
+        os.remove(os.path.join(run.workdir, "hold"))
+
+
+def lines(run: sweep.Run) -> list[dict]:
+    """What a run has logged."""
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(run.workdir, "metrics.jsonl")) as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]
+    return []
+
+
+def main() -> int:
     out, steps, jobs, *seeds = sys.argv[1:]
     sweep.TRAIN = "tests.faults.fake_train"
-    try:
-        failures = sweep.execute(plan(out, int(steps), seeds), pool(int(jobs)), out)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 1 if failures else 0
+    runs = plan(out, int(steps), seeds)
+    with open_pool("", int(jobs)) if jobs.isdecimal() else open_pool(jobs, jobs=2) as pool:
+        return 1 if sweep.execute(runs, pool, out) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(flags.call(main, sys.argv[:1]))

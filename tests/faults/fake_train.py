@@ -1,7 +1,7 @@
 """Stands in for launch.train where only its manners count: it locks its folder, logs steps, stops, goes on, fails.
 
-A run of the seed 9 fails, one of the seed 8 heeds no request to stop. What its summary says of the settings is what
-`fake_sweep` has put into its folder.
+A run of the seed 9 fails, one of the seed 8 heeds no request to stop. A file `hold` in its folder keeps it at step 10
+until the file goes. What its summary says of the settings is what `fake_sweep` has put into its folder.
 """
 
 import json
@@ -38,11 +38,12 @@ def _train(workdir: str, seed: str, steps: int, stop: list) -> None:
         if done:
             print(f"Going on from step {done}", flush=True)
         for step in range(done + 1, steps + 1):
-            time.sleep(0.02)
-            file.write(json.dumps({"step": step, "process": os.getpid()}) + "\n")
-            file.flush()
+            while step > 10 and os.path.exists(os.path.join(workdir, "hold")) and (not stop or seed == "8"):
+                time.sleep(0.02)
             if stop and seed != "8":
                 return
+            file.write(json.dumps({"step": step, "process": os.getpid()}) + "\n")
+            file.flush()
     summary = {"step": steps, "steps": steps, **read_json(os.path.join(workdir, "wanted.json"), {"settings"})}
     write_atomically(os.path.join(workdir, "summary.json"), json.dumps(summary))
 

@@ -1,6 +1,5 @@
 """Sweeps that are killed, or meet one another: runs end with their sweep, go on with the next, and are done once."""
 
-import json
 import os
 import pty
 import re
@@ -17,16 +16,11 @@ from gsda_tf.work import Task, Wish, perform
 from tests.faults import fake_sweep
 from tests.processes import REPOSITORY, Process
 
-_STEPS = 100
+_STEPS = 20
 
 
-def _sweep(out, *seeds, steps=_STEPS, jobs=2) -> Process:
-    return Process("tests.faults.fake_sweep", [str(out), str(steps), str(jobs), *map(str, seeds)])
-
-
-def _lines(run) -> list[dict]:
-    path = Path(run.workdir) / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def _sweep(out, *seeds, jobs=2) -> Process:
+    return Process("tests.faults.fake_sweep", [str(out), str(_STEPS), str(jobs), *map(str, seeds)])
 
 
 def _until(condition, seconds=60):
@@ -36,66 +30,75 @@ def _until(condition, seconds=60):
         time.sleep(0.02)
 
 
+def _at_step_10(*runs) -> bool:
+    return all(len(fake_sweep.lines(run)) == 10 for run in runs)
+
+
+def _every_step_once(*runs) -> bool:
+    return all([line["step"] for line in fake_sweep.lines(run)] == list(range(1, _STEPS + 1)) for run in runs)
+
+
+def _processes(run) -> int:
+    return len({line["process"] for line in fake_sweep.lines(run)})
+
+
 def _logs(out) -> str:
     return "".join(path.read_text() for path in sorted((Path(out) / "logs").iterdir()))
 
 
 def test_runs_end_with_a_killed_sweep_and_go_on_with_the_next(tmp_path):
-    runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1])
+    runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1], hold=True)
     first = _sweep(tmp_path, 0, 1)
-    _until(lambda: all(len(_lines(run)) > 3 for run in runs))
+    _until(lambda: _at_step_10(*runs))
     first.send_signal(signal.SIGKILL)
-    _until(lambda: not any(run.at_work() for run in runs), seconds=5)
-    assert all(len(_lines(run)) < _STEPS and run.summary() is None for run in runs)
-    before = _logs(tmp_path)
+    _until(lambda: not any(run.at_work() for run in runs), seconds=20)
+    assert _at_step_10(*runs) and not any(run.summary() for run in runs)
+    assert _logs(tmp_path).count("begins") == 2
+    fake_sweep.release(runs)
     second = _sweep(tmp_path, 0, 1)
     said = second.communicate()
-    assert second.returncode == 0, said
-    for run in runs:
-        assert run.summary() is not None
-        assert [line["step"] for line in _lines(run)] == list(range(1, _STEPS + 1))
-    assert _logs(tmp_path).count("Going on from step") == 2 and before.count("begins") == 2
-    for path in (tmp_path / "logs").iterdir():
-        assert path.read_text().count("begins") == 2, "what was said before is kept"
+    assert second.returncode == 0 and all(run.summary() for run in runs) and _every_step_once(*runs), said
+    assert _logs(tmp_path).count("Going on from step 10") == 2
+    assert _logs(tmp_path).count("begins") == 4, "what was said before is kept"
 
 
 def test_a_sweep_started_at_once_after_a_kill_takes_over(tmp_path):
-    """The runs of the killed one are still at work, as one of them heeds no request to stop."""
-    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [8])
+    """A run of the killed one is still at work, as it heeds no request to stop."""
+    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [8], hold=True)
     first = _sweep(tmp_path, 8)
-    _until(lambda: len(_lines(run)) > 3)
+    _until(lambda: _at_step_10(run))
     first.send_signal(signal.SIGKILL)
     second = _sweep(tmp_path, 8, 1)
-    _, said = second.communicate()
-    assert second.returncode == 0 and "seed 8 is at work in another process: waiting for it" in said, said
-    assert [line["step"] for line in _lines(run)] == list(range(1, _STEPS + 1))
-    assert len({line["process"] for line in _lines(run)}) == 1, "it was left alone"
+    _until(lambda: "seed 8 is at work in another process: waiting for it" in second.said()[1])
+    fake_sweep.release([run])
+    said = second.communicate()
+    assert second.returncode == 0 and _every_step_once(run) and _processes(run) == 1, said
 
 
 def test_two_sweeps_of_one_folder_do_every_run_once(tmp_path):
     seeds = [0, 1, 2, 3]
-    runs = fake_sweep.plan(str(tmp_path), 30, seeds)
-    sweeps = [_sweep(tmp_path, *order, steps=30) for order in (seeds, seeds[::-1])]
+    runs = fake_sweep.plan(str(tmp_path), _STEPS, seeds)
+    sweeps = [_sweep(tmp_path, *order) for order in (seeds, seeds[::-1])]
     for each in sweeps:
         said = each.communicate()
         assert each.returncode == 0, said
-    for run in runs:
-        assert [line["step"] for line in _lines(run)] == list(range(1, 31))
-        assert len({line["process"] for line in _lines(run)}) == 1
+    assert _every_step_once(*runs) and [_processes(run) for run in runs] == [1] * 4
 
 
 def test_a_run_that_alone_was_stopped_is_started_again_and_failures_stay_failures(tmp_path):
-    run, _ = fake_sweep.plan(str(tmp_path), _STEPS, [0, 9])
+    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [0], hold=True)
     process = _sweep(tmp_path, 0, 9)
-    _until(lambda: len(_lines(run)) > 3)
-    os.kill(_lines(run)[0]["process"], signal.SIGTERM)
+    _until(lambda: _at_step_10(run))
+    os.kill(fake_sweep.lines(run)[0]["process"], signal.SIGTERM)
+    _until(lambda: _logs(tmp_path).count("Going on from step 10"))
+    fake_sweep.release([run])
     _, said = process.communicate()
     assert process.returncode == 1 and "Failed: digits/Fo_Ha source_only seed 9: seed 9 fails. (exit code 2)" in said
-    assert run.summary() is not None and len({line["process"] for line in _lines(run)}) == 2
+    assert run.summary() is not None and _processes(run) == 2
 
 
 def _task(tmp_path, seed=0) -> Task:
-    (run,) = fake_sweep.plan(str(tmp_path), 2000, [seed])
+    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [seed], hold=True)
     return Task("tests.faults.fake_train", run.arguments, REPOSITORY, str(tmp_path / "logs" / "x.log"))
 
 

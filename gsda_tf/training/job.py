@@ -1,0 +1,70 @@
+"""`--cluster`: TF_CONFIG from what a job scheduler tells each of its processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from gsda_tf.errors import UserError
+
+_FIRST_PORT, _PORTS = 10_000, 20_000
+_MANY = 2**20
+
+
+def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
+    """What TF_CONFIG has to be in this process.
+
+    Args:
+      cluster: "tf_config": it is set already. "slurm": started by `srun`, one process a worker. "kubernetes": a pod of
+        a Job with `completionMode: Indexed`, with the number of its pods in WORKERS and the name of their headless
+        service in SERVICE.
+      environment: variables of this process.
+
+    Raises:
+      UserError: variables that such a process has are not there.
+    """
+    if cluster == "tf_config":
+        return environment.get("TF_CONFIG", "")
+    try:
+        resolver = {"slurm": _slurm, "kubernetes": _kubernetes}[cluster](environment)
+        spec = resolver.cluster_spec().as_dict()
+    except (RuntimeError, KeyError, ValueError) as error:
+        what = f"{error.args[0]} is not set" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise UserError(f"--cluster={cluster}: {what}. Expected a process of such a job: see docs/clusters.") from error
+    task = {"type": resolver.task_type, "index": resolver.task_id}
+    return json.dumps({"cluster": spec, "task": task})
+
+
+def _slurm(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:
+    # Slurm gives each process its GPUs itself; jobs that share a node get ports of their own.
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        port_base=_FIRST_PORT + int(environment.get("SLURM_JOB_ID", "0")) * 64 % _PORTS,
+        gpus_per_node=_MANY,
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
+    own = resolver.cluster_spec().task_address(*resolver.get_task_info()).rpartition(":")[0]
+    node = environment.get("SLURMD_NODENAME", own)
+    if node != own:
+        # The resolver sorts nodes by name, as text, and Slurm counts its processes by their numbers.
+        raise ValueError(
+            f"TensorFlow takes process {environment['SLURM_PROCID']} to be on {own}, but it is on {node}: use nodes "
+            "whose names sort in the order of their numbers (--nodelist), or set TF_CONFIG"
+        )
+    return resolver
+
+
+def _kubernetes(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:
+    # KubernetesClusterResolver asks the API server, with rights that a pod has not, and does not know its own place.
+    index, workers = int(environment["JOB_COMPLETION_INDEX"]), int(environment["WORKERS"])
+    job, suffix = environment["HOSTNAME"], f"-{index}"
+    if not job.endswith(suffix):
+        raise ValueError(f"HOSTNAME is {job}, which does not end in {suffix}, as an indexed pod's does")
+    job = job[: -len(suffix)]
+    addresses = [f"{job}-{i}.{environment['SERVICE']}:{_FIRST_PORT}" for i in range(workers)]
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": addresses}), task_type="worker", task_id=index
+    )

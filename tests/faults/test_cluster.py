@@ -1,0 +1,118 @@
+"""Sweeps over Dask: scheduler and workers are processes on loopback, of which one is killed, or the client is."""
+
+import os
+import signal
+
+import pytest
+
+from gsda_tf.errors import UserError
+from gsda_tf.work import open_pool
+from tests.dask_cluster import DaskCluster
+from tests.faults import fake_sweep
+from tests.launch import commands
+from tests.processes import Process
+
+_STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with DaskCluster(tmp_path_factory.mktemp("dask"), workers=2) as cluster:
+        yield cluster
+
+
+def _sweep(out, scheduler, *seeds) -> Process:
+    return Process("tests.faults.fake_sweep", [str(out), str(_STEPS), scheduler, *map(str, seeds)])
+
+
+def _at_step_10(*runs) -> bool:
+    return all(len(fake_sweep.lines(run)) == 10 for run in runs)
+
+
+def _every_step_once(runs) -> bool:
+    return all([line["step"] for line in fake_sweep.lines(run)] == list(range(1, _STEPS + 1)) for run in runs)
+
+
+def _processes(run) -> int:
+    return len({line["process"] for line in fake_sweep.lines(run)})
+
+
+def test_runs_of_a_killed_client_stop_and_the_next_one_goes_on(tmp_path, cluster):
+    runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1], hold=True)
+    client = _sweep(tmp_path, cluster.address, 0, 1)
+    cluster.wait_for(lambda: _at_step_10(*runs))
+    client.send_signal(signal.SIGKILL)
+    cluster.wait_for(lambda: not any(run.at_work() for run in runs), seconds=30)
+    assert _at_step_10(*runs) and all(worker.poll() is None for worker in cluster.workers)
+    fake_sweep.release(runs)
+    client = _sweep(tmp_path, cluster.address, 0, 1)
+    said = client.communicate()
+    assert client.returncode == 0 and _every_step_once(runs) and [_processes(run) for run in runs] == [2, 2], said
+
+
+def test_a_client_that_is_asked_to_stop_waits_for_its_runs(tmp_path, cluster):
+    (run,) = fake_sweep.plan(str(tmp_path), _STEPS, [0], hold=True)
+    client = _sweep(tmp_path, cluster.address, 0)
+    cluster.wait_for(lambda: _at_step_10(run))
+    client.send_signal(signal.SIGTERM)
+    _, said = client.communicate()
+    assert client.returncode == 75 and "Stopping: 1 runs write their checkpoints" in said, said
+    assert not run.at_work() and _at_step_10(run)
+
+
+def test_failures_are_told(tmp_path, cluster):
+    client = _sweep(tmp_path, cluster.address, 9)
+    _, said = client.communicate()
+    assert client.returncode == 1 and "Failed: digits/Fo_Ha source_only seed 9: seed 9 fails. (exit code 2)" in said
+
+
+def test_runs_of_a_killed_worker_go_on_elsewhere_and_a_scheduler_that_dies_is_told(tmp_path, cluster):
+    runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1, 2], hold=True)
+    client = _sweep(tmp_path, cluster.address, 0, 1, 2)
+    cluster.wait_for(lambda: sum(_at_step_10(run) for run in runs) == 2)
+    cluster.kill(cluster.workers[0])
+    cluster.wait_for(lambda: sum(run.at_work() for run in runs) == 1)
+    fake_sweep.release(runs)
+    said = client.communicate()
+    assert client.returncode == 0 and _every_step_once(runs), (said, cluster.said())
+    assert sorted(map(_processes, runs)) == [1, 1, 2], "one run went on elsewhere"
+
+    more = fake_sweep.plan(str(tmp_path), _STEPS, [3], hold=True)
+    client = _sweep(tmp_path, cluster.address, 3)
+    cluster.wait_for(lambda: _at_step_10(*more))
+    cluster.scheduler.kill()
+    _, told = client.communicate(120)
+    assert client.returncode == 75 and "Error: The scheduler is gone" in told and "Traceback" not in told, told
+    cluster.wait_for(lambda: not more[0].at_work())
+
+
+def test_no_scheduler(monkeypatch):
+    monkeypatch.setattr("gsda_tf.cluster._CONNECT_SECONDS", 1)
+    for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999"):
+        with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
+            open_pool(address, 1)
+
+
+def test_the_own_scheduler_shares_cores_and_gpus(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    with open_pool("local", jobs=2, gpus=["4", "7"]) as pool:
+        seen = [pool.call(os.getenv, name).result(60) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")]
+        gpus = {*pool.client.run(os.getenv, "CUDA_VISIBLE_DEVICES").values()}
+    assert seen == ["4", "4"] and gpus == {"4", "7"}
+
+
+@pytest.mark.slow
+def test_a_real_run_on_a_killed_worker_ends_as_on_this_machine(tmp_path):
+    flags = (*commands.TINY, "--steps=400", "--checkpoint_steps=10")
+    commands.succeed("train", *flags, "--method=gsda", "--noexport", "--noreport", f"--workdir={tmp_path / 'whole'}")
+    sweep = ("--benchmark=digits", "--tasks=Fo_Ha", "--methods=gsda", "--seeds=0", f"--out={tmp_path / 'sweep'}")
+    workdir = tmp_path / "sweep" / "digits" / "Fo_Ha" / "gsda" / "seed0"
+    with DaskCluster(tmp_path, workers=1) as cluster:
+        client = commands.start("sweep", *sweep, *flags, f"--scheduler={cluster.address}")
+        cluster.wait_for(lambda: list(workdir.glob("checkpoints/ckpt-*.index")))
+        cluster.add_worker()
+        cluster.kill(cluster.workers[0])
+        said = client.communicate(240)
+        assert client.returncode == 0, (said, cluster.said())
+    assert "Going on from step" in "".join(path.read_text() for path in (tmp_path / "sweep" / "logs").iterdir())
+    assert commands.summary(workdir)["weights_sha256"] == commands.summary(tmp_path / "whole")["weights_sha256"]
