@@ -32,7 +32,7 @@ def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
         resolver = {"slurm": _slurm, "kubernetes": _kubernetes}[cluster](environment)
         spec = resolver.cluster_spec().as_dict()
     except (RuntimeError, KeyError, ValueError) as error:
-        what = f"{error.args[0]} is not set" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        what = f"{error.args[0]} is not set" if isinstance(error, KeyError) else str(error).splitlines()[0].rstrip(".")
         raise UserError(f"--cluster={cluster}: {what}. Expected a process of such a job: see docs/clusters.") from error
     task = {"type": resolver.task_type, "index": resolver.task_id}
     return json.dumps({"cluster": spec, "task": task})
