@@ -17,7 +17,7 @@ from gsda_tf.data.domain import Domain, Records, TaskData, stored
 from gsda_tf.data.image_files import BadImageError, faint, stored_size
 from gsda_tf.data.images import JPEG, PNG, decode
 from gsda_tf.data.subset import evenly, subset
-from gsda_tf.data.verdicts import Verdicts
+from gsda_tf.data.verdicts import remembering
 from gsda_tf.errors import COMMANDS, DataError, shown
 from gsda_tf.progress import progress
 
@@ -69,10 +69,8 @@ def find_undecodable(domain: Domain, kept_in: str = "") -> list[tuple[int, str]]
         return []
     if not kept_in or not _are_files(domain.records):
         return _find(domain, _by_decoding(domain))
-    verdicts = Verdicts(kept_in, domain)
-    bad = _find(domain, verdicts.remembering(_by_decoding(domain)))
-    verdicts.keep()
-    return bad
+    with remembering(_by_decoding(domain), kept_in, domain) as check:
+        return _find(domain, check)
 
 
 def _find(domain: Domain, check: Callable[[int], str | None]) -> list[tuple[int, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import PIL
 import tensorflow as tf
@@ -23,60 +25,42 @@ def kept_in(settings: DataSettings) -> str:
     return os.path.join(os.path.expanduser(settings.data_dir or os.path.join("~", "tensorflow_datasets")), "checked")
 
 
-class Verdicts:
-    """Verdicts on the files of one domain: a line each, a digest of path, size and time of change, and what is wrong.
+@contextlib.contextmanager
+def remembering(
+    check: Callable[[int], str | None], folder: str, domain: Domain
+) -> Iterator[Callable[[int], str | None]]:
+    """`check`, which is asked only about files that are new or have changed.
 
     Args:
-      folder: of all such files.
+      check: says of the image of an index what is wrong with it.
+      folder: keeps what it said, a file a domain, by a digest of path, size and time of change. One that cannot be
+        read or written costs time only.
       domain: whose records are files.
     """
+    names = [os.path.abspath(domain.records.name(index)) for index in range(len(domain))]
+    common = os.path.commonpath(names) if names else ""
+    key = hashlib.blake2b(os.fsencode(f"{domain.name}\0{common}"), digest_size=12).hexdigest()
+    path = os.path.join(folder, f"{key}.json")
+    now: dict[str, str | None] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            known = dict(json.load(file))
+    except (OSError, ValueError, TypeError):
+        known = {}
 
-    def __init__(self, folder: str, domain: Domain):
-        self._names = [domain.records.name(index) for index in range(len(domain))]
-        common = os.path.commonpath([os.path.abspath(name) for name in self._names]) if self._names else ""
-        key = hashlib.blake2b(os.fsencode(f"{domain.name}\0{common}"), digest_size=12).hexdigest()
-        self._path = os.path.join(folder, f"{key}.txt")
-        self._known = self._read()
-        self._now: dict[str, str] = {}
-
-    def remembering(self, check: Callable[[int], str | None]) -> Callable[[int], str | None]:
-        """`check`, which is asked only about files that are new or have changed."""
-
-        def remembered(index: int) -> str | None:
-            stamp = self._stamp(index)
-            if stamp is None:
-                return check(index)
-            reason = self._known[stamp] if stamp in self._known else check(index) or ""
-            self._now[stamp] = reason
-            return reason or None
-
-        return remembered
-
-    def keep(self) -> None:
-        """Writes what was found, if it is new. A folder that cannot be written costs time only."""
-        if self._now == self._known:
-            return
-        lines = (f"{stamp} {reason.encode('unicode_escape').decode()}\n" for stamp, reason in self._now.items())
+    def remembered(index: int) -> str | None:
         try:
-            write_atomically(self._path, "".join(lines))
+            found = os.stat(names[index])
+        except OSError:
+            return check(index)
+        text = f"{_RULES}\0{names[index]}\0{found.st_size}\0{found.st_mtime_ns}"
+        stamp = hashlib.blake2b(os.fsencode(text), digest_size=16).hexdigest()
+        now[stamp] = known[stamp] if stamp in known else check(index)
+        return now[stamp]
+
+    yield remembered
+    if now != known:
+        try:
+            write_atomically(path, json.dumps(now))
         except DiskError as error:
             print(f"Not kept, so that images are decoded again next time: {error}", flush=True)
-
-    def _stamp(self, index: int) -> str | None:
-        try:
-            found = os.stat(self._names[index])
-        except OSError:
-            return None
-        text = f"{_RULES}\0{os.path.abspath(self._names[index])}\0{found.st_size}\0{found.st_mtime_ns}"
-        return hashlib.blake2b(os.fsencode(text), digest_size=16).hexdigest()
-
-    def _read(self) -> dict[str, str]:
-        known = {}
-        try:
-            with open(self._path, encoding="utf-8") as file:
-                for line in file:
-                    stamp, _, reason = line.rstrip("\n").partition(" ")
-                    known[stamp] = reason.encode().decode("unicode_escape")
-        except (OSError, ValueError):
-            return {}  # not there, or damaged: all are decoded
-        return known
