@@ -274,6 +274,8 @@ def is_array_file(value: str) -> bool:
 def _is_word(name: str, value: str) -> bool:
     """Whether the value of a setting that may be a path is something else."""
     words = {"cache": ("memory",), "weights": ("imagenet", "none")}
+    if "://" in value:  # object storage
+        return True
     if name == "method":
         return ":" not in value
     if name == "extractor":

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from gsda_tf import defaults, tasks
+from gsda_tf import defaults, settings, tasks
 from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
 
@@ -115,3 +115,21 @@ def test_the_table_of_sizes_is_that_of_keras():
 def test_a_flag_is_written_as_a_command_takes_it():
     assert defaults.flag("freeze_backbone", False) == "--nofreeze_backbone"
     assert defaults.flag("discriminator_units", (256, 64)) == "--discriminator_units=256,64"
+
+
+def test_paths_are_absolute_and_what_is_none_stays(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    words = {
+        "cache": "memory",
+        "weights": "imagenet",
+        "extractor": "resnet50",
+        "method": "gsda",
+        "data_dir": "gs://b/x",
+    }
+    assert settings.absolute(words) == words
+    paths = {"source_dir": "~/x/", "data_dir": "../d", "extractor": "m.keras", "method": "m.py:Mine", "steps": 3}
+    assert settings.absolute(paths) == {
+        "source_dir": "/home/me/x", "data_dir": str(tmp_path.parent / "d"), "extractor": str(tmp_path / "m.keras"),
+        "method": str(tmp_path / "m.py:Mine"), "steps": 3,
+    }  # fmt: skip
