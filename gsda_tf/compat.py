@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager
 
 import keras
@@ -32,3 +34,25 @@ def precision_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.mixed_precision.set_global_policy(before)
+
+
+def without_values(build: Callable[[], keras.Model]) -> keras.Model:
+    """The model that `build` makes, whose variables have shapes but no values, and take no memory.
+
+    Nothing of the caller's is touched: neither its strategy, nor its random numbers.
+    """
+
+    def built() -> keras.Model:
+        with keras.StatelessScope(initialize_variables=False) if KERAS_3 else tf.Graph().as_default():
+            return build()
+
+    state, log = random.getstate(), tf.get_logger()
+    level = log.level
+    log.setLevel("ERROR")  # how Keras makes graphs is deprecated: nothing to tell of
+    try:
+        # A thread of its own: graph, strategy and seeds belong to threads.
+        with futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(built).result()
+    finally:
+        log.setLevel(level)
+        random.setstate(state)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
-from gsda_tf.models import foreign
+from gsda_tf.models import foreign, hdf5
 from gsda_tf.models.repeatable import repeatable
-from gsda_tf.models.trust import refuse_unsafe
-from gsda_tf.models.weights import check_there, load_weights
+from gsda_tf.models.trust import model_config, unpacked_weights
+from gsda_tf.models.weights import check_shapes, check_there, load_checked, load_weights
 from gsda_tf.settings import MODEL_FILES, ModelSettings
 
 
@@ -76,7 +79,7 @@ def check(settings: ModelSettings) -> None:
     if foreign.is_foreign(settings.extractor):
         return
     if is_file(settings.extractor):
-        _check_saved(settings.extractor)
+        _saved_config(settings.extractor)
     elif not feature_units(settings.extractor):
         _known(settings.extractor)
     if settings.weights not in ("imagenet", "none"):
@@ -176,7 +179,7 @@ def own_size(name: str) -> int | None:
         return None
     if not is_file(name):
         return _SIZES.get(_known(name)[0], _USUAL_SIZE)
-    for part in _check_saved(name):
+    for part in _saved_config(name)["config"]["layers"]:
         if part["class_name"] == "InputLayer":
             shape = part["config"].get("batch_shape") or part["config"].get("batch_input_shape") or []
             return shape[1] if len(shape) == 4 and isinstance(shape[1], int) else None
@@ -220,19 +223,23 @@ def _application(name: str, weights: str, image_size: int) -> Backbone:
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
 
 
-def _check_saved(path: str) -> list[dict]:
-    """The parts of a saved model, outermost first."""
+def _saved_config(path: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
-    return refuse_unsafe(path)
+    return model_config(path)
 
 
 def _saved(path: str, image_size: int) -> Backbone:
     """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
-    _check_saved(path)
+    config = _saved_config(path)
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a file it will not load.
+        with unpacked_weights(path) as weights:
+            check_shapes(compat.without_values(lambda: _from_config(config)), hdf5.data_sets(weights))
+            model = _from_config(config)
+            load_checked(model, weights)
+    except UserError:
+        raise
+    except Exception as error:  # Keras raises many kinds for a description that it makes no model of.
         raise UserError(
             f"--extractor={path} was not loaded: {str(error).splitlines()[0][:300]} Expected a Keras model saved "
             "with model.save('FILE.keras'), without Lambda layers."
@@ -246,3 +253,8 @@ def _saved(path: str, image_size: int) -> Backbone:
             f"set --image_size={expected[1]}."
         )
     return Backbone(model, PREPROCESSING["minus_one_to_one"])
+
+
+def _from_config(config: dict[str, Any]) -> keras.Model:
+    # A copy: Keras takes apart what it is given.
+    return keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
