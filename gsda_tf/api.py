@@ -191,7 +191,7 @@ class Run:
         path = os.path.join(workdir, "summary.json")
         if not os.path.exists(path):
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
-        self.workdir, self.summary = workdir, read_json(path, {"method", "settings"})
+        self.workdir, self.summary = workdir, read_json(path, {"method": str, "settings": dict})
         self._experiment: Experiment | None = None
 
     @property

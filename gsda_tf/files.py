@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from gsda_tf.errors import DiskError, UserError
@@ -132,21 +132,77 @@ def write_atomically(path: str, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def read_json(path: str, keys: Collection[str]) -> dict[str, Any]:
+def printable(text: str) -> str:
+    """Text of one line: control characters, and what is no Unicode, are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def cell(value: Any) -> Any:
+    """A value as a cell of a CSV file: text is text there, to a spreadsheet and to a terminal.
+
+    What would begin a formula comes behind an apostrophe, as in a spreadsheet; control characters are escaped. Bytes
+    of a name that are no Unicode stay as they are (surrogates).
+    """
+    if not isinstance(value, str):
+        return value
+    text = "".join(c if "\ud800" <= c <= "\udfff" else printable(c) for c in value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def read_json(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A JSON object that this package wrote.
 
+    Args:
+      path: of the file.
+      kinds: of the values that it must have, by key; see `fits`.
+      optional: the same for what may be missing.
+
     Raises:
-      UserError: it is damaged: no JSON, or without some of `keys`.
+      UserError: it is damaged: no JSON, without some of `kinds`, or with values of other kinds.
     """
     try:
         with disk_errors(f"reading {path}"), open(path, encoding="utf-8") as file:
             value = json.load(file)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): remove it, or start anew with --overwrite.") from error
-    if not isinstance(value, dict) or not set(keys) <= set(value):
-        missing = ", ".join(sorted(set(keys) - set(value))) if isinstance(value, dict) else "an object"
-        raise UserError(f"{path} is damaged (without {missing}): remove it, or start anew with --overwrite.")
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, str(error)) from error
+    if not isinstance(value, dict):
+        raise damaged(path, "without an object")
+    if not set(kinds) <= set(value):
+        raise damaged(path, f"without {', '.join(sorted(set(kinds) - set(value)))}")
+    check_kinds(path, value, {**kinds, **(optional or {})})
     return value
+
+
+def check_kinds(path: str, value: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raises UserError if a file's values by key are of other kinds than those named in `kinds`."""
+    for key, item in value.items():
+        if key in kinds and not fits(item, kinds[key]):
+            raise damaged(path, f"its {key} is {json.dumps(item)[:60]}")
+
+
+def damaged(path: str, how: str) -> UserError:
+    """What is said of a file that this package wrote, and that it cannot have left so."""
+    return UserError(f"{path} is damaged ({how}): remove it, or start anew with --overwrite.")
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON is of a kind.
+
+    Args:
+      value: from JSON.
+      kind: a type, where float means any finite number; a list of one kind: such lists; a tuple: one of these; None.
+    """
+    if isinstance(kind, tuple):
+        return any(fits(value, one) for one in kind)
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(fits(item, kind[0]) for item in value)
+    if kind is None:
+        return value is None
+    if kind is float:
+        return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+    if kind is int:
+        return type(value) is int and abs(value) < 2**63
+    return kind is object or type(value) is kind
 
 
 @contextlib.contextmanager

@@ -52,4 +52,4 @@ def test_other_errors_stay_what_they_are():
 def test_damaged_settings_are_told(content, tmp_path):
     (tmp_path / "settings.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"is damaged .*--overwrite"):
-        read_json(str(tmp_path / "settings.json"), {"generation", "settings"})
+        read_json(str(tmp_path / "settings.json"), {"generation": str, "settings": dict})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,15 +91,6 @@ class Run:
         """Whether target labels are known, so that the result can be scored."""
         return self.target_labels is not None and bool((self.target_labels >= 0).any())
 
-    @property
-    def distances(self) -> dict[str, float]:
-        """Proxy A-distance "before" and "after" training, or "now", as the log has it."""
-        found = [(line["step"], line["score/a_distance"]) for line in self.lines if line.get("score/a_distance")]
-        named = {"before": found[0][1]} if found and found[0][0] == 0 else {}
-        if found and found[-1][0] > 0:
-            named["after" if self.summary else "now"] = found[-1][1]
-        return named
-
     def features(self, before: bool = False) -> Features | None:
         """Features of the images that were kept, after training or before it; None if there are none."""
         suffix = "_before" if before else ""
@@ -133,30 +125,54 @@ def load_run(workdir: str) -> Run:
         tuple(tuple(group) for group in written.get("groups", ())),
         tuple(read_metrics(workdir)),
         read_summary(workdir),
-        _read_evaluation(os.path.join(workdir, "evaluation.npz")),
+        _read_evaluation(os.path.join(workdir, "evaluation.npz"), len(written.get("class_names", ()))),
     )
 
 
-def beside(run: Run) -> Run | None:
-    """The finished run of source only on the same task and seed that lies beside a run, as .../source_only/seed0."""
-    workdir = os.path.abspath(run.workdir)
-    other = os.path.join(os.path.dirname(os.path.dirname(workdir)), "source_only", os.path.basename(workdir))
-    if run.settings["method"] == "source_only" or read_settings(other) is None or read_summary(other) is None:
-        return None
-    found = load_run(other)
-    alike = all(found.settings.get(name) == run.settings.get(name) for name in _ALIKE)
-    return found if alike and (found.task, found.class_names) == (run.task, run.class_names) else None
-
-
-_ALIKE = ("seed", "steps", "extractor", "weights", "freeze_backbone", "image_size", "learning_rate", "bottleneck_units")
-"""Settings in which two runs must agree to be compared."""
-
-
-def _read_evaluation(path: str) -> dict[str, np.ndarray]:
+def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
     if not os.path.exists(path):
         return {}
     try:
         with np.load(path) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+            arrays = {name: file[name] for name in file.files}
+        _check_arrays(arrays, classes)
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error
+    return arrays
+
+
+# Kinds and dimensions, and the array that tells how many rows there are.
+_ARRAYS = {
+    "target_labels": ("iu", 1, "target_probabilities"),
+    "target_probabilities": ("f", 2, "target_probabilities"),
+    "source_labels": ("iu", 1, "source_labels"),
+    "source_features_before": ("f", 2, "source_labels"),
+    "source_features": ("f", 2, "source_labels"),
+    "target_indices": ("iu", 1, "target_indices"),
+    "target_features_before": ("f", 2, "target_indices"),
+    "target_features": ("f", 2, "target_indices"),
+    "mistake_indices": ("iu", 1, "mistake_indices"),
+    "mistake_images": ("u", 4, "mistake_indices"),
+}
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], classes: int) -> None:
+    """Raises ValueError or KeyError if what the pictures are drawn from does not fit together."""
+    for name, (kinds, dimensions, rows) in _ARRAYS.items():
+        value = arrays.get(name)
+        if value is None:
+            continue
+        count = len(arrays[rows])
+        counts = (0, count) if name == "mistake_images" else (count,)  # of features there are no images
+        if value.dtype.kind not in kinds or value.ndim != dimensions or len(value) not in counts:
+            raise ValueError(f"its {name} are {value.dtype} {list(value.shape)}")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise ValueError(f"its {name} are not finite")
+        if name.endswith("labels") and ((value < -1) | (value >= classes)).any():
+            raise ValueError(f"its {name} are no classes")
+        if name in ("target_indices", "mistake_indices"):
+            labels = arrays.get("target_labels")
+            if labels is not None and ((value < 0) | (value >= len(labels))).any():
+                raise ValueError(f"its {name} are of no images")
+    if "target_probabilities" in arrays and arrays["target_probabilities"].shape[1] != classes:
+        raise ValueError(f"its target_probabilities are not of {classes} classes")

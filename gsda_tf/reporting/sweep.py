@@ -28,7 +28,7 @@ from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
 from gsda_tf.training.checkpoints import FREE, read_settings
-from gsda_tf.training.workdir import same_data
+from gsda_tf.training.workdir import read_summary, same_data
 from gsda_tf.work import Ended, Pool, Task, Wish
 
 TRAIN = f"{COMMANDS}.train"
@@ -75,11 +75,10 @@ class Run:
     def summary(self) -> dict[str, Any] | None:
         """Its summary.json if it is finished and was made with these very settings, else None."""
         try:
-            with open(os.path.join(self.workdir, "summary.json"), encoding="utf-8") as file:
-                summary = json.load(file)
-        except (OSError, ValueError):
-            return None
-        if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
+            summary = read_summary(self.workdir)
+        except UserError:
+            return None  # damaged: the run says so
+        if summary is None or "settings" not in summary:
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
         before = json.loads(json.dumps(summary["settings"]))

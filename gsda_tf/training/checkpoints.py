@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import TrainingError
-from gsda_tf.files import disk_errors, read_json, write_atomically
-from gsda_tf.settings import is_array_file
+from gsda_tf.files import check_kinds, damaged, disk_errors, read_json, write_atomically
+from gsda_tf.methods import all_options
+from gsda_tf.settings import fields, is_array_file
 
 # Settings that do not change what is computed: a run may go on with other values of these.
 FREE = frozenset(
@@ -181,11 +182,26 @@ def write_settings(workdir: str, settings: dict[str, Any], extra: dict[str, Any]
 
 
 def read_settings(workdir: str) -> dict[str, Any] | None:
-    """What `write_settings` wrote; None if there is no run in `workdir`."""
+    """What `write_settings` wrote; None if there is no run in `workdir`.
+
+    Raises:
+      UserError: it is damaged.
+    """
     path = os.path.join(workdir, "settings.json")
     if not os.path.exists(path):
         return None
-    return read_json(path, {"generation", "settings", "task", "class_names", "data"})
+    kinds = {"generation": str, "settings": dict, "task": str, "class_names": [str], "data": dict}
+    written = read_json(path, kinds, {"groups": [[str]]})
+    missing = {"task", "method", "seed", "steps", "extractor", "image_size", "select"} - set(written["settings"])
+    if missing:
+        raise damaged(path, f"without the setting {min(missing)}")
+    declared = (*all_options().values(), *fields())
+    check_kinds(path, written["settings"], {field.name: _KINDS.get(field.type, object) for field in declared})
+    return written
+
+
+_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "tuple[int, ...]": [int], "tuple[str, ...]": [str]}
+"""Kinds of settings in JSON, where a tuple is a list, by how they are declared."""
 
 
 def _is_free(name: str, now: Any, then: Any) -> bool:

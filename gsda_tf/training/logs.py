@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from gsda_tf.files import disk_errors, open_to_append, write_atomically
+from gsda_tf.files import check_kinds, damaged, disk_errors, fits, open_to_append, write_atomically
 
 
 class MetricsLog:
@@ -85,14 +85,27 @@ class NoLog:
 
 
 def read_metrics(workdir: str) -> list[dict]:
-    """The lines of `metrics.jsonl`, in order; a last line that was cut off is left out."""
+    """The lines of `metrics.jsonl`, in order; a last line that was cut off is left out.
+
+    Raises:
+      UserError: another line is no object of numbers, or has no step.
+    """
     path = os.path.join(workdir, "metrics.jsonl")
+    if not os.path.exists(path):
+        return []
     lines = []
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            for text in file:
-                try:
-                    lines.append(json.loads(text))
-                except json.JSONDecodeError:
-                    break
+    with disk_errors(f"reading {path}"), open(path, "rb") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.endswith(b"\n"):
+                break
+            try:
+                line = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise damaged(path, f"line {number}: {error}") from error
+            if not isinstance(line, dict) or not fits(line.get("step"), int) or line["step"] < 0:
+                raise damaged(path, f"line {number} is {text.strip()[:60].decode('utf-8', 'replace')}")
+            if any("$" in key or not key.isprintable() for key in line):  # to matplotlib, $ begins a formula
+                raise damaged(path, f"line {number} has a name that is none")
+            check_kinds(path, line, dict.fromkeys(line, (float, None)))
+            lines.append(line)
     return lines

@@ -59,7 +59,18 @@ def read_summary(workdir: str) -> dict[str, Any] | None:
     path = os.path.join(workdir, "summary.json")
     if not os.path.exists(path):
         return None
-    return read_json(path, {"step", "steps", "weights_sha256"})
+    return read_json(path, {"step": int, "steps": int, "weights_sha256": str}, _SUMMARY)
+
+
+_SUMMARY = {
+    **dict.fromkeys(("task", "method", "score"), str),
+    **dict.fromkeys(("images_per_second", "wall_seconds"), float),
+    **dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (float, None)),
+    **dict.fromkeys(("score/entropy", "score/im", "score/snd", "score/a_distance"), (float, None)),
+    **dict.fromkeys(("versions", "settings", "selection"), dict),
+    "target_per_class_accuracy": (dict, None),
+    "seed": int,
+}
 
 
 def exported(export_root: str, summary: Mapping[str, Any]) -> str | None:
@@ -69,12 +80,12 @@ def exported(export_root: str, summary: Mapping[str, Any]) -> str | None:
         return None
     folder = os.path.join(export_root, str(newest))
     try:
-        written = read_json(os.path.join(folder, "assets", "summary.json"), _RESULT)
+        written = read_json(os.path.join(folder, "assets", "summary.json"), {"step": int, "weights_sha256": str})
     except UserError:
         return None
     # Through JSON, as that one went.
     now = json.loads(json.dumps({key: summary[key] for key in _RESULT}))
-    return folder if {key: written[key] for key in _RESULT} == now else None
+    return folder if {key: written.get(key) for key in _RESULT} == now else None
 
 
 _RESULT = ("task", "method", "seed", "step", "weights_sha256", "selection", "versions", "settings")

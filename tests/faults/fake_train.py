@@ -44,7 +44,12 @@ def _train(workdir: str, seed: str, steps: int, stop: list) -> None:
                 return
             file.write(json.dumps({"step": step, "process": os.getpid()}) + "\n")
             file.flush()
-    summary = {"step": steps, "steps": steps, **read_json(os.path.join(workdir, "wanted.json"), {"settings"})}
+    summary = {
+        "step": steps,
+        "steps": steps,
+        "weights_sha256": "",
+        **read_json(os.path.join(workdir, "wanted.json"), {"settings": dict}),
+    }
     write_atomically(os.path.join(workdir, "summary.json"), json.dumps(summary))
 
 

@@ -15,7 +15,7 @@ def _plan(out, **given):
 
 def _finish(run, **changes):
     os.makedirs(run.workdir, exist_ok=True)
-    summary = {"step": 7, "steps": 7, "settings": {**run.settings.flat(), **changes}}
+    summary = {"step": 7, "steps": 7, "weights_sha256": "", "settings": {**run.settings.flat(), **changes}}
     with open(os.path.join(run.workdir, "summary.json"), "w") as file:
         json.dump(summary, file)
 

@@ -1,0 +1,48 @@
+"""Names of classes as pictures show them: they come from folders and lists, and may hold anything."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from matplotlib import font_manager
+
+from gsda_tf.files import printable
+
+_FAMILIES = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS",
+)  # fmt: skip
+_LONGEST = 40
+
+
+@functools.lru_cache(maxsize=1)
+def families() -> Mapping[str, frozenset[int]]:
+    """The fonts that pictures are drawn with, as far as they are installed, and the characters of each."""
+    files = {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
+    return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FAMILIES if name in files}
+
+
+def shown(name: str, number: int) -> str:
+    """A name as matplotlib draws it as plain text.
+
+    Args:
+      name: of a class.
+      number: of the class, which stands for a name that no font here can draw.
+    """
+    text = printable(name)
+    if undrawable(text):
+        return f"class {number}"
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    # A pair of $ would make it mathematics, and a legend leaves out what begins with an underscore.
+    return (" " * text.startswith("_") + text).replace("$", r"\$")
+
+
+def undrawable(text: str) -> bool:
+    """Whether a character is in no font here."""
+    return not all(any(ord(c) in known for known in families().values()) for c in text)
+
+
+def all_shown(names: Sequence[str]) -> list[str]:
+    """`shown` of every class."""
+    return [shown(name, number) for number, name in enumerate(names)]

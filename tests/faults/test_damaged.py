@@ -1,0 +1,154 @@
+"""Files of a run that are damaged, or were changed by hand: each is told in one line, whoever reads them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from gsda_tf.errors import UserError
+from gsda_tf.files import cell, fits
+from gsda_tf.reporting.runs import load_run
+from gsda_tf.settings import Settings
+from gsda_tf.training.checkpoints import check_same_run
+from gsda_tf.training.experiment import restore
+from gsda_tf.training.logs import MetricsLog, read_metrics
+from tests.reporting import runs
+
+
+def _report(workdir):
+    load_run(workdir)
+
+
+def _evaluate(workdir):
+    restore(workdir)
+
+
+def _train(workdir):
+    check_same_run(workdir, Settings().flat())
+
+
+def _goes_on(workdir):
+    MetricsLog(workdir, 10).close()
+
+
+def _settings(**values):
+    """settings.json with other values at the top, or in the settings."""
+
+    def damage(workdir):
+        path = os.path.join(workdir, "settings.json")
+        with open(path) as file:
+            content = json.load(file)
+        for name, value in values.items():
+            place = content if name in content else content["settings"]
+            place.update({name: value})
+        with open(path, "w") as file:
+            json.dump(content, file)
+
+    return damage
+
+
+def _write(name, content):
+    def damage(workdir):
+        with open(os.path.join(workdir, name), "wb") as file:
+            file.write(content)
+
+    return damage
+
+
+_ALL = (_report, _evaluate, _train)
+_CASES = {
+    "a list for an object": (_write("settings.json", b"[]"), _ALL, "settings.json is damaged (without an object)"),
+    "cut off": (_write("settings.json", b'{"generation": '), _ALL, "settings.json is damaged (Expecting value"),
+    "no text": (_write("settings.json", b"\xff\xfe"), _ALL, "settings.json is damaged ("),
+    "depth": (_write("settings.json", b"[" * 10**5), _ALL, "settings.json is damaged ("),
+    "settings as a list": (_settings(settings=[]), _ALL, "its settings is []"),
+    "no settings": (_settings(settings={}), _ALL, "is damaged (without the setting extractor)"),
+    "a text for a number": (_settings(steps="many"), _ALL, 'its steps is "many"'),
+    "a truth for a number": (_settings(steps=True), _ALL, "its steps is true"),
+    "a number for a text": (_settings(task=7), _ALL, "its task is 7"),
+    "an object for a list": (_settings(num_groups={"0": 1}), _ALL, 'its num_groups is {"0": 1}'),
+    "texts in a list": (_settings(num_groups=["6"]), _ALL, 'its num_groups is ["6"]'),
+    "a number beyond all": (_settings(alpha=10**400), _ALL, "its alpha is 1000"),
+    "class names that are numbers": (_settings(class_names=[1, 2]), _ALL, "its class_names is [1, 2]"),
+    "groups that are none": (_settings(groups=[["a"], "b"]), _ALL, 'its groups is [["a"], "b"]'),
+    "a line that is a list": (_write("metrics.jsonl", b"[1]\n"), (_report, _goes_on), "(line 1 is [1]"),
+    "a line without a step": (_write("metrics.jsonl", b'{"x": 1}\n'), (_report, _goes_on), "(line 1 is"),
+    "a step that is a text": (_write("metrics.jsonl", b'{"step": "1"}\n'), (_report, _goes_on), "(line 1 is"),
+    "a value that is a text": (
+        _write("metrics.jsonl", b'{"step": 1}\n{"step": 2, "loss/entropy": "low"}\n'),
+        (_report, _goes_on),
+        'its loss/entropy is "low"',
+    ),
+    "a value that is no number": (_write("metrics.jsonl", b'{"step": 1, "x": NaN}\n'), (_report, _goes_on), "its x is"),
+    "a line that is torn, not the last": (
+        _write("metrics.jsonl", b'{"step": 1, "lo\n{"step": 2}\n'), (_report, _goes_on), "(line 1: "
+    ),
+    "a name that is none": (_write("metrics.jsonl", b'{"step": 1, "S/$x": 1}\n'), (_report, _goes_on), "(line 1 has"),
+    "a summary of texts": (
+        _write("summary.json", b'{"step": "1", "steps": 1, "weights_sha256": ""}'), (_report,), 'its step is "1"'
+    ),
+    "a summary whose rate is a text": (
+        _write("summary.json", b'{"step": 1, "steps": 1, "weights_sha256": "", "wall_seconds": "1"}'),
+        (_report,),
+        'its wall_seconds is "1"',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", _CASES)
+def test_what_is_damaged_is_told_in_one_line(case, tmp_path):
+    damage, readers, expected = _CASES[case]
+    workdir = runs.write(tmp_path / "run")
+    damage(workdir)
+    for read in readers:
+        with pytest.raises(UserError) as error:
+            read(workdir)
+        message = str(error.value)
+        assert expected in message and "is damaged (" in message and "\n" not in message, message
+        assert "remove it, or start anew" in message and len(message) < 400
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"target_labels": np.zeros(3, int)}, "its target_labels are int64 [3]"),
+        ({"target_probabilities": np.zeros((60, 9))}, "not of 4 classes"),
+        ({"target_probabilities": np.full((60, 4), np.nan)}, "its target_probabilities are not finite"),
+        ({"source_labels": np.full(60, 7)}, "its source_labels are no classes"),
+        ({"target_indices": np.full(30, 99)}, "its target_indices are of no images"),
+        ({"mistake_images": np.zeros((6, 8, 8))}, "its mistake_images are float64 [6, 8, 8]"),
+        ({"target_features": np.array(["x"] * 30)}, "its target_features are <U1 [30]"),
+        ({"target_labels": np.array([None] * 60)}, "Object arrays cannot be loaded"),
+    ],
+)
+def test_arrays_that_do_not_fit_together(changes, expected, tmp_path):
+    workdir = runs.write(tmp_path / "run")
+    path = os.path.join(workdir, "evaluation.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, **changes})
+    with pytest.raises(UserError, match="remove it, and the report is made without it") as error:
+        load_run(workdir)
+    assert expected in str(error.value)
+
+
+def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):
+    workdir = runs.write(tmp_path / "run")
+    whole = read_metrics(workdir)
+    with open(os.path.join(workdir, "metrics.jsonl"), "a") as file:
+        file.write('{"step": 99, "lo')
+    assert read_metrics(workdir) == whole
+
+
+def test_kinds():
+    assert fits(1, float) and fits(1.5, float) and fits([1], [int]) and fits(None, (float, None)) and fits("x", object)
+    assert not any((fits(True, int), fits(1.5, int), fits(float("nan"), float), fits("x", [str]), fits(2**63, int)))
+
+
+def test_cells():
+    """To a spreadsheet, text is no formula; to a terminal, no command."""
+    assert [cell(v) for v in ("=1+1", "+x", "-x", "@x", "a=b", 3, -0.5)] == [
+        "'=1+1", "'+x", "'-x", "'@x", "a=b", 3, -0.5,
+    ]  # fmt: skip
+    assert cell("a\x1b[31m\nb\t\udcff") == "a\\x1b[31m\\nb\\t\udcff"
