@@ -20,7 +20,11 @@ absl_flags.DEFINE_float(
 absl_flags.DEFINE_string(
     "images", "", "image, folder, pattern with * or ?, or a file with one path a line; here, or gs://, s3://"
 )
-absl_flags.DEFINE_string("output", "predictions.csv", "where the rows go: .csv or .jsonl, here, or gs://, s3://")
+absl_flags.DEFINE_string(
+    "output",
+    "predictions.csv",
+    "where the rows go, here, or gs://, s3://: .csv, where names are no formulas (' before = + - @), or .jsonl",
+)
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
 absl_flags.DEFINE_boolean("features", False, "write the features too")

@@ -7,28 +7,11 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.serving.answers import Answers, checked
 from gsda_tf.serving.versions import versions
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What a model says of a batch.
-
-    Attributes:
-      labels: class names; empty where the image could not be decoded.
-      scores: float32 [N].
-      probabilities: float32 [N, r].
-      features: float32 [N, d], if they were asked for.
-    """
-
-    labels: list[str]
-    scores: np.ndarray
-    probabilities: np.ndarray
-    features: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +22,13 @@ class Model:
       identity: tells it from every other; rows of two models do not go into one output.
       class_names: r names, in the order of the probabilities.
       ask: (JPEG or PNG files, whether features are wanted) -> answers. Called from several threads.
+      probe: what it says of a fixed image, where `identity` does not follow from the weights.
     """
 
     identity: str
     class_names: tuple[str, ...]
     ask: Callable[[Sequence[bytes], bool], Answers]
+    probe: tuple[float, ...] = ()
 
 
 def local_model(path: str) -> Model:
@@ -75,7 +60,10 @@ def local_model(path: str) -> Model:
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:
         out = signatures[features](image_bytes=tf.constant(records, tf.string))
-        return answers({name: value.numpy() for name, value in out.items()})
+        try:
+            return checked({name: value.numpy() for name, value in out.items()}, len(records), names, features)
+        except ValueError as error:
+            raise UserError(f"--model={path} answers with {error}: was it exported by {COMMANDS}.export?") from error
 
     ask.loaded = loaded  # keeps the variables alive
     return Model(identity, names, ask)
@@ -84,12 +72,6 @@ def local_model(path: str) -> Model:
 def signature(features: bool) -> str:
     """Name of the signature to ask."""
     return "features" if features else "serving_default"
-
-
-def answers(out: dict[str, np.ndarray]) -> Answers:
-    """Answers from a signature's outputs by name."""
-    labels = [label.decode() for label in out["label"]]
-    return Answers(labels, out["score"], out["probabilities"], out.get("features"))
 
 
 def _content(path: str) -> str:

@@ -30,7 +30,8 @@ from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
-from gsda_tf.serving.model import Answers, Model
+from gsda_tf.serving.answers import Answers
+from gsda_tf.serving.model import Model
 
 MAX_BYTES = 200_000_000
 """A larger file is not read: as many as are in work have to fit into memory."""
@@ -141,7 +142,7 @@ def predict(
     if not output.endswith((".csv", ".jsonl")):
         raise UserError(f"--output={output}: expected a name that ends in .csv or .jsonl.")
     options = {"probabilities": probabilities, "features": features}
-    made_with = rows.describe(model.identity, options, paths)
+    made_with = rows.describe(model.identity, options, paths, model.probe)
     local = rows.local_path(output)
     with disk_errors(f"writing {local}"):
         os.makedirs(os.path.dirname(os.path.abspath(local)), exist_ok=True)

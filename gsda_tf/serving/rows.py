@@ -10,12 +10,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
+import numpy as np
+
 from gsda_tf import storage
 from gsda_tf.errors import COMMANDS, UserError
-from gsda_tf.files import locked, replacing
+from gsda_tf.files import cell, locked, replacing
 
 _HEAD = b'{"model": '
 _WORDS = {"model": "another model", "options": "other options", "images": "other images"}
+
+_EVERY = {"path", "label", "score", "error"}
 
 
 def local_path(output: str) -> str:
@@ -34,10 +38,17 @@ def partial_path(output: str) -> str:
     return f"{local_path(output)}.partial"
 
 
-def describe(model: str, options: Mapping[str, bool], paths: Sequence[str]) -> dict[str, object]:
+def describe(
+    model: str, options: Mapping[str, bool], paths: Sequence[str], probe: Sequence[float] = ()
+) -> dict[str, object]:
     """What a partial file is bound to: its first line."""
     digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
-    return {"model": model, "options": dict(options), "images": f"{len(paths)} with SHA-256 {digest}"}
+    return {
+        "model": model,
+        "options": dict(options),
+        "images": f"{len(paths)} with SHA-256 {digest}",
+        "probe": [*probe],
+    }
 
 
 @contextlib.contextmanager
@@ -88,6 +99,8 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
                 break
             if number == 0:
                 other = [word for key, word in _WORDS.items() if row.get(key) != made_with[key]]
+                if not other and not alike(row["probe"], made_with["probe"]):
+                    other = [_WORDS["model"]]
                 if other and restart:
                     break
                 if other:
@@ -95,12 +108,22 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
                         f"{partial} was left by a run with {' and '.join(other)}: give the same flags again to go on "
                         "with it, or --restart to drop it."
                     )
-            elif done < len(paths) and row.get("path") == paths[done]:
+            elif done < len(paths) and row.get("path") == paths[done] and row.keys() >= _EVERY:
                 done += 1
             else:
                 break
             end += len(line)
     return done, end
+
+
+def alike(first: object, second: object) -> bool:
+    """Whether one model gave both probabilities of one image, on whatever machine."""
+    try:
+        # Logarithms tell apart what is sure of the same class.
+        first, second = (np.log(np.asarray(p, float) + 1e-30) for p in (first, second))
+    except (TypeError, ValueError):
+        return False
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-3, atol=1e-3))
 
 
 def _own(row: dict | None, line: bytes, made_with: Mapping[str, object]) -> bool:
@@ -129,7 +152,7 @@ def rows(partial: str) -> Iterator[dict]:
 
 def line(row: Mapping[str, object]) -> str:
     """A row as a line of the partial file."""
-    return json.dumps(row) + "\n"
+    return json.dumps(row, allow_nan=False) + "\n"
 
 
 def finish(output: str, class_names: Sequence[str]) -> None:
@@ -146,7 +169,7 @@ def finish(output: str, class_names: Sequence[str]) -> None:
 
 
 def _write_csv(file: TextIO, partial: str, class_names: Sequence[str]) -> None:
-    """Columns probability_<class> and feature_<k>, empty for images that could not be read."""
+    """Columns probability_<class> and feature_<k>, empty for images that could not be read; text as `files.cell`."""
     units = next((len(row["features"]) for row in rows(partial) if row.get("features")), 0)
     names = {
         "probabilities": [f"probability_{name}" for name in class_names],
@@ -155,8 +178,8 @@ def _write_csv(file: TextIO, partial: str, class_names: Sequence[str]) -> None:
     writer = csv.writer(file)
     for number, row in enumerate(rows(partial)):
         if number == 0:
-            writer.writerow([column for key in row for column in names.get(key, [key])])
-        cells = (row[key] or [""] * len(names[key]) if key in names else [row[key]] for key in row)
+            writer.writerow([cell(column) for key in row for column in names.get(key, [key])])
+        cells = (row[key] or [""] * len(names[key]) if key in names else [cell(row[key])] for key in row)
         writer.writerow([cell for several in cells for cell in several])
 
 

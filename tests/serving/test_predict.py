@@ -17,8 +17,9 @@ from gsda_tf.errors import UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import client, predict
+from gsda_tf.serving.answers import Answers
 from gsda_tf.serving.export import export_model
-from gsda_tf.serving.model import Answers, Model, local_model
+from gsda_tf.serving.model import Model, local_model
 from gsda_tf.settings import ModelSettings
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
