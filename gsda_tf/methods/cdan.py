@@ -52,7 +52,7 @@ class CDAN(DANN):
         if options.cdan_random:
             for name, width in (("features", problem.feature_units), ("classes", problem.num_classes)):
                 seed = [problem.seed % 2**31, len(name)]
-                matrix = tf.random.stateless_normal([width, options.cdan_random], seed)
+                matrix = tf.random.stateless_normal([width, options.cdan_random], seed, dtype=tf.float32)
                 self.kept[f"random_{name}"] = tf.Variable(matrix, trainable=False, name=f"random_{name}")
 
     def seen_units(self, problem: Problem) -> int:

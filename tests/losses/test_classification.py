@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from gsda_tf.losses import classification
+from tests import rounding
+from tests.methods import peers
 
 
 def test_against_the_definition():
@@ -42,3 +45,23 @@ def test_shares_of_a_batch_add_up_to_the_whole():
         for i in (0, 2)
     ]
     np.testing.assert_allclose(np.sum(halves, axis=0), whole, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("in_double")
+def test_entropy_against_a_peer():
+    """One without a constant in the logarithm."""
+    entropy = rounding.double("losses.classification").conditional_entropy
+    peers.compare("entropy/pytorch_adapt", lambda z_t: tf.reduce_mean(entropy(z_t)))
+
+
+def test_entropy_in_the_limits_and_its_slope():
+    for classes in (1, 2, 7):
+        value, (gradient,) = peers.gradients(classification.conditional_entropy, tf.zeros([1, classes], tf.float64))
+        np.testing.assert_allclose(value, np.log(classes), atol=1e-12)
+        assert np.abs(gradient).max() < 1e-12
+    value, (gradient,) = peers.gradients(classification.conditional_entropy, tf.constant([[1e4, 0.0, 0.0]], tf.float64))
+    assert value == 0 and not gradient.any()
+    logits = np.random.default_rng(0).normal(size=(1, 4))
+    p = peers.softmax(logits)
+    value, (gradient,) = peers.gradients(classification.conditional_entropy, tf.constant(logits))
+    np.testing.assert_allclose(gradient, -p * (np.log(p) + value.numpy()), rtol=1e-9)
