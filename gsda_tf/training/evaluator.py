@@ -22,6 +22,7 @@ _MOST_SOURCE_IMAGES = 5000
 _MOST_KEPT = 1000
 """Images of each domain whose features are kept for pictures."""
 _MOST_MISTAKES = 24
+_MOST_EXTREMES = 12
 _THUMBNAIL = 96
 """Pixels; smaller images are kept as they are."""
 
@@ -87,35 +88,37 @@ class Evaluator:
             scores[f"score/{name}"] = value if np.isfinite(value) else None
         return Evaluation(scores, per_class, chosen, source, target)
 
-    def keep_before(self, workdir: str, write: bool) -> None:
+    def keep_before(self, workdir: str, evaluation: Evaluation) -> None:
         """Keeps the features that training starts from, in `SNAPSHOT`.
 
         Args:
           workdir: of the run.
-          write: False on workers that only take part in the computation.
+          evaluation: before the first step.
         """
         source, target = self._kept()
         arrays = {
             "source_indices": source,
             "source_labels": self._data.source.labels[source],
-            "source_features_before": self._inference(subset(self._inputs.source, source)).features,
+            "source_features_before": evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
             "target_indices": target,
-            "target_features_before": self._inference(subset(self._inputs.target, target)).features,
+            "target_features_before": evaluation.target.features[target],
         }
-        if write:
-            _write(workdir, arrays)
+        _write(workdir, arrays)
 
     def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
         """Adds to `SNAPSHOT` what the model of `step` makes of the images, and its most confident mistakes.
 
         The file then holds, besides `keep_before`'s: step; source_features and target_features float32 [<=1000, d]
         of the images source_indices and target_indices; target_labels int32 [nt], -1 unlabelled, and
-        target_probabilities float32 [nt, r] of all target images; mistake_indices [m] and mistake_images
-        uint8 [m, h, w, 3], the surest first.
+        target_probabilities float32 [nt, r] of all target images; source_counts int64 [r], source images by class;
+        and <kind>_indices [m], <kind>_images uint8 [m, h, w, 3] and <kind>_names [m] of three kinds: mistake, the
+        surest first, and where nothing is labelled sure, the surest of each of some classes, and unsure.
         """
         source, target = self._kept()
         labels, probabilities = self._data.target.labels, evaluation.target.probabilities
-        mistakes = accuracy.confident_mistakes(probabilities, labels, _MOST_MISTAKES)
+        kinds = {"mistake": accuracy.confident_mistakes(probabilities, labels, _MOST_MISTAKES)}
+        if not self._data.target.labelled:
+            kinds["sure"], kinds["unsure"] = _extremes(probabilities)
         path = os.path.join(workdir, SNAPSHOT)
         arrays = dict(np.load(path)) if os.path.exists(path) else {}
         arrays.update(
@@ -127,15 +130,26 @@ class Evaluator:
             target_features=evaluation.target.features[target],
             target_labels=labels,
             target_probabilities=probabilities,
-            mistake_indices=mistakes,
-            mistake_images=_thumbnails(self._data.target, mistakes, self._settings),
+            source_counts=np.bincount(self._data.source.labels, minlength=len(self._data.class_names)),
         )
+        for kind, indices in kinds.items():
+            arrays[f"{kind}_indices"] = indices
+            arrays[f"{kind}_images"] = _thumbnails(self._data.target, indices, self._settings)
+            arrays[f"{kind}_names"] = np.array([self._data.target.records.name(int(i)) for i in indices], np.str_)
         _write(workdir, arrays)
 
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the images whose features are kept: those of the source are among the evaluated ones."""
         evaluated = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
         return evaluated[evenly(len(evaluated), _MOST_KEPT)], evenly(len(self._data.target), _MOST_KEPT)
+
+
+def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the images that the model is surest of, one a predicted class, and of those that it is least sure of."""
+    scores, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    order = np.argsort(-scores, kind="stable")
+    first = np.sort(np.unique(predictions[order], return_index=True)[1])
+    return order[first][:_MOST_EXTREMES], order[::-1][:_MOST_EXTREMES]
 
 
 def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:

@@ -138,8 +138,6 @@ class _Training:
         settings, experiment = self._settings, self._experiment
         began = time.monotonic()
         start, damaged = self._checkpoints.restore()
-        if not start:
-            self._evaluator.keep_before(self._workdir, self._chief)
         for path in damaged:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
         if start:
@@ -173,6 +171,8 @@ class _Training:
         )
         bar = progress(total=self._steps, initial=start, unit="step", desc=self._data.name, disable=not self._chief)
         with phase("training", self._chief), bar:
+            if not start:
+                self._before()
             self._bar, self._began, self._told = bar, time.monotonic(), False
             try:
                 loop.run(self._steps)
@@ -185,6 +185,14 @@ class _Training:
         summary = self._finish(rate, time.monotonic() - began)
         self._log.close()
         return summary
+
+    def _before(self) -> None:
+        """Scores what training starts from."""
+        evaluation = self._evaluator()
+        if self._chief:
+            self._evaluator.keep_before(self._workdir, evaluation)
+            if not read_metrics(self._workdir):  # or the run was stopped before its first checkpoint
+                self._log.write(0, {k: v for k, v in evaluation.scores.items() if v is not None})
 
     def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
         experiment, method = self._experiment, self._experiment.method

@@ -67,12 +67,19 @@ def test_unlabelled_target(tmp_path):
     evaluator.keep(str(tmp_path), evaluation, 7)
     kept = np.load(tmp_path / SNAPSHOT)
     assert (kept["target_labels"] == -1).all() and len(kept["mistake_indices"]) == 0
+    scores, predictions = kept["target_probabilities"].max(axis=1), kept["target_probabilities"].argmax(axis=1)
+    surest = {
+        int(k): int(np.flatnonzero(predictions == k)[scores[predictions == k].argmax()]) for k in set(predictions)
+    }
+    assert sorted(kept["sure_indices"]) == sorted(surest.values())
+    assert scores[kept["unsure_indices"][0]] == scores.min()
+    assert kept["unsure_names"].tolist() == [f"target[{i}]" for i in kept["unsure_indices"]]
 
 
 def test_what_is_kept_belongs_together(tmp_path):
     data = _data([0, 1, 2, 0, 1])
     evaluator = Evaluator(data, _SETTINGS, _inference)
-    evaluator.keep_before(str(tmp_path), write=True)
+    evaluator.keep_before(str(tmp_path), evaluator())
     before = dict(np.load(tmp_path / SNAPSHOT))
     assert "source_features" not in before
     evaluator.keep(str(tmp_path), evaluator(), 7)
@@ -83,6 +90,8 @@ def test_what_is_kept_belongs_together(tmp_path):
     # Images 2, 3 and 4 are wrong, the last the surest; a thumbnail shows its image.
     assert kept["mistake_indices"].tolist() == [4, 3, 2]
     assert kept["mistake_images"][:, 0, 0, 0].tolist() == [4, 3, 2]
+    assert kept["mistake_names"].tolist() == [data.target.records.name(i) for i in (4, 3, 2)]
+    assert kept["source_counts"].tolist() == np.bincount(data.source.labels, minlength=3).tolist()
     np.testing.assert_allclose(kept["target_probabilities"].sum(axis=1), 1, rtol=1e-5)
 
 
