@@ -27,11 +27,14 @@ $(VENV)/.installed: requirements.txt constraints.txt
 train: setup
 	@$(BIN)/python -m launch.train --task=$(TASK) $(ARGS)
 
+# On every core, a file of tests at a time; each of the processes holds a TensorFlow, so that there are at most four.
+SPREAD = --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 test-slow: setup
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) -m slow $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -28,11 +28,8 @@ def test_sums_keep_to_the_bound():
 
 @pytest.mark.usefixtures("in_double")
 def test_the_package_in_double_is_the_package():
-    from gsda_tf.hierarchy import build_hierarchy
-
-    hierarchies = [
-        lib(4, (2,), ("domain", "class"), 0) for lib in (build_hierarchy, double("hierarchy").build_hierarchy)
-    ]
+    built = [package("methods.gsda.hierarchy") for package in (rounding.single, double)]
+    hierarchies = [module.build_hierarchy(4, (2,), ("domain", "class"), 0) for module in built]
     assert [h.levels[1].membership.dtype for h in hierarchies] == [np.float32, np.float64]
     settings = double("settings").Settings().replace({"extractor": "small_cnn", "weights": "none"})
     extractor = double("models.extractor").build_extractor(settings.model, 8)

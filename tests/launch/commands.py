@@ -8,8 +8,9 @@ from tests.processes import Process
 
 # A run of a few seconds.
 TINY = (
-    "--steps=40", "--discriminator_units=16", "--bottleneck_units=16", "--source_batch=16", "--target_batch=16",
-    "--report_steps=10", "--evaluate_steps=20", "--pseudo_label_period=20", "--checkpoint_steps=10",
+    "--image_size=8", "--resize_size=8", "--steps=40", "--discriminator_units=16", "--bottleneck_units=16",
+    "--source_batch=16", "--target_batch=16", "--report_steps=10", "--evaluate_steps=20", "--pseudo_label_period=20",
+    "--checkpoint_steps=10",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from gsda_tf.evaluation import selection
 from gsda_tf.serving.export import sample_images
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.logs import read_metrics
+from tests import rounding
 from tests.launch import commands
 
 
@@ -52,7 +53,7 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
         images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
         answers[step] = experiment.inference(images).probabilities
     found = exported(image_bytes=tf.constant(sample_images(images, 8)))["probabilities"].numpy()
-    np.testing.assert_allclose(found, answers[chosen], atol=1e-5)
+    assert rounding.distance(found, answers[chosen]) < rounding.FORWARD
     assert np.abs(found - answers[40]).max() > 1e-3
 
 
@@ -65,7 +66,7 @@ def test_any_checkpoint_is_exported(workdir):
     experiment, _ = restore(workdir, 20)
     images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
     found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(sample_images(images, 8)))
-    np.testing.assert_allclose(found["probabilities"], experiment.inference(images).probabilities, atol=1e-5)
+    assert rounding.distance(found["probabilities"], experiment.inference(images).probabilities) < rounding.FORWARD
     assert "no checkpoint of step 7: there are 10, 20, 30, 40" in commands.fail(
         "export", f"--workdir={workdir}", "--step=7"
     )

@@ -3,9 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import tasks
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
-from gsda_tf.training.experiment import Experiment
+from tests.rounding import single
 
 R, NS, NT, D = 4, 5, 6, 8
 SMALL = {
@@ -26,10 +25,13 @@ def task(classes=R, source=12, target=12, seed=0):
     return TaskData("t", domain("a", source), domain("b", target), tuple("pqrstuvw"[:classes]))
 
 
-def experiment(method, data=None, strategy=None, **changes):
-    """An `Experiment` of a method with small settings; `changes` may hold its options."""
-    settings = tasks.written({**SMALL, "method": method, **changes})
-    return Experiment(settings, data or task(), strategy or tf.distribute.get_strategy())
+def experiment(method, data=None, strategy=None, package=single, **changes):
+    """An `Experiment` of a method with small settings; `changes` may hold its options.
+
+    `package` is `rounding.single` or `rounding.double`.
+    """
+    settings = package("tasks").written({**SMALL, "method": method, **changes})
+    return package("training.experiment").Experiment(settings, data or task(), strategy or tf.distribute.get_strategy())
 
 
 def batch(labels=(0, 1, 2, 3, 1), seed=0, images=("source", "target"), target=NT):

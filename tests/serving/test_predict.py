@@ -21,6 +21,7 @@ from gsda_tf.serving.answers import Answers
 from gsda_tf.serving.export import export_model
 from gsda_tf.serving.model import Model, local_model
 from gsda_tf.settings import ModelSettings
+from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
 from tests.serving.server import Service, serving
@@ -98,8 +99,8 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
             continue
         with open(row["path"], "rb") as file:
             alone = model.ask([file.read()], True)
-        np.testing.assert_allclose(np.asarray(p, float), alone.probabilities[0], atol=1e-6)
-        np.testing.assert_allclose(np.asarray(f, float), alone.features[0], rtol=1e-5, atol=1e-5)
+        assert rounding.distance(np.asarray(p, float), alone.probabilities[0]) < rounding.FORWARD
+        assert rounding.distance(np.asarray(f, float), alone.features[0]) < rounding.FORWARD
         assert row["label"] == alone.labels[0] == NAMES[int(np.argmax(np.asarray(p, float)))]
         np.testing.assert_allclose(float(row["score"]), max(map(float, p)), rtol=1e-6)
         right.append(row["label"] == os.path.basename(os.path.dirname(row["path"])))
@@ -156,7 +157,7 @@ def test_an_interrupted_run_goes_on_where_it_was(images, model, tmp_path):
     result = predict.predict(_counting(model, asked), paths, broken, batch=4)
     assert (sum(asked), result.resumed, result.images) == (len(paths) - kept, kept, len(paths))
     for first, second in zip(_jsonl(whole), _jsonl(broken)):
-        np.testing.assert_allclose(first.pop("score"), second.pop("score"), atol=1e-6)
+        assert first.pop("score") == pytest.approx(second.pop("score"), rel=rounding.FORWARD)
         assert first == second
 
 

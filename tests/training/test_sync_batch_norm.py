@@ -2,34 +2,27 @@
 
 import keras
 import numpy as np
-import pytest
 
 from gsda_tf.models.backbones import synchronized
-from tests.training.test_distribution import _assert_same, _finish, _start, _weights
+from tests import rounding
+from tests.training.distributed_run import NUDGE
+from tests.training.test_distribution import MIRRORED, Runs, assert_others, assert_same
 
 
-@pytest.fixture(scope="module")
-def extractor(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    path = str(tmp_path_factory.mktemp("extractor") / "small.keras")
-    layers = [keras.Input([8, 8, 3]), keras.layers.Conv2D(6, 3, use_bias=False), keras.layers.BatchNormalization()]
-    keras.Sequential([*layers, keras.layers.ReLU(), keras.layers.Flatten()]).save(path)
-    return path
-
-
-def test_two_replicas_train_batch_norm_as_one(extractor, tmp_path):
-    weights = {}
-    runs = {
-        "one": {"sync_batch_norm": True},
-        "two": {"sync_batch_norm": True, "strategy": "mirrored", "virtual_devices": 2},
-        "apart": {"strategy": "mirrored", "virtual_devices": 2},
-    }
-    for name, changes in runs.items():
-        _finish(_start(tmp_path / name, {"extractor": extractor, **changes}))
-        weights[name] = _weights(tmp_path / name)
-    _assert_same(weights["one"], weights["two"])
-    with pytest.raises(AssertionError):
-        _assert_same(weights["one"], weights["apart"])
+def test_two_replicas_train_batch_norm_as_one(tmp_path):
+    synchronized = {"extractor": "tiny_normalized", "sync_batch_norm": True}
+    runs = Runs(
+        tmp_path,
+        {
+            "one": synchronized,
+            "two": {**synchronized, **MIRRORED},
+            "apart": {"extractor": "tiny_normalized", **MIRRORED},
+            "nudged": {**synchronized, "change": "nudged"},
+        },
+    ).weights()
+    growth = rounding.distance(runs["one"][0], runs["nudged"][0]) / NUDGE
+    assert_same(runs["one"], runs["two"], growth)
+    assert_others(runs["one"], runs["apart"], growth)
 
 
 def test_the_copy_is_the_same_network():
@@ -38,6 +31,6 @@ def test_the_copy_is_the_same_network():
     model.layers[1].set_weights([np.full(6, v, np.float32) for v in (1.5, 0.3, -0.2, 0.8)])
     copy = synchronized(model)
     images = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
-    np.testing.assert_allclose(copy(images, training=False), model(images, training=False), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(copy(images, training=True), model(images, training=True), rtol=1e-4, atol=1e-5)
+    assert rounding.distance(copy(images, training=False), model(images, training=False)) < rounding.FORWARD
+    assert rounding.distance(copy(images, training=True), model(images, training=True)) < rounding.FORWARD
     assert copy.layers[1].synchronized and not model.layers[1].synchronized

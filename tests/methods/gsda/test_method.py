@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses import classification
-from gsda_tf.losses.domain import domain_labels
-from gsda_tf.losses.norms import safe_norm
-from gsda_tf.methods.gsda import alignment, synchronization
+from tests import rounding
 from tests.methods.build import NS, NT, R, batch, experiment, task, values
+from tests.rounding import double
 
 ROWS = ("source_only", "domain", "domain_class", "domain_group_class", "gsda")
 _OPTIONS = {"alpha": 0.1, "adversarial_weight": 0.5, "adversarial_ramp": 0.0, "num_groups": (2,), "beta": 0.7}
@@ -48,6 +46,7 @@ def _separate_discriminators(discriminators, k):
 
 def _slow_losses(logits_of, features, weights, domains, hierarchy):
     """(sum of L_k, L^syn) with one inner tape for each discriminator."""
+    synchronization = double("methods.gsda.synchronization")
     losses, magnitudes = [], []
     for k, logit in enumerate(logits_of):
         with tf.GradientTape() as inner:
@@ -56,19 +55,22 @@ def _slow_losses(logits_of, features, weights, domains, hierarchy):
             loss = tf.reduce_mean(weights[k] * h)
         slope = inner.gradient(loss, features)  # dL_k/df_i, the weights inside
         losses.append(loss)
-        magnitudes.append(tf.reduce_sum(safe_norm(slope)))
+        magnitudes.append(tf.reduce_sum(double("losses.norms").safe_norm(slope)))
     return tf.add_n(losses), synchronization.synchronization_loss(tf.stack(magnitudes), hierarchy)
 
 
+@pytest.mark.usefixtures("in_double")
 @pytest.mark.parametrize("slopes", ["closed_form", "tapes"])
 def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slopes):
-    built = _build(slopes=slopes)
+    """In float64."""
+    built = _build(slopes=slopes, package=double)
+    alignment, classification = double("methods.gsda.alignment"), double("losses.classification")
     settings, hierarchy, fed = built.settings, built.method.hierarchy, batch()
     extractor, classifier, bank = built.extractor, built.method.classifier, built.method.bank
     options, rate = settings.options, settings.optimization.learning_rate
     beta = options.beta
     images = tf.concat([fed["source_images"], fed["target_images"]], 0)
-    domains = domain_labels(NS, NT)
+    domains = double("losses.domain").domain_labels(NS, NT)
     features = extractor(images)
     p = alignment.class_probabilities(fed["source_labels"], classifier(features[NS:]), R)
     weights = alignment.loss_weights(p, tf.constant(hierarchy.membership))
@@ -93,12 +95,10 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
 
     metrics = built.step(fed, tf.constant(0, tf.int64))
     assert metrics["loss/synchronization"] > 1e-3
-    for variable, value in zip(others, expected):
-        np.testing.assert_allclose(np.asarray(variable), value, rtol=2e-4, atol=2e-6)
+    assert rounding.distance([np.asarray(v) for v in others], expected) < rounding.STEP
     for k, (vs, _) in enumerate(singles):
         mine = [w[k] for ws in _weights(bank) for w in ws]
-        for value, variable in zip(mine, vs):
-            np.testing.assert_allclose(value, variable.numpy(), rtol=2e-4, atol=2e-6)
+        assert rounding.distance(mine, [np.asarray(v) for v in vs]) < rounding.STEP
 
 
 def test_alignment_does_not_move_the_classifier():
@@ -122,9 +122,10 @@ def test_beta_moves_discriminators_and_extractor():
     assert not np.allclose(moved[0][1], moved[1][1])
 
 
+@pytest.mark.usefixtures("in_double")
 def test_a_ramp_lets_the_entropy_in_later():
     def classifier_after(step_number, **changes):
-        built = _build(**changes)
+        built = _build(package=double, **changes)
         built.step(batch(), tf.constant(step_number, tf.int64))
         return np.concatenate([v.ravel() for v in values(built.method.classifier)])
 
@@ -132,9 +133,8 @@ def test_a_ramp_lets_the_entropy_in_later():
     np.testing.assert_array_equal(classifier_after(0, alpha=1.0, alpha_ramp=4.0), without)
     assert not np.allclose(classifier_after(0, alpha=1.0), without)
     half = np.tanh(4.0 * 0.5 / 2)  # half of the 10 steps
-    np.testing.assert_allclose(
-        classifier_after(5, alpha=1.0, alpha_ramp=4.0), classifier_after(5, alpha=half), rtol=1e-5, atol=1e-7
-    )
+    ramped, constant = classifier_after(5, alpha=1.0, alpha_ramp=4.0), classifier_after(5, alpha=half)
+    assert rounding.distance(ramped, constant) < rounding.STEP
 
 
 def test_source_only_needs_no_target():

@@ -1,0 +1,10 @@
+"""`python -c CODE ARGUMENTS` in a folder, as a module: `python -m tests.serving.asked FOLDER CODE ARGUMENTS`."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    folder, code, *arguments = sys.argv[1:]
+    os.chdir(folder)
+    sys.argv = ["-c", *arguments]
+    exec(code)
