@@ -1,4 +1,5 @@
-"""The pictures of a run. Each function takes numbers and returns a figure, or None if there is nothing to show."""
+"""The pictures of a run. Each function takes numbers and returns a figure; curves come as one figure a panel, as a
+narrow screen shows them below each other, and as none where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -17,19 +18,19 @@ from gsda_tf.reporting.names import all_shown, families
 
 Lines = Sequence[Mapping[str, float]]
 
-SOURCE, TARGET = "#2457a6", "#d1495b"
+SOURCE, TARGET, REFERENCE = "#2457a6", "#d1495b", "#5d6878"
 _LEVELS = {"domain": "#1c2430", "group": "#e08e0b", "class": "#2a9d6f", "synchronization": "#8a3ffc"}
 _EXTRA = ("#b5651d", "#c2185b", "#607d8b")
 _MOST_PLAIN = 100
 """A curve of more points is drawn with its moving mean."""
 MOST_ROWS = 200
 """A matrix of more classes has names that nobody can read, and takes a minute to draw."""
-_MOST_BARS = 100
+_MOST_BARS = 60
 _STYLE = {
     "font.family": list(families()),
-    "font.size": 9.5,
+    "font.size": 10,
     "axes.titlesize": 10.5,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -52,86 +53,103 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
     return out.getvalue()
 
 
-def losses(lines: Lines) -> Figure | None:
-    """The terms of L^c (3)-(5), and L_k (6)-(8) summed over each level, over steps."""
-    names, levels = _names(lines, "loss/"), _names(lines, "alignment/")
+def losses(lines: Lines) -> list[Figure]:
+    """The terms that E and C minimise, and the loss of the discriminators by level, over steps."""
+    found = []
     with matplotlib.rc_context(_STYLE):
-        classes = [name for name in ("classification", "entropy") if name in names]
-        if not names:
-            return None
-        figure, axes = _axes(1 + bool(levels))
-        titles = {"classification": "source cross-entropy", "entropy": "target entropy"}
-        for name, color in zip(classes, (SOURCE, TARGET)):
-            _curve(axes[0], lines, f"loss/{name}", titles[name], color)
-        _finish(axes[0], "Classification $L^c$", "nats")
+        # What is 0 throughout is not measured.
+        names = [n for n in _names(lines, "loss/") if n != "synchronization" and _values(lines, f"loss/{n}")[1].any()]
+        if names:
+            figure, ax = _panel()
+            for name, color in zip(names, (SOURCE, TARGET, *_EXTRA, *_EXTRA)):
+                _curve(ax, lines, f"loss/{name}", color)
+            found.append(_finish(figure, ax, "Losses of extractor and classifier", "nats"))
+        levels = _names(lines, "alignment/")
         if levels:
+            figure, ax = _panel()
             for name in levels:
-                _curve(axes[1], lines, f"alignment/{name}", _level_title(name), _color(name))
-            axes[1].axhline(np.log(2), color="#8a94a3", linestyle=":", linewidth=1, label="chance, log 2")
-            _finish(axes[1], "Alignment: discriminators' loss by level", "nats")
-    return figure
+                _curve(ax, lines, f"alignment/{name}", _color(name))
+            if _names(lines, "accuracy/discriminator_"):
+                ax.axhline(np.log(2), color="#8a94a3", linestyle=":", linewidth=1, label="chance, log 2")
+            found.append(_finish(figure, ax, "Alignment", None))
+    return found
 
 
-def accuracies(lines: Lines) -> Figure | None:
-    """Accuracy of the classifier and of the discriminators over steps."""
+def accuracies(lines: Lines, source_only: Lines = ()) -> list[Figure]:
+    """Accuracy of the classifier and of the discriminators over steps.
+
+    Args:
+      lines: of the run.
+      source_only: of the run that aligns nothing, whose target accuracy is drawn beside.
+    """
     curves = [
-        ("accuracy/source", "source", SOURCE, "-"),
-        ("accuracy/target", "target (for the score only)", TARGET, "-"),
-        ("accuracy/target_mean_class", "target, mean over classes", TARGET, ":"),
-        ("pool_share", "target with a confident label", "#8a94a3", "-"),
+        ("accuracy/source", SOURCE, "-"),
+        ("accuracy/target", TARGET, "-"),
+        ("accuracy/target_mean_class", TARGET, ":"),
+        ("pool_share", "#8a94a3", "-"),
     ]
     curves = [curve for curve in curves if _values(lines, curve[0])[0].size]
     if not curves:
-        return None
+        return []
     with matplotlib.rc_context(_STYLE):
+        figure, ax = _panel()
+        for key, color, style in curves:
+            _curve(ax, lines, key, color, style, percent=True)
+        if _values(source_only, "accuracy/target")[0].size:
+            _curve(
+                ax, source_only, "accuracy/target", REFERENCE, "--", percent=True, title="accuracy/target, source only"
+            )
+        _close_up(ax)
+        found = [_finish(figure, ax, "Classifier", "percent")]
         levels = _names(lines, "accuracy/discriminator_")
-        figure, axes = _axes(1 + bool(levels))
-        for key, title, color, style in curves:
-            _curve(axes[0], lines, key, title, color, style, percent=True)
-        _finish(axes[0], "Classifier", "percent", bottom=0)
         if levels:
+            figure, ax = _panel()
             for name in levels:
-                _curve(axes[1], lines, f"accuracy/discriminator_{name}", name, _color(name), percent=True)
-            axes[1].axhline(50, color="#8a94a3", linestyle=":", linewidth=1, label="chance, balanced batch")
-            _finish(axes[1], "Discriminators: can they tell the domains apart?", "percent")
-    return figure
+                _curve(ax, lines, f"accuracy/discriminator_{name}", _color(name), percent=True)
+            ax.axhline(50, color="#8a94a3", linestyle=":", linewidth=1, label="chance")
+            found.append(_finish(figure, ax, "Discriminators", "percent"))
+    return found
 
 
-def synchronization(lines: Lines) -> Figure | None:
+def synchronization(lines: Lines) -> list[Figure]:
     """S summed over each level, and how far apart neighbouring levels are, (10)-(12)."""
     names = _names(lines, "S/")
     if not names:
-        return None
+        return []
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _axes(2)
+        figure, ax = _panel()
         titles = {"domain": r"$S_{domain}$", "class": r"$\Sigma\,S_{class}$"}
         for name in names:
-            plain = "".join(c for c in name if c.isalnum())
-            _curve(axes[0], lines, f"S/{name}", titles.get(name, rf"$\Sigma\,S_{{{plain}}}$"), _color(name))
-        _finish(axes[0], "Gradient magnitude $S$, summed over each level", "S", bottom=0)
+            title = titles.get(name, rf"$\Sigma\,S_{{{''.join(c for c in name if c.isalnum())}}}$")
+            _curve(ax, lines, f"S/{name}", _color(name), title=title)
+        found = [_finish(figure, ax, "Gradient magnitude $S$, summed over each level", "S", bottom=0)]
+        figure, ax = _panel()
         for name in _names(lines, "difference/"):
-            title = f"{name} against the level below"
-            _curve(axes[1], lines, f"difference/{name}", title, _color(name))
-        _curve(axes[1], lines, "loss/synchronization", "$L^{syn}$", _LEVELS["synchronization"])
-        _finish(axes[1], r"What is out of step: $|S-\Sigma S|$", "S", bottom=0)
-    return figure
+            _curve(ax, lines, f"difference/{name}", _color(name))
+        _curve(ax, lines, "loss/synchronization", _LEVELS["synchronization"])
+        found.append(_finish(figure, ax, r"What is out of step: $|S-\Sigma S|$", "S", bottom=0))
+    return found
 
 
-def label_free(lines: Lines) -> Figure | None:
+def label_free(lines: Lines) -> list[Figure]:
     """Scores that need no target label over steps, each with the step that it would select."""
-    chosen = [(n, c) for n, c in CRITERIA.items() if c.key.startswith("score/") and _values(lines, c.key)[0].size]
-    if not chosen:
-        return None
+    found = []
     with matplotlib.rc_context(_STYLE):
-        figure, axes = _axes(len(chosen), width=11.5 / len(chosen), height=2.7)
-        for ax, (_, criterion) in zip(axes, chosen):
+        for criterion in CRITERIA.values():
             steps, values = _values(lines, criterion.key)
+            if not criterion.key.startswith("score/") or not values.size:
+                continue
+            figure, ax = _panel(3.7, 2.5)
             ax.plot(steps, values, color=SOURCE, marker="o", markersize=3)
-            best = len(values) - 1 - np.argmax(criterion.sign * values[::-1])
-            ax.plot(steps[best], values[best], "o", color=TARGET, markersize=8, fillstyle="none", markeredgewidth=1.8)
-            ax.set_title(criterion.title, fontsize=9.5)
-            ax.set_xlabel("step")
-    return figure
+            trained = np.flatnonzero(steps > 0)
+            if trained.size:
+                best = trained[-1] - np.argmax(criterion.sign * values[trained][::-1])
+                style = {"color": TARGET, "markersize": 8, "fillstyle": "none", "markeredgewidth": 1.8}
+                ax.plot(steps[best], values[best], "o", **style)
+            ax.set_title(criterion.title)
+            ax.set(xlabel="step", ylabel=criterion.key)
+            found.append(figure)
+    return found
 
 
 def embedding(
@@ -139,7 +157,7 @@ def embedding(
     source_classes: np.ndarray,
     target_classes: np.ndarray,
     class_names: Sequence[str],
-) -> Figure:
+) -> list[Figure]:
     """Points of both domains, coloured by class and shaped by domain, as in the paper's Figure 1.
 
     Args:
@@ -149,9 +167,10 @@ def embedding(
       class_names: r names.
     """
     colors = np.concatenate([_class_colors(len(class_names)), [[0.55, 0.58, 0.63, 1]]])  # -1 is the last: grey
+    found = []
     with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
-        figure, axes = _axes(len(panels), width=5.8, height=5.2)
-        for ax, (title, source, target) in zip(axes, panels):
+        for title, source, target in panels:
+            figure, ax = _panel(4.4, 4.6)
             ax.scatter(*source.T, c=colors[source_classes], s=16, marker="o", alpha=0.55, linewidths=0)
             ax.scatter(
                 *target.T, c=colors[target_classes], s=24, marker="^", alpha=0.9, linewidths=0.5, edgecolors="#1c2430"
@@ -159,17 +178,19 @@ def embedding(
             ax.set(xticks=[], yticks=[])
             ax.set_title(title)
             ax.spines[["left", "bottom"]].set_visible(False)
-        handles = [
-            matplotlib.lines.Line2D([], [], linestyle="", color="#8a94a3", marker=m, markeredgecolor=e, label=t)
-            for t, m, e in (("source", "o", "none"), ("target", "^", "#1c2430"))
-        ]
-        if len(class_names) <= 12:
-            handles += [
-                matplotlib.lines.Line2D([], [], linestyle="", marker="s", color=colors[k], label=name)
-                for k, name in enumerate(all_shown(class_names))
+            handles = [
+                matplotlib.lines.Line2D([], [], linestyle="", color="#8a94a3", marker=m, markeredgecolor=e, label=t)
+                for t, m, e in (("source", "o", "none"), ("target", "^", "#1c2430"))
             ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 9), handletextpad=0.1)
-    return figure
+            if len(class_names) <= 12:
+                handles += [
+                    matplotlib.lines.Line2D([], [], linestyle="", marker="s", color=colors[k], label=name)
+                    for k, name in enumerate(all_shown(class_names))
+                ]
+            columns = 6 if max(map(len, class_names), default=0) < 5 else 3
+            figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.1)
+            found.append(figure)
+    return found
 
 
 def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
@@ -188,7 +209,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     r = len(class_names)
     side = np.clip(0.185 * r, 3.6, 9.5)
     with matplotlib.rc_context({**_STYLE, "axes.grid": False, "font.size": 9 if r <= 35 else 6.5}):
-        figure, (ax,) = _axes(1, width=side + 2.2, height=max(side * len(rows) / r, 2.2) + 1.6)
+        figure, ax = _panel(side + 2.2, max(side * len(rows) / r, 2.2) + 1.6)
         image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
         ax.set_xticks(range(r), class_names, rotation=90)
         ax.set_yticks(range(len(rows)), [class_names[k] for k in rows])
@@ -202,48 +223,111 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     return figure
 
 
-def per_class(accuracy: Sequence[float], sizes: Sequence[int], class_names: Sequence[str]) -> Figure:
+def per_class(
+    accuracy: Sequence[float],
+    sizes: Sequence[int],
+    class_names: Sequence[str],
+    source_only: Sequence[float] | None = None,
+) -> Figure:
     """Accuracy of every class that has images, best first; of many classes, of those that are worst.
 
     Args:
       accuracy: [r], 0..1; NaN where the class has no images.
       sizes: [r], images of each class.
       class_names: r names.
+      source_only: [r], as `accuracy`, of the run that aligns nothing: drawn as ticks.
     """
     values = 100 * np.asarray(accuracy, float)
     every = [k for k in np.argsort(-values, kind="stable") if np.isfinite(values[k])]
     order = every[-_MOST_BARS:]
+    worst = f"; worst {len(order)} of {len(every):,} classes" if len(order) < len(every) else ""
+    title = f"Mean {np.nanmean(values):.1f} % (dotted)"
+    title += worst or ("" if source_only is not None else "; below half in red")
     with matplotlib.rc_context({**_STYLE, "font.size": 9 if len(order) <= 35 else 7.5}):
-        figure, (ax,) = _axes(1, width=5.2, height=max(2.4, 0.19 * len(order) + 1))
+        figure, ax = _panel(4.4, max(2.4, 0.19 * len(order) + 1))
         places = np.arange(len(order))
         ax.barh(places, values[order], color=[TARGET if values[k] < 50 else SOURCE for k in order], height=0.72)
+        if source_only is not None:
+            ticks = 100 * np.asarray(source_only, float)[order]
+            ax.plot(ticks, places, "|", color="#e08e0b", markersize=9, markeredgewidth=2, label="source only")
+            ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
         names = all_shown(class_names)
         ax.set_yticks(places, [names[k] for k in order])
         ax.set_ylim(len(order) - 0.4, -0.6)
-        for place, k in zip(places, order):
-            label = f"{values[k]:.0f} % ({sizes[k]})"
-            place_ = {"va": "center", "fontsize": "small", "bbox": {"facecolor": "white", "pad": 0.6, "linewidth": 0}}
-            ax.text(values[k] + 1.5, place, label, **place_)
-        mean = float(np.nanmean(values))
-        ax.axvline(mean, color="#1c2430", linewidth=1, linestyle=":", zorder=0.5)
-        worst = f"; worst {len(order)} of {len(every):,} classes" if len(order) < len(every) else ""
-        ax.set_title(f"Mean {mean:.1f} % (dotted); below half in red{worst}")
-        ax.set_xlim(0, 124)
+        for place, k in zip(places, order):  # in a column of their own: no bar, tick or line runs through a number
+            ax.text(103, place, f"{values[k]:.0f} % ({sizes[k]})", va="center", fontsize="small")
+        ax.axvline(float(np.nanmean(values)), color="#1c2430", linewidth=1, linestyle=":", zorder=0.5)
+        ax.set_title(title)
+        ax.set_xlim(0, 126)
         ax.set_xticks(range(0, 101, 20))
         ax.grid(axis="y", visible=False)
     return figure
 
 
-def _axes(count: int, width: float = 5.7, height: float = 3.2) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(width * count, height), layout="constrained", facecolor="white")
+def predicted_classes(predicted: Sequence[int], source: Sequence[int], class_names: Sequence[str]) -> Figure:
+    """How often each class is said of the target, beside how often the source has it; of very many classes those that
+    differ most.
+
+    Args:
+      predicted: [r], target images by predicted class.
+      source: [r], source images by class.
+      class_names: r names.
+    """
+    said, had = (100 * np.asarray(x, float) / max(np.sum(x), 1) for x in (predicted, source))
+    order, title = np.argsort(-said, kind="stable"), "Share of each class"
+    if len(order) > 40:
+        order = np.argsort(had - said, kind="stable")
+        order, title = np.concatenate([order[:20], order[-20:]]), "The 40 classes whose shares differ most"
+    with matplotlib.rc_context({**_STYLE, "font.size": 9 if len(order) <= 30 else 8}):
+        figure, ax = _panel(4.4, max(2.6, 0.26 * len(order) + 1.1))
+        places = np.arange(len(order))
+        ax.barh(places - 0.2, said[order], color=TARGET, height=0.38, label="target, as predicted")
+        ax.barh(places + 0.2, had[order], color=SOURCE, height=0.38, label="source, as labelled")
+        names = all_shown(class_names)
+        ax.set_yticks(places, [names[k] for k in order])
+        ax.set_ylim(len(order) - 0.4, -0.6)
+        ax.grid(axis="y", visible=False)
+        return _finish(figure, ax, title, None, "percent of the domain's images")
+
+
+def scores(values: np.ndarray) -> Figure:
+    """Histogram of the scores of all target images, 0..1."""
+    with matplotlib.rc_context(_STYLE):
+        figure, ax = _panel(4.4, 3.2)
+        ax.hist(values, bins=np.linspace(0, 1, 21), color=TARGET, rwidth=0.9)
+        ax.axvline(float(np.median(values)), color="#1c2430", linewidth=1, linestyle=":", label="median")
+        ax.set_xlim(0, 1)
+        return _finish(figure, ax, "How sure the model is", "target images", "score of the predicted class")
+
+
+def means(what: str, rows: Sequence[tuple[str, float, float | None]]) -> Figure:
+    """Means with their 95 % intervals, one row each.
+
+    Args:
+      what: they are means of.
+      rows: (title, mean in percent, half the width of its interval or None), from top to bottom.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, ax = _panel(5.2, 0.42 * len(rows) + 1.1)
+        for place, (_, mean, reach) in enumerate(rows):
+            ax.errorbar(mean, place, xerr=reach, fmt="o", color=SOURCE, capsize=3, markersize=5)
+        ax.set_yticks(range(len(rows)), [title for title, _, _ in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_xlabel("percent")
+        ax.set_title(what)
+    return figure
+
+
+def _panel(width: float = 4.4, height: float = 3.2) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, count, squeeze=False)[0]
+    return figure, figure.subplots()
 
 
 def _names(lines: Lines, prefix: str) -> list[str]:
     """What follows the prefix in the lines' keys: levels from coarse to fine, then the rest."""
     found = {key[len(prefix) :] for line in lines for key in line if key.startswith(prefix)}
-    order = ("cross_entropy", "entropy", "domain", "group", "class", "synchronization")
+    order = ("classification", "entropy", "domain", "group", "class", "synchronization")
     return sorted(found, key=lambda n: (next((i for i, o in enumerate(order) if n.startswith(o)), len(order)), n))
 
 
@@ -252,14 +336,30 @@ def _values(lines: Lines, key: str) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array(column, float) for column in zip(*found)) if found else (np.array([]), np.array([]))
 
 
-def _curve(ax: Axes, lines: Lines, key: str, title: str, color: str, style: str = "-", percent: bool = False) -> None:
+def _curve(
+    ax: Axes, lines: Lines, key: str, color: str, style: str = "-", percent: bool = False, title: str | None = None
+) -> None:
     steps, values = _values(lines, key)
     values = values * (100 if percent else 1)
     if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
         ax.plot(steps, values, style, color=color, alpha=0.18, linewidth=0.9)
         steps, values = _smooth(steps, values)
     marker = "o" if len(steps) <= 12 else None
-    ax.plot(steps, values, style, color=color, label=title, marker=marker, markersize=3.5)
+    ax.plot(steps, values, style, color=color, label=title or key, marker=marker, markersize=3.5)
+    if len(values) < 3 and style == "-":  # too few to be a curve
+        for step, value in zip(steps, values):
+            ax.annotate(
+                f"{value:.3g}", (step, value), (5, 4), textcoords="offset points", color=color, fontsize="small"
+            )
+
+
+def _close_up(ax: Axes) -> None:
+    """Percent: from a little below what is reached in training, where differences can be seen, to a little above."""
+    drawn = [(x, y) for line in ax.lines for x, y in zip(line.get_xdata(), line.get_ydata())]
+    values = [y for x, y in drawn if x > 0] or [y for _, y in drawn]
+    low, high = min(values), max(values)
+    room = max(0.12 * (high - low), 1.5)
+    ax.set_ylim(max(low - room, 0), min(high + room, 101))
 
 
 def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -269,13 +369,19 @@ def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.convolve(steps, kernel, "valid"), np.convolve(values, kernel, "valid")
 
 
-def _finish(ax: Axes, title: str, unit: str, bottom: float | None = None) -> None:
+def _finish(
+    figure: Figure, ax: Axes, title: str, unit: str | None, xlabel: str = "step", bottom: float | None = None
+) -> Figure:
     ax.set_title(title)
-    ax.set_xlabel("step")
-    ax.set_ylabel(unit)
+    ax.set_xlabel(xlabel)
+    if unit:
+        ax.set_ylabel(unit)
     if bottom is not None:
         ax.set_ylim(bottom=bottom)
-    ax.legend(fontsize=8.5)
+    # Below the axes: over the curves it hides what it names.
+    longest = max((len(text) for text in ax.get_legend_handles_labels()[1]), default=0)
+    figure.legend(loc="outside lower left", ncols=2 if longest <= 22 else 1, fontsize=9)
+    return figure
 
 
 def _color(level: str) -> str:
@@ -284,10 +390,6 @@ def _color(level: str) -> str:
         return _LEVELS[level]
     digits = "".join(c for c in level if c.isdigit())
     return _EXTRA[int(digits or 0) % len(_EXTRA)]
-
-
-def _level_title(name: str) -> str:
-    return {"domain": "domain, $L^g$"}.get(name, name)
 
 
 def _class_colors(count: int) -> np.ndarray:

@@ -8,14 +8,19 @@ import html
 import io
 import math
 import os
+import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
+from scipy import stats
+
 from gsda_tf.datasets import get_benchmark
+from gsda_tf.errors import COMMANDS
 from gsda_tf.evaluation.selection import CRITERIA, SCORES
 from gsda_tf.files import cell, write_atomically
-from gsda_tf.reporting import significance, tables
+from gsda_tf.reporting import figures, significance, tables
 from gsda_tf.reporting.page import page
+from gsda_tf.reporting.sections import picture
 from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
 from gsda_tf.reporting.sweep import Failure, Run
 from gsda_tf.training.logs import read_metrics
@@ -26,7 +31,10 @@ _COLUMNS = (
     "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
 _TEXT_COLUMNS = {"method", "against", "run", "reason", "log"}
+_FEW = 3
+_BOLD = "Bold: the best of a column, where the 95 % interval of its difference to the next excludes 0."
 _CAVEAT = (
+    "Bold: the interval excludes 0. "
     "Pairs are runs of the same task and seed. Runs of one task share their images, so the tests are optimistic about "
     "other tasks: read them together with wins and losses."
 )
@@ -61,7 +69,10 @@ def write_results(benchmark: str | None, runs: Sequence[Run], failures: Sequence
     paths = [os.path.join(out, f"results.{kind}") for kind in ("csv", "md", "html")]
     write_atomically(paths[0], _csv(summaries, status))
     unit = "Percent of target images" if not any(s.get("score") == "mean_class_accuracy" for s in known) else "Percent"
-    caption = f"{unit}, mean ± standard deviation over seeds; last step, no target label used. {counted}."
+    caption = f"{unit}, mean ± standard deviation over seeds; last step, no target label used. {counted}. {_BOLD}"
+    if known and table.seeds < _FEW:
+        few = "One seed says" if table.seeds == 1 else "Two seeds say"
+        caption += f" {few} little: differences of a few points mean nothing. Three or more are needed, --seeds=0,1,2."
     sections = []
     if comparisons:
         sections.append(("Differences between methods", _CAVEAT, *_significance_rows(comparisons)))
@@ -76,10 +87,48 @@ def write_results(benchmark: str | None, runs: Sequence[Run], failures: Sequence
     parts = [f"# {title}", caption, tables.to_markdown(table, note)]
     parts += [f"## {name}\n\n{text}\n\n{_markdown(head, rows)}" for name, text, head, rows in sections]
     write_atomically(paths[1], "\n\n".join(part.rstrip() for part in parts) + "\n")
-    body = f"<p>{caption}</p>{tables.to_html(table, note)}"
+    body = f"<p>{caption}</p>{tables.to_html(table, note)}{_picture(table)}"
     body += "".join(f"<h2>{name}</h2><p>{text}</p>{_html(head, rows)}" for name, text, head, rows in sections)
+    body += _run_links(summaries, status, out)
     write_atomically(paths[2], page(title, body))
     return paths
+
+
+def _picture(table: tables.Table) -> str:
+    """Of the means in the last column: the average, or the only one."""
+    rows = []
+    for row in reversed(table.measured):
+        cell = row.cells[-1]
+        if cell is not None:
+            known = cell.deviation is not None and cell.seeds >= _FEW
+            reach = stats.t.ppf(0.975, cell.seeds - 1) * cell.deviation / math.sqrt(cell.seeds) if known else None
+            rows.insert(0, (row.title, cell.mean, reach))
+    if len(rows) < 2:
+        return ""
+    bars = any(reach is not None for *_, reach in rows)
+    caption = "Bars: 95 % interval of the mean over seeds. " if bars else "Fewer than three seeds: no intervals. "
+    caption += (
+        "Methods share seeds and tasks, so differences are surer than overlapping bars suggest: see the next table."
+    )
+    made = figures.means(table.columns[-1], rows)
+    return picture([figures.png(made)], caption, [round(125 * made.get_figwidth())])
+
+
+def _run_links(summaries: dict[Run, dict[str, Any] | None], status: dict[Run, str], out: str) -> str:
+    """Every run, with its page where it has one."""
+    rows = []
+    for run, summary in summaries.items():
+        path, made = os.path.join(run.workdir, "report.html"), summary and tables.score_of(summary)
+        told = html.escape(run.title)
+        if os.path.exists(path):
+            link = urllib.parse.quote(os.path.relpath(path, out).replace(os.sep, "/"))
+            told = f'<a href="{link}">{told}</a>'
+        score = f"{100 * made:.1f}" if made is not None else "–"
+        rows.append(f"<tr><td class='text'>{told}</td><td class='text'>{status[run]}</td><td>{score}</td></tr>")
+    head = "<thead><tr><th class='text'>run</th><th class='text'>state</th><th>percent</th></tr></thead>"
+    table = f"<table class='results'>{head}<tbody>{''.join(rows)}</tbody></table>"
+    lead = f"<p>A run without a link has no page yet: {COMMANDS}.report --workdir=RUN makes it.</p>"
+    return f"<details><summary><h2>Runs</h2></summary>{lead}{table}</details>"
 
 
 def _note(runs: Sequence[Run]) -> str:
@@ -113,7 +162,7 @@ def _values(methods: Sequence[str], summaries: Sequence[dict]) -> dict[str, dict
 
 def _significance_rows(comparisons: Sequence[significance.Comparison]):
     def number(value: float, form: str) -> str:
-        return "–" if math.isnan(value) else format(value, form)
+        return "–" if math.isnan(value) else format(value, form).replace("-0.00", "0.00").replace("+0.00", "0.00")
 
     head = (
         "method",
@@ -131,7 +180,7 @@ def _significance_rows(comparisons: Sequence[significance.Comparison]):
             tables.row_title(c.first),
             tables.row_title(c.second),
             str(c.pairs),
-            number(c.difference, "+.2f"),
+            f"**{number(c.difference, '+.2f')}**" if c.low > 0 or c.high < 0 else number(c.difference, "+.2f"),
             "–" if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}",
             f"{c.wins} / {c.losses}",
             *(number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, c.p_holm, c.p_wilcoxon)),
@@ -200,7 +249,8 @@ def _selection_rows(chosen: dict[str, Selections]):
     rows = []
     for title, found in chosen.items():
         cells = [
-            f"{100 * found.accuracy[name]:.1f}" + ("" if name == ORACLE else f" (−{100 * found.worst[name]:.1f})")
+            f"{100 * found.accuracy[name]:.1f}"
+            + (f" (−{100 * found.worst[name]:.1f})" if name != ORACLE and found.worst[name] >= 0.0005 else "")
             for name in names
         ]
         rows.append((title, str(found.runs), *cells))
@@ -215,7 +265,12 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         classes = [" class='text'" if name in _TEXT_COLUMNS else "" for name in head]
-        return "<tr>" + "".join(f"<{tag}{c}>{html.escape(cell)}</{tag}>" for c, cell in zip(classes, cells)) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}{c}>{_bold(cell)}</{tag}>" for c, cell in zip(classes, cells)) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table class='results'><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def _bold(cell: str) -> str:
+    inner = cell.removeprefix("**").removesuffix("**")
+    return html.escape(cell) if inner == cell else f"<b>{html.escape(inner)}</b>"

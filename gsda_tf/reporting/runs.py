@@ -91,6 +91,15 @@ class Run:
         """Whether target labels are known, so that the result can be scored."""
         return self.target_labels is not None and bool((self.target_labels >= 0).any())
 
+    @property
+    def distances(self) -> dict[str, float]:
+        """Proxy A-distance "before" and "after" training, or "now", as the log has it."""
+        found = [(line["step"], line["score/a_distance"]) for line in self.lines if line.get("score/a_distance")]
+        named = {"before": found[0][1]} if found and found[0][0] == 0 else {}
+        if found and found[-1][0] > 0:
+            named["after" if self.summary else "now"] = found[-1][1]
+        return named
+
     def features(self, before: bool = False) -> Features | None:
         """Features of the images that were kept, after training or before it; None if there are none."""
         suffix = "_before" if before else ""
@@ -127,6 +136,21 @@ def load_run(workdir: str) -> Run:
         read_summary(workdir),
         _read_evaluation(os.path.join(workdir, "evaluation.npz"), len(written.get("class_names", ()))),
     )
+
+
+def beside(run: Run) -> Run | None:
+    """The finished run of source only on the same task and seed that lies beside a run, as .../source_only/seed0."""
+    workdir = os.path.abspath(run.workdir)
+    other = os.path.join(os.path.dirname(os.path.dirname(workdir)), "source_only", os.path.basename(workdir))
+    if run.settings["method"] == "source_only" or read_settings(other) is None or read_summary(other) is None:
+        return None
+    found = load_run(other)
+    alike = all(found.settings.get(name) == run.settings.get(name) for name in _ALIKE)
+    return found if alike and (found.task, found.class_names) == (run.task, run.class_names) else None
+
+
+_ALIKE = ("seed", "steps", "extractor", "weights", "freeze_backbone", "image_size", "learning_rate", "bottleneck_units")
+"""Settings in which two runs must agree to be compared."""
 
 
 def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:

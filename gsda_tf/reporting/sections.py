@@ -16,12 +16,14 @@ from gsda_tf import methods
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import printable
+from gsda_tf.progress import seconds
 from gsda_tf.reporting import figures
 from gsda_tf.reporting.names import shown, undrawable
 from gsda_tf.reporting.runs import Run
 
-MakeFigure = Callable[[str, "figures.Figure | None", str], str]
-"""(name, figure or None, caption) -> HTML; "" for None."""
+MakeFigure = Callable[[str, "figures.Figure | list[figures.Figure] | None", str], str]
+"""(name, figure, its panels or None, caption) -> HTML; "" for nothing."""
+_MANY_NAMES = 100
 _PHOTOGRAPH = 48
 """Pixels of the longer side from which an image is enlarged smoothly; a smaller one shows its pixels."""
 
@@ -31,11 +33,18 @@ def escape(text: str) -> str:
     return html.escape(printable(text))
 
 
-def picture(data: bytes, caption: str, width: int) -> str:
-    """A figure, a PNG file shown at most `width` pixels wide, with its caption; the picture is inside the page."""
-    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    image = f'<img src="{uri}" alt="{escape(caption)}" style="max-width: {width}px">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+def picture(panels: Sequence[bytes], caption: str, widths: Sequence[int]) -> str:
+    """PNG files side by side as far as the page is wide, each at most so many pixels wide, with their caption; the
+    pictures are inside the page. "" if there are none."""
+    if not panels:
+        return ""
+    images = ""
+    for number, (data, width) in enumerate(zip(panels, widths), start=1):
+        uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        told = caption if len(panels) == 1 else f"{number} of {len(panels)}: {caption}"
+        images += f'<img src="{uri}" alt="{escape(told)}" style="max-width: {width}px">'
+    inside = images if len(panels) == 1 else f"<div class='panels'>{images}</div>"
+    return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[int] = ()) -> str:
@@ -53,7 +62,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
-def summary(run: Run, distances: dict[str, float]) -> str:
+def summary(run: Run, source_only: Run | None) -> str:
     """What the reader came for: is it done, how good is it."""
     done = selection.evaluations(run.lines)
     latest = run.summary or (done[-1] if done else {})
@@ -63,22 +72,25 @@ def summary(run: Run, distances: dict[str, float]) -> str:
         notes.append(f"<p class='note'>Still going, or stopped: step {run.step:,} of {run.steps:,} ({share:.0f} %). ")
         notes.append("Numbers are of the newest evaluation.</p>" if done else "Nothing was evaluated yet.</p>")
     unlabelled = bool(latest) and latest.get("accuracy/target") is None
-    titles = {"accuracy/target": "target accuracy", "accuracy/target_mean_class": "target, mean over classes"}
+    keys = sorted(selection.SCORES.values(), key=lambda key: key != run.score_key)
     cards = [
-        ("no labels" if unlabelled else percent(latest.get(key)), titles[key], "main" if key == run.score_key else "")
-        for key in sorted(titles, key=lambda key: key != run.score_key)
+        ("no labels" if unlabelled else percent(latest.get(key)), key, "main" if key == run.score_key else "")
+        for key in keys
     ]
-    cards.append((percent(latest.get("accuracy/source")), "source accuracy", ""))
-    if distances:
-        shown = " → ".join(f"{value:.2f}" for value in distances.values())
-        cards.append((shown, f"proxy A-distance, {' and '.join(distances)}", ""))
-    elif latest.get("score/a_distance") is not None:
-        cards.append((f"{latest['score/a_distance']:.2f}", "proxy A-distance", ""))
+    cards.append((percent(latest.get("accuracy/source")), "accuracy/source", ""))
+    if source_only is not None and run.summary and not unlabelled:
+        other = source_only.summary.get(run.score_key)
+        if other is not None:
+            gain = 100 * (latest[run.score_key] - other)
+            cards.insert(1, (f"{gain:+.1f} points", f"against source only, {percent(other)}", ""))
+    if run.distances:
+        shown = " → ".join(f"{value:.2f}" for value in run.distances.values())
+        cards.append((shown, f"score/a_distance, {' and '.join(run.distances)}", ""))
     cards.append((f"{run.step:,}", f"of {run.steps:,} steps", ""))
     if run.summary:
-        cards.append((_seconds(run.summary["wall_seconds"]), f"{run.summary['images_per_second']:.0f} images/s", ""))
+        cards.append((seconds(run.summary["wall_seconds"]), f"{run.summary['images_per_second']:.0f} images/s", ""))
     items = "".join(
-        f"<div class='card {kind}'><b>{escape(b)}</b><span>{escape(t)}</span></div>" for b, t, kind in cards
+        f"<div class='card {kind}'><b>{escape(b)}</b><span>{_breakable(t)}</span></div>" for b, t, kind in cards
     )
     what = f"{run.settings['extractor']}{', frozen' if run.settings.get('freeze_backbone') else ''}"
     lead = f"{_method(run)} {what}, {run.settings['image_size']} px. Run folder: {run.workdir}"
@@ -90,27 +102,66 @@ def _method(run: Run) -> str:
     return methods.title(run.summary["method"] if run.summary else run.settings["method"]) + "."
 
 
-def training(run: Run, figure: MakeFigure) -> str:
+def training(run: Run, figure: MakeFigure, source_only: Run | None) -> str:
     """Curves over steps."""
+    judge = ""
+    if any(name.startswith("accuracy/discriminator_") for line in run.lines for name in line):
+        judge = (
+            " The discriminators learn while the features move away from them: near 50 % they are outrun at that "
+            "moment, which does not say that the domains look alike. That is for score/a_distance, how well a "
+            "classifier that is fitted afresh to the features tells them apart (0: not at all, 2: always)."
+        )
     parts = [
-        figure("losses", figures.losses(run.lines), "Loss terms, mean since the previous line of the log."),
+        figure(
+            "losses",
+            figures.losses(run.lines),
+            "Mean since the previous line of the log. loss/classification: cross-entropy on the source; loss/entropy: "
+            "how unsure the model is of the target.",
+        ),
         figure(
             "accuracies",
-            figures.accuracies(run.lines),
-            "Target labels only score the result. A discriminator near chance can no longer tell the domains apart.",
+            figures.accuracies(run.lines, source_only.lines if source_only else ()),
+            "Target labels only score the result. The axis shows what is reached in training; what lies below it, such "
+            f"as the value at step 0, is cut off.{judge}",
         ),
     ]
     if not any(parts):
         return "<h2>Training</h2><p class='quiet'>Nothing was logged yet.</p>"
-    synchronized = figure(
+    return "<h2>Training</h2>" + "".join(parts)
+
+
+def synchronization(run: Run, figure: MakeFigure) -> str:
+    """For the reader of the paper, folded."""
+    shown = figure(
         "synchronization",
         figures.synchronization(run.lines),
-        "Left: the three curves coincide when levels pull on the features equally hard. Right: what keeps them apart, "
-        "mean over the nodes of a level. This is the synchronization at work, equations (10) to (12).",
+        "First: the curves coincide when levels pull on the features equally hard. Then: what keeps them apart, "
+        "mean over the nodes of a level. This is the synchronization at work, equations (10) to (12) of the paper.",
     )
-    if synchronized:
-        synchronized = "<h2>Synchronization</h2>" + synchronized
-    return "<h2>Training</h2>" + "".join(parts) + synchronized
+    return shown and f"<details><summary><h2>Synchronization</h2></summary>{shown}</details>"
+
+
+def unlabelled(images: int, classes: int, unused: Sequence[str]) -> str:
+    """The heading of an unlabelled target, and what may be wrong."""
+    text = (
+        f"{images:,} images without labels: nothing here says how many answers are right. Look whether they make sense."
+    )
+    if unused:
+        named = ", ".join(unused[:10]) + (" ..." if len(unused) > 10 else "")
+        text += f" {len(unused):,} of {classes:,} classes are never said: {named}."
+    return f"<h2>Target, as the model sees it</h2><p>{escape(text)}</p>"
+
+
+def disagreement(moved: np.ndarray, names: Sequence[str]) -> str:
+    """Where a run and source only differ; `moved` is int [r, r], what source only says by what the run says."""
+    same, whole = int(np.trace(moved)), int(moved.sum())
+    lead = (
+        f"{percent((whole - same) / whole)} of the images ({whole - same:,}) get another class than from the run of "
+        "source only beside this one. The more, the more adaptation did, for good or ill."
+    )
+    return f"<h3>Against source only</h3><p>{lead}</p>" + confusions(
+        moved, names, head=("source only says", "this run says", "images")
+    )
 
 
 def numbered(class_names: Sequence[str]) -> str:
@@ -131,46 +182,51 @@ def outside(counts: np.ndarray) -> str:
     )
 
 
-def confusions(counts: np.ndarray, names: Sequence[str], most: int = 8) -> str:
+def confusions(
+    counts: np.ndarray,
+    names: Sequence[str],
+    most: int = 8,
+    head: tuple[str, ...] = ("true class", "most often taken for", "images"),
+) -> str:
     """The commonest mistakes as a table."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     places = np.flatnonzero(wrong)
     order = places[np.argsort(-wrong.flat[places], kind="stable")][:most]
     if not len(order):
-        return "<p>No mistakes.</p>"
+        return "<p>None.</p>"
     rows = []
     for true, taken in (np.unravel_index(i, counts.shape) for i in order):
         share = f"{wrong[true, taken]} of {counts[true].sum()}"
         rows.append((names[true], names[taken], share))
-    return table(("true class", "most often taken for", "images"), rows)
+    return table(head, rows)
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A wrong prediction.
+class Thumbnail:
+    """An image and what the model says of it.
 
     Attributes:
       image: uint8 [h, w, 3].
-      index: of the image in the target.
-      true: name of its class.
+      file: its path, or its place in the data set.
+      true: name of its class; None if it has no label.
       predicted: name of the class that the model said.
       probability: 0..1, of the predicted class.
     """
 
     image: np.ndarray
-    index: int
-    true: str
+    file: str
+    true: str | None
     predicted: str
     probability: float
 
 
 def _breakable(name: str) -> str:
-    return escape(name).replace("_", "_<wbr>")
+    return escape(name).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
-def mistakes(items: Sequence[Mistake]) -> str:
-    """Thumbnails of the mistakes of which the model was surest."""
+def thumbnails(title: str, lead: str, items: Sequence[Thumbnail]) -> str:
+    """A sheet of images under a heading; "" if there are none."""
     if not items:
         return ""
     cells = []
@@ -178,15 +234,16 @@ def mistakes(items: Sequence[Mistake]) -> str:
         out = io.BytesIO()
         Image.fromarray(item.image).save(out, "PNG")
         uri = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-        title = f"image {item.index} of the target"
         kind = "pixels" if max(item.image.shape[:2]) < _PHOTOGRAPH else "photograph"
+        file, true = escape(item.file), f"<span>is {_breakable(item.true)}</span>" if item.true is not None else ""
         cells.append(
-            f'<div class="thumb"><img class="{kind}" src="{uri}" alt="{title}" title="{title}">'
-            f"<b>{_breakable(item.predicted)}</b><span>is {_breakable(item.true)}</span>"
-            f"<span class='quiet'>{100 * item.probability:.1f} % sure</span></div>"
+            f'<div class="thumb"><img class="{kind}" src="{uri}" alt="{file}" title="{file}">'
+            f"<b>{_breakable(item.predicted)}</b>{true}"
+            f"<span class='quiet'>{100 * item.probability:.1f} % sure</span>"
+            f"<span class='quiet file'>{escape('/'.join(item.file.split('/')[-2:]))}</span></div>"
         )
-    lead = "<p class='quiet'>What the model said, what the label says, how sure the model was. Labels err too.</p>"
-    return f"<h2>Most confident mistakes</h2>{lead}<div class='thumbs'>{''.join(cells)}</div>"
+    said = f"<p class='quiet'>{escape(lead)}</p>" if lead else ""
+    return f"<h2>{title}</h2>{said}<div class='thumbs'>{''.join(cells)}</div>"
 
 
 def choice(run: Run, figure: MakeFigure) -> str:
@@ -206,13 +263,15 @@ def choice(run: Run, figure: MakeFigure) -> str:
             step = selection.best(run.lines, name)
         except UserError:
             continue
-        used = "exported" if name == run.settings["select"] and run.summary else ""
+        used = ""
+        if name == run.settings["select"] and run.summary:
+            used = "exported" if run.summary.get("export_dir") else "selected, not exported"
         rows.append(_row(run, criterion.title, step, used))
     if labelled:
         marked = [len(rows)]
         note = "looks at target labels: never a result"
         rows.append(_row(run, "oracle", selection.oracle(run.lines, run.score_key), note))
-    head = ("chosen by", "step", "source accuracy", "target accuracy", "mean over classes", "")
+    head = ("chosen by", "step", "accuracy/source", *selection.SCORES.values(), "")
     return f"<h2>Which checkpoint, without target labels</h2>{picture_}{table(head, rows, marked)}"
 
 
@@ -231,7 +290,10 @@ def groups(run: Run) -> str:
         for i, group in enumerate(run.groups)
     )
     lead = f"<p class='quiet'>{len(run.groups)} groups, drawn once from the run's seed.</p>"
-    return f"<h2>Groups</h2>{lead}<table class='groups'>{rows}</table>"
+    shown = f"{lead}<table class='groups'>{rows}</table>"
+    if sum(map(len, run.groups)) > _MANY_NAMES:
+        return f"<details><summary><h2>Groups</h2></summary>{shown}</details>"
+    return f"<h2>Groups</h2>{shown}"
 
 
 def settings(run: Run) -> str:
@@ -247,9 +309,3 @@ def settings(run: Run) -> str:
 
 def _value(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _seconds(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import html
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import published
 from gsda_tf.evaluation.selection import SCORES
+from gsda_tf.reporting import significance
 
 _MISSING = "–"
 
@@ -53,12 +53,15 @@ class Table:
       measured: rows of this project.
       published: rows of others; not comparable where the backbone or the protocol differs.
       seeds: seeds that a complete cell has.
+      best: of each column the row of `measured` whose mean is the highest, if it is above the next one's in more than
+        what seeds explain: the 95 % interval of the paired difference excludes 0. Else None.
     """
 
     columns: tuple[str, ...]
     measured: tuple[Row, ...]
     published: tuple[Row, ...]
     seeds: int
+    best: tuple[int | None, ...] = ()
 
 
 def score_of(summary: Mapping[str, Any]) -> float | None:
@@ -106,8 +109,21 @@ def results_table(
         if complete or row.values
     )
     average = "Avg" if complete else "Avg of these"
-    table = Table((*headings, average), measured, others, len({seed for _, seed in values}))
+    whole = {key: np.mean([v[c] for c in order]) for key, v in values.items() if all(c in v for c in order)}
+    columns = [{key: v[c] for key, v in values.items() if c in v} for c in order]
+    best = tuple(_clearly_best(methods, column) for column in (*columns, whole))
+    table = Table((*headings, average), measured, others, len({seed for _, seed in values}), best)
     return _without_average(table) if len(order) == 1 else table
+
+
+def _clearly_best(methods: Sequence[str], column: Mapping[tuple[str, int], float]) -> int | None:
+    """`Table.best` of one column, accuracies by (method, seed)."""
+    by_method = {m: {("", seed): v for (n, seed), v in column.items() if n == m} for m in methods}
+    known = sorted((m for m in methods if by_method[m]), key=lambda m: -np.mean(list(by_method[m].values())))
+    if len(known) < 2:
+        return None
+    low = significance.compare(known[0], known[1], by_method).low
+    return list(methods).index(known[0]) if low > 0 else None
 
 
 def _without_average(table: Table) -> Table:
@@ -116,7 +132,7 @@ def _without_average(table: Table) -> Table:
         tuple(dataclasses.replace(row, cells=row.cells[:-1]) for row in rows)
         for rows in (table.measured, table.published)
     ]
-    return Table(table.columns[:-1], *short, table.seeds)
+    return Table(table.columns[:-1], *short, table.seeds, table.best[:-1])
 
 
 def _key(summary: Mapping) -> tuple[str, int]:
@@ -138,12 +154,6 @@ def _published_cells(row: published.Published, columns: Sequence[str], complete:
     return (*cells, Cell(float(np.mean(known))) if len(known) == len(columns) else None)
 
 
-def _best(table: Table) -> tuple[float, ...]:
-    """The best measured mean of each column, as printed."""
-    columns = zip(*(row.cells for row in table.measured))
-    return tuple(max((round(cell.mean, 1) for cell in column if cell), default=math.nan) for column in columns)
-
-
 def _text(cell: Cell | None, seeds: int) -> str:
     if cell is None:
         return _MISSING
@@ -158,11 +168,10 @@ def to_markdown(table: Table, note: str = "") -> str:
       table: to write.
       note: how the measured rows came about.
     """
-    best = _best(table)
     lines = [f"Measured here{note and ': ' + note}", "", *_markdown_head(("method", *table.columns))]
-    for row in table.measured:
+    for place, row in enumerate(table.measured):
         cells = [_text(cell, table.seeds) for cell in row.cells]
-        shown = [f"**{t}**" if c and round(c.mean, 1) == b else t for t, c, b in zip(cells, row.cells, best)]
+        shown = [f"**{text}**" if best == place else text for text, best in zip(cells, table.best)]
         lines.append("| " + " | ".join((row.title, *shown)) + " |")
     if table.published:
         lines += ["", "Published by others, **not measured here**; ResNet-50 unless a row says otherwise", ""]
@@ -178,20 +187,24 @@ def _markdown_head(headings: Sequence[str]) -> list[str]:
 
 
 def to_html(table: Table, note: str = "") -> str:
-    """The same as HTML: one table, the published rows in a body of their own under headings that say so."""
-    best = _best(table)
+    """The same as HTML. The published rows are a table that can be folded, and is if they outnumber the measured."""
     head = "".join(f"<th>{html.escape(c)}</th>" for c in table.columns)
     rows = [_html_heading(f"Measured here{note and ': ' + note}", table)]
-    for row in table.measured:
-        marks = ["best" if c and round(c.mean, 1) == b else "" for c, b in zip(row.cells, best)]
+    for place, row in enumerate(table.measured):
+        marks = ["best" if best == place else "" for best in table.best]
         rows.append(_html_row(row, table.seeds, marks))
-    body = f'<tbody class="measured">{"".join(rows)}</tbody>'
+    head = f'<thead><tr><th class="text">method</th>{head}</tr></thead>'
+    measured = f'<table class="results">{head}<tbody class="measured">{"".join(rows)}</tbody></table>'
+    if not table.published:
+        return measured
     rows = []
     for source, group in itertools.groupby(table.published, key=lambda row: row.source):
         said = f"Published by others, not measured here: {source}; ResNet-50 unless a row says otherwise"
         rows += [_html_heading(said, table), *(_html_row(row, 1, [""] * len(row.cells)) for row in group)]
-    body += f'<tbody class="published">{"".join(rows)}</tbody>' if rows else ""
-    return f'<table class="results"><thead><tr><th class="text">method</th>{head}</tr></thead>{body}</table>'
+    others = f'<table class="results">{head}<tbody class="published">{"".join(rows)}</tbody></table>'
+    unfolded = "" if len(table.published) > len(table.measured) else " open"
+    said = f"<summary>Published by others, not measured here: {len(table.published)} rows</summary>"
+    return f"{measured}<details{unfolded}>{said}{others}</details>"
 
 
 def _html_heading(text: str, table: Table) -> str:

@@ -13,39 +13,43 @@ STEPS = 40
 SIZE = 60
 
 
-def write(folder, state: str = "labelled") -> str:
+def write(folder, state: str = "labelled", classes=CLASSES, size: int = SIZE, export: bool = True) -> str:
     """Writes a run of four classes; returns its folder.
 
     Args:
       folder: to write to.
       state: "labelled", "unlabelled", "partial" (two classes in the target), "going", "new" (nothing logged yet),
-        or "source_only".
+        "source_only", or "labelled source_only" and "unlabelled source_only" for a run to lie beside another.
+      classes: names.
+      size: images of each domain.
+      export: whether the run says that it was exported.
     """
     workdir = str(folder)
     os.makedirs(workdir, exist_ok=True)
-    method = "source_only" if state == "source_only" else "gsda"
+    method = "source_only" if "source_only" in state else "gsda"
     settings = tasks.resolve({"task": "digits/Fo_Ha", "method": method, "steps": STEPS, "workdir": workdir})
-    groups = [] if state == "source_only" else [CLASSES[:2], CLASSES[2:]]
-    checkpoints.write_settings(
-        workdir, settings.flat(), {"class_names": CLASSES, "groups": groups, "task": "digits/Fo_Ha", "data": {}}
-    )
+    half = len(classes) // 2
+    groups = [] if method == "source_only" else [classes[:half], classes[half:]]
+    extra = {"task": "digits/Fo_Ha", "class_names": list(classes), "groups": groups, "data": {}}
+    checkpoints.write_settings(workdir, settings.flat(), extra)
     if state == "new":
         return workdir
     lines = _lines(STEPS // 2 if state == "going" else STEPS, state)
     with open(os.path.join(workdir, "metrics.jsonl"), "w", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
-    np.savez(os.path.join(workdir, "evaluation.npz"), **_arrays(state))
+    np.savez(os.path.join(workdir, "evaluation.npz"), **_arrays(state, classes, size))
     if state != "going":
+        summary = {**_summary(settings, lines), "export_dir": os.path.join(workdir, "export", "1") if export else None}
         with open(os.path.join(workdir, "summary.json"), "w", encoding="utf-8") as file:
-            json.dump(_summary(settings, lines), file)
+            json.dump(summary, file)
     return workdir
 
 
 def _lines(last: int, state: str) -> list[dict]:
-    lines = []
+    lines = [{"step": 0, "accuracy/source": 0.25, "score/entropy": 1.3, "score/a_distance": 1.9}]
     for step in range(10, last + 1, 10):
         line = {"step": step, "loss/classification": 3 / step, "loss/entropy": 2 / step, "learning_rate": 0.01}
-        if state != "source_only":
+        if "source_only" not in state:
             for weight, level in enumerate(("domain", "group", "class"), start=1):
                 line[f"alignment/{level}"] = 0.6 + weight / step
                 line[f"S/{level}"] = weight * 0.1
@@ -53,38 +57,45 @@ def _lines(last: int, state: str) -> list[dict]:
             line.update({"difference/domain": 0.1, "difference/group": None, "loss/synchronization": 0.3})
         evaluation = {"step": step, "accuracy/source": 0.5 + step / 100, "score/entropy": 1 / step, "score/im": 0.1}
         evaluation.update({"score/snd": 2.0 + step, "score/a_distance": 1.5})
-        if state != "unlabelled":
-            evaluation.update({"accuracy/target": 0.9 - abs(step - 20) / 100, "accuracy/target_mean_class": 0.4})
+        if "unlabelled" not in state:
+            worse = 0.2 if state == "labelled source_only" else 0
+            accuracy = 0.9 - worse - abs(step - 20) / 100
+            evaluation.update({"accuracy/target": accuracy, "accuracy/target_mean_class": 0.4})
         lines += [line, evaluation]
     return lines
 
 
-def _arrays(state: str) -> dict[str, np.ndarray]:
+def _arrays(state: str, class_names, size: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    classes = 2 if state == "partial" else len(CLASSES)
-    source, target = rng.integers(0, len(CLASSES), SIZE), rng.integers(0, classes, SIZE)
-    centres = 8 * np.eye(len(CLASSES), 16)
-    indices = np.arange(0, SIZE, 2)
-    arrays = {"step": 0, "source_indices": np.arange(SIZE), "source_labels": source, "target_indices": indices}
-    arrays["source_features_before"] = rng.normal(size=(SIZE, 16)) + centres[source]
+    r = len(class_names)
+    source, target = rng.integers(0, r, size), rng.integers(0, 2 if state == "partial" else r, size)
+    centres = 8 * np.eye(r, 16)
+    indices = np.arange(0, size, 2)
+    arrays = {"step": 0, "source_indices": np.arange(size), "source_labels": source, "target_indices": indices}
+    arrays["source_features_before"] = rng.normal(size=(size, 16)) + centres[source]
     arrays["target_features_before"] = rng.normal(size=(len(indices), 16)) + 3
     if state == "going":
         return arrays
+    wrong = 12 if state.endswith(" source_only") else 6
     predictions = target.copy()
-    predictions[:6] = (target[:6] + 1) % len(CLASSES)
-    probabilities = np.full((SIZE, len(CLASSES)), 0.02, np.float32)
-    probabilities[np.arange(SIZE), predictions] = 0.94
-    unlabelled = state == "unlabelled"
+    predictions[:wrong] = (target[:wrong] + 1) % r
+    probabilities = np.full((size, r), 0.06 / (r - 1), np.float32)
+    probabilities[np.arange(size), predictions] = 0.94
+    unlabelled = "unlabelled" in state
     mistakes = np.arange(0 if unlabelled else 6)
-    return {
-        **arrays,
-        "source_features": arrays["source_features_before"],
-        "target_features": rng.normal(size=(len(indices), 16)) + centres[target[indices]],
-        "target_labels": np.full(SIZE, -1) if unlabelled else target,
-        "target_probabilities": probabilities,
-        "mistake_indices": mistakes,
-        "mistake_images": rng.integers(0, 256, (len(mistakes), 8, 8, 3), dtype=np.uint8),
-    }
+    sheets = {"mistake": mistakes, **({"sure": np.arange(4), "unsure": np.arange(5, 17)} if unlabelled else {})}
+    arrays.update(
+        source_features=arrays["source_features_before"],
+        target_features=rng.normal(size=(len(indices), 16)) + centres[target[indices]],
+        target_labels=np.full(size, -1) if unlabelled else target,
+        target_probabilities=probabilities,
+        source_counts=np.bincount(source, minlength=r),
+    )
+    for kind, images in sheets.items():
+        names = [f"/somewhere/in/a/very/long/folder/mug/photo_{i:06d}.jpg" for i in images]
+        arrays[f"{kind}_indices"], arrays[f"{kind}_names"] = images, np.array(names, np.str_)
+        arrays[f"{kind}_images"] = rng.integers(0, 256, (len(images), 8, 8, 3), dtype=np.uint8)
+    return arrays
 
 
 def _summary(settings, lines: list[dict]) -> dict:

@@ -20,34 +20,56 @@ def _curve(ax, title):
 
 
 def test_nothing_logged_gives_no_figure():
-    assert figures.losses([]) is figures.accuracies([]) is figures.synchronization([]) is figures.label_free([]) is None
-    assert figures.synchronization([{"step": 1, "loss/classification": 1.0}]) is None
+    for draw in (figures.losses, figures.accuracies, figures.synchronization, figures.label_free):
+        assert draw([]) == []
+    assert figures.synchronization([{"step": 1, "loss/classification": 1.0}]) == []
+
+
+def test_what_is_zero_throughout_is_not_drawn_as_if_it_were_measured():
+    (figure,) = figures.losses([{"step": s, "loss/classification": 1.0, "loss/entropy": 0.0} for s in (1, 2)])
+    assert [line.get_label() for line in figure.axes[0].lines] == ["loss/classification"]
 
 
 def test_curves_show_what_was_logged_and_skip_what_was_not_finite():
-    ax = figures.losses(LINES).axes[0]
-    assert _curve(ax, "source cross-entropy") == ([10, 30], [2.0, 1.0])
-    assert _curve(figures.accuracies(LINES).axes[0], "source") == ([10], [25.0])
+    (losses,), (accuracies,) = figures.losses(LINES), figures.accuracies(LINES)
+    assert _curve(losses.axes[0], "loss/classification") == ([10, 30], [2.0, 1.0])
+    assert _curve(accuracies.axes[0], "accuracy/source") == ([10], [25.0])
+    assert [text.get_text() for text in accuracies.axes[0].texts] == ["25", "50"]  # one value is no curve
+
+
+def test_the_axis_shows_what_training_reaches_and_source_only_beside_it():
+    lines = [
+        {"step": s, "accuracy/source": a, "accuracy/target": a - 0.04} for s, a in ((0, 0.1), (10, 0.92), (20, 0.98))
+    ]
+    other = [{"step": s, "accuracy/target": 0.85} for s in (0, 10, 20)]
+    (figure,) = figures.accuracies(lines, other)
+    low, high = figure.axes[0].get_ylim()
+    assert 80 < low < 85 and 98 < high <= 101
+    assert _curve(figure.axes[0], "accuracy/target, source only") == ([0, 10, 20], [85.0] * 3)
+    assert not figure.axes[0].get_legend() and len(figure.legends) == 1  # not over the lines
 
 
 def test_synchronization_shows_s_of_every_level():
-    ax = figures.synchronization(LINES).axes[0]
+    ax = figures.synchronization(LINES)[0].axes[0]
     assert [line.get_label() for line in ax.lines] == [r"$S_{domain}$", r"$\Sigma\,S_{group}$", r"$\Sigma\,S_{class}$"]
     assert _curve(ax, r"$\Sigma\,S_{group}$") == ([10, 20, 30], [0.4, 0.7, 0.6])
 
 
 def test_a_long_curve_is_smoothed_without_bias():
     steps = np.arange(400)
-    smooth = figures.losses([{"step": int(s), "loss/entropy": 2.0 * s + (-1) ** s} for s in steps]).axes[0]
-    x, y = _curve(smooth, "target entropy")
+    smooth = figures.losses([{"step": int(s), "loss/entropy": 2.0 * s + (-1) ** s} for s in steps])[0].axes[0]
+    x, y = _curve(smooth, "loss/entropy")
     np.testing.assert_allclose(y, 2 * np.array(x), atol=1e-9)  # a window of even width: the noise cancels
 
 
 def test_the_ring_marks_the_best_by_the_direction_of_the_score():
     lines = [{"step": s, "score/entropy": e, "score/im": e} for s, e in ((1, 0.5), (2, 0.2), (3, 0.9), (4, 0.2))]
-    entropy, information = figures.label_free(lines).axes
+    entropy, information = (
+        figure.axes[0] for figure in figures.label_free([{"step": 0, "score/entropy": 0.1}, *lines])
+    )
     assert entropy.lines[1].get_xdata().tolist() == [4]  # least, and of equals the latest
     assert information.lines[1].get_xdata().tolist() == [3]
+    assert entropy.lines[0].get_xdata().tolist() == [0, 1, 2, 3, 4]  # shown, but not to be selected
 
 
 def test_confusion_is_in_percent_of_the_row_and_leaves_out_absent_classes():
@@ -62,8 +84,8 @@ def test_of_many_classes_only_what_can_be_read_is_drawn():
     assert figures.confusion(np.eye(201, dtype=int), names[:201]) is None
     assert figures.confusion(np.eye(200, dtype=int), names[:200]) is not None
     ax = figures.per_class(np.linspace(1, 0, 5000), [1] * 5000, names).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == names[-100:]
-    assert ax.get_title(loc="left") == "Mean 50.0 % (dotted); below half in red; worst 100 of 5,000 classes"
+    assert [t.get_text() for t in ax.get_yticklabels()] == names[-60:]
+    assert ax.get_title(loc="left") == "Mean 50.0 % (dotted); worst 60 of 5,000 classes"
 
 
 def test_per_class_is_sorted_and_leaves_out_absent_classes():
@@ -72,12 +94,38 @@ def test_per_class_is_sorted_and_leaves_out_absent_classes():
     assert [bar.get_width() for bar in ax.patches] == [75, 25]
     assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [figures.SOURCE, figures.TARGET]
     assert [t.get_text() for t in ax.texts] == ["75 % (8)", "25 % (4)"]
+    assert all(t.get_position()[0] > 100 for t in ax.texts)  # where neither bar nor mean runs
+
+
+def test_source_only_is_a_tick_of_each_class():
+    ax = figures.per_class([0.25, 0.75], [4, 8], ("a", "b"), [0.5, 0.125]).axes[0]
+    assert _curve(ax, "source only") == ([12.5, 50.0], [0, 1])
+
+
+def test_predicted_classes_are_shares_beside_the_sources():
+    ax = figures.predicted_classes([6, 2, 0], [1, 2, 1], ("a", "b", "c")).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert [bar.get_width() for bar in ax.patches] == [75, 25, 0, 25, 50, 25]
+    many = figures.predicted_classes([*range(200)], [1] * 200, [str(k) for k in range(200)]).axes[0]
+    assert [t.get_text() for t in many.get_yticklabels()][:2] == ["199", "198"] and len(many.patches) == 80
+
+
+def test_the_histogram_holds_every_image():
+    ax = figures.scores(np.array([0.0, 0.5, 0.97, 1.0])).axes[0]
+    heights = [bar.get_height() for bar in ax.patches]
+    assert sum(heights) == 4 and heights[-1] == 2
+
+
+def test_means_have_their_intervals():
+    ax = figures.means("Avg", [("a", 50.0, 2.0), ("b", 60.0, None)]).axes[0]
+    (drawn,) = [bar for bars in ax.containers for bar in (bars.lines[2] or ()) if len(bar.get_segments())]
+    assert [point[0] for point in drawn.get_segments()[0]] == [48, 52]
 
 
 def test_embedding_has_one_colour_a_class_in_both_domains():
     points = np.arange(6.0).reshape(3, 2)
     figure = figures.embedding([("now", points, points)], np.array([0, 1, 2]), np.array([2, 0, -1]), ("a", "b", "c"))
-    source, target = (c.get_facecolors()[:, :3] for c in figure.axes[0].collections)
+    source, target = (c.get_facecolors()[:, :3] for c in figure[0].axes[0].collections)
     np.testing.assert_array_equal(target[:2], source[[2, 0]])
     assert not (source == target[2]).all(axis=1).any()  # -1 has a colour of its own
     assert len(np.unique(source, axis=0)) == 3
@@ -88,11 +136,11 @@ def test_many_classes_still_have_colours_of_their_own():
     labels = np.arange(65)
     points = np.random.default_rng(0).normal(size=(65, 2))
     figure = figures.embedding([("now", points, points)], labels, labels, names)
-    assert len(np.unique(figure.axes[0].collections[0].get_facecolors().round(6), axis=0)) == 65
+    assert len(np.unique(figure[0].axes[0].collections[0].get_facecolors().round(6), axis=0)) == 65
 
 
 def test_png_is_a_picture():
-    image = Image.open(io.BytesIO(figures.png(figures.losses(LINES), dpi=50)))
+    image = Image.open(io.BytesIO(figures.png(figures.losses(LINES)[0], dpi=50)))
     assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 1
 
 

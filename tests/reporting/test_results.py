@@ -1,0 +1,98 @@
+"""The page of a sweep."""
+
+import json
+import os
+import re
+
+import pytest
+
+from gsda_tf.reporting import sweep
+from gsda_tf.reporting.results import write_results
+from tests.reporting import browser
+
+_METHODS = ("source_only", "domain", "gsda")
+
+
+def _sweep(out, seeds, accuracy) -> dict[str, str]:
+    """Writes a finished sweep; returns the texts of its tables by ending.
+
+    Args:
+      out: its folder.
+      seeds: how many.
+      accuracy: (method, seed) -> 0..1.
+    """
+    runs = sweep.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, range(seeds), {"steps": 7}, str(out))
+    for run in runs:
+        os.makedirs(run.workdir)
+        value = accuracy(run.method, run.settings.run.seed)
+        scores = {"accuracy/source": 0.9, "accuracy/target": value, "accuracy/target_mean_class": value}
+        summary = {
+            "task": run.settings.data.task, "method": run.method, "seed": run.settings.run.seed, "step": 7, "steps": 7,
+            **scores, "score": "accuracy", "target_per_class_accuracy": {}, "images_per_second": 1.0,
+            "wall_seconds": 1.0, "weights_sha256": "ab", "settings": run.settings.flat(),
+        }  # fmt: skip
+        with open(os.path.join(run.workdir, "summary.json"), "w") as file:
+            json.dump(summary, file)
+        with open(os.path.join(run.workdir, "metrics.jsonl"), "w") as file:
+            file.writelines(json.dumps({"step": s, **scores, "score/entropy": 0.5}) + "\n" for s in (0, 4, 7))
+    with open(os.path.join(runs[0].workdir, "report.html"), "w") as file:
+        file.write("a page")
+    texts = {}
+    for path in write_results("digits", runs, [], str(out)):
+        with open(path, encoding="utf-8") as file:
+            texts[path.rpartition(".")[2]] = file.read()
+    return texts
+
+
+def _clear(method: str, seed: int) -> float:
+    return {"source_only": 0.60, "domain": 0.80, "gsda": 0.801}[method] + [0.0, 0.03, 0.01][seed]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """(folder, texts) of a sweep over three seeds in which gsda is a tenth of a point better than domain in each."""
+    out = tmp_path_factory.mktemp("sweep")
+    return out, _sweep(out, 3, _clear)
+
+
+def test_differences_whose_interval_excludes_0_are_bold(three):
+    rows = [line for line in three[1]["md"].splitlines() if line.startswith("| domain (DANN) | source only")]
+    assert len(rows) == 1 and "| **+20.00** |" in rows[0]
+    assert "<b>+20.00</b>" in three[1]["html"] and "**" not in three[1]["html"]
+
+
+def test_what_two_seeds_do_not_show_is_not_bold_and_said_to_be_little(tmp_path, three):
+    def unclear(method, seed):
+        return {"source_only": 0.951, "domain": 0.95, "gsda": 0.953}[method] + seed * (0.01 if method == "gsda" else 0)
+
+    texts = _sweep(tmp_path, 2, unclear)
+    for text in (texts["md"], texts["html"]):
+        assert "Two seeds say little" in text
+    table = texts["md"].partition("Published")[0].partition("## Differences")[0]
+    assert "**" not in table and 'class="best"' not in texts["html"]
+    assert "seeds say little" not in three[1]["md"]
+
+
+def test_nothing_is_lost_is_written_as_nothing(three):
+    selection = three[1]["md"].partition("## Which checkpoint")[2]
+    assert "0.0)" not in selection and "| 80.1 |" not in selection.partition("|")[0]
+    assert "-0.00" not in three[1]["md"] and "−0.0" not in three[1]["md"]
+
+
+def test_the_page_links_every_run_that_has_a_page_and_shows_the_means(three):
+    out, texts = three
+    links = re.findall('<a href="(.*?)">(.*?)</a>', texts["html"])
+    assert links == [("digits/Fo_Ha/source_only/seed0/report.html", "digits/Fo_Ha source_only seed 0")]
+    assert os.path.isfile(out / links[0][0])
+    assert texts["html"].count("seed 2</td>") == 6
+    assert texts["html"].count("<figure>") == 1 and "95 % interval of the mean over seeds" in texts["html"]
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser(three, tmp_path, dark):
+    found, said = browser.look({"sweep": str(three[0] / "results.html")}, tmp_path, dark)
+    assert said == ""
+    for name, seen in found.items():
+        assert seen["scroll"] <= 0 and seen["images"] == 1 and seen["broken"] == 0 and seen["dark"] == dark, name
+        assert seen["overflow"] == seen["faint"] == seen["small"] == seen["blurred"] == [], name
