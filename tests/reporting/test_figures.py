@@ -155,7 +155,7 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
     made = [
         figures.confusion(counts, _STRANGE),
         figures.per_class(np.linspace(0, 1, 10), range(10), _STRANGE),
-        figures.embedding([("x", points, points)], np.arange(10), np.arange(10), _STRANGE),
+        *figures.embedding([("x", points, points)], np.arange(10), np.arange(10), _STRANGE),
     ]
     for figure in made:
         assert figures.png(figure).startswith(b"\x89PNG")
