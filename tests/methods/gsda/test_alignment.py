@@ -24,7 +24,7 @@ def test_weights_against_the_reference():
 
 
 def test_probabilities_carry_no_gradient():
-    logits = tf.Variable(tf.ones([2, 3]))
+    logits = tf.Variable(tf.ones([2, 3], tf.float64))
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(alignment.class_probabilities(tf.constant([0]), logits, 3)[:, 0])
     assert tape.gradient(value, logits) is None
