@@ -100,7 +100,10 @@ def load_checked(model: keras.Model, path: str) -> None:
 
 def _load_older(model: keras.Model, file: h5py.Group, names: list[str]) -> None:
     """By name, so that a file that also holds the ImageNet top serves a network without one."""
-    missing = [layer.name for layer in model.layers if layer.weights and layer.name not in names]
+    # Keras 3 writes an underscore where a name had a slash: "conv1/conv" of an older file is its "conv1_conv".
+    there = {name.replace("/", "_"): name for name in names}
+    called = {layer.name: there.get(layer.name.replace("/", "_")) for layer in model.layers}
+    missing = [layer.name for layer in model.layers if layer.weights and called[layer.name] is None]
     if missing:
         raise ValueError(f"it has nothing for {len(missing)} layers, such as {missing[0]}")
     # All shapes first, then the numbers.
@@ -109,7 +112,7 @@ def _load_older(model: keras.Model, file: h5py.Group, names: list[str]) -> None:
         variables = [*layer.trainable_weights, *layer.non_trainable_weights]
         if not variables:
             continue
-        group = file.get(layer.name)
+        group = file.get(called[layer.name])
         stored = hdf5.words(group, "weight_names") if isinstance(group, h5py.Group) else []
         found = [group.get(name) for name in stored]
         shapes = [data.shape if isinstance(data, h5py.Dataset) else None for data in found]

@@ -58,6 +58,20 @@ def test_older_files_are_loaded_by_name_without_their_top(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_slash_in_an_older_name_is_the_underscore_of_keras_3(tmp_path):
+    path, saved = _older(tmp_path / "x.h5")
+    with h5py.File(path, "r+") as file:
+        file.move("conv", "co/nv")
+        file["co/nv"].attrs["weight_names"] = ["conv/w0:0", "conv/w1:0"]
+        file.attrs["layer_names"] = ["co/nv", "norm", "top"]
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="co_nv")(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(x))
+    load_weights(model, path)
+    for one, other in zip(model.get_weights(), saved.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
 def _replaced(make):
     """`make(file, name)` in place of a data set."""
 
