@@ -36,6 +36,7 @@ def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
         time.sleep(0.3)
         return np.full((len(part), 1, 2), 7, np.float32)
 
+    embed.views = 1
     with futures.ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: frozen._features(domain, FeatureStore(str(tmp_path)), embed), range(2)))
     np.testing.assert_array_equal(both[0], both[1])
