@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import h5py
+import numpy as np
 
 _MOST_LINKS, _MOST_WORDS = 200_000, 100_000
 _MOST_ATTRIBUTE_BYTES = 64 * 2**20
@@ -75,7 +76,7 @@ def words(thing: h5py.HLObject, name: str) -> list[str]:
     parts = [name] if name in thing.attrs else []
     while f"{name}{len(parts)}" in thing.attrs:
         parts.append(f"{name}{len(parts)}")
-    values = [value for part in parts for value in thing.attrs[part].tolist()] if parts else []
+    values = [value for part in parts for value in np.ravel(thing.attrs[part]).tolist()]
     if not all(isinstance(value, (str, bytes)) for value in values):
         raise ValueError(f"its {name} are no names")
     return [value.decode() if isinstance(value, bytes) else value for value in values]
