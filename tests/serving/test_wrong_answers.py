@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from gsda_tf.errors import UserError
@@ -43,7 +44,7 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         if self.change and self.asked > self.wrong_from:
             self.change(out, response)
         for name, value in out.items():
-            proto = value if isinstance(value, tf.compat.v1.TensorProto) else tf.make_tensor_proto(value)
+            proto = value if isinstance(value, tensor_pb2.TensorProto) else tf.make_tensor_proto(value)
             response.outputs[name].CopyFrom(proto)
         return response
 
@@ -106,7 +107,7 @@ _WRONG = {
     "no probabilities": (_without("probabilities"), "no probabilities"),
     "a shape without numbers": (_sets(probabilities=_of_shape(10**6, 10**6)), "probabilities of too large a shape"),
     "a tensor that is none": (
-        _sets(score=lambda x: tf.compat.v1.TensorProto(dtype=tf.resource.as_datatype_enum)), "score that is no tensor"
+        _sets(score=lambda x: tensor_pb2.TensorProto(dtype=tf.resource.as_datatype_enum)), "score that is no tensor"
     ),
     "another version": (_version, "version 2 of gsda, asked for 1"),
     "other weights": (_sets(probabilities=lambda x: x[:, ::-1]), "other weights than before, under the same version"),
