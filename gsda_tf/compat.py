@@ -44,6 +44,8 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
 
     def built() -> keras.Model:
         with keras.StatelessScope(initialize_variables=False) if KERAS_3 else tf.Graph().as_default():
+            if not KERAS_3:
+                tf.random.set_seed(0)  # of this graph: under op determinism a random layer wants one
             return build()
 
     state, log = random.getstate(), tf.get_logger()

@@ -137,7 +137,7 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             unknown = sorted({member.filename for member in members} - _MEMBERS)
-            if unknown or len(members) > len(_MEMBERS):
+            if unknown or len(members) > len({member.filename for member in members}):
                 what = repr(unknown[0]) if unknown else "a member twice"
                 raise UserError(f"--extractor={path} holds {what}: it is not what it seems.")
             for member in members:
