@@ -273,10 +273,9 @@ def test_a_server_that_hangs_is_given_up(images, exported, tmp_path):
                 time.sleep(2)
             return super().Predict(request, context)
 
-    with serving(Hanging(exported)) as address:
+    with serving(Hanging(exported)) as address, pytest.raises(UserError, match=r"DEADLINE_EXCEEDED.*goes on"):
         remote = client.remote_model(address, timeout=1.0)
-        with pytest.raises(UserError, match=r"DEADLINE_EXCEEDED.*goes on"):
-            predict.predict(remote, predict.find_images(images), str(tmp_path / "rows.csv"))
+        predict.predict(remote, predict.find_images(images), str(tmp_path / "rows.csv"))
 
 
 @pytest.mark.slow
