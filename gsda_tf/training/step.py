@@ -133,7 +133,7 @@ class Step:
         sizes = [self.images[name].shape[0] for name in seen]
         parts = dict(zip(seen, tf.split(features, sizes, axis=0))) if fixed else {}
         joined = tf.concat([fixed[n] if n in fixed else parts[n] for n in names], axis=0) if fixed else features
-        self._backward = (tape, features, [slice(None)] if not fixed else self._rows(names, seen))
+        self._backward = (tape, raw, [slice(None)] if not fixed else self._rows(names, seen))
         return Batch(joined, self.labels, self._training.method.classifier, self.progress, self._seed)
 
     def descend(self, loss: Callable[[Batch], tf.Tensor], batch: Batch, *names: str) -> None:
