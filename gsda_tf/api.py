@@ -159,16 +159,22 @@ def adapt(
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     resolved = tasks.resolve(given)
     configure_devices(resolved.device)
-    return Run(job.run(resolved)["workdir"])
+    trusted = {"method": resolved.method.method, "trust_extractor": resolved.model.trust_extractor}
+    return Run(job.run(resolved)["workdir"], trusted)
 
 
-def load(workdir: str) -> Run:
+def load(workdir: str, method: str | None = None, trust_extractor: bool = False) -> Run:
     """A run from its folder.
+
+    Args:
+      workdir: its folder.
+      method: FILE.py:Name, if the run was trained by code in a file and you trust that file; it is run.
+      trust_extractor: whether its extractor may be run if it is a program.
 
     Raises:
       UserError: there is none.
     """
-    return Run(workdir)
+    return Run(workdir, {**({"method": method} if method else {}), "trust_extractor": trust_extractor})
 
 
 def list_methods() -> dict[str, str]:
@@ -181,18 +187,20 @@ class Run:
 
     Args:
       workdir: its folder.
+      trusted: "method" and "trust_extractor", the programs in it that may be run.
 
     Attributes:
       workdir: its folder.
       summary: what summary.json holds.
     """
 
-    def __init__(self, workdir: str):
+    def __init__(self, workdir: str, trusted: Mapping[str, Any] | None = None):
         path = os.path.join(workdir, "summary.json")
         if not os.path.exists(path):
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
         self.workdir, self.summary = workdir, read_json(path, {"method": str, "settings": dict})
         self._experiment: Experiment | None = None
+        self._trusted = {name: value for name, value in (trusted or {}).items() if value}
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -213,8 +221,7 @@ class Run:
     def experiment(self) -> Experiment:
         """The networks with the weights of the newest checkpoint, and the data."""
         if self._experiment is None:
-            method = self.summary["settings"]["method"]
-            self._experiment, _ = restore(self.workdir, **({"method": method} if ":" in method else {}))
+            self._experiment, _ = restore(self.workdir, **self._trusted)
         return self._experiment
 
     @property

@@ -10,7 +10,7 @@ from gsda_tf.errors import UserError
 
 from . import flags
 
-flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch", *flags.PLACES])
+flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch", "method", "trust_extractor", *flags.PLACES])
 flags.define_step()
 
 

@@ -8,7 +8,7 @@ from absl import flags as absl_flags
 
 from . import flags
 
-flags.define(["workdir", "precision", "data_dir", "manual_dir", *flags.PLACES])
+flags.define(["workdir", "precision", "data_dir", "manual_dir", "method", "trust_extractor", *flags.PLACES])
 flags.define_step()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +21,7 @@ from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
-from gsda_tf.models import backbones
+from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor
 from gsda_tf.settings import Settings, absolute
 from gsda_tf.training import checkpoints
@@ -162,6 +164,25 @@ class Experiment:
         return digest.hexdigest()
 
 
+def _check_programs(workdir: str, written: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuses to run what a run's folder, which may come from anybody, names as a program, before anything of it is
+    looked at: only the user can say that it is trusted.
+
+    Raises:
+      UserError: naming the flag.
+    """
+    method = str(written.get("method", ""))
+    if given.get("method", method) != method:
+        raise UserError(f"{workdir} was trained with --method={method}, not {given['method']}: leave it out.")
+    if ":" in method and "method" not in given:
+        raise UserError(f"{workdir} was trained by code in a file: say --method={method} if you trust it; it is run.")
+    extractor = str(written.get("extractor", ""))
+    if foreign.is_foreign(extractor) and not given.get("trust_extractor"):
+        raise UserError(
+            f"{workdir} was trained with {extractor}, which is a program: say --trust_extractor if you trust it."
+        )
+
+
 def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experiment, int]:
     """The experiment of a run folder, with the weights of a checkpoint.
 
@@ -185,13 +206,8 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
             f"{workdir} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
             "environment it was trained in. Its export/ loads in both."
         )
+    _check_programs(workdir, written["settings"], changes)
     settings = tasks.written(written["settings"])
-    if ":" in settings.method.method and "method" not in changes:
-        # A run's folder may come from anybody; that file is a program.
-        raise UserError(
-            f"{workdir} was trained by code in a file, which would be run: say --method={settings.method.method} "
-            "if you trust it."
-        )
     changes = absolute(changes)
     settings = settings.replace(changes)
     check_given(changes, settings)

@@ -13,7 +13,9 @@ from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import UserError
 from gsda_tf.serving.module import ServingModule
+from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints
+from gsda_tf.training.experiment import restore
 from gsda_tf.training.loop import StepRunner
 from gsda_tf.training.step import Step
 from tests.methods.build import SMALL, batch, experiment, task
@@ -220,3 +222,19 @@ def test_a_file_that_holds_no_such_method_is_told(name, content, told, tmp_path)
         (tmp_path / name.split(":")[0]).write_text(content)
     with pytest.raises(UserError, match=told):
         tasks.written({**SMALL, "method": str(tmp_path / name)})
+
+
+def test_a_program_that_a_run_names_is_not_run_before_the_user_says_so(tmp_path):
+    path, ran = tmp_path / "mine.py", tmp_path / "ran"
+    path.write_text(_MINE + f"open({str(ran)!r}, 'w').close()\n")
+    settings = Settings().replace({"method": f"{path}:Mine"}).flat()
+    checkpoints.write_settings(str(tmp_path), settings, {"class_names": ["a", "b"], "data": {}, "task": "t"})
+    with pytest.raises(UserError, match=r"was trained by code in a file: say --method=.*mine\.py:Mine if you trust it"):
+        restore(str(tmp_path))
+    with pytest.raises(UserError, match=r"was trained with --method=.*mine\.py:Mine, not gsda: leave it out"):
+        restore(str(tmp_path), method="gsda")
+    assert not ran.exists()
+    preset = {**settings, "method": "gsda", "extractor": "keras_hub:any", "trust_extractor": True}
+    checkpoints.write_settings(str(tmp_path), preset, {"class_names": ["a", "b"], "data": {}, "task": "t"})
+    with pytest.raises(UserError, match=r"keras_hub:any, which is a program: say --trust_extractor"):
+        restore(str(tmp_path))
