@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import os
+import re
 import signal
 import stat
 import sys
@@ -46,18 +48,43 @@ def define(names: Sequence[str] | None = None) -> None:
         text = f"{field.metadata['help']} (default: {shown!r})" if shown != "" else field.metadata["help"]
         if field.name in options:
             text = f"{', '.join(methods.owners(field.name))}: {text}"
-        if isinstance(field.default, bool):
-            flags.DEFINE_boolean(field.name, None, text)
-        elif isinstance(field.default, tuple):
-            flags.DEFINE_list(field.name, None, text)
-        elif isinstance(field.default, int):
-            flags.DEFINE_integer(field.name, None, text)
-        elif isinstance(field.default, float):
-            flags.DEFINE_float(field.name, None, text)
-        elif field.metadata["choices"]:
-            flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), text)
-        else:
-            flags.DEFINE_string(field.name, None, text)
+        _define(field, text)
+
+
+def _define(field: dataclasses.Field, text: str) -> None:
+    if isinstance(field.default, bool):
+        flags.DEFINE_boolean(field.name, None, text)
+    elif isinstance(field.default, tuple):
+        flags.DEFINE_list(field.name, None, text)
+    elif isinstance(field.default, int):
+        flags.DEFINE_integer(field.name, None, text)
+    elif isinstance(field.default, float):
+        flags.DEFINE_float(field.name, None, text)
+    elif field.metadata["choices"]:
+        flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), text)
+    else:
+        flags.DEFINE_string(field.name, None, text)
+
+
+_OWN: dict[str, dataclasses.Field] = {}
+"""Options of a method that the command line names by its file."""
+
+
+def _define_own(argv: Sequence[str]) -> None:
+    """A flag for each option of --method=FILE.py:Name, which is run for it.
+
+    Raises:
+      UserError: there is no such method.
+    """
+    from gsda_tf import methods
+
+    _OWN.clear()
+    for argument in argv if "steps" in flags.FLAGS else ():  # commands that train
+        name = re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL)
+        for field in dataclasses.fields(methods.options_of(name[1])) if name else ():
+            _OWN[field.name] = field
+            if field.name not in flags.FLAGS:
+                _define(field, field.metadata["help"])
 
 
 def define_step() -> None:
@@ -75,7 +102,7 @@ def given() -> dict[str, Any]:
     from gsda_tf import methods
 
     values = {}
-    for field in (*settings_lib.fields(), *methods.all_options().values()):
+    for field in (*settings_lib.fields(), *{**methods.all_options(), **_OWN}.values()):
         if field.name not in flags.FLAGS or flags.FLAGS[field.name].value is None:
             continue
         value = flags.FLAGS[field.name].value
@@ -166,6 +193,7 @@ def parse(argv: list[str]) -> list[str]:
         print(help.text(_command(), wanted == "all"), end="")
         sys.exit(0)
     try:
+        _define_own(argv[1:])
         rest = flags.FLAGS([argv[0], *map(_underscored, argv[1:])])
         for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
             if flag.value != (home := _at_home(flag.value)):
@@ -175,7 +203,7 @@ def parse(argv: list[str]) -> list[str]:
         near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
         hint = f" Did you mean --{near[0]}?" if near else ""
         _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help=all` lists all flags.")
-    except flags.Error as error:
+    except (flags.Error, UserError) as error:
         _tell(error)
     sys.exit(UserError.exit_code)
 
