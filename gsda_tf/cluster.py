@@ -6,6 +6,8 @@ and Dask hands them to another; tasks whose client is gone, or wants them no mor
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
 import sys
@@ -46,15 +48,19 @@ class DaskPool:
         self._threads = threads or (max(1, (os.cpu_count() or 1) // jobs) if scheduler == "local" else 0)
         if scheduler == "local":
             self._cluster = _local_cluster(jobs, thread_limits(self._threads, jobs), gpus)
-        try:
+        self.client = None
+        with contextlib.suppress(OSError, ValueError, TypeError):  # a time-out is an OSError
             self.client = distributed.Client(
                 self._cluster or scheduler, timeout=_CONNECT_SECONDS, set_as_default=False, name="gsda_tf"
             )
-        except (OSError, ValueError, TypeError) as error:  # a time-out is an OSError
+        if self.client is None:
+            # A client that has failed closes itself when it is collected. If that happens while another one starts,
+            # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
+            gc.collect()
             raise UserError(
                 f"--scheduler={scheduler}: no Dask scheduler answers there. Expected an address such as "
                 "tcp://host:8786, or local."
-            ) from error
+            )
         if not self.threads():
             print(f"Waiting for workers to join {scheduler} ...", file=sys.stderr, flush=True)
         self._executor = self.client.get_executor(pure=False)

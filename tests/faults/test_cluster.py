@@ -1,8 +1,10 @@
 """Sweeps over Dask: scheduler and workers are processes on loopback, of which one is killed, or the client is."""
 
+import gc
 import os
 import signal
 
+import distributed
 import pytest
 
 from gsda_tf.errors import UserError
@@ -91,6 +93,8 @@ def test_no_scheduler(monkeypatch):
     for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999"):
         with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
             open_pool(address, 1)
+    clients = [each for each in gc.get_objects() if type(each) is distributed.Client]
+    assert all(each.status == "closed" for each in clients), "one that is collected later can wait for ever"
 
 
 def test_the_own_scheduler_shares_cores_and_gpus(monkeypatch):

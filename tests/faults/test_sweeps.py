@@ -146,9 +146,15 @@ flags.run(main)
 
 def test_a_lost_terminal_is_heard_like_sigterm(tmp_path):
     ours, theirs = pty.openpty()
+    begin = """
+import fcntl, os, signal, termios
+os.setsid()
+fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+"""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import os; os.setsid(); import fcntl, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0)\n"
-         + _COMMAND, str(tmp_path / "end")], cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=subprocess.STDOUT,
+        [sys.executable, "-c", begin + _COMMAND, str(tmp_path / "end")],
+        cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=subprocess.STDOUT,
     )  # fmt: skip
     os.close(theirs)
     said = b""

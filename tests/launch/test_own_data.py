@@ -122,4 +122,4 @@ def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path):
     assert len(rows) == count + 1 and bad == [str(tmp_path / "t" / "pen" / "phone.heic")]
     classes = [os.path.relpath(row["path"], tmp_path / "t").split(os.sep)[0] for row in rows]
     right = sum(row["label"] == name for row, name in zip(rows, classes))
-    assert commands.summary(tmp_path / "run")["target_accuracy"] == pytest.approx(right / count, abs=1e-6)
+    assert commands.summary(tmp_path / "run")["accuracy/target"] == pytest.approx(right / count, abs=1e-6)

@@ -47,9 +47,8 @@ def _flags(folder, output, *more):
 
 
 def test_killed_workers_and_clients_lose_nothing_and_double_nothing(folder, tmp_path):
-    model = local_model(str(folder / "export"))
     expected, output = tmp_path / "expected.csv", tmp_path / "rows.csv"
-    predict.predict(model, predict.find_images(str(folder / "list.txt")), str(expected), 2, probabilities=True)
+    commands.succeed(*_flags(folder, expected))  # in a fresh process, as the workers are
     partial = tmp_path / "rows.csv.partial"
 
     def lines():
@@ -70,7 +69,9 @@ def test_killed_workers_and_clients_lose_nothing_and_double_nothing(folder, tmp_
         cluster.add_worker()
         told = commands.succeed(*flags)
         assert "more from an interrupted run" in told
-    assert output.read_bytes() == expected.read_bytes()
+    lines_here, lines_there = (path.read_bytes().splitlines(keepends=True) for path in (expected, output))
+    assert [pair for pair in zip(lines_here, lines_there) if pair[0] != pair[1]][:5] == []
+    assert len(lines_here) == len(lines_there)
     assert not {"rows.csv.parts", "rows.csv.partial"} & set(os.listdir(tmp_path))
 
 
