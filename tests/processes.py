@@ -19,8 +19,9 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # and environment variables that TensorFlow reads when it first computes count as in any new process.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tensorflow", "keras", "tensorflow_datasets", "sklearn.manifold", "sklearn.linear_model", "matplotlib.pyplot"]
-)
+    ["tensorflow", "keras", "tensorflow_datasets", "sklearn.manifold", "sklearn.linear_model", "matplotlib.pyplot",
+     "tests.warm"]
+)  # fmt: skip
 
 
 class Process:
