@@ -33,7 +33,7 @@ def test_against_peers():
 @pytest.mark.parametrize("form", ["stepwise", "hard"])
 def test_the_term_adds_both_domains(form):
     module = double("methods.afn")
-    term = module.AFNTerm(module.AFNTerm.Options(afn_form=form))
+    term = module.AFNTerm(module.AFNTerm.Options(afn_form=form, afn_weight=0.05))
     f_s, f_t = peers.given("f_s", "f_t")
     value, found = peers.gradients(lambda s, t: term.loss(peers.batch(s, t)), f_s, f_t[:5])
     one = stepwise if form == "stepwise" else hard
