@@ -64,7 +64,7 @@ class Domain:
 
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
-        """An image classification set of TFDS, NAME[/CONFIG][:SPLIT]."""
+        """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`."""
         return cls("tfds", {"": name})
 
     @classmethod
