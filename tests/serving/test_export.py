@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -73,6 +74,18 @@ def test_answers_as_the_model_in_memory(exported):
     for dtype in (tf.int32, tf.int64):
         found = model.class_name(tf.argmax(called["probabilities"], axis=1, output_type=dtype))["class_name"]
         np.testing.assert_array_equal(found, answer["label"])
+
+
+def test_the_lines_of_the_readme(exported, repository, tmp_path, monkeypatch, capsys):
+    with open(os.path.join(repository, "README.md"), encoding="utf-8") as file:
+        (code,) = re.findall(r"```python\n(import tensorflow.*?)```", file.read(), re.DOTALL)
+    os.makedirs(tmp_path / "RUN" / "export")
+    os.symlink(exported[0], tmp_path / "RUN" / "export" / "1")
+    (tmp_path / "new.jpg").write_bytes(tf.io.encode_jpeg(_images()[0]).numpy())
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == second and second.strip("[]b'") in NAMES
 
 
 def test_one_bad_image_takes_no_other_down(exported):
