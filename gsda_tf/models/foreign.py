@@ -111,5 +111,5 @@ def load(name: str, image_size: int):
     except ImportError as error:
         raise UserError(f"--extractor={name} needs keras-hub ({error}): pip install keras-hub.") from error
     except Exception as error:  # whatever somebody's program raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"--extractor={name} was not loaded: {reason}") from error

@@ -107,7 +107,7 @@ def test_trains_and_exports(saved, tmp_path):
 def test_a_preset_of_keras_hub(tmp_path):
     hub = pytest.importorskip("keras_hub")
     backbone = hub.models.ResNetBackbone(
-        input_conv_filters=[4], input_conv_kernel_sizes=[3], stackwise_num_filters=[8, 8], stackwise_num_blocks=[1, 1],
+        input_conv_filters=[64], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 64], stackwise_num_blocks=[1, 1],
         stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(None, None, 3),
     )  # fmt: skip
     backbone.save_to_preset(str(tmp_path / "preset"))
