@@ -150,7 +150,8 @@ def test_a_preset_of_keras_hub(tmp_path):
     hub = pytest.importorskip("keras_hub")
     backbone = hub.models.ResNetBackbone(
         input_conv_filters=[64], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 64],
-        stackwise_num_blocks=[1, 1], stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(None, None, 3),
+        stackwise_num_blocks=[1, 1], stackwise_num_strides=[1, 2], block_type="basic_block",
+        image_shape=(None, None, 3),
     )  # fmt: skip
     backbone.save_to_preset(str(tmp_path / "preset"))
     scale = hub.layers.ResNetImageConverter(image_size=(8, 8), scale=1 / 255, offset=-0.5)
