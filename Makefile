@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 TASK ?= digits/Fo_Ha
 
-.PHONY: help setup train test test-slow lint format clean
+.PHONY: help setup train test test-slow lint format docs clean
 
 help:
 	@echo "make train [TASK=digits/Fo_Ha] [ARGS=...]   set up and run the main job"
 	@echo "make test [ARGS=...]                        set up and run the tests"
+	@echo "make docs                                   build the documentation site, build/site"
 	@echo "make lint | format | test-slow | clean"
 
 setup: $(VENV)/.installed
@@ -44,5 +45,17 @@ format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Built from the sources alone, so in an environment without TensorFlow. The links let pages link to each other as in the
+# repository.
+docs: .venv-docs/.installed
+	@mkdir -p build/docs && ln -sfn $(foreach page,README.md BUILD.md LICENSE CITATION.cff docs,../../$(page)) build/docs/
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
+.venv-docs/.installed: docs/requirements.txt
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-current .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-current .venv-docs build .pytest_cache .ruff_cache .hypothesis

@@ -64,7 +64,7 @@ class Domain:
 
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
-        """An image classification set of TFDS, NAME[/CONFIG][:SPLIT]."""
+        """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`."""
         return cls("tfds", {"": name})
 
     @classmethod
@@ -261,11 +261,21 @@ class Run:
         experiment = self.experiment
         return Evaluator(experiment.data, experiment.settings.data, experiment.inference, experiment.inputs)().scores
 
-    def export(self) -> str:
-        """Writes one more SavedModel version; returns its folder."""
+    def export(self, format: str | Sequence[str] = "saved_model") -> str:
+        """Writes one more version; returns the folder of the SavedModel, or else the file.
+
+        Args:
+          format: "saved_model", "keras", "tflite", or several; see `launch.export`.
+
+        Raises:
+          UserError: the model has no such form; nothing is written.
+        """
         from gsda_tf.serving.export import export_experiment
 
-        return export_experiment(self.experiment, os.path.join(self.workdir, "export"), dict(self.summary))
+        formats = format.split(",") if isinstance(format, str) else format
+        return export_experiment(
+            self.experiment, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats
+        )
 
     def report(self) -> str:
         """Writes the page of pictures again; returns its path."""

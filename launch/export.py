@@ -1,4 +1,8 @@
-"""Exports a checkpoint of a run: `python -m launch.export --workdir=DIR`."""
+"""Exports a checkpoint of a run: `python -m launch.export --workdir=DIR`.
+
+A SavedModel is what is served. A .keras or .tflite file beside it takes float32 images [N, S, S, 3] in 0..255, of the
+network's own size (or features, where the run was trained on features), and gives probabilities [N, r].
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ from . import flags
 
 flags.define(["workdir", "precision", "data_dir", "manual_dir", "method", "trust_extractor", *flags.PLACES])
 flags.define_step()
+absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model, keras, tflite, or several of them")
 
 
 def main() -> int:
     """Writes one more version under <workdir>/export."""
-    from gsda_tf.errors import UserError
+    from gsda_tf.errors import UserError, choose
     from gsda_tf.serving.export import export_experiment
+    from gsda_tf.serving.other_formats import FORMATS
     from gsda_tf.training.experiment import restore
     from gsda_tf.training.workdir import read_summary
 
@@ -23,12 +29,13 @@ def main() -> int:
     workdir = given.pop("workdir", "")
     if not workdir:
         raise UserError("--workdir is missing: expected the folder of a training run.")
+    formats = [choose("format", name, FORMATS) for name in absl_flags.FLAGS.format]
     # Serving wants float32 unless the user says otherwise, whatever precision the run was trained in.
     precision = given.pop("precision", "float32")
     experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
     print(f"Exporting step {step}", flush=True)
-    print(export_experiment(experiment, os.path.join(workdir, "export"), summary, precision))
+    print(export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats))
     return 0
 
 

@@ -1,6 +1,7 @@
 """The package used from Python, as a notebook uses it."""
 
 import dataclasses
+import os
 import threading
 
 import keras
@@ -109,6 +110,12 @@ def test_a_tf_data_set_of_images(folder):
         *domains, method="dan", extractor="small_cnn", weights="none", image_size=8, resize_size=8, **_QUICK
     )
     assert run.scores["accuracy/target"] is None and len(run.predict(images)["label"]) == 12
+    path = run.export(format="keras")
+    said = keras.models.load_model(path).predict(images.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(said, run.predict(images)["probabilities"], atol=1e-5)
+    with pytest.raises(gsda_tf.UserError, match="Unknown format 'onnx'"):
+        run.export(format=["keras", "onnx"])
+    assert os.listdir(os.path.dirname(path)) == ["1.keras"]
 
 
 def test_mistakes_are_one_sentence(folder):

@@ -30,12 +30,22 @@ def check_trusted(settings: ModelSettings) -> None:
             f"--extractor={name} is a program, which can do whatever you can do: look where it comes from, and say "
             "--trust_extractor if you trust its author."
         )
-    if is_foreign(name) and not name.startswith(_HUB) and not settings.freeze_backbone:
-        raise UserError(f"--extractor={name} is a SavedModel, which is not trained further: say --freeze_backbone.")
+
+
+def check_trained(settings: ModelSettings, model: keras.Model) -> None:
+    """Raises UserError if the backbone is to be trained and is a SavedModel that names nothing to train."""
+    if is_foreign(settings.extractor) and not settings.freeze_backbone and not model.trainable_variables:
+        raise UserError(
+            f"--extractor={settings.extractor} is a SavedModel without trainable_variables, which cannot be trained "
+            "further: say --freeze_backbone."
+        )
 
 
 class SavedModel(keras.layers.Layer):
-    """A SavedModel that is called with images, and not trained.
+    """A SavedModel that is called with images.
+
+    Where it names its `trainable_variables`, as those in TF-Hub's form do, they are trained; losses that it asks for
+    besides (`regularization_losses`) are not added.
 
     Args:
       path: of its folder.
@@ -43,12 +53,16 @@ class SavedModel(keras.layers.Layer):
     """
 
     def __init__(self, path: str, image_size: int, **options):
-        super().__init__(trainable=False, dtype="float32", **options)
+        super().__init__(dtype="float32", **options)
         self._loaded, self._digest = tf.saved_model.load(path), _digest(path)
+        self._taught = list(getattr(self._loaded, "trainable_variables", ()))
+        known = {id(variable) for variable in self._taught}
+        self._kept = [v for v in getattr(self._loaded, "variables", ()) if self._taught and id(v) not in known]
+        self.trainable = bool(self._taught)
         failure = None
-        for ask in (lambda x: self._loaded(x, training=False), lambda x: self._loaded(x), self._by_signature):
+        for ask in (self._by_training, lambda x, _: self._loaded(x), self._by_signature):
             try:
-                _features(ask(tf.zeros([1, image_size, image_size, 3])))
+                _features(ask(tf.zeros([1, image_size, image_size, 3]), False))
             except (TypeError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
                 failure = failure or error
             else:
@@ -56,13 +70,31 @@ class SavedModel(keras.layers.Layer):
                 return
         raise ValueError(f"it is not called with images of {image_size}x{image_size}: {failure}")
 
-    def _by_signature(self, images: tf.Tensor):
+    def _by_training(self, images: tf.Tensor, training: bool):
+        return self._loaded(images, training=training)
+
+    def _by_signature(self, images: tf.Tensor, training: bool):
         signature = self._loaded.signatures["serving_default"]
         return signature(**dict.fromkeys(signature.structured_input_signature[1], images))
 
-    def call(self, images: tf.Tensor) -> tf.Tensor:
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Features [N, e], or a map of them [N, h, w, e], of images in 0..1, float32 [N, S, S, 3]."""
-        return _features(self._ask(images))
+        return _features(self._ask(images, bool(training)))
+
+    # Keras 3 does not look for variables that are TensorFlow's.
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What checkpoints hold; nothing of a model that is not trained."""
+        return [*self._taught, *self._kept]
+
+    weights = variables
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """What the model itself says is trained."""
+        return list(self._taught) if self.trainable else []
+
+    trainable_weights = trainable_variables
 
     def get_config(self) -> dict:
         """What tells it from any other: features are kept under that."""
@@ -111,5 +143,5 @@ def load(name: str, image_size: int):
     except ImportError as error:
         raise UserError(f"--extractor={name} needs keras-hub ({error}): pip install keras-hub.") from error
     except Exception as error:  # whatever somebody's program raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"--extractor={name} was not loaded: {reason}") from error

@@ -8,6 +8,7 @@ hold. Keras 3 keeps its random states in such variables itself.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -80,7 +81,7 @@ def repeatable(model: keras.Model) -> keras.Model:
     if not found:
         return model
     try:
-        model = _clone(model)
+        model = _clone(model, keras.layers.Dropout, _repeatable)
     except ValueError as error:
         raise UserError(_refusal(model, found[0])) from error
     left = [layer for layer in model.submodules if _is_random(layer)]
@@ -106,21 +107,40 @@ def _is_random(layer: tf.Module) -> bool:
     return name == "StochasticDepth" or (name.startswith("Random") and isinstance(layer, keras.layers.Layer))
 
 
-def _clone(model: keras.Model) -> keras.Model:
+def plain(model: keras.Model) -> keras.Model:
+    """The same network with the same weights in Keras's own layers, for inference.
+
+    Args:
+      model: that `repeatable` made.
+    """
+    if not any(isinstance(layer, RepeatableDropout) for layer in getattr(model, "submodules", ())):
+        return model
+
+    def replace(layer: RepeatableDropout) -> keras.layers.Layer:
+        return keras.layers.Dropout(layer.rate, name=layer.name, dtype=layer.dtype_policy)
+
+    return _clone(model, RepeatableDropout, replace)
+
+
+def _repeatable(layer: keras.layers.Dropout) -> RepeatableDropout:
+    shape = layer.noise_shape
+    middle = _SPATIAL.get(type(layer))
+    if middle:
+        first = getattr(layer, "data_format", None) == "channels_first"
+        shape = (None, *((None,) + (1,) * middle if first else (1,) * middle + (None,)))
+    return RepeatableDropout(layer.rate, shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
+
+
+def _clone(model: keras.Model, kind: type, replacement: Callable) -> keras.Model:
+    """A copy whose layers of a kind are replaced by others without weights that matter."""
+
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
-            return _clone(layer)
-        if not isinstance(layer, keras.layers.Dropout):
-            return type(layer).from_config(layer.get_config())
-        shape = layer.noise_shape
-        middle = _SPATIAL.get(type(layer))
-        if middle:
-            first = getattr(layer, "data_format", None) == "channels_first"
-            shape = (None, *((None,) + (1,) * middle if first else (1,) * middle + (None,)))
-        return RepeatableDropout(layer.rate, shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
+            return _clone(layer, kind, replacement)
+        return replacement(layer) if isinstance(layer, kind) else type(layer).from_config(layer.get_config())
 
     clone = keras.models.clone_model(model, clone_function=replace)
     for layer in model.layers:
-        if not isinstance(layer, (keras.Model, keras.layers.Dropout)):
+        if not isinstance(layer, (keras.Model, kind)):
             clone.get_layer(layer.name).set_weights(layer.get_weights())
     return clone

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,10 +17,11 @@ from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import COMMANDS, TrainingError
+from gsda_tf.errors import TrainingError, choose
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import phase
+from gsda_tf.serving import other_formats
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
@@ -33,9 +32,6 @@ TOLERANCE = 1e-5
 MIXED_TOLERANCE = 1e-3
 """The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
 the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
-
-CHECK_SECONDS = 900.0
-"""After so long the process that checks the export is given up."""
 
 # Runs in a process with TensorFlow alone: the export must not need this package.
 _ASK = """
@@ -72,10 +68,12 @@ def export_model(
     assets: Mapping[str, Any],
     samples: Sequence[bytes] | np.ndarray,
     tolerance: float = TOLERANCE,
+    formats: Sequence[str] = ("saved_model",),
 ) -> str:
-    """Writes `export_root/<version>/`, one more than the highest version there.
+    """Writes `export_root/<version>/`, `<version>.keras`, `<version>.tflite`, one more than the highest version there.
 
-    It is written aside, loaded in a fresh process, asked about `samples`, and only then moved into place.
+    Each is written aside, loaded in a fresh process, asked about `samples`, and only when all answer rightly moved
+    into place.
 
     Args:
       extractor: E, images [N, S, S, 3] -> f [N, d].
@@ -87,27 +85,43 @@ def export_model(
       samples: JPEG or PNG files, real ones, for the check and the warm-up requests; or float32 [n, e], then the export
         takes features in place of images.
       tolerance: largest difference of a probability.
+      formats: of `other_formats.FORMATS`, what is written.
 
     Returns:
-      The folder of the new version.
+      The folder of the new version, or the file of the first format.
 
     Raises:
       TrainingError: the loaded export answers otherwise than the model in memory, or does not answer.
-      UserError: the disk is full, or the folder cannot be written.
+      UserError: the disk is full, or the folder cannot be written; the model has no such form.
     """
+    for name in formats:
+        choose("format", name, other_formats.FORMATS)
     with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
-        model_dir = os.path.join(aside, "model")
-        units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
-        with phase("export"):
-            _save(extractor, classifier, class_names, geometry, aside, model_dir, assets, units)
-            write_warmup(model_dir, samples, geometry.image_size)
-        with phase("check"):  # a fresh process is asked
-            expected = _in_memory(extractor, classifier, geometry, samples)
-            _compare(_ask_fresh_process(model_dir, samples, aside), expected, class_names, tolerance)
-        return place(model_dir, export_root)
+        seen, made = _seen(geometry, samples), []
+        expected = _in_memory(extractor, classifier, seen)
+        if "saved_model" in formats:
+            made.append(os.path.join(aside, "model"))
+            units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
+            with phase("export"):
+                _save(extractor, classifier, class_names, geometry, aside, made[0], assets, units)
+                write_warmup(made[0], samples, geometry.image_size)
+            with phase("check"):  # a fresh process is asked
+                _compare(_ask_fresh_process(made[0], samples, aside), expected, class_names, tolerance)
+        for name in sorted({*formats} - {"saved_model"}):
+            with phase(name):
+                path, difference = other_formats.write(name, extractor, classifier, aside, seen, expected)
+            made.append(path)
+            print(f"{name}: probabilities of {len(seen)} samples differ by at most {difference:.2g}", flush=True)
+        return place(made, export_root)[0]
 
 
-def export_experiment(experiment, export_root: str, summary: Mapping[str, Any], precision: str = "float32") -> str:
+def export_experiment(
+    experiment,
+    export_root: str,
+    summary: Mapping[str, Any],
+    precision: str = "float32",
+    formats: Sequence[str] = ("saved_model",),
+) -> str:
     """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
     data = experiment.settings.data
     return export_model(
@@ -123,6 +137,7 @@ def export_experiment(experiment, export_root: str, summary: Mapping[str, Any], 
         },
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
+        formats,
     )
 
 
@@ -149,14 +164,18 @@ def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets
     tf.saved_model.save(module, model_dir, signatures=module.signatures())
 
 
-def _in_memory(extractor, classifier, geometry: ImageGeometry, samples: Sequence[bytes]) -> np.ndarray:
+def _seen(geometry: ImageGeometry, samples: Sequence[bytes] | np.ndarray) -> np.ndarray:
+    """What the network gets of them in evaluation: uint8 [n, S, S, 3], or the features."""
+    if isinstance(samples, np.ndarray):
+        return samples
+    return np.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
+
+
+def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:
     """Probabilities as evaluation gets them, float32 [n, r]; not by way of the module that is checked."""
     # On the CPU, as in the process that checks: what a GPU computes differs by more than the tolerance.
     with tf.device("CPU:0"):
-        if isinstance(samples, np.ndarray):
-            seen = tf.constant(samples)
-        else:
-            seen = tf.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
+        seen = tf.constant(seen)
         return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
 
 
@@ -167,18 +186,7 @@ def _ask_fresh_process(model_dir: str, samples: Sequence[bytes], aside: str) -> 
         np.savez(question, features=samples)
     else:
         np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment.pop("TF_CONFIG", None)
-    command = [sys.executable, "-c", _ASK, model_dir, question, answer]
-    try:
-        done = subprocess.run(
-            command, cwd=aside, env=environment, capture_output=True, text=True, timeout=CHECK_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TrainingError(
-            f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
-            f"{COMMANDS}.export exports the checkpoint again."
-        ) from error
+    done = other_formats.fresh_process(_ASK, [model_dir, question, answer], aside)
     if done.returncode:
         raise TrainingError(f"The export could not be loaded again and was removed: {done.stderr.strip()[-300:]}")
     with np.load(answer) as loaded:

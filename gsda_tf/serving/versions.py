@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gsda_tf.files import UNFINISHED, locked, remove_unfinished
 
@@ -47,17 +46,22 @@ def writing_folder(export_root: str) -> Iterator[str]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def place(model_dir: str, export_root: str) -> str:
+def place(made: Sequence[str], export_root: str) -> list[str]:
     """Moves a whole export to `export_root/<version>`, one more than the highest version there.
 
+    Args:
+      made: its folder, its files, or both; a file keeps its ending: <version>.keras.
+      export_root: folder of the versions.
+
     Returns:
-      The folder of the new version.
+      Where they are now.
     """
-    while True:
-        final = os.path.join(export_root, str(max(versions(export_root), default=0) + 1))
-        try:
-            os.rename(model_dir, final)
-            return final
-        except OSError as error:  # another export was faster
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
+    with locked(os.path.abspath(export_root), os.O_RDONLY, wait=True):
+        taken = [
+            stem for stem, _ in map(os.path.splitext, os.listdir(export_root)) if stem.isascii() and stem.isdigit()
+        ]
+        version = os.path.join(export_root, str(max(map(int, taken), default=0) + 1))
+        finals = [version + os.path.splitext(path)[1] for path in made]
+        for path, final in zip(made, finals):
+            os.rename(path, final)
+    return finals

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +68,21 @@ def test_the_export_takes_features(features):
     bad = loaded.signatures["serving_default"](features=tf.where(tf.range(30)[:, None] == 4, np.nan, asked))
     assert (bad["label"].numpy() == b"").tolist() == [row == 4 for row in range(30)]
     assert bad["score"][4] == 0
+
+
+def test_the_other_formats_take_features(features):
+    _, run, _ = features
+    said = inprocess.succeed("export", f"--workdir={run}", "--format=keras,tflite").splitlines()
+    assert said[-1] == str(run / "export" / "2.keras")
+    assert [line.split(":")[0] for line in said if "differ by at most" in line] == ["keras", "tflite"]
+    with np.load(run.parent / "target.npz") as target, np.load(run / "evaluation.npz") as kept:
+        asked, expected = target["features"].astype(np.float32), kept["target_probabilities"]
+    assert sorted(os.listdir(run / "export")) == ["1", "2.keras", "2.tflite"]
+    np.testing.assert_allclose(
+        keras.models.load_model(run / "export" / "2.keras").predict(asked, verbose=0), expected, atol=1e-5
+    )
+    ask = tf.lite.Interpreter(str(run / "export" / "2.tflite")).get_signature_runner()
+    np.testing.assert_allclose(ask(inputs=asked)["probabilities"], expected, atol=1e-3)
 
 
 def test_an_export_of_features_is_asked_about_no_image(features, tmp_path):

@@ -12,6 +12,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.models import backbones
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.settings import ModelSettings
+from gsda_tf.training.experiment import restore
 from gsda_tf.training.frozen import _key
 from tests.launch import commands
 
@@ -71,14 +72,55 @@ def test_no_other_model_has_its_features(saved):
     assert len({_key(_build(path), settings) for path in (*saved, saved[0])}) == 2
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"), [({"trust_extractor": False}, "trust_extractor"), ({"freeze_backbone": False}, "freeze")]
-)
-def test_is_not_run_unless_it_is_trusted_and_frozen(saved, monkeypatch, changes, said):
+def test_is_not_run_unless_it_is_trusted(saved, monkeypatch):
     monkeypatch.setattr(tf.saved_model, "load", lambda path: pytest.fail("it was loaded"))
     for check in (backbones.check, lambda settings: build_extractor(settings, 8)):
-        with pytest.raises(UserError, match=said):
-            check(dataclasses.replace(SETTINGS, extractor=saved[0], **changes))
+        with pytest.raises(UserError, match="trust_extractor"):
+            check(dataclasses.replace(SETTINGS, extractor=saved[0], trust_extractor=False))
+
+
+def test_is_not_trained_unless_it_says_that_it_can(saved):
+    with pytest.raises(UserError, match=r"without trainable_variables.*say --freeze_backbone"):
+        _build(saved[0], freeze_backbone=False)
+    assert not _build(saved[0]).backbone.variables
+
+
+@pytest.fixture(scope="module")
+def trainable(tmp_path_factory):
+    """One that is called otherwise in training, where it counts its calls."""
+
+    class Trainable(_Hub):
+        def __init__(self):
+            super().__init__(1.5)
+            self.calls = tf.Variable(0, trainable=False)
+            self.trainable_variables, self.variables = [self.factor], [self.factor, self.calls]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32), tf.TensorSpec([], tf.bool)])
+        def __call__(self, images, training):
+            self.calls.assign_add(tf.cast(training, tf.int32))
+            return self.factor * tf.reduce_mean(images, axis=[1, 2])
+
+    # Properties of tf.Module would be in the way.
+    for name in ("trainable_variables", "variables"):
+        setattr(Trainable, name, None)
+    return _save(tmp_path_factory.mktemp("trainable") / "m", Trainable())
+
+
+def test_what_says_that_it_can_be_trained_is(trainable, tmp_path):
+    extractor = _build(trainable, freeze_backbone=False)
+    assert [v.numpy() for v in extractor.backbone.variables] == [1.5, 0]
+    (factor,) = extractor.backbone.trainable_variables
+    images = np.full((2, 8, 8, 3), 51, np.uint8)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(extractor.embed(images, training=True))
+    np.testing.assert_allclose(tape.gradient(loss, factor), 6 * 0.2, rtol=1e-5)
+    extractor.embed(images)
+    assert extractor.backbone.variables[1].numpy() == 1  # in training alone
+    run, tiny = tmp_path / "run", [flag for flag in commands.TINY if not flag.startswith("--steps")]
+    flags = ("--task=digits/Fo_Ha", f"--extractor={trainable}", "--trust_extractor", "--noreport")
+    commands.succeed("train", *flags, *tiny, "--steps=4", f"--workdir={run}")
+    factor, calls = restore(str(run), trust_extractor=True)[0].extractor.backbone.variables
+    assert factor.numpy() != 1.5 and calls.numpy() >= 4
 
 
 def test_a_model_of_something_else_is_told(tmp_path):
@@ -107,8 +149,9 @@ def test_trains_and_exports(saved, tmp_path):
 def test_a_preset_of_keras_hub(tmp_path):
     hub = pytest.importorskip("keras_hub")
     backbone = hub.models.ResNetBackbone(
-        input_conv_filters=[4], input_conv_kernel_sizes=[3], stackwise_num_filters=[8, 8], stackwise_num_blocks=[1, 1],
-        stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(None, None, 3),
+        input_conv_filters=[64], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 64],
+        stackwise_num_blocks=[1, 1], stackwise_num_strides=[1, 2], block_type="basic_block",
+        image_shape=(None, None, 3),
     )  # fmt: skip
     backbone.save_to_preset(str(tmp_path / "preset"))
     scale = hub.layers.ResNetImageConverter(image_size=(8, 8), scale=1 / 255, offset=-0.5)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
-from gsda_tf.serving import export
+from gsda_tf.serving import export, other_formats
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, versions, writing_folder
 from gsda_tf.settings import ModelSettings
@@ -73,6 +74,18 @@ def test_answers_as_the_model_in_memory(exported):
     for dtype in (tf.int32, tf.int64):
         found = model.class_name(tf.argmax(called["probabilities"], axis=1, output_type=dtype))["class_name"]
         np.testing.assert_array_equal(found, answer["label"])
+
+
+def test_the_lines_of_the_readme(exported, repository, tmp_path, monkeypatch, capsys):
+    with open(os.path.join(repository, "README.md"), encoding="utf-8") as file:
+        (code,) = re.findall(r"```python\n(import tensorflow.*?)```", file.read(), re.DOTALL)
+    os.makedirs(tmp_path / "RUN" / "export")
+    os.symlink(exported[0], tmp_path / "RUN" / "export" / "1")
+    (tmp_path / "new.jpg").write_bytes(tf.io.encode_jpeg(_images()[0]).numpy())
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == second and second.strip("[]b'") in NAMES
 
 
 def test_one_bad_image_takes_no_other_down(exported):
@@ -184,7 +197,7 @@ def test_other_weights_on_disk_than_in_memory_are_found(tmp_path, monkeypatch):
 
 
 def test_a_check_that_takes_for_ever_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(other_formats, "CHECK_SECONDS", 0.01)
     with pytest.raises(TrainingError, match=r"within 0.01 s and was removed"):
         export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
     assert os.listdir(tmp_path) == []
@@ -218,7 +231,7 @@ def test_exports_at_once_get_versions_of_their_own(tmp_path):
             with open(os.path.join(aside, "model", "saved_model.pb"), "w") as file:
                 file.write(str(number))
             together.wait()
-            got.append((place(os.path.join(aside, "model"), str(tmp_path)), number))
+            got.append((place([os.path.join(aside, "model")], str(tmp_path))[0], number))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
