@@ -35,7 +35,7 @@ class ADDA(Method):
     @dataclasses.dataclass(frozen=True)
     class Options:
         source_share: float = setting(0.5, "share of the steps that train on the source alone", minimum=0, maximum=1)
-        adda_weight: float = setting(0.1, "weight of the loss that moves the target's extractor", minimum=0)
+        adda_weight: float = setting(0.01, "weight of the loss that moves the target's extractor", minimum=0)
 
     def __init__(self, problem: Problem, options: Any):
         super().__init__(problem, options)

@@ -86,8 +86,9 @@ def accuracies(lines: Lines, source_only: Lines = ()) -> list[Figure]:
         ("accuracy/source", SOURCE, "-"),
         ("accuracy/target", TARGET, "-"),
         ("accuracy/target_mean_class", TARGET, ":"),
-        ("pool_share", "#8a94a3", "-"),
     ]
+    if len(set(_values(lines, "pool_share")[1])) > 1:  # a share that stays flattens the curves and tells nothing
+        curves.append(("pool_share", "#8a94a3", "-"))
     curves = [curve for curve in curves if _values(lines, curve[0])[0].size]
     if not curves:
         return []
