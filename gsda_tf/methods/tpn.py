@@ -4,8 +4,10 @@ C is a softmax of negative squared distances to class prototypes, mean features 
 to its nearest source prototype; mu^s, mu^t, mu^st are prototypes of source, target and both in the batch.
     loss = mean_s CE + a (1/r') sum_c (||mu^s-mu^t||^2 + ||mu^s-mu^st||^2 + ||mu^t-mu^st||^2) / T
          + b mean_i 1/3 sum over pairs of 1/2 [KL(P^a||P^b) + KL(P^b||P^a)]
-over the r' classes that both domains have in the batch: a class that one lacks has no prototype, and no NaN. The
-squared distances are divided by T = sqrt(d), which the paper leaves open. What is deployed are moving averages of mu^s.
+over the r' classes that both domains have in the batch: a class that one lacks has no prototype, and no NaN. For its
+own cross-entropy a sample is no part of its class's prototype: the others of the batch are, or, where there are none,
+the kept one. (With about one image a class in a batch it would be its own prototype, and learn nothing.) The squared
+distances are divided by T = sqrt(d), which the paper leaves open. What is deployed are moving averages of mu^s.
 No code of the authors was found.
 """
 
@@ -77,7 +79,10 @@ class TPN(Method):
         )
         lots = (source, target, mean)
         logits = [-squared_distances(b.features, lot) / temperature for lot in lots]
-        task = b.mean(source_cross_entropy(_only(logits[0], seen)[: b.num_source], b.labels))
+        own = -self._distance_to_own(b, source, source_counts, kept) / temperature
+        mine = tf.one_hot(b.labels, r, on_value=True, off_value=False, dtype=tf.bool)
+        against_others = tf.where(mine, own[:, None], _only(logits[0][: b.num_source], seen))
+        task = b.mean(source_cross_entropy(against_others, b.labels))
         count = tf.maximum(tf.reduce_sum(tf.cast(both, task.dtype)), 1.0)
         general, divergence = tf.zeros([]), tf.zeros([])
         for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -89,6 +94,14 @@ class TPN(Method):
         b.log("alignment/class", b.share(general))
         b.log("alignment/divergence", divergence)
         return task + self.options.general_weight * b.share(general) + self.options.task_weight * divergence
+
+    @staticmethod
+    def _distance_to_own(b: Batch, means: tf.Tensor, counts: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+        """Squared distance, float32 [Ns], of a source sample to the prototype of its class without itself."""
+        mean, count, before = (tf.gather(x, b.labels) for x in (means, counts, kept))
+        others = tf.math.divide_no_nan(count[:, None] * mean - b.source, count[:, None] - 1.0)
+        alone = tf.where(tf.reduce_any(before != 0, axis=1, keepdims=True), before, mean)
+        return tf.reduce_sum(tf.square(b.source - tf.where(count[:, None] > 1, others, alone)), axis=1)
 
     def _source(self, b: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         return prototypes(b.whole.source, b.whole.labels, self.problem.num_classes)

@@ -45,9 +45,12 @@ def reference(source, target, labels):
     shared = [c for c in present if (said == c).any()]
     mu_t = {c: target[said == c].mean(0) for c in shared}
     mu_st = {c: np.concatenate([source[labels == c], target[said == c]]).mean(0) for c in shared}
-    cross_entropy = -np.mean(
-        [log_softmax(np.array([square(x, mu_s[c]) for c in present]))[present.index(y)] for x, y in zip(source, labels)]
-    )
+    cross_entropy = 0.0
+    for i, (x, y) in enumerate(zip(source, labels)):
+        others = source[(labels == y) & (np.arange(len(labels)) != i)]
+        own = {y: others.mean(0)} if len(others) else {}  # nothing is kept yet
+        p = log_softmax(np.array([square(x, {**mu_s, **own}[c]) for c in present]))
+        cross_entropy -= p[present.index(y)] / len(source)
     pairs = ((mu_s, mu_t), (mu_s, mu_st), (mu_t, mu_st))
     general = np.mean([sum(square(a[c], b[c]) for a, b in pairs) for c in shared])
 
@@ -130,6 +133,16 @@ def test_the_distances_do_not_depend_on_where_the_features_lie():
         values.append(tpn().loss(b).numpy())
         values.append(b.metrics["alignment/class"].numpy())
     np.testing.assert_allclose(values[2:], values[:2], rtol=1e-9)
+
+
+def test_a_sample_that_is_alone_is_compared_with_the_kept_prototype_of_its_class():
+    method, (source, target, labels) = tpn(general_weight=0.0, task_weight=0.0), data((0, 1, 2, 3))
+    kept = np.random.default_rng(1).normal(size=(R, D))
+    tf_variable(method.classifier.prototypes).assign(kept)
+    square = ((source[:, None] - source) ** 2).sum(-1) / np.sqrt(D)
+    np.fill_diagonal(square, ((source - kept) ** 2).sum(-1) / np.sqrt(D))
+    expected = -np.mean([log_softmax(row)[i] for i, row in enumerate(square)])
+    np.testing.assert_allclose(method.loss(batch(source, target, labels)), expected, rtol=1e-9)
 
 
 def test_the_divergence():
