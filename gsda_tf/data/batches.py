@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -127,10 +128,7 @@ class TrainingBatches:
             tf.data.Dataset.from_tensor_slices((indices, seeds)),
             rows=indices.shape[1],
             geometry=images.ImageGeometry(self._settings.image_size, self._settings.resize_size),
-            one=lambda record, encoded, geometry, seed: images.training_image(
-                record, encoded, geometry, augmentation, seed
-            ),
-            plain=augmentation == "none",
+            augmentation=augmentation,
         )
 
 
@@ -159,8 +157,6 @@ def evaluation_batches(
             tf.data.Dataset.from_tensor_slices((indices, np.zeros((*indices.shape, 2), np.int64))),
             rows=indices.shape[1],
             geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
-            one=lambda record, encoded, geometry, seed: images.evaluation_image(record, encoded, geometry),
-            plain=True,
         )
         .with_options(_options())
         .prefetch(tf.data.AUTOTUNE)
@@ -185,10 +181,7 @@ def view_batches(
             tf.data.Dataset.from_tensor_slices((indices, seeds[indices])),
             rows=indices.shape[1],
             geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
-            one=lambda record, encoded, geometry, seed: images.training_image(
-                record, encoded, geometry, settings.augmentation, seed
-            ),
-            plain=settings.augmentation == "none",
+            augmentation=settings.augmentation,
         )
         .with_options(_options())
         .prefetch(tf.data.AUTOTUNE)
@@ -203,10 +196,12 @@ def _in_order(size: int, batch: int, share: Share | None) -> np.ndarray:
 
 
 def _load(
-    domain: Domain, plan: tf.data.Dataset, rows: int, geometry: images.ImageGeometry, one: Callable, plain: bool
+    domain: Domain, plan: tf.data.Dataset, rows: int, geometry: images.ImageGeometry, augmentation: str | None = None
 ) -> tf.data.Dataset:
+    """`plan` gives rows of (index, seed); without an augmentation images are as evaluation sees them."""
     records = domain.records
     pixels = getattr(records, "images", None)
+    plain = augmentation in (None, "none")
     if plain and pixels is not None and pixels.shape[1:3] == (geometry.image_size, geometry.image_size):
         # Nothing to decode, crop or change: a whole batch is one gather.
         table = tf.constant(pixels)
@@ -216,14 +211,37 @@ def _load(
     def load(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if isinstance(records, CachedRecords):
             # A file's image is resized whatever its size, whether its pixels are kept or not.
-            return one(records.decoded(index), False, dataclasses.replace(geometry, keep_fitting=False), seed)
-        return one(records.load(index), records.encoded, geometry, seed)
+            kept = dataclasses.replace(geometry, keep_fitting=False)
+            return _image(records.decoded(index), False, kept, augmentation, seed)
+        record = records.load(index)
+        if records.encoded:
+            return _decoding(geometry, augmentation)(record, seed)
+        return _image(record, False, geometry, augmentation, seed)
 
     return (
         plan.unbatch()
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(rows, drop_remainder=True)
     )
+
+
+def _image(
+    record: tf.Tensor, encoded: bool, geometry: images.ImageGeometry, augmentation: str | None, seed: tf.Tensor
+) -> tf.Tensor:
+    if augmentation is None:
+        return images.evaluation_image(record, encoded, geometry)
+    return images.training_image(record, encoded, geometry, augmentation, seed)
+
+
+@functools.cache
+def _decoding(geometry: images.ImageGeometry, augmentation: str | None) -> tf.types.experimental.ConcreteFunction:
+    """(bytes of a file, seed int64 [2]) -> pixels, traced once: it takes a second, and every evaluation needs it."""
+    with tf.init_scope():
+        return tf.function(
+            lambda record, seed: _image(record, True, geometry, augmentation, seed),
+            input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)],
+            autograph=False,
+        ).get_concrete_function()
 
 
 def _options() -> tf.data.Options:
