@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -212,36 +211,17 @@ def _load(
         if isinstance(records, CachedRecords):
             # A file's image is resized whatever its size, whether its pixels are kept or not.
             kept = dataclasses.replace(geometry, keep_fitting=False)
-            return _image(records.decoded(index), False, kept, augmentation, seed)
+            return images.seen(records.decoded(index), False, kept, augmentation, seed)
         record = records.load(index)
         if records.encoded:
-            return _decoding(geometry, augmentation)(record, seed)
-        return _image(record, False, geometry, augmentation, seed)
+            return images.decoding(geometry, augmentation)(record, seed)
+        return images.seen(record, False, geometry, augmentation, seed)
 
     return (
         plan.unbatch()
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(rows, drop_remainder=True)
     )
-
-
-def _image(
-    record: tf.Tensor, encoded: bool, geometry: images.ImageGeometry, augmentation: str | None, seed: tf.Tensor
-) -> tf.Tensor:
-    if augmentation is None:
-        return images.evaluation_image(record, encoded, geometry)
-    return images.training_image(record, encoded, geometry, augmentation, seed)
-
-
-@functools.cache
-def _decoding(geometry: images.ImageGeometry, augmentation: str | None) -> tf.types.experimental.ConcreteFunction:
-    """(bytes of a file, seed int64 [2]) -> pixels, traced once: it takes a second, and every evaluation needs it."""
-    with tf.init_scope():
-        return tf.function(
-            lambda record, seed: _image(record, True, geometry, augmentation, seed),
-            input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)],
-            autograph=False,
-        ).get_concrete_function()
 
 
 def _options() -> tf.data.Options:

@@ -59,6 +59,26 @@ class ImageGeometry:
     keep_fitting: bool = True
 
 
+@functools.cache
+def decoding(geometry: ImageGeometry, augmentation: str | None = None) -> tf.types.experimental.ConcreteFunction:
+    """`seen` of files, (bytes, seed int64 [2]) -> pixels. Traced once: it takes a second, and all evaluations need it."""
+    with tf.init_scope():
+        return tf.function(
+            lambda record, seed: seen(record, True, geometry, augmentation, seed),
+            input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)],
+            autograph=False,
+        ).get_concrete_function()
+
+
+def seen(
+    record: tf.Tensor, encoded: bool, geometry: ImageGeometry, augmentation: str | None, seed: tf.Tensor
+) -> tf.Tensor:
+    """`training_image`, or `evaluation_image` where the augmentation is None."""
+    if augmentation is None:
+        return evaluation_image(record, encoded, geometry)
+    return training_image(record, encoded, geometry, augmentation, seed)
+
+
 def training_image(
     record: tf.Tensor, encoded: bool, geometry: ImageGeometry, augmentation: str, seed: tf.Tensor
 ) -> tf.Tensor:

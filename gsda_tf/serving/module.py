@@ -67,8 +67,12 @@ class ServingModule(tf.Module):
         pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
 
         @tf.function(input_signature=[encoded], autograph=False)
+        def features(image_bytes):
+            return self._answer(*self._decode(image_bytes))
+
+        @tf.function(input_signature=[encoded], autograph=False)
         def serving_default(image_bytes):
-            answer = self._answer(*self._decode(image_bytes))
+            answer = dict(features(image_bytes))
             del answer["features"]
             return answer
 
@@ -77,10 +81,6 @@ class ServingModule(tf.Module):
             answer = self._answer(self._from_pixels(images), tf.ones(tf.shape(images)[:1], tf.bool))
             del answer["features"]
             return answer
-
-        @tf.function(input_signature=[encoded], autograph=False)
-        def features(image_bytes):
-            return self._answer(*self._decode(image_bytes))
 
         @tf.function(autograph=False)
         def class_names(index):
@@ -114,7 +114,7 @@ class ServingModule(tf.Module):
         count, size = tf.shape(image_bytes)[0], self._geometry.image_size
 
         def one(row: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return row, images.evaluation_image(self._allowed(record), True, self._geometry)
+            return row, images.decoding(self._geometry)(self._allowed(record), tf.zeros([2], tf.int64))
 
         # The row past the last, so that there is a batch even if no image is good.
         spare = tf.data.Dataset.from_tensors((count, tf.zeros([size, size, 3], tf.uint8)))
