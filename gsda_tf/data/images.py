@@ -61,7 +61,7 @@ class ImageGeometry:
 
 @functools.cache
 def decoding(geometry: ImageGeometry, augmentation: str | None = None) -> tf.types.experimental.ConcreteFunction:
-    """`seen` of files, (bytes, seed int64 [2]) -> pixels. Traced once: it takes a second, and all evaluations need it."""
+    """`seen` of files, (bytes, seed int64 [2]) -> pixels. Traced once: it takes a second, all evaluations need it."""
     with tf.init_scope():
         return tf.function(
             lambda record, seed: seen(record, True, geometry, augmentation, seed),
