@@ -103,10 +103,10 @@ class _Following:
         now = self._now
         gpu = bool(tf.config.list_physical_devices("GPU"))
         pretrained = not small and (now["weights"] != "none" or backbones.is_file(now["extractor"]))
-        if self._own and pretrained and not gpu:
+        if self._own and pretrained and not gpu and not now["train_from"]:
             self._choose("freeze_backbone", True, "there is no GPU, to train the whole backbone would take days")
-        if now["freeze_backbone"]:
-            why = "the backbone is frozen"
+        if now["freeze_backbone"] or now["train_from"]:
+            why = "the backbone is frozen" if now["freeze_backbone"] else "most of the backbone is frozen"
             if "discriminator_units" not in self._prescribed:
                 self._choose("discriminator_units", _NARROW, why)
             if self._own:
