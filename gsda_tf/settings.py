@@ -128,6 +128,12 @@ class MethodSettings:
 
     method: str = setting("gsda", "a method by name, or FILE.py:Name for one of your own; that file is run")
     add: tuple[str, ...] = setting((), "terms added to the method's loss of extractor and classifier, such as mcc,bnm")
+    recipe: str = setting(
+        "default",
+        "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full strength, "
+        "--bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1",
+        choices=("default", "paper"),
+    )
     confidence_threshold: float = setting(
         0.0, "smallest probability at which a target label is trusted", minimum=0, maximum=1
     )
