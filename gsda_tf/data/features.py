@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import struct
+import time
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 import numpy as np
@@ -17,10 +19,17 @@ import tensorflow as tf
 
 from gsda_tf.data.domain import Domain, Records
 from gsda_tf.data.sampling import hash_key
+from gsda_tf.data.verdicts import Found
 from gsda_tf.errors import DiskError
-from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
+from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing, write_atomically
 
 _VIEW = 3
+_SOUND = "sound.json"
+"""Files whose content was compared with its sum, and when they had been changed."""
+_SETTLED = 2.0
+"""Seconds; times of change of some file systems count in ones and twos."""
+_LARGE = 2**24
+"""Bytes; a larger file of features is read through once, and then again only if it has changed."""
 
 
 class Rows:
@@ -114,20 +123,30 @@ class FeatureRecords:
         return tf.ensure_shape(read, (*count, *self.features.shape[2:]))
 
 
-def content_digests(domain: Domain) -> np.ndarray:
+def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
     """A digest of each image file's bytes, or of its pixels; 'S32' [n].
 
     The same image has the same digest in whatever folder, list or benchmark it lies.
+
+    Args:
+      domain: of images.
+      folder: keeps the digests, so that files that have not changed are not read again; "": none does.
     """
+    found = Found(folder, domain, "content", _SETTLED) if folder else None
+    stamps, known = (found.stamps, found.known) if found else ([None] * len(domain), {})
+    digests = np.asarray([known.get(stamp, "") for stamp in stamps], "S32")
+    unread = np.flatnonzero(digests == b"")
     loaded = (
-        tf.data.Dataset.range(len(domain))
+        tf.data.Dataset.from_tensor_slices(unread)
         .map(domain.records.load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(16)
     )
-    digests = np.empty(len(domain), "S32")
-    for i, record in enumerate(loaded.as_numpy_iterator()):
+    for i, record in zip(unread, loaded.as_numpy_iterator()):
         data = record if isinstance(record, bytes) else str(record.shape).encode() + record.tobytes()
         digests[i] = hashlib.blake2b(data, digest_size=16).hexdigest()
+    if found:
+        found.now = {stamp: digest.decode() for stamp, digest in zip(stamps, digests.tolist()) if stamp}
+        found.keep()
     return digests
 
 
@@ -143,6 +162,9 @@ class FeatureStore:
         with disk_errors(f"making {folder}"):
             os.makedirs(folder, exist_ok=True)
         remove_unfinished(folder)
+        self._sound: dict[str, int] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError), open(os.path.join(folder, _SOUND)) as file:
+            self._sound = dict(json.load(file))
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lets one process at a time fill the store: the next then finds what it would have computed."""
@@ -157,9 +179,10 @@ class FeatureStore:
         places: dict[bytes, list[int]] = {}
         for i, digest in enumerate(digests):
             places.setdefault(bytes(digest), []).append(i)
+        sound, self._sound = self._sound, {}
         parts, found, missing = [], np.zeros((len(digests), 2), np.int64), np.ones(len(digests), bool)
         for path in self._files():
-            read = self._read(path)
+            read = self._read(path, sound)
             if read is None:
                 continue
             stored, features = read
@@ -168,6 +191,9 @@ class FeatureStore:
                 found[wanted] = len(parts), row
                 missing[wanted] = False
             parts.append(features)
+        if self._sound != sound:
+            with contextlib.suppress(DiskError):  # costs time only
+                write_atomically(os.path.join(self._folder, _SOUND), json.dumps(self._sound))
         return (None if missing.all() else Rows(parts, found)), missing
 
     def add(self, digests: np.ndarray, features: np.ndarray) -> None:
@@ -184,8 +210,7 @@ class FeatureStore:
     def _files(self) -> list[str]:
         return sorted(os.path.join(self._folder, name) for name in os.listdir(self._folder) if name.endswith(".npz"))
 
-    @staticmethod
-    def _read(path: str) -> tuple[np.ndarray, np.ndarray] | None:
+    def _read(self, path: str, sound: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray] | None:
         """Digests and features of a file; None if it is damaged, then it is removed, or somebody else's secret.
 
         Raises:
@@ -198,8 +223,11 @@ class FeatureStore:
                     digests = arrays["digests"]
                 with zipfile.ZipFile(file) as archive, archive.open("features.npy") as member:
                     features = _mapped(file, archive.getinfo("features.npy"), member)
-                    while member.read(2**20):  # to its end, where the sum of the content is compared
-                        pass
+                    name, changed = os.path.basename(path), read.st_mtime_ns
+                    while sound.get(name) != changed and member.read(2**20):
+                        pass  # to its end, where the sum of the content is compared
+                    if read.st_size > _LARGE and changed < time.time_ns() - _SETTLED * 1e9:
+                        self._sound[name] = changed
                 if digests.dtype.kind != "S" or features.dtype.kind != "f" or features.shape[:1] != digests.shape:
                     raise ValueError("other arrays than were written")
                 return digests, features

@@ -121,9 +121,10 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     if settings.freeze_backbone:
         spec.model.trainable = False
     extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts)
-    units = backbones.feature_units(settings.extractor)
+    # A network of somebody else's is tried with an image; others were made for its size.
+    tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)
     try:
-        extractor(tf.zeros([1, units]) if units else tf.zeros([1, image_size, image_size, 3], tf.uint8))
+        extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8) if tried else tf.zeros([1, *extractor.border]))
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
             f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3: "

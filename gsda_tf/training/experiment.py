@@ -146,7 +146,9 @@ class Experiment:
     def networks(self) -> dict[str, list[tf.Variable]]:
         """What training moves, by the name of the network."""
         names = ("extractor", "classifier", *self.method.adversaries)
-        return {name: group for name, group in self.state().items() if name in names}
+        held = checkpoints.variables(self.extractor.frozen) if self.settings.model.keeps_features else []
+        still = {id(variable) for variable in held}
+        return {name: [v for v in group if id(v) not in still] for name, group in self.state().items() if name in names}
 
     def weights_sha256(self) -> str:
         """One number for all weights of the E and C that are deployed, in their fixed order."""

@@ -48,11 +48,12 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
       DiskError: there is no room for all of it.
     """
     folder = os.path.join(cache_dir(settings), _key(extractor, settings))
+    contents = os.path.join(cache_dir(settings), "contents")
     store = FeatureStore(folder)
     print(f"Features of the frozen backbone are kept in {folder}", flush=True)
     embed = _Embedding(extractor, settings, strategy)
     domains = {role: getattr(data, role) for role in ("source", "target")}
-    digests = {role: content_digests(domain) for role, domain in domains.items()}
+    digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
     missing = [digests[role][store.find(digests[role])[1]] for role in domains]
     _check_room(folder, len(np.unique(np.concatenate(missing))), embed)
     for role, domain in domains.items():

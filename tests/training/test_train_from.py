@@ -1,8 +1,11 @@
 """`--train_from`: training on what the frozen part of a backbone makes of the images is training on the images."""
 
 import contextlib
+import os
 import shutil
+import time
 import types
+import zipfile
 
 import keras
 import numpy as np
@@ -10,8 +13,9 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
+from gsda_tf.data import features
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import ArrayRecords, Domain, FileRecords, TaskData
 from gsda_tf.data.features import FeatureRecords, content_digests
 from gsda_tf.data.subset import subset
 from gsda_tf.errors import DiskError, UserError
@@ -173,6 +177,58 @@ def test_what_is_interrupted_goes_on_and_lies_in_many_files(tmp_path, data, monk
     chosen = np.array([6, 0, 3])
     np.testing.assert_array_equal(subset(inputs.source, chosen).records.features, whole[chosen])
     assert all(isinstance(part, np.memmap) for part in records.features._parts)
+
+
+def test_a_large_file_is_read_through_once_and_again_if_it_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "_LARGE", 100)
+    monkeypatch.setattr(features, "_SETTLED", 0.0)
+    digests, values = np.asarray([b"a", b"b"], "S32"), np.ones((2, 1, 3000), np.float32)
+    features.FeatureStore(str(tmp_path)).add(digests, values)
+    (path,) = tmp_path.glob("*.npz")
+
+    def through():
+        """How many bytes of the features were read to see whether they are sound."""
+        seen, original = [], zipfile.ZipExtFile.read
+        with monkeypatch.context() as patch:
+            patch.setattr(zipfile.ZipExtFile, "read", lambda *given: seen.append(original(*given)) or seen[-1])
+            found, missing = features.FeatureStore(str(tmp_path)).find(digests)
+        assert missing.all() or np.array_equal(found, values)
+        return max(map(len, seen))
+
+    assert through() >= values.nbytes and through() < 1000
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert features.FeatureStore(str(tmp_path)).find(digests)[1].all() and not path.exists()
+
+
+def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "_SETTLED", 0.0)
+    paths = [str(tmp_path / f"{name}.png") for name in "abc"]
+    for shade, path in enumerate(paths):
+        tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))
+    domain = Domain("x", FileRecords(paths), np.zeros(3, np.int32))
+    first = content_digests(domain, str(tmp_path / "kept"))
+    np.testing.assert_array_equal(first, content_digests(domain))
+    read = []
+    original = FileRecords.load
+    monkeypatch.setattr(FileRecords, "load", lambda self, index: read.append(1) or original(self, index))
+    np.testing.assert_array_equal(content_digests(domain, str(tmp_path / "kept")), first)
+    assert len(read) <= 1  # traced, and asked for nothing
+    tf.io.write_file(paths[1], tf.io.encode_png(np.full((4, 4, 3), 200, np.uint8)))
+    again = content_digests(domain, str(tmp_path / "kept"))
+    assert (again != first).tolist() == [False, True, False]
+
+
+def test_what_has_just_changed_is_not_trusted(tmp_path):
+    path = str(tmp_path / "a.png")
+    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    digests = []
+    for shade in (0, 1):  # of one size, and by the clock of some disks of one time
+        tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))
+        os.utime(path, ns=(time.time_ns(), time.time_ns() // 10**9 * 10**9))
+        digests.append(content_digests(domain, str(tmp_path / "kept"))[0])
+    assert digests[0] != digests[1]
 
 
 def test_a_run_is_held_and_scored_whole_and_goes_on(tmp_path):
