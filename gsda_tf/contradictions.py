@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gsda_tf import methods
 from gsda_tf.errors import UserError
 from gsda_tf.settings import Settings
 
@@ -19,7 +20,7 @@ PIPELINES = {
     "source": ("arrays", "tfds"),
     "target": ("arrays", "tfds"),
 }
-_NEEDS_FROZEN = ("feature_crops", "feature_cache_dir")
+_NEEDS_FROZEN = ("feature_crops", "feature_cache_dir", "feature_dtype")
 
 
 def check_given(given: Mapping[str, Any], settings: Settings) -> None:
@@ -44,8 +45,20 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
             f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
         )
     for name in _NEEDS_FROZEN:
-        if given.get(name) and not settings.model.freeze_backbone:
-            raise UserError(f"--{name}={given[name]} is for --freeze_backbone: say so, or leave --{name} out.")
+        if given.get(name) and not settings.model.keeps_features:
+            raise UserError(
+                f"--{name}={given[name]} is for --freeze_backbone or --train_from: say one, or leave --{name} out."
+            )
+    place, method = settings.model.train_from, settings.method.method
+    if place and settings.model.freeze_backbone:
+        raise UserError(
+            f"--freeze_backbone and --train_from={place} contradict each other: the one freezes all of the backbone, "
+            "the other what comes before that place. Leave one out."
+        )
+    if place and not methods.get_method(method).phases:
+        raise UserError(
+            f"--train_from={place} is for methods that train, but --method={method} is fitted: say --freeze_backbone."
+        )
     if given.get("groups_file") and given.get("num_groups"):
         raise UserError("--groups_file and --num_groups contradict each other: the file tells the groups. Give one.")
     _check_devices(settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from gsda_tf import methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.methods.gsda.hierarchy import default_groups
 from gsda_tf.models import backbones
@@ -17,6 +18,7 @@ Choices = dict[str, tuple[Any, str]]
 
 _NARROW = (256, 256)
 _FROZEN_STEPS, _SMALL_STEPS = 2000, 3000
+_PAPER = {"bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0}
 _PERIODS = {"pseudo_label_period": (2, 4), "evaluate_steps": (4, 4), "report_steps": (10, 10)}
 """A period that fits into the run fewer than the first number of times becomes that part of it."""
 
@@ -76,6 +78,8 @@ class _Following:
         if self._own or now["extractor"] != self._base["extractor"]:
             self._follow_extractor(small)
         self._follow_machine(small)
+        if now["recipe"] == "paper":
+            self._follow_paper()
         if now["image_size"] != self._base["image_size"]:
             size = round(now["image_size"] * self._base["resize_size"] / self._base["image_size"])
             self._choose("resize_size", min(size, MOST_PIXELS), "in its ratio to --image_size")
@@ -103,16 +107,25 @@ class _Following:
         now = self._now
         gpu = bool(tf.config.list_physical_devices("GPU"))
         pretrained = not small and (now["weights"] != "none" or backbones.is_file(now["extractor"]))
-        if self._own and pretrained and not gpu:
+        if self._own and pretrained and not gpu and not now["train_from"]:
             self._choose("freeze_backbone", True, "there is no GPU, to train the whole backbone would take days")
-        if now["freeze_backbone"]:
-            why = "the backbone is frozen"
+        if now["freeze_backbone"] or now["train_from"]:
+            why = "the backbone is frozen" if now["freeze_backbone"] else "most of the backbone is frozen"
             if "discriminator_units" not in self._prescribed:
                 self._choose("discriminator_units", _NARROW, why)
             if self._own:
                 self._choose("steps", _FROZEN_STEPS, why)
         elif self._own and not small and not gpu:
             self._choose("discriminator_units", _NARROW, "there is no GPU")
+
+    def _follow_paper(self) -> None:
+        values: dict[str, Any] = dict(_PAPER)
+        levels = getattr(methods.get_method(self._now["method"]), "levels", ())
+        if levels:  # (16) adds them up, each as strong as one alone; the setting is what they share
+            groups = len(set(self._now.get("num_groups", ()))) or 1
+            values["adversarial_weight"] = float(len(levels) - 1 + groups)
+        for name, value in values.items():
+            self._choose(name, value, "--recipe=paper")
 
     def _choose(self, name: str, value: Any, why: str) -> None:
         if name not in self._given and self._now[name] != value:

@@ -40,6 +40,12 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{value:.1f} s"
 
 
+def size(value: float) -> str:
+    """Bytes for people: 12 GB, 3.4 MB."""
+    power = min(len(str(int(value))) - 1, 12) // 3
+    return f"{value / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 class Lines:
     """What is used of `tqdm`, as a line every half minute without control characters; short work says nothing.
 

@@ -92,12 +92,18 @@ class ModelSettings:
         choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
     )
     freeze_backbone: bool = setting(False, "train on the backbone's features, computed once and kept on disk")
-    feature_cache_dir: str = setting("", "where --freeze_backbone keeps features (default: <data_dir>/features)")
+    train_from: str = setting(
+        "",
+        "freeze the backbone before a place, keep what it makes of the images on disk, and train the rest: stage2 to "
+        "stage5, from the first weights whose map is 4 to 32 times smaller than the image; last, the stage of the "
+        "smallest map; or the layer that is trained first, by its name in Keras",
+    )
+    feature_cache_dir: str = setting("", "where what is frozen keeps features (default: <data_dir>/features)")
     feature_crops: int = setting(
-        0,
-        "random crops of each image that --freeze_backbone keeps to train on; 0: the centre crop",
-        minimum=0,
-        maximum=1000,
+        0, "random crops of each image that are kept to train on; 0: the centre crop", minimum=0, maximum=1000
+    )
+    feature_dtype: str = setting(
+        "float32", "how features are kept; float16 takes half the room", choices=("float32", "float16")
     )
     bottleneck_units: int = setting(256, "width d of the feature f", minimum=1, maximum=_MOST_UNITS)
     bottleneck_norm: str = setting(
@@ -110,6 +116,11 @@ class ModelSettings:
         (1024, 1024), "widths of each discriminator's hidden layers", maximum=_MOST_UNITS
     )
 
+    @property
+    def keeps_features(self) -> bool:
+        """Whether a part of the backbone is frozen, so that training starts from what it makes of the images."""
+        return bool(self.freeze_backbone or self.train_from)
+
 
 @dataclasses.dataclass(frozen=True)
 class MethodSettings:
@@ -117,6 +128,12 @@ class MethodSettings:
 
     method: str = setting("gsda", "a method by name, or FILE.py:Name for one of your own; that file is run")
     add: tuple[str, ...] = setting((), "terms added to the method's loss of extractor and classifier, such as mcc,bnm")
+    recipe: str = setting(
+        "default",
+        "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full strength, "
+        "--bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1",
+        choices=("default", "paper"),
+    )
     confidence_threshold: float = setting(
         0.0, "smallest probability at which a target label is trusted", minimum=0, maximum=1
     )

@@ -89,6 +89,9 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         values[kind.entropy_option] = 0.0
     blank = blank.replace(values)
     fixed = {**(inherited(given["init_from"]) if given.get("init_from") else {}), **given}
+    for name, other in (("freeze_backbone", "train_from"), ("train_from", "freeze_backbone")):
+        if given.get(name) and other not in given:  # what the other run froze
+            fixed.pop(other, None)
     if settings.data.pipeline == "arrays":
         fixed.update(arrays.prescribed(given))
     choices = defaults.follow(fixed, blank, prescribed)

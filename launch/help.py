@@ -17,8 +17,8 @@ from gsda_tf import settings as settings_lib
 _SHARED = f"{__package__}.flags"
 """Where flags are defined that several commands have."""
 _EVERY_DAY = (
-    "pipeline", "source_dir", "target_dir", "task", "manual_dir", "method", "extractor", "freeze_backbone",
-    "image_size", "steps", "seed", "workdir",
+    "pipeline", "source_dir", "target_dir", "task", "manual_dir", "method", "recipe", "extractor",
+    "freeze_backbone", "train_from", "image_size", "steps", "seed", "workdir",
 )  # fmt: skip
 _NOT_OF_A_SWEEP = ("task", "method", "seed", "workdir")
 _FOLDERS = "--pipeline=folders --source_dir=photos/shop --target_dir=photos/phone"

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from gsda_tf import defaults, settings, tasks
+from gsda_tf import defaults, methods, settings, tasks
 from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
 
@@ -133,3 +133,29 @@ def test_paths_are_absolute_and_what_is_none_stays(monkeypatch, tmp_path):
         "source_dir": "/home/me/x", "data_dir": str(tmp_path.parent / "d"), "extractor": str(tmp_path / "m.keras"),
         "method": str(tmp_path / "m.py:Mine"), "steps": 3,
     }  # fmt: skip
+
+
+def test_the_recipe_of_the_paper():
+    ours, paper = (_resolved(task="office31/A_W", recipe=recipe) for recipe in ("default", "paper"))
+    changed = {name: value for name, value in paper.items() if value != ours[name]}
+    assert changed == {
+        "recipe": "paper", "bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0,
+        "adversarial_weight": 3.0,
+    }  # fmt: skip
+    assert "--recipe=paper)" in tasks.chosen({"task": "office31/A_W", "recipe": "paper"})
+    given = _resolved(task="office31/A_W", recipe="paper", confidence_threshold=0.3, adversarial_weight=1.0)
+    assert (given["confidence_threshold"], given["adversarial_weight"], given["bottleneck_norm"]) == (0.3, 1.0, "none")
+
+
+@pytest.mark.parametrize(
+    "given, levels", [({"method": "domain"}, 1), ({"method": "domain_class"}, 2), ({"num_groups": (2, 4)}, 4)]
+)
+def test_equation_16_adds_up_the_levels(given, levels):
+    resolved = _resolved(**_OWN, recipe="paper", **given)
+    names = methods.get_method(resolved["method"]).levels
+    hierarchy = build_hierarchy(5, resolved.get("num_groups", ()), names, 0)
+    assert resolved["adversarial_weight"] == levels == len(hierarchy.levels)
+
+
+def test_the_recipe_is_for_methods_without_levels_too():
+    assert _resolved(**_OWN, recipe="paper", method="mcc")["bottleneck_norm"] == "none"

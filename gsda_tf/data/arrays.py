@@ -24,8 +24,9 @@ from gsda_tf.settings import DataSettings
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 NAMES = ("features", "images", "labels", "class_names")
 _OF_IMAGES = (
-    "extractor", "weights", "preprocessing", "freeze_backbone", "feature_crops", "feature_cache_dir", "sync_batch_norm",
-    "image_size", "resize_size", "augmentation", "cache", "on_bad_image", "precision",
+    "extractor", "weights", "preprocessing", "freeze_backbone", "train_from", "feature_crops", "feature_dtype",
+    "feature_cache_dir", "sync_batch_norm", "image_size", "resize_size", "augmentation", "cache", "on_bad_image",
+    "precision",
 )  # fmt: skip
 """Settings that say nothing where features stand in place of images."""
 _EXPECTED = (

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import images
-from gsda_tf.data.domain import Domain, Records, TaskData
+from gsda_tf.data.domain import Domain, Records, Stamp, TaskData
 from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors, remove_unfinished, replacing
 from gsda_tf.settings import DataSettings
@@ -113,6 +113,9 @@ class CachedRecords:
 
     def name(self, index: int) -> str:
         return self._records.name(index)
+
+    def stamp(self, index: int) -> Stamp:
+        return self._records.stamp(index)
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         return self._records.load(index)

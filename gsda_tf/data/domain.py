@@ -7,6 +7,7 @@ only these, so a new way in is a function that returns them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -17,6 +18,9 @@ import tensorflow as tf
 from gsda_tf.data.image_files import plain, plain_record
 
 UNLABELLED = -1
+
+Stamp = tuple[str, int, int]
+"""Where an image lies, how large the file is and when it was changed: another content has another."""
 
 
 class Records(Protocol):
@@ -29,6 +33,13 @@ class Records(Protocol):
 
     def name(self, index: int) -> str:
         """What a message calls image `index`: its path, or its place in a file."""
+
+    def stamp(self, index: int) -> Stamp:
+        """What tells image `index` from any other without reading it.
+
+        Raises:
+          OSError, LookupError, AttributeError: nothing does.
+        """
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         """Reads image `index` (int64 scalar) inside a tf.data pipeline.
@@ -61,6 +72,11 @@ class FileRecords:
 
     def name(self, index: int) -> str:
         return os.fsdecode(self._paths[index])
+
+    def stamp(self, index: int) -> Stamp:
+        path = os.path.abspath(self.name(index))
+        found = os.stat(path)
+        return path, found.st_size, found.st_mtime_ns
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         return plain_record(tf.io.read_file(tf.gather(self._table, index)))
@@ -105,12 +121,14 @@ class SourceRecords:
       key: the feature that holds the encoded image.
       label: what messages call the set.
       name_key: the feature that holds the name of the image's file, if there is one.
+      files: that the source reads.
     """
 
     encoded = True
 
-    def __init__(self, source: Any, key: str, label: str, name_key: str | None = None):
+    def __init__(self, source: Any, key: str, label: str, name_key: str | None = None, files: Sequence[str] = ()):
         self._source, self._key, self._label, self._name_key = source, key, label, name_key
+        self._files = files
 
     def __len__(self) -> int:
         return len(self._source)
@@ -119,6 +137,16 @@ class SourceRecords:
         if self._name_key is None:
             return f"{self._label}[{index}]"
         return f"{self._label}[{index}] ({tf.compat.as_str_any(self._source[int(index)][self._name_key])})"
+
+    def stamp(self, index: int) -> Stamp:
+        """Of the set's files, which hold its images in a fixed order."""
+        size, changed = self._stamp
+        return f"{self._files[0]}\0{self._label}\0{index}", size, changed
+
+    @functools.cached_property
+    def _stamp(self) -> tuple[int, int]:
+        found = [os.stat(path) for path in self._files]
+        return sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         def read(i: np.ndarray) -> bytes:
@@ -149,6 +177,9 @@ class ChosenRecords:
 
     def name(self, index: int) -> str:
         return self._records.name(int(self._indices[index]))
+
+    def stamp(self, index: int) -> Stamp:
+        return self._records.stamp(int(self._indices[index]))
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
         return self._records.load(tf.gather(tf.constant(self._indices), index))

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 
 import PIL
 import tensorflow as tf
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import Domain, Stamp
 from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
 from gsda_tf.settings import DataSettings
@@ -25,6 +26,58 @@ def kept_in(settings: DataSettings) -> str:
     return os.path.join(os.path.expanduser(settings.data_dir or os.path.join("~", "tensorflow_datasets")), "checked")
 
 
+class Found:
+    """What was found of the images of a domain, kept in a file by where each lies, its size and its time of change.
+
+    Args:
+      folder: of such files. One that cannot be read or written costs time only.
+      domain: of images.
+      what: was found.
+      settled: seconds for which an image must not have changed; before, another change might bear the same time.
+
+    Attributes:
+      stamps: of each image, in short; None where there is none, or it is not settled.
+      known: what was found before, by stamp.
+      now: what is true now, by stamp.
+    """
+
+    def __init__(self, folder: str, domain: Domain, what: str = "", settled: float = 0.0):
+        stamps = [_stamp(domain, index) for index in range(len(domain))]
+        paths = [stamp[0] for stamp in stamps if stamp]
+        common = os.path.commonpath(paths) if paths else ""
+        key = hashlib.blake2b(os.fsencode(f"{domain.name}\0{common}\0{what}"), digest_size=12).hexdigest()
+        latest = time.time_ns() - int(settled * 1e9)
+        self.stamps = [_short(stamp) if stamp and stamp[2] <= latest else None for stamp in stamps]
+        self._path = os.path.join(folder, f"{key}.json")
+        self.now: dict[str, str | None] = {}
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                self.known = dict(json.load(file))
+        except (OSError, ValueError, TypeError):
+            self.known = {}
+
+    def keep(self) -> None:
+        """Writes what is true now."""
+        if self.now == self.known:
+            return
+        try:
+            write_atomically(self._path, json.dumps(self.now))
+        except DiskError as error:
+            print(f"Not kept, so that images are looked at again next time: {error}", flush=True)
+
+
+def _stamp(domain: Domain, index: int) -> Stamp | None:
+    try:
+        return domain.records.stamp(index)
+    except (OSError, LookupError, AttributeError):
+        return None
+
+
+def _short(stamp: Stamp) -> str:
+    text = "\0".join(map(str, (_RULES, *stamp)))
+    return hashlib.blake2b(os.fsencode(text), digest_size=16).hexdigest()
+
+
 @contextlib.contextmanager
 def remembering(
     check: Callable[[int], str | None], folder: str, domain: Domain
@@ -33,34 +86,17 @@ def remembering(
 
     Args:
       check: says of the image of an index what is wrong with it.
-      folder: keeps what it said, a file a domain, by a digest of path, size and time of change. One that cannot be
-        read or written costs time only.
+      folder: keeps what it said, see `Found`.
       domain: whose records are files.
     """
-    names = [os.path.abspath(domain.records.name(index)) for index in range(len(domain))]
-    common = os.path.commonpath(names) if names else ""
-    key = hashlib.blake2b(os.fsencode(f"{domain.name}\0{common}"), digest_size=12).hexdigest()
-    path = os.path.join(folder, f"{key}.json")
-    now: dict[str, str | None] = {}
-    try:
-        with open(path, encoding="utf-8") as file:
-            known = dict(json.load(file))
-    except (OSError, ValueError, TypeError):
-        known = {}
+    found = Found(folder, domain)
 
     def remembered(index: int) -> str | None:
-        try:
-            found = os.stat(names[index])
-        except OSError:
+        stamp = found.stamps[index]
+        if stamp is None:
             return check(index)
-        text = f"{_RULES}\0{names[index]}\0{found.st_size}\0{found.st_mtime_ns}"
-        stamp = hashlib.blake2b(os.fsencode(text), digest_size=16).hexdigest()
-        now[stamp] = known[stamp] if stamp in known else check(index)
-        return now[stamp]
+        found.now[stamp] = found.known[stamp] if stamp in found.known else check(index)
+        return found.now[stamp]
 
     yield remembered
-    if now != known:
-        try:
-            write_atomically(path, json.dumps(now))
-        except DiskError as error:
-            print(f"Not kept, so that images are decoded again next time: {error}", flush=True)
+    found.keep()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from gsda_tf import compat
 from gsda_tf.errors import UserError
 from gsda_tf.models import backbones, foreign
+from gsda_tf.models.cut import Cut, cut
 from gsda_tf.settings import ModelSettings
 
 
@@ -21,6 +22,7 @@ class Extractor(keras.Model):
       preprocess: float32 images in 0..255 -> what the backbone was trained on.
       backbone: a Keras model; whatever it gives is pooled to a vector.
       bottleneck: a layer, vector -> f.
+      cut: of the backbone, if a part of it is frozen.
     """
 
     def __init__(
@@ -28,24 +30,25 @@ class Extractor(keras.Model):
         preprocess: Callable[[tf.Tensor], tf.Tensor],
         backbone: keras.Model,
         bottleneck: keras.layers.Layer,
+        cut: Cut | None = None,
     ):
         super().__init__(name="extractor", dtype="float32")
         self.preprocess = preprocess
         self.backbone = backbone
         self.bottleneck = bottleneck
+        self._cut = cut
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """f of (1).
 
         Args:
-          images: uint8 or float [N, S, S, 3], 0..255; or what `embed` made of them before, float32 [N, e].
+          images: uint8 or float [N, S, S, 3], 0..255; or what `freeze` or `embed` made of them before.
           training: whether batch norm uses and updates the statistics of the batch.
 
         Returns:
           float32 [N, d].
         """
-        embeddings = images if images.shape.rank == 2 else self.embed(images, training)
-        return self.bottleneck(embeddings)
+        return self.bottleneck(self.embed(images, training))
 
     @property
     def embedding_units(self) -> int:
@@ -53,9 +56,30 @@ class Extractor(keras.Model):
         return int(self.backbone.output_shape[-1])
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The backbone's pooled output, float32 [N, e]: what `--freeze_backbone` keeps."""
-        x = self.preprocess(tf.cast(images, tf.float32))
-        return pool(tf.cast(self.backbone(x, training=training), tf.float32))
+        """The backbone's pooled output, float32 [N, e]; see `call`. What is frozen has no training behaviour."""
+        if self._cut is None:
+            if images.shape.rank == 2:
+                return images
+            x = self.preprocess(tf.cast(images, tf.float32))
+            return pool(tf.cast(self.backbone(x, training=training), tf.float32))
+        border = images if tuple(images.shape[1:]) == self.border else self.freeze(images)
+        return pool(tf.cast(self._cut.rest(tf.cast(border, tf.float32), training=training), tf.float32))
+
+    def freeze(self, images: tf.Tensor) -> tf.Tensor:
+        """What the frozen part makes of images, float32 [N, *border]: what is kept of them on disk."""
+        if self._cut is None:
+            return self.embed(images)
+        return tf.cast(self._cut.front(self.preprocess(tf.cast(images, tf.float32)), training=False), tf.float32)
+
+    @property
+    def frozen(self) -> keras.Model:
+        """The part that `freeze` runs, a whole backbone or its front."""
+        return self.backbone if self._cut is None else self._cut.front
+
+    @property
+    def border(self) -> tuple[int, ...]:
+        """Shape of what is kept of an image: (e,), or that of the tensor at the cut."""
+        return (self.embedding_units,) if self._cut is None else tuple(self._cut.front.output_shape[1:])
 
 
 def pool(x: tf.Tensor) -> tf.Tensor:
@@ -94,10 +118,14 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
         foreign.check_trained(settings, spec.model)
         if settings.sync_batch_norm:
             spec = dataclasses.replace(spec, model=backbones.synchronized(spec.model))
-    extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings))
-    units = backbones.feature_units(settings.extractor)
+        parts = cut(spec.model, settings.train_from) if settings.train_from else None
+    if settings.freeze_backbone:
+        spec.model.trainable = False
+    extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts)
+    # A network of somebody else's is tried with an image; others were made for its size.
+    tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)
     try:
-        extractor(tf.zeros([1, units]) if units else tf.zeros([1, image_size, image_size, 3], tf.uint8))
+        extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8) if tried else tf.zeros([1, *extractor.border]))
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
             f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3: "

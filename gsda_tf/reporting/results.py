@@ -134,7 +134,7 @@ def _run_links(summaries: dict[Run, dict[str, Any] | None], status: dict[Run, st
 def _note(runs: Sequence[Run]) -> str:
     """How the measured rows came about, as far as all runs have it in common."""
     model, steps = runs[0].settings.model, {run.settings.optimization.steps for run in runs}
-    frozen = ", frozen" if model.freeze_backbone else ""
+    frozen = ", frozen" if model.freeze_backbone else f", trained from {model.train_from}" if model.train_from else ""
     shown = ", ".join(map(str, sorted(steps)))
     return f"{os.path.basename(model.extractor)}{frozen}, {runs[0].settings.data.image_size} px, {shown} steps"
 

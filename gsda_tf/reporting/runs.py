@@ -149,7 +149,10 @@ def beside(run: Run) -> Run | None:
     return found if alike and (found.task, found.class_names) == (run.task, run.class_names) else None
 
 
-_ALIKE = ("seed", "steps", "extractor", "weights", "freeze_backbone", "image_size", "learning_rate", "bottleneck_units")
+_ALIKE = (
+    "seed", "steps", "extractor", "weights", "freeze_backbone", "train_from", "image_size", "learning_rate",
+    "bottleneck_units",
+)  # fmt: skip
 """Settings in which two runs must agree to be compared."""
 
 

@@ -92,7 +92,9 @@ def summary(run: Run, source_only: Run | None) -> str:
     items = "".join(
         f"<div class='card {kind}'><b>{escape(b)}</b><span>{_breakable(t)}</span></div>" for b, t, kind in cards
     )
-    what = f"{run.settings['extractor']}{', frozen' if run.settings.get('freeze_backbone') else ''}"
+    place = run.settings.get("train_from")
+    frozen = ", frozen" if run.settings.get("freeze_backbone") else f", trained from {place}" if place else ""
+    what = f"{run.settings['extractor']}{frozen}"
     lead = f"{_method(run)} {what}, {run.settings['image_size']} px. Run folder: {run.workdir}"
     lead = f"<p class='quiet'>{escape(lead)}</p>"
     return lead + "".join(notes) + f"<div class='cards'>{items}</div>"

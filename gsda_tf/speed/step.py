@@ -258,10 +258,10 @@ def _synthetic(settings: Settings, classes: int) -> TaskData:
 
 
 def _backbone_flops(experiment: Experiment) -> float | None:
-    """Of one image, by TensorFlow's own count."""
-    size = experiment.settings.data.image_size
+    """Of what a step computes of one image with the backbone, by TensorFlow's own count."""
+    spec = experiment.input_spec
     forward: Callable = tf.function(lambda x: experiment.extractor.embed(x))
-    graph = forward.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8)).graph
+    graph = forward.get_concrete_function(tf.TensorSpec([1, *spec.shape], spec.dtype)).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     counted = tf.compat.v1.profiler.profile(graph=graph, cmd="op", options={**options, "output": "none"})
     return float(counted.total_float_ops) if counted else None

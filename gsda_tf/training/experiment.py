@@ -74,7 +74,7 @@ class Experiment:
                 initial.into_classifier(self.method.classifier, data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
-            groups = trained(self.extractor, self.method, settings.model.freeze_backbone)
+            groups = trained(self.extractor, self.method)
             self.optimizers = build_optimizers(groups, self.method, settings) if self.method.phases else {}
             self.loss_scale = LossScale() if settings.device.precision == "mixed_float16" else None
         # The target's trusted labels, and the step at which they were given.
@@ -103,32 +103,27 @@ class Experiment:
 
     @functools.cached_property
     def inputs(self) -> TaskData:
-        """What training and evaluation read: the images, or with `--freeze_backbone` their features.
+        """What training and evaluation read: the images, or what the frozen part of the backbone makes of them.
 
         Raises:
           UserError: the features cannot be kept.
         """
-        if not self.settings.model.freeze_backbone or isinstance(self.data.source.records, FeatureRecords):
+        if not self.settings.model.keeps_features or isinstance(self.data.source.records, FeatureRecords):
             return self.data
         return embedded(self.data, self.extractor, self.settings, self.strategy)
 
     @property
     def input_spec(self) -> tf.TensorSpec:
         """Of one input, without the batch."""
-        if self.settings.model.freeze_backbone:
-            return tf.TensorSpec(self.inputs.source.records.features.shape[-1:], tf.float32)
+        if self.settings.model.keeps_features:
+            features = self.inputs.source.records.features
+            return tf.TensorSpec(features.shape[2:], features.dtype)
         size = self.settings.data.image_size
         return tf.TensorSpec([size, size, 3], tf.uint8)
 
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""
-        extractor = self.extractor
-        embed = Inference(
-            lambda x, training: x if x.shape.rank == 2 else extractor.embed(x, training),
-            tf.identity,
-            self.settings.data,
-            self.strategy,
-        )
+        embed = Inference(self.extractor.embed, tf.identity, self.settings.data, self.strategy)
         source, target = (embed(domain).features for domain in (self.inputs.source, self.inputs.target))
         self.method.fit(source, self.data.source.labels, target)
 
@@ -151,7 +146,9 @@ class Experiment:
     def networks(self) -> dict[str, list[tf.Variable]]:
         """What training moves, by the name of the network."""
         names = ("extractor", "classifier", *self.method.adversaries)
-        return {name: group for name, group in self.state().items() if name in names}
+        held = checkpoints.variables(self.extractor.frozen) if self.settings.model.keeps_features else []
+        still = {id(variable) for variable in held}
+        return {name: [v for v in group if id(v) not in still] for name, group in self.state().items() if name in names}
 
     def weights_sha256(self) -> str:
         """One number for all weights of the E and C that are deployed, in their fixed order."""

@@ -1,11 +1,13 @@
-"""`--freeze_backbone`: the backbone's features are computed once, and training starts from them."""
+"""What is frozen of the backbone is computed once, and training starts from it: `--freeze_backbone`, `--train_from`."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -13,46 +15,70 @@ import tensorflow as tf
 from gsda_tf.compat import variable_name
 from gsda_tf.data.batches import Share, evaluation_batches, view_batches
 from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.features import FeatureRecords, FeatureStore, content_digests
+from gsda_tf.data.features import FeatureRecords, FeatureStore, Rows, content_digests
 from gsda_tf.data.images import RULES
 from gsda_tf.data.subset import subset
+from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.extractor import Extractor
-from gsda_tf.progress import progress
+from gsda_tf.progress import progress, size
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import distribute
 
-_IMAGES_A_FILE = 2048
-"""Computed features reach the disk this many images at a time: that much an interruption can lose."""
+_IMAGES_A_FILE, _BYTES_A_FILE = 2048, 2**28
+"""Computed features reach the disk at most so many at a time: that much an interruption can lose."""
 
 
 def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy) -> TaskData:
-    """The task with features of the frozen backbone in place of images.
+    """The task with what the frozen part of the backbone makes of the images in place of them.
 
-    Features are kept by content of the image under a folder that stands for the backbone, its weights and all that
-    is done to an image before, so no run computes them twice, whatever pipeline brings the images.
+    It is kept by content of the image under a folder that stands for that part, its weights and all that is done to
+    an image before, so no run computes it twice, whatever pipeline brings the images.
 
     Args:
       data: images.
-      extractor: whose backbone is frozen.
-      settings: image geometry, augmentation, feature_crops, feature_cache_dir.
+      extractor: whose backbone is frozen, or a part of it.
+      settings: image geometry, augmentation, feature_crops, feature_cache_dir, feature_dtype.
       strategy: whose replicas share the work.
 
     Returns:
       The same task whose records are `FeatureRecords` with 1 + feature_crops views.
 
     Raises:
-      UserError: the cache cannot be written.
+      UserError: the cache cannot be written; float16 cannot hold a feature.
+      DiskError: there is no room for all of it.
     """
     folder = os.path.join(cache_dir(settings), _key(extractor, settings))
+    contents = os.path.join(cache_dir(settings), "contents")
     store = FeatureStore(folder)
     print(f"Features of the frozen backbone are kept in {folder}", flush=True)
     embed = _Embedding(extractor, settings, strategy)
-    domains = {}
-    for role in ("source", "target"):
-        domain = getattr(data, role)
-        features = _features(domain, store, embed)
+    domains = {role: getattr(data, role) for role in ("source", "target")}
+    digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
+    missing = [digests[role][store.find(digests[role])[1]] for role in domains]
+    _check_room(folder, len(np.unique(np.concatenate(missing))), embed)
+    for role, domain in domains.items():
+        features = _features(domain, digests[role], store, embed)
         domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
     return dataclasses.replace(data, **domains)
+
+
+def _check_room(folder: str, images: int, embed: _Embedding) -> None:
+    """Says how much is going to be computed.
+
+    Raises:
+      DiskError: it is more than the disk has room for.
+    """
+    if not images:
+        return
+    needed, free = images * embed.bytes_an_image, shutil.disk_usage(folder).free
+    crops = f"{embed.views - 1} random crops and the centre crop" if embed.views > 1 else "the centre crop"
+    what = f"{size(needed)} for {crops} of {images:,} images"
+    if needed > free:
+        raise DiskError(
+            f"{folder} has room for {size(free)}, but there are {what} to keep: choose another --feature_cache_dir, "
+            "fewer --feature_crops, --feature_dtype=float16, or a later --train_from."
+        )
+    print(f"To be computed: {what}", flush=True)
 
 
 def cache_dir(settings: Settings) -> str:
@@ -61,9 +87,8 @@ def cache_dir(settings: Settings) -> str:
     return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
 
 
-def _features(domain: Domain, store: FeatureStore, embed: _Embedding) -> np.ndarray:
-    """float32 [n, v, e]."""
-    digests = content_digests(domain)
+def _features(domain: Domain, digests: np.ndarray, store: FeatureStore, embed: _Embedding) -> Rows:
+    """[n, v, ...]."""
     found, missing = store.find(digests)
     if not missing.any():
         return found
@@ -74,30 +99,33 @@ def _features(domain: Domain, store: FeatureStore, embed: _Embedding) -> np.ndar
         # Counted in views, as the backbone sees them: without random crops there is one an image.
         unit = "image" if embed.views == 1 else "crop"
         with progress(total=len(todo) * embed.views, unit=unit, desc=f"backbone on {domain.name}") as bar:
-            for first in range(0, len(todo), _IMAGES_A_FILE):
-                chosen = todo[first : first + _IMAGES_A_FILE]
+            count = max(1, min(_IMAGES_A_FILE, _BYTES_A_FILE // embed.bytes_an_image))
+            for first in range(0, len(todo), count):
+                chosen = todo[first : first + count]
                 store.add(digests[chosen], embed(subset(domain, chosen), digests[chosen], bar))
     return store.find(digests)[0]
 
 
 class _Embedding:
-    """Runs the backbone on the views of a domain's images."""
+    """Runs the frozen part of the backbone on the views of a domain's images."""
 
     def __init__(self, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy):
         replicas = strategy.num_replicas_in_sync
         self._settings, self._strategy = settings, strategy
         self.views = 1 + settings.model.feature_crops
+        self._dtype = np.dtype(settings.model.feature_dtype)
+        self.bytes_an_image = self.views * math.prod(extractor.border) * self._dtype.itemsize
         self._batch = -(-settings.data.evaluation_batch // replicas) * replicas
 
         @tf.function(reduce_retracing=True, autograph=False)
         def run(images):
-            features = strategy.run(lambda x: extractor.embed(x, training=False), args=(images,))
+            features = strategy.run(extractor.freeze, args=(images,))
             return features if replicas == 1 else strategy.gather(features, axis=0)
 
         self._run = run
 
     def __call__(self, domain: Domain, digests: np.ndarray, bar) -> np.ndarray:
-        """float32 [n, 1 + feature_crops, e]."""
+        """[n, 1 + feature_crops, ...]."""
         data, views = self._settings.data, []
         for view in range(self.views):
 
@@ -110,25 +138,37 @@ class _Embedding:
 
             parts, done = [], 0
             for images in distribute(self._strategy, dataset):
-                parts.append(self._run(images).numpy())
+                parts.append(self._kept(self._run(images).numpy()))
                 now = min(done + self._batch, len(domain))
                 bar.update(now - done)
                 done = now
             views.append(np.concatenate(parts)[: len(domain)])
         return np.stack(views, axis=1)
 
+    def _kept(self, features: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            kept = features.astype(self._dtype)
+        if not np.isfinite(kept).all() and np.isfinite(features).all():
+            raise UserError(
+                f"A feature is {np.abs(features).max():.3g}, more than --feature_dtype={self._dtype} holds: leave that "
+                "out."
+            )
+        return kept
+
 
 def _key(extractor: Extractor, settings: Settings) -> str:
     """A name for the backbone, its weights, and all that is done to an image before it."""
     data, digest = settings.data, hashlib.sha256()
     ramp = tf.broadcast_to(tf.reshape(tf.range(256, dtype=tf.float32), [1, 16, 16, 1]), [1, 16, 16, 3])
-    layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.backbone.layers]
+    layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.frozen.layers]
     recipe = [RULES, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
     if settings.model.feature_crops:
         recipe.append(data.augmentation)
+    if settings.model.feature_dtype != "float32":
+        recipe.append(settings.model.feature_dtype)
     digest.update(json.dumps(recipe, sort_keys=True, default=str).encode())
     digest.update(extractor.preprocess(ramp).numpy().tobytes())
-    for variable in extractor.backbone.variables:
+    for variable in extractor.frozen.variables:
         digest.update(f"{variable_name(variable)} {tuple(variable.shape)}".encode())
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return f"{extractor.backbone.name}-{digest.hexdigest()[:16]}"
@@ -137,5 +177,6 @@ def _key(extractor: Extractor, settings: Settings) -> str:
 def _unnamed(config):
     """A layer's configuration without names, which count up with every model that a process builds."""
     if isinstance(config, dict):
-        return {k: _unnamed(v) for k, v in config.items() if k not in ("name", "inbound_nodes", "build_config")}
+        made = {k: _unnamed(v) for k, v in config.items() if k not in ("name", "inbound_nodes", "build_config")}
+        return {**made, "trainable": True} if "trainable" in made else made  # what is frozen computes the same
     return config

@@ -25,7 +25,7 @@ def inherited(run: str) -> dict[str, Any]:
     """
     before = _settings(run)
     # The weights are in the run's checkpoint: none need be downloaded.
-    return {**{name: before[name] for name in (*_MODEL, "freeze_backbone")}, "weights": "none"}
+    return {**{name: before[name] for name in (*_MODEL, "freeze_backbone", "train_from")}, "weights": "none"}
 
 
 class Initial:

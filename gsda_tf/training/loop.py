@@ -102,23 +102,22 @@ class StepRunner:
         """Steps until there are enough of them, or something is not finite: (iterator, steps) -> whether all is."""
         watched, last = [v for group in self._weights.values() for v in group], self._last
 
-        @tf.function
+        @tf.function(autograph=False)
         def run(iterator, steps):
-            finite = tf.constant(True)
-            done = tf.constant(0, tf.int64)
-            while done < steps and finite:
+            def step(done, finite):
                 values = one(next(iterator))
                 # A gradient that is not finite shows in the weights at once, in the losses a step too late.
                 # A sum is finite only if all it adds up is, and costs one reading.
                 sums = tf.stack([tf.reduce_sum(values), *(tf.cast(tf.reduce_sum(v), tf.float32) for v in watched)])
-                finite = tf.reduce_all(tf.math.is_finite(sums))
                 values = tf.pad(values, [[0, spare]])
                 last.assign(values)
                 self.window.assign_add(values)
                 self.window_count.assign_add(1)
                 self.step.assign_add(1)
-                done += 1
-            return finite
+                return done + 1, tf.reduce_all(tf.math.is_finite(sums))
+
+            start = (tf.constant(0, tf.int64), tf.constant(True))
+            return tf.while_loop(lambda done, finite: (done < steps) & finite, step, start)[1]
 
         return run
 

@@ -22,9 +22,9 @@ def outlook(settings: Settings, steps: int, rate: float, gpu: bool) -> str:
     if steps / rate < _LONG:
         return line
     model, shorter = settings.model, []
-    whole = not model.freeze_backbone and not backbones.is_small(model.extractor)
+    whole = not model.keeps_features and not backbones.is_small(model.extractor)
     if whole and model.weights != "none":
-        shorter.append("--freeze_backbone, which trains on features that are computed once")
+        shorter.append("--freeze_backbone or --train_from=last, which train on what is computed once")
     if whole and not gpu:
         shorter.append("a GPU")
     if not whole and max(model.discriminator_units, default=0) > 64:

@@ -19,12 +19,11 @@ from gsda_tf.training.precision import LossScale, finite_or_zero
 EXTRACTOR_PARTS = ("backbone", "bottleneck")
 
 
-def trained(extractor, method: Method, frozen: bool) -> dict[str, list[tf.Variable]]:
+def trained(extractor, method: Method) -> dict[str, list[tf.Variable]]:
     """Variables that training moves, by the name of their optimizer: E in two parts, C, the adversaries."""
     networks = {"classifier": method.classifier, **method.adversaries}
-    parts = {} if frozen else {"backbone": list(extractor.backbone.trainable_variables)}
-    parts["bottleneck"] = list(extractor.bottleneck.trainable_variables)
-    groups = {**parts, **{name: list(network.trainable_variables) for name, network in networks.items()}}
+    networks = {**{name: getattr(extractor, name) for name in EXTRACTOR_PARTS}, **networks}
+    groups = {name: list(network.trainable_variables) for name, network in networks.items()}
     return {name: variables for name, variables in groups.items() if variables}
 
 
@@ -67,14 +66,14 @@ class TrainingStep:
     ):
         self.extractor, self.method, self.terms = extractor, method, terms
         self.optimizers, self.settings, self.loss_scale = optimizers, settings, loss_scale
-        self.groups = trained(extractor, method, "backbone" not in optimizers)
+        self.groups = trained(extractor, method)
 
     def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor, phase: str | None = None) -> dict[str, tf.Tensor]:
         """Updates the networks once.
 
         Args:
           batch: this replica's share of "source_labels" int32 [Ns] and, of each of the method's `images`,
-            "<name>_images" [N, S, S, 3], or their features [N, e].
+            "<name>_images" [N, S, S, 3], or what the frozen part of E makes of them.
           step: int64 scalar, steps done so far.
           phase: of the method; None is its last.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from gsda_tf import tasks
 from gsda_tf.data.cache import FolderStore
 from gsda_tf.data.domain import ArrayRecords, Domain
-from gsda_tf.data.features import FeatureStore
+from gsda_tf.data.features import FeatureStore, content_digests
 from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import report, sweep
@@ -36,9 +36,9 @@ def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
         time.sleep(0.3)
         return np.full((len(part), 1, 2), 7, np.float32)
 
-    embed.views = 1
+    embed.views, embed.bytes_an_image, digests = 1, 8, content_digests(domain)
     with futures.ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: frozen._features(domain, FeatureStore(str(tmp_path)), embed), range(2)))
+        both = list(pool.map(lambda _: frozen._features(domain, digests, FeatureStore(str(tmp_path)), embed), range(2)))
     np.testing.assert_array_equal(both[0], both[1])
     assert embedded == [9] and "Waiting for another process that computes the same features" in capsys.readouterr().err
 

@@ -69,7 +69,7 @@ def test_cached_features(tmp_path):
         store.add(digests, np.zeros((2, 1, 1000), np.float32))
     assert os.listdir(tmp_path / "features") == []
     store.add(digests, np.ones((2, 1, 1000), np.float32))
-    assert store.find(digests)[0].min() == 1
+    assert np.min(store.find(digests)[0]) == 1
 
 
 def test_the_snapshot_for_the_report(tmp_path):

@@ -45,6 +45,13 @@ def test_a_grid_is_a_row_of_each_value_for_methods_that_have_the_setting(tmp_pat
     assert len({run.workdir for run in runs}) == 6
 
 
+def test_both_recipes_are_rows(tmp_path):
+    grid = sweep.parse_grid(["recipe:default,paper"])
+    ours, paper = sweep.plan("digits", ["Fo_Ha"], ["gsda"], [0], {}, str(tmp_path), grid)
+    assert (ours.method, paper.method) == ("gsda recipe=default", "gsda recipe=paper")
+    assert ours.settings.options.adversarial_weight == 1 and paper.settings.options.adversarial_weight == 3
+
+
 def test_a_grid_of_numbers_words_and_switches():
     texts = ["num_groups:2,3", "extractor:small_cnn,resnet50", "freeze_backbone:true,false", "steps:5,5"]
     assert sweep.parse_grid(texts) == {

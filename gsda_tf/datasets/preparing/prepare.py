@@ -49,7 +49,9 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     key = feature_of(builder, "Image")
     source = builder.as_data_source(split, decoders={key: tfds.decode.SkipDecoding()})
     name_key = "filename" if "filename" in builder.info.features else None
-    return Domain(domain, SourceRecords(source, key, f"{name}/{split}", name_key), _labels(builder, split, source))
+    files = [str(path) for path in builder.info.splits[split].filepaths]
+    records = SourceRecords(source, key, f"{name}/{split}", name_key, files)
+    return Domain(domain, records, _labels(builder, split, source))
 
 
 def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:

@@ -1,0 +1,267 @@
+"""`--train_from`: training on what the frozen part of a backbone makes of the images is training on the images."""
+
+import contextlib
+import os
+import shutil
+import time
+import types
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf import tasks
+from gsda_tf.data import features
+from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.domain import ArrayRecords, Domain, FileRecords, TaskData
+from gsda_tf.data.features import FeatureRecords, content_digests
+from gsda_tf.data.subset import subset
+from gsda_tf.errors import DiskError, UserError
+from gsda_tf.models import backbones
+from gsda_tf.training import checkpoints, frozen
+from gsda_tf.training.experiment import Experiment, restore
+from tests import rounding
+from tests.faults import inprocess
+
+STRATEGY = tf.distribute.get_strategy()
+TINY = {
+    "extractor": "normalized", "weights": "none", "image_size": 8, "resize_size": 10, "bottleneck_units": 6,
+    "discriminator_units": (5,), "num_groups": (2,), "steps": 5, "source_batch": 4, "target_batch": 4,
+    "train_from": "second", "evaluation_batch": 3,
+}  # fmt: skip
+
+
+def _normalized(size):
+    """Two convolutions with batch norm each, and no bias before it, whose gradient would be nothing but rounding."""
+    parts = [keras.Input([size, size, 3])]
+    for name, filters in (("first", 6), ("second", 8)):
+        parts.append(keras.layers.Conv2D(filters, 3, use_bias=False, name=name))
+        parts += [keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    model = keras.Sequential([*parts, keras.layers.Flatten()], name="normalized")
+    return backbones.Backbone(model, backbones.PREPROCESSING["minus_one_to_one"])
+
+
+@pytest.fixture(autouse=True)
+def extractor(monkeypatch):
+    for module in (backbones, rounding.double("models.backbones")):
+        monkeypatch.setitem(module.OWN, "normalized", _normalized)
+
+
+@pytest.fixture
+def data():
+    images = np.random.default_rng(0).integers(0, 256, (14, 12, 12, 3), np.uint8)
+    labels = np.arange(7, dtype=np.int32) % 2
+    halves = [Domain(name, ArrayRecords(part, name), labels) for name, part in zip("ab", (images[:7], images[7:]))]
+    return TaskData("t", *halves, ("p", "q"))
+
+
+def _settings(folder, **changes):
+    return tasks.written({**TINY, "feature_cache_dir": str(folder), **changes})
+
+
+def _step(experiment, inputs, seed=0):
+    """All that a run holds after one step."""
+    batches = TrainingBatches(inputs, experiment.settings.data, seed)
+    experiment.step(next(iter(batches.dataset(0, 1))), tf.constant(0, tf.int64))
+    return {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "pool"}
+
+
+@pytest.mark.parametrize("crops", [0, 2])
+def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data, crops):
+    """The same crops of the same images, in float64: the front run before, or in the step."""
+    with rounding.in_double():
+        values = {**TINY, "feature_cache_dir": str(tmp_path), "feature_crops": crops}
+        settings = rounding.double("tasks").written(values)
+        build = rounding.double("training.experiment").Experiment
+        kept = build(settings, data, STRATEGY)
+        before = [v.numpy() for v in kept.extractor.frozen.variables]
+        ours = _step(kept, kept.inputs)
+        assert kept.input_spec.shape == (6, 6, 6) and kept.input_spec.dtype == tf.float64
+
+        eye = types.SimpleNamespace(freeze=tf.identity, border=(8, 8, 3))
+        crop = rounding.double("training.frozen")._Embedding(eye, settings, STRATEGY)
+
+        def pictures(domain, digests):
+            bar = types.SimpleNamespace(update=lambda count: None)
+            return Domain(domain.name, FeatureRecords(crop(domain, digests, bar), domain.records), domain.labels)
+
+        halves = [pictures(half, content_digests(half)) for half in (data.source, data.target)]
+        images = TaskData(data.name, *halves, data.class_names)
+        assert halves[0].records.features.shape == (7, 1 + crops, 8, 8, 3)
+        theirs = _step(build(settings, data, STRATEGY), images)
+        others = _step(build(settings, data, STRATEGY), images, seed=1)
+        for name, group in ours.items():
+            assert rounding.distance(group, theirs[name]) < rounding.STEP, name
+        assert max(rounding.distance(a, b) for a, b in zip(ours.values(), others.values())) > 1000 * rounding.STEP
+        assert rounding.distance(before, [v.numpy() for v in kept.extractor.frozen.variables]) == 0
+
+
+def test_what_is_trained_and_what_is_held(tmp_path, data):
+    experiment = Experiment(_settings(tmp_path), data, STRATEGY)
+    whole = Experiment(_settings(tmp_path, train_from=""), data, STRATEGY)
+    # Names, order and so checkpoints and digests are those of the whole network.
+    assert [v.shape for v in experiment.state()["extractor"]] == [v.shape for v in whole.state()["extractor"]]
+    assert experiment.weights_sha256() == whole.weights_sha256()
+    before = [np.asarray(v) for v in experiment.extractor.backbone.variables]
+    _step(experiment, experiment.inputs)
+    moved = [not np.array_equal(a, np.asarray(b)) for a, b in zip(before, experiment.extractor.backbone.variables)]
+    front = len(experiment.extractor.frozen.variables)
+    assert moved == [False] * front + [True] * (len(moved) - front) and front == len(moved) - front == 5
+    rates = {name: optimizer._rate for name, optimizer in experiment.optimizers.items()}
+    assert rates["backbone"] == experiment.settings.optimization.backbone_rate
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_low_precision_sees_what_it_would_compute(tmp_path, data, precision):
+    """What comes out of the front is of half precision already: keeping it as float32 loses nothing."""
+    experiment = Experiment(_settings(tmp_path, precision=precision), data, STRATEGY)
+    kept = np.asarray(experiment.inputs.source.records.features)
+    again = tf.cast(tf.cast(kept, precision.removeprefix("mixed_")), tf.float32)
+    np.testing.assert_array_equal(kept, again)
+    state = _step(experiment, experiment.inputs)
+    assert all(np.isfinite(value).all() for group in state.values() for value in group)
+
+
+def test_float16_takes_half_the_room_and_is_that_near(tmp_path, data, capsys):
+    full, half = (
+        Experiment(_settings(tmp_path / dtype, feature_dtype=dtype), data, STRATEGY) for dtype in ("float32", "float16")
+    )
+    one, two = (np.asarray(each.inputs.source.records.features) for each in (full, half))
+    assert two.dtype == np.float16 and rounding.distance(one, two) < 2.0**-11
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("To be computed")]
+    assert [line.split(": ")[1] for line in said] == [
+        f"{size} kB for the centre crop of 14 images"
+        for size in ("12.1", "6.05")  # 14 x 6 x 6 x 6 numbers
+    ]
+    _step(half, half.inputs)
+
+
+def test_what_float16_cannot_hold_is_refused(tmp_path, data):
+    experiment = Experiment(_settings(tmp_path, feature_dtype="float16"), data, STRATEGY)
+    experiment.extractor.frozen.variables[1].assign(np.full(6, 1e6, np.float32))  # gamma
+    with pytest.raises(UserError, match=r"more than --feature_dtype=float16 holds"):
+        _ = experiment.inputs
+
+
+def test_no_room_on_the_disk_is_told_before_anything_is_computed(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
+    monkeypatch.setattr(frozen._Embedding, "__call__", lambda *_: pytest.fail("computed"))
+    experiment = Experiment(_settings(tmp_path, feature_crops=8), data, STRATEGY)
+    with pytest.raises(
+        DiskError, match=r"room for 1 kB, but .* 109 kB for 8 random crops and the centre crop of 14 im"
+    ):
+        _ = experiment.inputs
+
+
+def test_what_is_interrupted_goes_on_and_lies_in_many_files(tmp_path, data, monkeypatch):
+    whole = np.asarray(Experiment(_settings(tmp_path / "whole"), data, STRATEGY).inputs.source.records.features)
+    monkeypatch.setattr(frozen, "_BYTES_A_FILE", 2 * 6 * 6 * 6 * 4)
+    original, seen = frozen._Embedding.__call__, []
+
+    def embed(self, domain, digests, bar):
+        if len(seen) == 2:
+            seen.append(0)
+            raise KeyboardInterrupt
+        seen.append(len(domain))
+        return original(self, domain, digests, bar)
+
+    monkeypatch.setattr(frozen._Embedding, "__call__", embed)
+    with pytest.raises(KeyboardInterrupt):
+        _ = Experiment(_settings(tmp_path / "cut"), data, STRATEGY).inputs
+    inputs = Experiment(_settings(tmp_path / "cut"), data, STRATEGY).inputs
+    assert seen == [2, 2, 0, 2, 1, 2, 2, 2, 1]
+    records = inputs.source.records
+    np.testing.assert_array_equal(records.features, whole)
+    chosen = np.array([6, 0, 3])
+    np.testing.assert_array_equal(subset(inputs.source, chosen).records.features, whole[chosen])
+    assert all(isinstance(part, np.memmap) for part in records.features._parts)
+
+
+def test_a_large_file_is_read_through_once_and_again_if_it_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "_LARGE", 100)
+    monkeypatch.setattr(features, "_SETTLED", 0.0)
+    digests, values = np.asarray([b"a", b"b"], "S32"), np.ones((2, 1, 3000), np.float32)
+    features.FeatureStore(str(tmp_path)).add(digests, values)
+    (path,) = tmp_path.glob("*.npz")
+
+    def through():
+        """How many bytes of the features were read to see whether they are sound."""
+        seen, original = [], zipfile.ZipExtFile.read
+        with monkeypatch.context() as patch:
+            patch.setattr(zipfile.ZipExtFile, "read", lambda *given: seen.append(original(*given)) or seen[-1])
+            found, missing = features.FeatureStore(str(tmp_path)).find(digests)
+        assert missing.all() or np.array_equal(found, values)
+        return max(map(len, seen))
+
+    assert through() >= values.nbytes and through() < 1000
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert features.FeatureStore(str(tmp_path)).find(digests)[1].all() and not path.exists()
+
+
+def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "_SETTLED", 0.0)
+    paths = [str(tmp_path / f"{name}.png") for name in "abc"]
+    for shade, path in enumerate(paths):
+        tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))
+    domain = Domain("x", FileRecords(paths), np.zeros(3, np.int32))
+    first = content_digests(domain, str(tmp_path / "kept"))
+    np.testing.assert_array_equal(first, content_digests(domain))
+    read = []
+    original = FileRecords.load
+    monkeypatch.setattr(FileRecords, "load", lambda self, index: read.append(1) or original(self, index))
+    np.testing.assert_array_equal(content_digests(domain, str(tmp_path / "kept")), first)
+    assert len(read) <= 1  # traced, and asked for nothing
+    tf.io.write_file(paths[1], tf.io.encode_png(np.full((4, 4, 3), 200, np.uint8)))
+    again = content_digests(domain, str(tmp_path / "kept"))
+    assert (again != first).tolist() == [False, True, False]
+
+
+def test_what_has_just_changed_is_not_trusted(tmp_path):
+    path = str(tmp_path / "a.png")
+    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    digests = []
+    for shade in (0, 1):  # of one size, and by the clock of some disks of one time
+        tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))
+        os.utime(path, ns=(time.time_ns(), time.time_ns() // 10**9 * 10**9))
+        digests.append(content_digests(domain, str(tmp_path / "kept"))[0])
+    assert digests[0] != digests[1]
+
+
+def test_a_run_is_held_and_scored_whole_and_goes_on(tmp_path):
+    """By its command: stopped and gone on with, it ends in the weights of the run that was not; images and kept
+    activations have the same scores."""
+    flags = [
+        *inprocess.SMALL, "--task=digits/Fo_Ha", "--extractor=small_cnn", "--train_from=last", "--feature_crops=1",
+        f"--feature_cache_dir={tmp_path / 'features'}", f"--data_dir={tmp_path}", "--checkpoint_steps=2",
+    ]  # fmt: skip
+    flags.append("--steps=4")
+    with _stopped_after(2):
+        assert inprocess.command("train", *flags, f"--workdir={tmp_path / 'resumed'}")[0] == 2
+    for name in ("straight", "resumed"):
+        said = inprocess.succeed("train", *flags, f"--workdir={tmp_path / name}")
+        assert ("Going on from step 2" in said) == (name == "resumed")
+    experiments = [restore(str(tmp_path / name))[0] for name in ("straight", "resumed")]
+    assert experiments[0].weights_sha256() == experiments[1].weights_sha256()
+    experiment = experiments[0]
+    images, kept = (experiment.inference(each.target) for each in (experiment.data, experiment.inputs))
+    assert rounding.distance(images.features, kept.features) < rounding.FORWARD
+
+
+@contextlib.contextmanager
+def _stopped_after(step):
+    original = checkpoints.Checkpoints.save
+
+    def save(self, at):
+        original(self, at)
+        if at == step:
+            raise UserError("stopped")
+
+    checkpoints.Checkpoints.save = save
+    try:
+        yield
+    finally:
+        checkpoints.Checkpoints.save = original
