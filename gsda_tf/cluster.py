@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import sys
@@ -87,11 +88,17 @@ class DaskPool:
         Its future is cancelled if the scheduler is gone, and holds `distributed.KilledWorker` if it has taken several
         workers with it.
         """
-        return self._executor.submit(function, *arguments)
+        # By name: a scheduler unpickles what passes through it, and would import all that the function needs,
+        # TensorFlow mostly, and hear nobody meanwhile.
+        return self._executor.submit(_named, function.__module__, function.__name__, *arguments)
 
     def end(self, wish: Wish) -> None:
         """Lets go of all tasks; those at work stop within a moment, and are not waited for."""
         self._executor.shutdown(wait=False)
+
+
+def _named(module: str, name: str, *arguments: Any) -> Any:
+    return getattr(importlib.import_module(module), name)(*arguments)
 
 
 def _perform(task: Task, threads: int) -> Ended:

@@ -51,7 +51,7 @@ class DaskCluster:
         worker.wait()
         self.workers.remove(worker)
 
-    def wait_for(self, condition, seconds: float = 60) -> None:
+    def wait_for(self, condition, seconds: float = 180) -> None:
         """Until it holds; fails the test if it does not."""
         deadline = time.monotonic() + seconds
         while not condition():

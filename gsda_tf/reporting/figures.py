@@ -360,7 +360,7 @@ def _close_up(ax: Axes) -> None:
     values = [y for x, y in drawn if x > 0] or [y for _, y in drawn]
     low, high = min(values), max(values)
     room = max(0.12 * (high - low), 1.5)
-    ax.set_ylim(max(low - room, 0), min(high + room, 101))
+    ax.set_ylim(max(low - room, 0), min(high + room, 100.4))
 
 
 def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

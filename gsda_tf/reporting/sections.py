@@ -113,12 +113,14 @@ def training(run: Run, figure: MakeFigure, source_only: Run | None) -> str:
             "moment, which does not say that the domains look alike. That is for score/a_distance, how well a "
             "classifier that is fitted afresh to the features tells them apart (0: not at all, 2: always)."
         )
+    entropy = "; loss/entropy: how unsure the model is of the target"
     parts = [
         figure(
             "losses",
             figures.losses(run.lines),
-            "Mean since the previous line of the log. loss/classification: cross-entropy on the source; loss/entropy: "
-            "how unsure the model is of the target.",
+            "Mean since the previous line of the log. loss/classification: cross-entropy on the source"
+            + (entropy if any("loss/entropy" in line for line in run.lines) else "")
+            + ".",
         ),
         figure(
             "accuracies",
