@@ -17,15 +17,17 @@ NUDGE = 1e-9
 
 
 def add_extractors() -> None:
-    """One convolution and pooling, "tiny"; and the same with batch norm, "tiny_normalized"."""
+    """One convolution and pooling, "tiny"; with batch norm, "tiny_normalized"; with one more before, "tiny_second"."""
     backbones = double("models.backbones")
 
-    def tiny(image_size, *normalization):
-        layers = [keras.Input([image_size, image_size, 3]), keras.layers.Conv2D(6, 3, use_bias=not normalization)]
+    def tiny(image_size, *normalization, first=()):
+        layers = [keras.Input([image_size, image_size, 3]), *first]
+        layers.append(keras.layers.Conv2D(6, 3, use_bias=not normalization, name="second" if first else None))
         layers += [*normalization, keras.layers.ReLU(), keras.layers.MaxPooling2D(2), keras.layers.Flatten()]
         return backbones.Backbone(keras.Sequential(layers), backbones.PREPROCESSING["minus_one_to_one"])
 
     backbones.OWN["tiny"] = tiny
+    backbones.OWN["tiny_second"] = lambda size: tiny(size, first=[keras.layers.Conv2D(4, 3, activation="relu")])
     backbones.OWN["tiny_normalized"] = lambda size: tiny(size, keras.layers.BatchNormalization())
 
 

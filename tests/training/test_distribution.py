@@ -69,8 +69,11 @@ def runs(tmp_path_factory):
     """One replica; two; and two with a mistake each."""
     folder = tmp_path_factory.mktemp("runs")
     wrong = {**MIRRORED, "change": "absolute_values_summed"}
-    mirrored = Runs(folder, {"two": MIRRORED, "absolute values": wrong})
-    others = Runs(folder, {"one": {}, "nudged": {"change": "nudged"}})
+    cut = {"extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
+    kept = [{**cut, "feature_cache_dir": str(folder / f"features {i}")} for i in range(2)]
+    mirrored = Runs(folder, {"two": MIRRORED, "two cut": {**MIRRORED, **kept[0]}, "absolute values": wrong})
+    nudged = {"nudged": {"change": "nudged"}, "nudged cut": kept[1]}
+    others = Runs(folder, {"one": {}, "one cut": kept[1], **nudged})
     twice = Runs(folder, {"twice": {**MIRRORED, "change": "gradients_summed_twice"}})
     return {**mirrored.weights(), **others.weights(), **twice.weights()}
 
@@ -90,6 +93,13 @@ def test_the_pool_is_neither_empty_nor_full(runs):
 
 def test_two_replicas_train_as_one(runs, growth):
     assert_same(runs["one"], runs["two"], growth)
+
+
+def test_two_replicas_train_the_rest_of_a_backbone_as_one(runs):
+    """They compute what is kept together, too; a change to the code is for good, so "nudged cut" is nudged."""
+    growth = rounding.distance(runs["one cut"][0], runs["nudged cut"][0]) / NUDGE
+    assert 0.1 < growth < 1e4
+    assert_same(runs["one cut"], runs["two cut"], growth)
 
 
 @pytest.mark.parametrize("mistake", ["absolute values", "twice"])
