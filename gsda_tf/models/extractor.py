@@ -58,7 +58,7 @@ class Extractor(keras.Model):
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The backbone's pooled output, float32 [N, e]; see `call`. What is frozen has no training behaviour."""
         if self._cut is None:
-            if images.shape.rank == 2:
+            if len(images.shape) == 2:
                 return images
             x = self.preprocess(tf.cast(images, tf.float32))
             return pool(tf.cast(self.backbone(x, training=training), tf.float32))
