@@ -33,8 +33,8 @@ def main() -> int:
 
 def print_summary(summary: dict) -> None:
     """The result in a few lines."""
-    rows = [("task", summary["task"]), ("method", summary["method"]), ("seed", summary["seed"])]
-    rows.insert(2, ("recipe", summary["settings"].get("recipe", "default")))
+    recipe = summary["settings"].get("recipe", "default")
+    rows = [("task", summary["task"]), ("method", summary["method"]), ("recipe", recipe), ("seed", summary["seed"])]
     for key in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
         value = summary[key]
         rows.append((key, "no labels" if value is None else f"{100 * value:.2f} %"))
