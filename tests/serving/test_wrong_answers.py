@@ -87,6 +87,12 @@ def _of_shape(*sizes):
     return proto
 
 
+def _not_utf8(labels):
+    made = tf.make_tensor_proto(labels)
+    made.string_val[0] = b"\xff"
+    return made
+
+
 _WRONG = {
     "more rows": (_sets(label=lambda x: [*x, "cat"]), r"label of shape \[\d+\], expected"),
     "fewer rows": (_sets(score=lambda x: x[:-1]), "score of shape"),
@@ -102,7 +108,7 @@ _WRONG = {
     "texts for numbers": (_sets(score=lambda x: ["1"] * len(x)), "score of type object"),
     "numbers for labels": (_sets(label=lambda x: [1] * len(x)), "int32 where names were expected"),
     "an unknown label": (_sets(label=lambda x: ["wolf", *x[1:]]), "the label 'wolf', which is no class"),
-    "no UTF-8": (_sets(label=lambda x: [b"\xff", *x[1:]]), "names that are no UTF-8"),
+    "no UTF-8": (_sets(label=_not_utf8), "names that are no UTF-8"),
     "no label": (_without("label"), "no label"),
     "no probabilities": (_without("probabilities"), "no probabilities"),
     "a shape without numbers": (_sets(probabilities=_of_shape(10**6, 10**6)), "probabilities of too large a shape"),
