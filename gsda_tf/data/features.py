@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
+import math
 import os
 import struct
 import time
@@ -28,6 +30,8 @@ _SOUND = "sound.json"
 """Files whose content was compared with its sum, and when they had been changed."""
 _SETTLED = 2.0
 """Seconds; times of change of some file systems count in ones and twos."""
+_HELD = 2**30
+"""Bytes; features that take more are read from the disk as they are needed, by Python, in place of TensorFlow."""
 _LARGE = 2**24
 """Bytes; a larger file of features is read through once, and then again only if it has changed."""
 
@@ -57,9 +61,10 @@ class Rows:
             return Rows(self._parts, self._places[chosen])
         index, view = np.broadcast_arrays(*chosen)
         read = np.empty((*index.shape, *self.shape[2:]), self.dtype)
-        for at in np.ndindex(index.shape):
-            part, row = self._places[index[at]]
-            read[at] = self._parts[part][row, view[at]]
+        part, row = np.moveaxis(self._places[index], -1, 0)
+        for i in np.unique(part):
+            here = part == i
+            read[here] = self._parts[i][row[here], view[here]]
         return read
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -117,7 +122,18 @@ class FeatureRecords:
             lambda index, view: self._read(index, view, count), num_parallel_calls=1
         )
 
+    @functools.cached_property
+    def _held(self) -> tf.Tensor | None:
+        """All of them, if they are few enough."""
+        features = self.features
+        if math.prod(features.shape) * features.dtype.itemsize > _HELD:
+            return None
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(np.asarray(features))
+
     def _read(self, index: tf.Tensor, view: tf.Tensor, count: tuple[int, ...]) -> tf.Tensor:
+        if self._held is not None:
+            return tf.gather_nd(self._held, tf.stack([index, view], -1))
         dtype = tf.as_dtype(self.features.dtype)
         read = tf.numpy_function(lambda i, v: self.features[i, v], [index, view], dtype, stateful=False)
         return tf.ensure_shape(read, (*count, *self.features.shape[2:]))

@@ -1,0 +1,52 @@
+"""Features in the place of images: the same rows from memory, from several files, by Python or by TensorFlow."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.data import features
+from gsda_tf.data.features import FeatureRecords, Rows
+
+WHOLE = np.random.default_rng(0).normal(size=(9, 3, 2, 4)).astype(np.float32)
+PLACES = np.asarray([[1, 1], [0, 2], [0, 0], [1, 1], [2, 0]])
+
+
+@pytest.fixture
+def rows():
+    """Five rows that lie in three parts, one of them twice."""
+    return Rows([WHOLE[:4], WHOLE[4:7], WHOLE[7:]], PLACES)
+
+
+EXPECTED = WHOLE[[5, 2, 0, 5, 7]]
+
+
+def test_rows_of_parts_are_those_of_one_array(rows):
+    assert rows.shape == EXPECTED.shape and rows.dtype == np.float32 and len(rows) == 5
+    np.testing.assert_array_equal(rows, EXPECTED)
+    np.testing.assert_array_equal(rows[np.asarray([4, 0])], EXPECTED[[4, 0]])
+    index, view = np.asarray([[3, 1], [1, 4]]), np.asarray([[0, 2], [1, 1]])
+    np.testing.assert_array_equal(rows[index, view], EXPECTED[index, view])
+    np.testing.assert_array_equal(rows[index, 2], EXPECTED[index, 2])
+    assert rows[np.int64(3), np.int64(1)].shape == (2, 4)
+    assert rows[np.zeros(0, np.int64), 0].shape == (0, 2, 4)
+
+
+@pytest.mark.parametrize("most", [0, 2**30])
+@pytest.mark.parametrize("kind", ["rows", "array"])
+def test_what_is_held_in_memory_and_what_is_read_as_needed_is_the_same(most, kind, rows, monkeypatch):
+    monkeypatch.setattr(features, "_HELD", most)
+    records = FeatureRecords(rows if kind == "rows" else EXPECTED, "set")
+    indices = np.asarray([[3, 1, 0], [1, 4, 2]])
+    seeds = np.arange(12).reshape(2, 3, 2)
+    for dataset, views in ((records.evaluation(indices), (0,)), (records.training(indices, seeds), (1, 2))):
+        assert dataset.element_spec == tf.TensorSpec([3, 2, 4], tf.float32)
+        for found, row in zip(dataset.as_numpy_iterator(), indices):
+            for one, i in zip(found, row):
+                assert any(np.array_equal(one, EXPECTED[i, v]) for v in views)
+    one = tf.data.Dataset.range(5).map(records.load)
+    np.testing.assert_array_equal(list(one.as_numpy_iterator()), EXPECTED[:, 0])
+    ops = [
+        op.type
+        for op in tf.function(records.load).get_concrete_function(tf.constant(1, tf.int64)).graph.get_operations()
+    ]
+    assert ("PyFunc" in " ".join(ops)) == (most == 0)
