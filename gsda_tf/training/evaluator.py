@@ -62,6 +62,8 @@ class Evaluator:
     def __init__(self, data: TaskData, settings: DataSettings, inference: Inference, inputs: TaskData | None = None):
         self._data, self._settings, self._inference = data, settings, inference
         self._inputs = inputs or data
+        self._chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
+        self._source = subset(self._inputs.source, self._chosen)
 
     def __call__(self, target: Outputs | None = None) -> Evaluation:
         """Evaluates the weights as they are.
@@ -69,10 +71,9 @@ class Evaluator:
         Args:
           target: what they make of every target image, if that is known already.
         """
-        data = self._data
-        chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
-        source = self._inference(subset(self._inputs.source, chosen))
-        target = target or self._inference(self._inputs.target)
+        data, chosen = self._data, self._chosen
+        source = self._inference(self._source, again=True)
+        target = target or self._inference(self._inputs.target, again=True)
         labels, per_class = data.target.labels, None
         scores = {
             "accuracy/source": accuracy.accuracy(source.predictions, data.source.labels[chosen]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -72,10 +72,11 @@ class Inference:
             return strategy.gather(features, axis=0), strategy.gather(logits, axis=0)
 
         self._run = run
+        self._kept: dict[int, tuple[Domain, Iterable]] = {}
         self.step: Callable[[], int | None] = lambda: None
         """Of the weights, for messages."""
 
-    def __call__(self, domain: Domain, progress: Callable[[int], None] | None = None) -> Outputs:
+    def __call__(self, domain: Domain, progress: Callable[[int], None] | None = None, again: bool = False) -> Outputs:
         """E and C of every image of `domain`, in order.
 
         Raises:
@@ -84,13 +85,15 @@ class Inference:
         Args:
           domain: n images, n > 0.
           progress: called with the number of images after each batch.
+          again: the same domain will be asked for again. Its pipeline is kept, which takes as long to build as a small
+            domain to run through.
         """
 
-        def dataset(share: Share) -> tf.data.Dataset:
-            return evaluation_batches(domain, self._settings, self._batch, share)
-
         features, logits = [], []
-        for images in distribute(self._strategy, dataset):
+        _, batches = self._kept.get(id(domain)) or (domain, self._batches(domain))
+        if again:
+            self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
+        for images in batches:
             f, z = self._run(images)
             features.append(f.numpy())
             logits.append(z.numpy())
@@ -102,3 +105,9 @@ class Inference:
             if bad:
                 raise NotFiniteError(f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.step())
         return outputs
+
+    def _batches(self, domain: Domain) -> Iterable:
+        def dataset(share: Share) -> tf.data.Dataset:
+            return evaluation_batches(domain, self._settings, self._batch, share)
+
+        return distribute(self._strategy, dataset)

@@ -218,7 +218,7 @@ class _Training:
 
     def _label(self, step: int) -> None:
         experiment = self._experiment
-        outputs = experiment.inference(experiment.inputs.target)
+        outputs = experiment.inference(experiment.inputs.target, again=True)
         self._labelling = (step, outputs)
         method = experiment.method
         if method.observes:
