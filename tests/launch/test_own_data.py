@@ -10,9 +10,9 @@ from tests.data.pictures import encoded, odd_files, write_domain
 from tests.launch import commands
 
 _TINY = (
-    "--extractor=small_cnn", "--weights=none", "--image_size=28", "--resize_size=32", "--steps=4", "--num_groups=2",
-    "--source_batch=6", "--target_batch=6", "--evaluation_batch=6", "--discriminator_units=8", "--bottleneck_units=8",
-    "--pseudo_label_period=2", "--noreport", "--noexport",
+    "--extractor=small_cnn", "--weights=none", "--image_size=28", "--resize_size=32", "--steps=4", "--evaluate_steps=4",
+    "--num_groups=2", "--source_batch=6", "--target_batch=6", "--evaluation_batch=12", "--discriminator_units=8",
+    "--bottleneck_units=8", "--pseudo_label_period=2", "--noreport", "--noexport",
 )  # fmt: skip
 _CLASSES = ("bike", "mug", "pen")
 

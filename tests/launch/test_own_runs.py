@@ -19,7 +19,7 @@ from tests.faults import inprocess
 _CLASSES = {"bike": 4, "mug": 3, "pen": 3}
 _SMALL = (
     "--extractor=small_cnn", "--weights=none", "--image_size=16", "--resize_size=16", "--discriminator_units=4",
-    "--bottleneck_units=4", "--source_batch=4", "--target_batch=4", "--evaluation_batch=8",
+    "--bottleneck_units=4", "--source_batch=4", "--target_batch=4", "--evaluation_batch=8", "--evaluate_steps=100",
     "--noexport", "--noreport", "--nodeterministic", "--method=source_only",
 )  # fmt: skip
 
