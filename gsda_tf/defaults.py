@@ -56,7 +56,8 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
     for role, batch in (("source", settings.data.source_batch), ("target", settings.data.target_batch)):
         count = len(getattr(data, role))
         if count < batch:
-            said.append(f"The {role} has {count} images, a batch takes {batch}: images are in it more than once.")
+            counted = f"{count} images" if count > 1 else "1 image"
+            said.append(f"The {role} has {counted}, a batch takes {batch}: images are in it more than once.")
     options, classes = settings.flat(), len(data.class_names)
     if options.get("num_groups") == () and not options["groups_file"]:
         groups = default_groups(classes)

@@ -19,12 +19,16 @@ def tsne(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray
       target: float [nt, d].
 
     Returns:
-      float [ns, 2] and [nt, 2]. The same input gives the same picture; the axes mean nothing.
+      float [ns, 2] and [nt, 2]. The same input gives the same picture; the axes mean nothing. Features that are all
+      the same, which scikit-learn dies of, are one point.
     """
     features = np.concatenate([source, target]).astype(np.float32)
+    if not np.ptp(features, axis=0).any():
+        return np.zeros((len(source), 2)), np.zeros((len(target), 2))
     perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
     # One thread: for this few points, threads that wait for each other cost ten times what they save.
     with threadpool_limits(1):
         features = PCA(min(50, *features.shape), random_state=0).fit_transform(features)
-        points = TSNE(perplexity=perplexity, init="pca", max_iter=600, random_state=0).fit_transform(features)
+        init = "pca" if features.shape[1] > 1 else "random"
+        points = TSNE(perplexity=perplexity, init=init, max_iter=600, random_state=0).fit_transform(features)
     return points[: len(source)], points[len(source) :]

@@ -30,3 +30,14 @@ def test_few_images_are_enough():
     source, target = tsne(rng.normal(size=(3, 5)), rng.normal(size=(2, 5)))
     assert source.shape == (3, 2) and target.shape == (2, 2)
     assert np.isfinite(source).all() and np.isfinite(target).all()
+
+
+def test_features_that_are_all_the_same_are_one_point():
+    source, target = tsne(np.full((20, 8), 0.3), np.full((9, 8), 0.3))
+    assert source.shape == (20, 2) and target.shape == (9, 2)
+    assert not np.ptp(np.concatenate([source, target]), axis=0).any()
+
+
+def test_features_of_one_or_two_values_are_drawn():
+    for features in (np.eye(3)[[0] * 20 + [1] * 10], np.arange(30.0)[:, None]):
+        assert np.isfinite(np.concatenate(tsne(features, features))).all()
