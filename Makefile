@@ -28,8 +28,8 @@ $(VENV)/.installed: requirements.txt constraints.txt
 train: setup
 	@$(BIN)/python -m launch.train --task=$(TASK) $(ARGS)
 
-# On every core, a file of tests at a time; each of the processes holds a TensorFlow, so that there are at most four.
-SPREAD = --numprocesses=auto --maxprocesses=4 --dist=loadfile
+# A file of tests at a time; tests/conftest.py says in how many processes.
+SPREAD = --numprocesses=auto --dist=loadfile
 
 test: setup
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)

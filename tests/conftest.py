@@ -19,6 +19,11 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes of the tests: one more than cores, as tests wait for each other's commands; each holds a TensorFlow."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 @pytest.fixture
 def repository() -> str:
     """The folder that commands are run in."""
