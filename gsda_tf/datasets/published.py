@@ -23,7 +23,7 @@ class Published:
       source: where the row is from.
       values: percent, by column; empty if only the average is known.
       average: percent, as printed.
-      method: our name of the same method; "" if we do not have it.
+      method: our name of the same method.
     """
 
     title: str
