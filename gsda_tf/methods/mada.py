@@ -45,4 +45,5 @@ class MADA(DANN):
         entropies = discrimination_entropy(logits, b.domains)  # [r, N]
         right = tf.cast(tf.equal(logits > 0, b.domains > 0.5), tf.float32)
         b.log("accuracy/discriminator_class", b.mean(tf.reduce_mean(right, axis=0)))
-        return self.options.critic_weight * b.log("alignment/class", b.mean(tf.reduce_sum(entropies, axis=0)))
+        b.log("alignment/class", b.mean(tf.reduce_mean(entropies, axis=0)))  # of one critic: log 2 by chance
+        return self.options.critic_weight * b.mean(tf.reduce_sum(entropies, axis=0))

@@ -56,5 +56,7 @@ class PADA(DANN):
     def discrimination(self, b: Batch) -> tf.Tensor:
         logits = self.critic(reverse_gradient(self.seen(b), self.strength(b)))[0]
         entropies, count = discrimination_entropy(logits, b.domains), b.num_source
-        source = tf.gather(tf.convert_to_tensor(self.weights), b.labels) * entropies[:count]
-        return describe(b, logits, 0.5 * (b.mean(source) + b.mean(entropies[count:])))
+        weights = tf.gather(tf.convert_to_tensor(self.weights), b.labels)
+        loss = 0.5 * (b.mean(weights * entropies[:count]) + b.mean(entropies[count:]))
+        describe(b, logits, loss / (0.5 * (b.total(b.mean(weights)) + 1)))  # logged as a mean: log 2 by chance
+        return loss

@@ -108,6 +108,19 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
 
 
 @pytest.mark.parametrize("name", TRAINED)
+def test_discriminators_that_know_nothing_are_logged_at_log_2(name, build):
+    """The report draws that line."""
+    built = build(name)
+    built.method.observe(np.log(np.asarray([[0.7, 0.2, 0.05, 0.05]] * 3)))  # not all classes weigh the same
+    for variable in built.networks().get("discriminators", ()):
+        variable.assign(tf.zeros_like(variable))
+    metrics = built.step(batch(images=built.method.images), tf.constant(3, tf.int64), built.method.phases[-1])
+    if any(key.startswith("accuracy/discriminator_") for key in metrics):
+        found = [value for key, value in metrics.items() if key.startswith("alignment/")]
+        np.testing.assert_allclose(found, np.log(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_run_that_is_killed_ends_like_one_that_is_not_whatever_the_targets_labels(name, build, tmp_path):
     whole = build(name)
     _train(whole, 0, 2)
