@@ -19,7 +19,7 @@ flags.define()
 absl_flags.DEFINE_enum("what", "step", ["step", "input"], "what is measured: training steps, or files to batches")
 absl_flags.DEFINE_integer("rounds", 5, "turns of each row or loader", lower_bound=1)
 absl_flags.DEFINE_string("json", None, "file for the numbers")
-absl_flags.DEFINE_list("rows", None, "--what=step: rows to measure (default: floor, all methods, gsda_plain)")
+absl_flags.DEFINE_list("rows", None, "--what=step: rows to measure (default: floor, all that train, gsda_plain)")
 absl_flags.DEFINE_integer("turn_steps", 1, "--what=step: steps in each turn", lower_bound=1)
 absl_flags.DEFINE_integer("classes", None, "--what=step: number of classes, in place of the task's", lower_bound=1)
 absl_flags.DEFINE_list("folders", None, "--what=input: folders of images, each measured on its own")
@@ -34,14 +34,13 @@ def main() -> int:
 def _step() -> int:
     from gsda_tf import tasks
     from gsda_tf.files import write_atomically
-    from gsda_tf.methods import method_names
     from gsda_tf.speed import step as step_benchmark
     from gsda_tf.training.distribution import configure_devices
 
     values = absl_flags.FLAGS
     settings = tasks.resolve(flags.given())
     configure_devices(settings.device)
-    rows = values.rows or [step_benchmark.FLOOR, *method_names(), "gsda_plain"]
+    rows = values.rows or step_benchmark.DEFAULT_ROWS
     result = step_benchmark.run(settings, rows, values.rounds, values.turn_steps, values.classes)
     print(step_benchmark.describe(result))
     if values.json:

@@ -33,15 +33,18 @@ from gsda_tf.training.loop import StepRunner
 FLOOR = "floor"
 _REAL, _PLAIN = "gsda_real_input", "gsda_plain"
 
+_TRAINED = [name for name in methods.method_names() if methods.get_method(name).phases]  # the others have no step
+
 # Rows by name: what they are called in the table.
 ROWS: dict[str, str] = {
     FLOOR: "floor: source only, as many images",
-    **{name: methods.title(name) for name in methods.method_names()},
+    **{name: methods.title(name) for name in _TRAINED},
     "gsda_tapes": "GSDA, slopes by nested tape",
     "gsda_closed_form": "GSDA, slopes in closed form",
     _PLAIN: "GSDA, plain: two passes, a tape a discriminator",
     _REAL: "GSDA on the task's own files",
 }
+DEFAULT_ROWS = (FLOOR, *_TRAINED, _PLAIN)
 
 
 @dataclasses.dataclass(frozen=True)

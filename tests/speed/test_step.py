@@ -10,6 +10,7 @@ from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
 from gsda_tf.errors import UserError
+from gsda_tf.methods import get_method, method_names
 from gsda_tf.speed import step as step_benchmark
 from tests import rounding
 from tests.rounding import double
@@ -70,6 +71,13 @@ def test_measures_rows_in_turns_and_compares_each_with_the_floor(tmp_path):
     text = step_benchmark.describe(result)
     assert "GSDA, plain" in text and "GFLOP" in text
     assert json.loads(json.dumps(result.as_json()))["rows"][1]["ratio_to_floor"] == result.ratio("gsda")
+
+
+def test_what_has_no_step_is_no_row():
+    trained = {name for name in method_names() if get_method(name).phases}
+    assert set(step_benchmark.DEFAULT_ROWS) == {"floor", *trained, "gsda_plain"} and len(trained) >= 20
+    with pytest.raises(UserError, match="row 'tca'"):
+        step_benchmark.run(_settings(), ["floor", "tca"], 1, 1)
 
 
 def test_unknown_row_is_named():
