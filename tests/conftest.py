@@ -19,6 +19,7 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Processes of the tests: one more than cores, as tests wait for each other's commands; each holds a TensorFlow."""
     return min(4, (os.cpu_count() or 1) + 1)
