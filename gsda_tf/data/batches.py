@@ -200,11 +200,15 @@ def _load(
     """`plan` gives rows of (index, seed); without an augmentation images are as evaluation sees them."""
     records = domain.records
     pixels = getattr(records, "images", None)
-    plain = augmentation in (None, "none")
-    if plain and pixels is not None and pixels.shape[1:3] == (geometry.image_size, geometry.image_size):
-        # Nothing to decode, crop or change: a whole batch is one gather.
+    if augmentation in (None, "none") and pixels is not None:
+        # Nothing to decode, nothing random: a whole batch at once, which is some five times as fast as its images.
         table = tf.constant(pixels)
-        return plan.map(lambda indices, seeds: tf.gather(table, indices), num_parallel_calls=1)
+
+        @tf.autograph.experimental.do_not_convert
+        def gather(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+            return images.evaluation_pixels(tf.gather(table, indices), geometry)
+
+        return plan.map(gather, num_parallel_calls=1)
 
     @tf.autograph.experimental.do_not_convert  # it costs seconds each time, and there is nothing to convert
     def load(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
