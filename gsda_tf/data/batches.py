@@ -201,7 +201,7 @@ def _load(
     records = domain.records
     pixels = getattr(records, "images", None)
     if augmentation in (None, "none") and pixels is not None:
-        # Nothing to decode, nothing random: a whole batch at once, which is some five times as fast as its images.
+        # Nothing to decode, nothing random: a whole batch at once costs less than its images one by one.
         table = tf.constant(pixels)
 
         @tf.autograph.experimental.do_not_convert

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gsda_tf.data import images
 from gsda_tf.data.batches import Share, TrainingBatches, evaluation_batches
 from gsda_tf.data.domain import UNLABELLED, ArrayRecords, Domain, TaskData
 from gsda_tf.settings import DataSettings
@@ -119,3 +120,23 @@ def test_evaluation_reads_every_image_once_however_it_is_shared_out(size, each, 
     read = _indices(np.concatenate(rows))
     np.testing.assert_array_equal(read[:size], np.arange(size))
     assert len(read) == -(-size // (each * replicas)) * each * replicas
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(2, 7), st.integers(2, 7), st.integers(2, 5), st.integers(0, 2))
+def test_pixels_in_memory_are_resized_as_one_image_is(height, width, size, margin):
+    pixels = np.random.default_rng(height * width).integers(0, 256, [5, height, width, 3], np.uint8)
+    domain = Domain("made up", ArrayRecords(pixels, "made up"), np.arange(5, dtype=np.int32))
+    chosen = DataSettings(
+        image_size=size, resize_size=size + margin, augmentation="none", source_batch=2, target_batch=3
+    )
+    geometry = images.ImageGeometry(chosen.image_size, chosen.resize_size)
+    single = np.stack([images.evaluation_image(image, False, geometry) for image in pixels])
+    seen = np.concatenate([batch.numpy() for batch in evaluation_batches(domain, chosen, 2)])[:5]
+    np.testing.assert_array_equal(seen, single)
+    data = TaskData("case", domain, domain, tuple("01234"))
+    batches = TrainingBatches(data, chosen, 0)
+    source, target = batches.plan(0, 2)
+    for step, batch in enumerate(batches.dataset(0, 2)):
+        np.testing.assert_array_equal(batch["source_images"].numpy(), single[source[step]])
+        np.testing.assert_array_equal(batch["target_images"].numpy(), single[target[step]])
