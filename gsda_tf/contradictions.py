@@ -9,7 +9,7 @@ from gsda_tf import methods
 from gsda_tf.errors import UserError
 from gsda_tf.settings import Settings
 
-PIPELINES = {
+PIPELINE_OF = {
     "task": ("benchmark",),
     "source_dir": ("folders",),
     "target_dir": ("folders",),
@@ -33,7 +33,7 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
     Raises:
       UserError: naming both sides and what to do.
     """
-    for name, pipelines in PIPELINES.items():
+    for name, pipelines in PIPELINE_OF.items():
         if given.get(name) and settings.data.pipeline not in pipelines:
             wanted = " or ".join(f"--pipeline={pipeline}" for pipeline in pipelines)
             raise UserError(

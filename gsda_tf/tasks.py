@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gsda_tf import defaults, methods
-from gsda_tf.contradictions import PIPELINES as PIPELINE_OF
-from gsda_tf.contradictions import check_given
+from gsda_tf.contradictions import PIPELINE_OF, check_given
 from gsda_tf.data import arrays
 from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images
