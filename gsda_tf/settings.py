@@ -153,7 +153,10 @@ class OptimizationSettings:
     learning_rate: float = setting(0.01, "initial learning rate of new layers", minimum=0)
     backbone_rate: float = setting(0.1, "learning rate of the backbone, as a share of learning_rate", minimum=0)
     discriminator_rate: float = setting(
-        3.0, "learning rate of the discriminators, as a multiple of learning_rate", minimum=0
+        3.0,
+        "learning rate of the discriminators and of other networks that only a method has, as a multiple of "
+        "learning_rate; a method may bring its own default",
+        minimum=0,
     )
     rate_decay: float = setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
     momentum: float = setting(0.9, "Nesterov momentum", minimum=0, maximum=1)

@@ -84,6 +84,8 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         values["task"] = ""
     if not (kind.pseudo_labels or kind.observes):
         values["pseudo_label_period"] = 0
+    if kind.discriminator_rate is not None:
+        values["discriminator_rate"] = kind.discriminator_rate
     if kind.entropy_option and any(term.replaces_entropy for term in methods.get_terms(add)):
         values[kind.entropy_option] = 0.0
     blank = blank.replace(values)

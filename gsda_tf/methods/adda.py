@@ -30,7 +30,7 @@ class ADDA(Method):
 
     name, title = "adda", "ADDA"
     phases = ("source", "adapt")
-    rates = {"discriminators": 1.0}
+    discriminator_rate = 1.0
 
     @dataclasses.dataclass(frozen=True)
     class Options:

@@ -80,8 +80,8 @@ class Method:
       published: option values that belong to a benchmark, by its name.
       entropy_option: the option that weighs the target's entropy, if there is one: a term that is added in its place
         sets it to 0.
-      rates: learning rate of a network by its name, as a multiple of learning_rate. Discriminators not named here get
-        `--discriminator_rate`.
+      discriminator_rate: learning rate of `adversaries`, as a multiple of learning_rate, unless the user gives
+        `--discriminator_rate`; None: that flag's default.
 
     Attributes:
       classifier: C: f -> logits; trained with E.
@@ -98,7 +98,7 @@ class Method:
     observes: ClassVar[bool] = False
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     entropy_option: ClassVar[str | None] = None
-    rates: ClassVar[Mapping[str, float]] = {}
+    discriminator_rate: ClassVar[float | None] = None
 
     def __init__(self, problem: Problem, options: Any):
         self.problem, self.options = problem, options

@@ -36,7 +36,7 @@ class MDD(Method):
     """An adversarial classifier head."""
 
     name, title = "mdd", "MDD"
-    rates = {"adversary": 1.0}
+    discriminator_rate = 1.0
     published = {"office_home": {"mdd_margin": 2.0}}
 
     @dataclasses.dataclass(frozen=True)

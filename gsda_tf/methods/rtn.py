@@ -36,7 +36,7 @@ class RTN(DAN):
     """Discrepancy of features ⊗ predictions, and a residual between the two domains' classifiers."""
 
     name, title = "rtn", "RTN"
-    rates = {"residual": 1.0}
+    discriminator_rate = 1.0  # of the residual
     entropy_option = "entropy_weight"
 
     @dataclasses.dataclass(frozen=True)

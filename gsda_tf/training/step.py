@@ -31,10 +31,10 @@ def build_optimizers(
     groups: Mapping[str, Sequence[tf.Variable]], method: Method, settings: Settings
 ) -> dict[str, MomentumSGD]:
     """One optimizer a name of `trained`: the backbone at a share of the learning rate, new layers at the full one,
-    adversaries at `discriminator_rate` unless the method says otherwise."""
+    adversaries at `discriminator_rate`."""
     options = settings.optimization
     rates = {name: options.discriminator_rate for name in method.adversaries}
-    rates.update(backbone=options.backbone_rate, **method.rates)
+    rates["backbone"] = options.backbone_rate
     return {
         name: MomentumSGD(
             variables, momentum=options.momentum, weight_decay=options.weight_decay, rate=rates.get(name, 1.0)

@@ -105,6 +105,8 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
         assert moved - {"classifier"} == named - {"classifier"}, phase
         assert ("classifier" in moved) == ("classifier" in named or name == "tpn"), phase
         assert len(passes) == built.method.passes, phase
+    wanted = built.settings.optimization.discriminator_rate
+    assert {built.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
 
 
 @pytest.mark.parametrize("name", TRAINED)
