@@ -159,7 +159,7 @@ def test_equation_16_adds_up_the_levels(given, levels):
 
 def test_a_methods_own_rate_of_its_adversaries_stands_back_behind_a_given_one():
     rates = {name: methods.get_method(name).discriminator_rate for name in methods.method_names()}
-    assert rates["gsda"] is None and rates["dann"] == rates["cdan"] == 1.0
+    assert rates["gsda"] is rates["dann"] is None and rates["cdan"] == rates["bsp"] == 1.0
     for name, rate in rates.items():
         own = _resolved(**_OWN, method=name)["discriminator_rate"]
         assert own == (3.0 if rate is None else rate)

@@ -41,6 +41,7 @@ class CDAN(DANN):
     """A critic that sees features and predictions together."""
 
     name, title = "cdan", "CDAN"
+    discriminator_rate = 1.0  # of new layers, as published: a critic of so many inputs needs no more
 
     @dataclasses.dataclass(frozen=True)
     class Options(DANN.Options):

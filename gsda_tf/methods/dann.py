@@ -26,7 +26,6 @@ class DANN(Method):
     """One domain critic behind gradient reversal."""
 
     name, title = "dann", "DANN"
-    discriminator_rate = 1.0  # the published recipes let it learn as fast as new layers
 
     @dataclasses.dataclass(frozen=True)
     class Options:
