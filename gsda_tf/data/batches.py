@@ -199,15 +199,13 @@ def _load(
 ) -> tf.data.Dataset:
     """`plan` gives rows of (index, seed); without an augmentation images are as evaluation sees them."""
     records = domain.records
-    pixels = getattr(records, "images", None)
-    if augmentation in (None, "none") and pixels is not None:
+
+    @tf.autograph.experimental.do_not_convert
+    def gather(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return images.evaluation_pixels(records.load(indices), geometry)
+
+    if augmentation in (None, "none") and getattr(records, "images", None) is not None:
         # Nothing to decode, nothing random: a whole batch at once costs less than its images one by one.
-        table = tf.constant(pixels)
-
-        @tf.autograph.experimental.do_not_convert
-        def gather(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-            return images.evaluation_pixels(tf.gather(table, indices), geometry)
-
         return plan.map(gather, num_parallel_calls=1)
 
     @tf.autograph.experimental.do_not_convert  # it costs seconds each time, and there is nothing to convert

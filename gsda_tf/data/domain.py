@@ -42,10 +42,10 @@ class Records(Protocol):
         """
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
-        """Reads image `index` (int64 scalar) inside a tf.data pipeline.
+        """Reads image `index` (int64 scalar; of images in memory any shape) inside a tf.data pipeline.
 
         Returns:
-          A string scalar if `encoded`, else uint8 [height, width, 3].
+          A string scalar if `encoded`, else uint8 [..., height, width, 3].
         """
 
 

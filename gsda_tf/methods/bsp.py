@@ -3,7 +3,8 @@
     loss of DANN or CDAN + w (sigma_1(F_s)^2 + sigma_1(F_t)^2)
 
 sigma_1 is the largest singular value of a domain's features in the batch [N, d], not centred, not divided by N: the
-weight belongs to the batch size. The gradient is that of ||F v_1||^2 with v_1 stopped, 2 sigma_1 u_1 v_1', which is
+weight belongs to the batch size. The critic learns as CDAN's, on DANN, too; with DANN's own rate it is
+`--method=dann --add=bsp`. The gradient is that of ||F v_1||^2 with v_1 stopped, 2 sigma_1 u_1 v_1', which is
 finite where an SVD's is not.
 """
 
