@@ -17,6 +17,7 @@ Choices = dict[str, tuple[Any, str]]
 """Values by setting name, each with why it was chosen."""
 
 _NARROW = (256, 256)
+_WIDE_BOTTLENECK = 1024
 _FROZEN_STEPS, _SMALL_STEPS = 2000, 3000
 _PAPER = {"bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0}
 _PERIODS = {"pseudo_label_period": (2, 4), "evaluate_steps": (4, 4), "report_steps": (10, 10)}
@@ -116,8 +117,21 @@ class _Following:
                 self._choose("discriminator_units", _NARROW, why)
             if self._own:
                 self._choose("steps", _FROZEN_STEPS, why)
+            if "bottleneck_units" not in self._prescribed:
+                self._follow_regime()
         elif self._own and not small and not gpu:
             self._choose("discriminator_units", _NARROW, "there is no GPU")
+
+    def _follow_regime(self) -> None:
+        now = self._now
+        if now["train_from"]:
+            self._choose("bottleneck_units", _WIDE_BOTTLENECK, "a part of the backbone is trained")
+            return
+        kinds = (methods.get_method(now["method"]), *methods.get_terms(now["add"]))
+        widths = [kind.frozen_bottleneck for kind in kinds if kind.frozen_bottleneck]
+        if widths:
+            label = methods.label(now["method"], now["add"])
+            self._choose("bottleneck_units", max(widths), f"{label} on a frozen backbone")
 
     def _follow_paper(self) -> None:
         values: dict[str, Any] = dict(_PAPER)

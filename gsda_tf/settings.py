@@ -105,7 +105,12 @@ class ModelSettings:
     feature_dtype: str = setting(
         "float32", "how features are kept; float16 takes half the room", choices=("float32", "float16")
     )
-    bottleneck_units: int = setting(256, "width d of the feature f", minimum=1, maximum=_MOST_UNITS)
+    bottleneck_units: int = setting(
+        256,
+        "width d of the feature f; if it is not given, 1024 with --train_from, and with MCC on a frozen backbone",
+        minimum=1,
+        maximum=_MOST_UNITS,
+    )
     bottleneck_norm: str = setting(
         "layer", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer")
     )

@@ -168,3 +168,24 @@ def test_a_methods_own_rate_of_its_adversaries_stands_back_behind_a_given_one():
 
 def test_the_recipe_is_for_methods_without_levels_too():
     assert _resolved(**_OWN, recipe="paper", method="mcc")["bottleneck_norm"] == "none"
+
+
+@pytest.mark.parametrize("method", methods.method_names())
+def test_the_bottlenecks_width_follows_the_regime(method):
+    kind = methods.get_method(method)
+    regimes = [({"freeze_backbone": True}, kind.frozen_bottleneck or 256), ({"weights": "none"}, 256)]
+    if kind.phases:  # what is fitted trains no backbone
+        regimes.append(({"train_from": "last"}, 1024))
+    for given, width in regimes:
+        assert _resolved(**_OWN, method=method, **given)["bottleneck_units"] == width
+        assert _resolved(**_OWN, method=method, bottleneck_units=7, **given)["bottleneck_units"] == 7
+
+
+def test_a_term_that_wants_a_wide_bottleneck_brings_it_to_a_frozen_backbone():
+    assert methods.get_method("mcc").frozen_bottleneck == 1024
+    for add, width in ((("mcc",), 1024), (("bnm", "mcc"), 1024), (("bnm",), 256)):
+        assert _resolved(**_OWN, add=add)["bottleneck_units"] == width
+    said = tasks.chosen({**_OWN, "add": ("mcc",)})
+    assert "--bottleneck_units=1024 (gsda+mcc on a frozen backbone)" in said
+    digits = _resolved(task="digits/Fo_Ha", add=("mcc",), freeze_backbone=True)
+    assert digits["bottleneck_units"] == 128, "what a benchmark prescribes stays"

@@ -41,6 +41,7 @@ class MCCTerm(Term):
     name = "mcc"
     published = {"visda2017": {"mcc_temperature": 3.0}}
     replaces_entropy = True
+    frozen_bottleneck = 1024
 
     @dataclasses.dataclass(frozen=True)
     class Options:
@@ -57,3 +58,4 @@ class MCC(TermMethod):
 
     name, title, term = "mcc", "MCC", MCCTerm
     Options, published = MCCTerm.Options, MCCTerm.published
+    frozen_bottleneck = MCCTerm.frozen_bottleneck

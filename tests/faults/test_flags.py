@@ -39,7 +39,7 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--train_from=last --method=tca", "is fitted: say --freeze_backbone"),
         ("--groups_file=x --num_groups=3", "contradict each other"),
         ("--resize_size=10 --image_size=20", "it must be at least as large"),
-        ("--stepz=3", "Did you mean --steps?"),
+        ("--evaluate_stepz=3", "Did you mean --evaluate_steps?"),
         ("--nodetermnistic", "Did you mean --deterministic?"),
         ("--Learning_Rate=3", "Did you mean --learning_rate?"),
         ("--method=gdsa", "Did you mean 'gsda'?"),
