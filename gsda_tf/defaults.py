@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -117,21 +118,27 @@ class _Following:
                 self._choose("discriminator_units", _NARROW, why)
             if self._own:
                 self._choose("steps", _FROZEN_STEPS, why)
-            if "bottleneck_units" not in self._prescribed:
-                self._follow_regime()
+            self._follow_regime()
         elif self._own and not small and not gpu:
             self._choose("discriminator_units", _NARROW, "there is no GPU")
 
     def _follow_regime(self) -> None:
+        """What suits a backbone that is frozen, or trained in part; where a benchmark differs from the plain defaults,
+        it stays."""
         now = self._now
-        if now["train_from"]:
-            self._choose("bottleneck_units", _WIDE_BOTTLENECK, "a part of the backbone is trained")
-            return
         kinds = (methods.get_method(now["method"]), *methods.get_terms(now["add"]))
-        widths = [kind.frozen_bottleneck for kind in kinds if kind.frozen_bottleneck]
-        if widths:
-            label = methods.label(now["method"], now["add"])
-            self._choose("bottleneck_units", max(widths), f"{label} on a frozen backbone")
+        regime, why = "frozen", f"{methods.label(now['method'], now['add'])} on a frozen backbone"
+        values: dict[str, Any] = {}
+        if now["train_from"]:
+            regime, why = "trained", "a part of the backbone is trained"
+            values["bottleneck_units"] = _WIDE_BOTTLENECK
+        if now["recipe"] != "paper":
+            for kind in kinds:
+                values.update(kind.regimes.get(regime, {}))
+        plain = dataclasses.replace(Settings(), options=methods.options_of(now["method"], now["add"])).flat()
+        for name, value in values.items():
+            if self._base[name] == plain[name]:
+                self._choose(name, value, why)
 
     def _follow_paper(self) -> None:
         values: dict[str, Any] = dict(_PAPER)

@@ -171,21 +171,35 @@ def test_the_recipe_is_for_methods_without_levels_too():
 
 
 @pytest.mark.parametrize("method", methods.method_names())
-def test_the_bottlenecks_width_follows_the_regime(method):
+def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
     kind = methods.get_method(method)
-    regimes = [({"freeze_backbone": True}, kind.frozen_bottleneck or 256), ({"weights": "none"}, 256)]
+    whole = _resolved(**_OWN, method=method, weights="none")
+    assert whole["bottleneck_units"] == 256 and whole.get("alpha", 0.02) == 0.02
+    regimes = [("frozen", {"freeze_backbone": True}, 256)]
     if kind.phases:  # what is fitted trains no backbone
-        regimes.append(({"train_from": "last"}, 1024))
-    for given, width in regimes:
-        assert _resolved(**_OWN, method=method, **given)["bottleneck_units"] == width
-        assert _resolved(**_OWN, method=method, bottleneck_units=7, **given)["bottleneck_units"] == 7
+        regimes.append(("trained", {"train_from": "last"}, 1024))
+    for regime, given, width in regimes:
+        expected = {"bottleneck_units": width, **kind.regimes.get(regime, {})}
+        resolved = _resolved(**_OWN, method=method, **given)
+        assert {name: resolved[name] for name in expected} == expected
+        told = {name: 7 for name in expected}
+        resolved = _resolved(**_OWN, method=method, **given, **told)
+        assert {name: resolved[name] for name in told} == told
+    assert set(kind.regimes) <= {"frozen", "trained"}
 
 
-def test_a_term_that_wants_a_wide_bottleneck_brings_it_to_a_frozen_backbone():
-    assert methods.get_method("mcc").frozen_bottleneck == 1024
+def test_a_term_brings_what_it_wants_of_a_regime():
     for add, width in ((("mcc",), 1024), (("bnm", "mcc"), 1024), (("bnm",), 256)):
         assert _resolved(**_OWN, add=add)["bottleneck_units"] == width
     said = tasks.chosen({**_OWN, "add": ("mcc",)})
     assert "--bottleneck_units=1024 (gsda+mcc on a frozen backbone)" in said
+    assert _resolved(**_OWN, add=("mcc",), train_from="last")["alpha"] == 0, "MCC takes the entropy's place"
+
+
+def test_a_benchmark_that_differs_from_the_plain_default_stands_above_the_regime():
     digits = _resolved(task="digits/Fo_Ha", add=("mcc",), freeze_backbone=True)
-    assert digits["bottleneck_units"] == 128, "what a benchmark prescribes stays"
+    assert digits["bottleneck_units"] == 128
+    for task, alpha in (("office31/A_W", 0.1), ("office31_partial/A_W", 0.2), ("visda2017/Sy_Re", 0.2)):
+        assert _resolved(task=task, train_from="last")["alpha"] == alpha
+    paper = _resolved(task="office31/A_W", train_from="last", recipe="paper")
+    assert (paper["alpha"], paper["bottleneck_units"]) == (0.02, 1024)

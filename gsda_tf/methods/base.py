@@ -82,8 +82,8 @@ class Method:
         sets it to 0.
       discriminator_rate: learning rate of `adversaries`, as a multiple of learning_rate, unless the user gives
         `--discriminator_rate`; None: that flag's default.
-      frozen_bottleneck: width d of the feature on a frozen backbone, unless the user gives `--bottleneck_units`; None:
-        that flag's default.
+      regimes: what takes the place of a setting's or an option's default, by its name, where the backbone is "frozen",
+        or "trained" in part (`--train_from`): not of what the user gives or a benchmark sets otherwise.
 
     Attributes:
       classifier: C: f -> logits; trained with E.
@@ -101,7 +101,7 @@ class Method:
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     entropy_option: ClassVar[str | None] = None
     discriminator_rate: ClassVar[float | None] = None
-    frozen_bottleneck: ClassVar[int | None] = None
+    regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, problem: Problem, options: Any):
         self.problem, self.options = problem, options
@@ -166,14 +166,14 @@ class Term:
       Options: as a method's.
       published: as a method's.
       replaces_entropy: whether it takes the place of the method's own entropy.
-      frozen_bottleneck: as a method's; of several the widest holds.
+      regimes: as a method's, above which they stand.
     """
 
     name: ClassVar[str] = ""
     Options: ClassVar[type] = Method.Options
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     replaces_entropy: ClassVar[bool] = False
-    frozen_bottleneck: ClassVar[int | None] = None
+    regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, options: Any):
         self.options = options

@@ -41,7 +41,7 @@ class MCCTerm(Term):
     name = "mcc"
     published = {"visda2017": {"mcc_temperature": 3.0}}
     replaces_entropy = True
-    frozen_bottleneck = 1024
+    regimes = {"frozen": {"bottleneck_units": 1024}}
 
     @dataclasses.dataclass(frozen=True)
     class Options:
@@ -57,5 +57,4 @@ class MCC(TermMethod):
     """Source cross-entropy and class confusion on the target."""
 
     name, title, term = "mcc", "MCC", MCCTerm
-    Options, published = MCCTerm.Options, MCCTerm.published
-    frozen_bottleneck = MCCTerm.frozen_bottleneck
+    Options, published, regimes = MCCTerm.Options, MCCTerm.published, MCCTerm.regimes

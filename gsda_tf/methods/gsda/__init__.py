@@ -46,10 +46,14 @@ class Domain(Method):
     synchronized: ClassVar[bool] = False
     pseudo_labels = True
     entropy_option = "alpha"
+    regimes = {"trained": {"alpha": 0.1}}
 
     @dataclasses.dataclass(frozen=True)
     class Options:
-        alpha: float = setting(0.02, "weight of the target's conditional entropy, equation (5)", minimum=0)
+        alpha: float = setting(
+            0.02, "weight of the target's conditional entropy, equation (5); if it is not given, 0.1 with --train_from",
+            minimum=0,
+        )  # fmt: skip
         alpha_ramp: float = setting(
             0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start",
             minimum=0,
