@@ -151,9 +151,8 @@ def beside(run: Run) -> Run | None:
 
 _ALIKE = (
     "seed", "steps", "extractor", "weights", "freeze_backbone", "train_from", "image_size", "learning_rate",
-    "bottleneck_units",
 )  # fmt: skip
-"""Settings in which two runs must agree to be compared."""
+"""Settings in which two runs must agree to be compared. Not the bottleneck's width, which a method may bring."""
 
 
 def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
