@@ -137,7 +137,7 @@ class _Following:
                 values.update(kind.regimes.get(regime, {}))
         plain = dataclasses.replace(Settings(), options=methods.options_of(now["method"], now["add"])).flat()
         for name, value in values.items():
-            if self._base[name] == plain[name]:
+            if self._base.get(name) == plain.get(name):  # a name that is none is refused with the settings
                 self._choose(name, value, why)
 
     def _follow_paper(self) -> None:
@@ -150,6 +150,6 @@ class _Following:
             self._choose(name, value, "--recipe=paper")
 
     def _choose(self, name: str, value: Any, why: str) -> None:
-        if name not in self._given and self._now[name] != value:
+        if name not in self._given and self._now.get(name) != value:
             self._now[name] = value
             self._made[name] = (value, why)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from gsda_tf import defaults, methods, settings, tasks
 from gsda_tf.datasets import BENCHMARKS
+from gsda_tf.errors import UserError
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
 
 _OWN = {"source_dir": "a", "target_dir": "b"}
@@ -203,3 +204,13 @@ def test_a_benchmark_that_differs_from_the_plain_default_stands_above_the_regime
         assert _resolved(task=task, train_from="last")["alpha"] == alpha
     paper = _resolved(task="office31/A_W", train_from="last", recipe="paper")
     assert (paper["alpha"], paper["bottleneck_units"]) == (0.02, 1024)
+
+
+def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from gsda_tf.methods.base import Method\n\n\nclass Mine(Method):\n    name, title = 'mine', 'Mine'\n"
+        "    regimes = {'frozen': {'alpa': 1}}\n"
+    )
+    with pytest.raises(UserError, match="alpa"):
+        _resolved(**_OWN, method=f"{path}:Mine", freeze_backbone=True)
