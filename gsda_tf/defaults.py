@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -31,8 +30,8 @@ def follow(given: Mapping[str, Any], base: Settings, prescribed: Collection[str]
     Args:
       given: values by setting name, which the user or another run gave: none of them is changed.
       base: what holds otherwise.
-      prescribed: names of the settings that a benchmark prescribes; of these only what follows from a given value
-        changes.
+      prescribed: names of the settings that a benchmark or the method prescribes; of these only what follows from a
+        given value changes.
     """
     return _Following(given, base, prescribed).choices()
 
@@ -123,8 +122,7 @@ class _Following:
             self._choose("discriminator_units", _NARROW, "there is no GPU")
 
     def _follow_regime(self) -> None:
-        """What suits a backbone that is frozen, or trained in part; where a benchmark differs from the plain defaults,
-        it stays."""
+        """What suits a backbone that is frozen, or trained in part."""
         now = self._now
         kinds = (methods.get_method(now["method"]), *methods.get_terms(now["add"]))
         regime, why = "frozen", f"{methods.label(now['method'], now['add'])} on a frozen backbone"
@@ -135,9 +133,8 @@ class _Following:
         if now["recipe"] != "paper":
             for kind in kinds:
                 values.update(kind.regimes.get(regime, {}))
-        plain = dataclasses.replace(Settings(), options=methods.options_of(now["method"], now["add"])).flat()
         for name, value in values.items():
-            if self._base.get(name) == plain.get(name):  # a name that is none is refused with the settings
+            if name not in self._prescribed:  # a name that is none is refused with the settings
                 self._choose(name, value, why)
 
     def _follow_paper(self) -> None:

@@ -107,7 +107,8 @@ class ModelSettings:
     )
     bottleneck_units: int = setting(
         256,
-        "width d of the feature f; if it is not given, 1024 with --train_from, and with MCC on a frozen backbone",
+        "width d of the feature f; 1024 with --train_from, and with MCC on a frozen backbone, where neither you nor "
+        "the benchmark sets it",
         minimum=1,
         maximum=_MOST_UNITS,
     )

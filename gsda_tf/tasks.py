@@ -70,15 +70,13 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
     method, add = settings.method.method, settings.method.add
     kind = methods.get_method(method)
     values: dict[str, Any] = {}
-    prescribed: Mapping[str, Any] = {}
     if settings.data.pipeline == "benchmark":
         benchmark, name = split_task(settings.data.task)
         of_benchmark = get_benchmark(benchmark)
         choose(f"task of {benchmark}", name, of_benchmark.tasks)
         # What belongs to another method's options is not for this one.
         known = settings.flat()
-        prescribed = of_benchmark.prescribed(name)
-        values = {k: v for k, v in prescribed.items() if k in known}
+        values = {k: v for k, v in of_benchmark.prescribed(name).items() if k in known}
         values.update(methods.prescribed(method, add, benchmark))
     else:
         values["task"] = ""
@@ -95,7 +93,7 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
             fixed.pop(other, None)
     if settings.data.pipeline == "arrays":
         fixed.update(arrays.prescribed(given))
-    choices = defaults.follow(fixed, blank, prescribed)
+    choices = defaults.follow(fixed, blank, values)
     settings = blank.replace({**{k: value for k, (value, _) in choices.items()}, **fixed})
     check_given(given, settings)
     return settings, choices

@@ -51,8 +51,9 @@ class Domain(Method):
     @dataclasses.dataclass(frozen=True)
     class Options:
         alpha: float = setting(
-            0.02, "weight of the target's conditional entropy, equation (5); if it is not given, 0.1 with --train_from",
-            minimum=0,
+            0.02,
+            "weight of the target's conditional entropy, equation (5); 0.1 with --train_from, where neither you nor "
+            "the benchmark sets it", minimum=0,
         )  # fmt: skip
         alpha_ramp: float = setting(
             0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start",
