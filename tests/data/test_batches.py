@@ -43,7 +43,7 @@ def _cases(draw):
 
 
 @settings(max_examples=10, deadline=None)  # each builds up to four pipelines
-@given(_cases(), st.sampled_from(["none", "standard"]), st.booleans())
+@given(_cases(), st.sampled_from(["none", "standard", "digits"]), st.booleans())
 def test_replicas_and_workers_together_see_the_batch_of_one(case, augmentation, labelled):
     sizes, target, parts, batch, first, seed = case
     replicas = sum(parts)
