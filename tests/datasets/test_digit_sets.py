@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.data.images import ImageGeometry, evaluation_image
+from gsda_tf.data.images import ImageGeometry, evaluation_image, training_image
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.datasets.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
 from gsda_tf.datasets.preparing import decoded, prepare
@@ -78,6 +78,21 @@ def test_pixels_in_memory_are_those_of_the_files(copies):
                 expected = evaluation_image(encoded.records.load(index), True, geometry)
                 np.testing.assert_array_equal(domain.records.images[index], expected)
                 np.testing.assert_array_equal(domain.records.load(tf.constant(index)), expected)
+
+
+def test_augmented_pixels_in_memory_are_those_of_the_files(copies):
+    settings = dataclasses.replace(copies[0], image_size=32, resize_size=32, augmentation="digits")
+    geometry, seed = ImageGeometry(32, 32), tf.constant([3, 5])
+    encoded = prepare.load_domain("usps", "train", "usps", settings)
+    domain = decoded.load_domain("usps", "train", "usps", settings)
+    assert not domain.records.encoded
+    changed = 0
+    for index in range(len(encoded)):
+        expected = training_image(encoded.records.load(index), True, geometry, "digits", seed)
+        record = domain.records.load(tf.constant(index))
+        np.testing.assert_array_equal(training_image(record, False, geometry, "digits", seed), expected)
+        changed += not np.array_equal(expected, record)
+    assert changed == len(encoded)
 
 
 def test_damaged_pixels_are_made_anew(copies, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import images
+from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.progress import progress
@@ -17,10 +18,10 @@ _BATCH = 256
 
 
 def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
-    """As `prepare.load_domain`, with the pixels in memory where training changes nothing about them.
+    """As `prepare.load_domain`, with the pixels in memory where every change to an image begins with the same ones.
 
-    Random crops are taken of the images as they are: with `--augmentation`, or a margin to crop from, they stay
-    encoded.
+    Random crops are taken of the images as they are: with an `--augmentation` that crops, or a margin to crop from,
+    they stay encoded.
 
     Args:
       name: of a builder.
@@ -35,7 +36,7 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
       UserError: see `prepare.load_domain`.
     """
     encoded = prepare.load_domain(name, split, domain, settings)
-    if settings.augmentation != "none" or settings.resize_size != settings.image_size:
+    if AUGMENTATIONS[settings.augmentation].random_crop or settings.resize_size != settings.image_size:
         return encoded
     size = settings.image_size
     path = os.path.join(str(prepare.prepared_builder(name, settings).data_dir), f"pixels-{split}-{size}.npy")
