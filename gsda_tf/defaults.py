@@ -24,7 +24,12 @@ _PERIODS = {"pseudo_label_period": (2, 4), "evaluate_steps": (4, 4), "report_ste
 """A period that fits into the run fewer than the first number of times becomes that part of it."""
 
 
-def follow(given: Mapping[str, Any], base: Settings, prescribed: Collection[str] = ()) -> Choices:
+def follow(
+    given: Mapping[str, Any],
+    base: Settings,
+    prescribed: Collection[str] = (),
+    regimes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Choices:
     """The settings that follow from others.
 
     Args:
@@ -32,8 +37,9 @@ def follow(given: Mapping[str, Any], base: Settings, prescribed: Collection[str]
       base: what holds otherwise.
       prescribed: names of the settings that a benchmark or the method prescribes; of these only what follows from a
         given value changes.
+      regimes: what the benchmark prescribes in place of that, by the name of a regime of the backbone.
     """
-    return _Following(given, base, prescribed).choices()
+    return _Following(given, base, prescribed, regimes or {}).choices()
 
 
 def described(choices: Choices) -> str:
@@ -68,8 +74,14 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
 
 
 class _Following:
-    def __init__(self, given: Mapping[str, Any], base: Settings, prescribed: Collection[str]):
-        self._given, self._base, self._prescribed = given, base.flat(), prescribed
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        base: Settings,
+        prescribed: Collection[str],
+        regimes: Mapping[str, Mapping[str, Any]],
+    ):
+        self._given, self._base, self._prescribed, self._regimes = given, base.flat(), prescribed, regimes
         self._now = {**self._base, **given}
         self._own = self._now["pipeline"] != "benchmark"
         self._made: Choices = {}
@@ -135,6 +147,9 @@ class _Following:
                 values.update(kind.regimes.get(regime, {}))
         for name, value in values.items():
             if name not in self._prescribed:  # a name that is none is refused with the settings
+                self._choose(name, value, why)
+        if now["recipe"] != "paper":
+            for name, value in self._regimes.get(regime, {}).items():
                 self._choose(name, value, why)
 
     def _follow_paper(self) -> None:

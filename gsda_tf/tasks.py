@@ -70,6 +70,7 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
     method, add = settings.method.method, settings.method.add
     kind = methods.get_method(method)
     values: dict[str, Any] = {}
+    regimes: dict[str, dict[str, Any]] = {}
     if settings.data.pipeline == "benchmark":
         benchmark, name = split_task(settings.data.task)
         of_benchmark = get_benchmark(benchmark)
@@ -77,7 +78,10 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         # What belongs to another method's options is not for this one.
         known = settings.flat()
         values = {k: v for k, v in of_benchmark.prescribed(name).items() if k in known}
-        values.update(methods.prescribed(method, add, benchmark))
+        published = methods.prescribed(method, add, benchmark)
+        values.update(published)
+        for regime, wanted in of_benchmark.regimes.items():
+            regimes[regime] = {k: v for k, v in wanted.items() if k in known and k not in published}
     else:
         values["task"] = ""
     if not (kind.pseudo_labels or kind.observes):
@@ -86,6 +90,8 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         values["discriminator_rate"] = kind.discriminator_rate
     if kind.entropy_option and any(term.replaces_entropy for term in methods.get_terms(add)):
         values[kind.entropy_option] = 0.0
+        for wanted in regimes.values():
+            wanted.pop(kind.entropy_option, None)
     blank = blank.replace(values)
     fixed = {**(inherited(given["init_from"]) if given.get("init_from") else {}), **given}
     for name, other in (("freeze_backbone", "train_from"), ("train_from", "freeze_backbone")):
@@ -93,7 +99,7 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
             fixed.pop(other, None)
     if settings.data.pipeline == "arrays":
         fixed.update(arrays.prescribed(given))
-    choices = defaults.follow(fixed, blank, values)
+    choices = defaults.follow(fixed, blank, values, regimes)
     settings = blank.replace({**{k: value for k, (value, _) in choices.items()}, **fixed})
     check_given(given, settings)
     return settings, choices

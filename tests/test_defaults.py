@@ -200,10 +200,25 @@ def test_a_term_brings_what_it_wants_of_a_regime():
 def test_a_benchmark_that_differs_from_the_plain_default_stands_above_the_regime():
     digits = _resolved(task="digits/Fo_Ha", add=("mcc",), freeze_backbone=True)
     assert digits["bottleneck_units"] == 128
-    for task, alpha in (("office31/A_W", 0.1), ("office31_partial/A_W", 0.2), ("visda2017/Sy_Re", 0.2)):
+    for task, alpha in (("office31/A_W", 0.1), ("visda2017/Sy_Re", 0.2)):
         assert _resolved(task=task, train_from="last")["alpha"] == alpha
     paper = _resolved(task="office31/A_W", train_from="last", recipe="paper")
     assert (paper["alpha"], paper["bottleneck_units"]) == (0.02, 1024)
+
+
+def test_a_benchmark_has_regimes_of_its_own():
+    partial, trained = {"task": "office31_partial/A_W"}, {"train_from": "last"}
+
+    def entropy(**given):
+        resolved = _resolved(**partial, **given)
+        return resolved["alpha"], resolved["alpha_ramp"]
+
+    assert entropy() == entropy(freeze_backbone=True) == entropy(recipe="paper", **trained) == (0.2, 40)
+    assert entropy(**trained) == entropy(method="domain", **trained) == (0.1, 10)
+    assert entropy(alpha=0.3, **trained) == (0.3, 10)
+    assert entropy(add=("mcc",), **trained) == (0, 10), "MCC takes the entropy's place"
+    assert "alpha" not in _resolved(**partial, method="mcc", **trained)
+    assert "--alpha=0.1, --alpha_ramp=10.0" in tasks.chosen({**partial, **trained})
 
 
 def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):

@@ -39,6 +39,7 @@ class Benchmark:
       pairs: the tasks; None: every ordered pair of different domains.
       settings: values, by setting name, that differ from the defaults.
       task_settings: values that differ again for one task, by its name after the slash.
+      regimes: values that differ again where the backbone is "frozen", or "trained" in part (`--train_from`).
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
     """
 
@@ -51,6 +52,7 @@ class Benchmark:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     score: str = "accuracy"
     task_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    regimes: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def prescribed(self, name: str) -> dict[str, Any]:
         """The settings that belong to the task `name` ("A_W")."""

@@ -7,14 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from gsda_tf import tasks
+from gsda_tf import methods, tasks
 from gsda_tf.datasets import BENCHMARKS, get_benchmark
 from gsda_tf.datasets.office31 import CALTECH_CLASSES, IMAGE_SET
 from gsda_tf.datasets.office31.office31_dataset_builder import Builder as Office31
 from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
 from gsda_tf.datasets.visda2017.visda2017_dataset_builder import Builder as Visda2017
 from gsda_tf.errors import UserError
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, Settings
 from tests.datasets import fakes
 
 
@@ -56,8 +56,12 @@ def test_settings_of_the_paper(task, alpha, beta, groups):
 
 
 def test_every_task_has_valid_settings():
+    known = {*Settings().flat(), *methods.all_options()}
     for benchmark in BENCHMARKS.values():
         assert set(benchmark.task_settings) <= set(benchmark.tasks)
+        assert set(benchmark.regimes) <= {"frozen", "trained"}
+        for values in (benchmark.settings, *benchmark.task_settings.values(), *benchmark.regimes.values()):
+            assert set(values) <= known
         for name in benchmark.tasks:
             tasks.resolve({"task": f"{benchmark.name}/{name}"})
 
