@@ -69,19 +69,15 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
     _check_options(given, settings)
     method, add = settings.method.method, settings.method.add
     kind = methods.get_method(method)
-    values: dict[str, Any] = {}
-    regimes: dict[str, dict[str, Any]] = {}
+    known, values = settings.flat(), {}
+    of_task: Mapping[str, Any] = {}
+    regimes: Mapping[str, Mapping[str, Any]] = {}
     if settings.data.pipeline == "benchmark":
         benchmark, name = split_task(settings.data.task)
         of_benchmark = get_benchmark(benchmark)
         choose(f"task of {benchmark}", name, of_benchmark.tasks)
-        # What belongs to another method's options is not for this one.
-        known = settings.flat()
-        values = {k: v for k, v in of_benchmark.prescribed(name).items() if k in known}
-        published = methods.prescribed(method, add, benchmark)
-        values.update(published)
-        for regime, wanted in of_benchmark.regimes.items():
-            regimes[regime] = {k: v for k, v in wanted.items() if k in known and k not in published}
+        of_task, regimes = of_benchmark.prescribed(name), of_benchmark.regimes
+        values = methods.prescribed(method, add, benchmark)
     else:
         values["task"] = ""
     if not (kind.pseudo_labels or kind.observes):
@@ -90,8 +86,13 @@ def _resolve(given: Mapping[str, Any]) -> tuple[Settings, defaults.Choices]:
         values["discriminator_rate"] = kind.discriminator_rate
     if kind.entropy_option and any(term.replaces_entropy for term in methods.get_terms(add)):
         values[kind.entropy_option] = 0.0
-        for wanted in regimes.values():
-            wanted.pop(kind.entropy_option, None)
+
+    def rest(wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the benchmark's what is for this method, and what it does not set itself."""
+        return {k: v for k, v in wanted.items() if k in known and k not in values}
+
+    regimes = {regime: rest(wanted) for regime, wanted in regimes.items()}
+    values = {**rest(of_task), **values}
     blank = blank.replace(values)
     fixed = {**(inherited(given["init_from"]) if given.get("init_from") else {}), **given}
     for name, other in (("freeze_backbone", "train_from"), ("train_from", "freeze_backbone")):
