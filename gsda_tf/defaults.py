@@ -129,28 +129,29 @@ class _Following:
                 self._choose("discriminator_units", _NARROW, why)
             if self._own:
                 self._choose("steps", _FROZEN_STEPS, why)
-            self._follow_regime()
         elif self._own and not small and not gpu:
             self._choose("discriminator_units", _NARROW, "there is no GPU")
+        if now["recipe"] != "paper" and (pretrained or now["freeze_backbone"] or now["train_from"]):
+            self._follow_regime()
 
     def _follow_regime(self) -> None:
-        """What suits a backbone that is frozen, or trained in part."""
+        """What suits a pretrained backbone that is frozen, or trained in whole or in part."""
         now = self._now
-        kinds = (methods.get_method(now["method"]), *methods.get_terms(now["add"]))
-        regime, why = "frozen", f"{methods.label(now['method'], now['add'])} on a frozen backbone"
+        method = methods.get_method(now["method"])
         values: dict[str, Any] = {}
-        if now["train_from"]:
-            regime, why = "trained", "a part of the backbone is trained"
-            values["bottleneck_units"] = _WIDE_BOTTLENECK
-        if now["recipe"] != "paper":
-            for kind in kinds:
-                values.update(kind.regimes.get(regime, {}))
+        if now["freeze_backbone"]:
+            regime, why = "frozen", f"{methods.label(now['method'], now['add'])} on a frozen backbone"
+        else:
+            regime, why = "trained", "a pretrained backbone is trained"
+            if method.phases:  # else nothing is trained
+                values["bottleneck_units"] = _WIDE_BOTTLENECK
+        for kind in (method, *methods.get_terms(now["add"])):
+            values.update(kind.regimes.get(regime, {}))
         for name, value in values.items():
             if name not in self._prescribed:  # a name that is none is refused with the settings
                 self._choose(name, value, why)
-        if now["recipe"] != "paper":
-            for name, value in self._regimes.get(regime, {}).items():
-                self._choose(name, value, why)
+        for name, value in self._regimes.get(regime, {}).items():
+            self._choose(name, value, why)
 
     def _follow_paper(self) -> None:
         values: dict[str, Any] = dict(_PAPER)

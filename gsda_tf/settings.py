@@ -107,8 +107,8 @@ class ModelSettings:
     )
     bottleneck_units: int = setting(
         256,
-        "width d of the feature f; 1024 with --train_from, and with MCC on a frozen backbone, where neither you nor "
-        "the benchmark sets it",
+        "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and with MCC "
+        "on a frozen one, if neither you nor the benchmark nor --recipe=paper sets it",
         minimum=1,
         maximum=_MOST_UNITS,
     )
@@ -137,7 +137,8 @@ class MethodSettings:
     recipe: str = setting(
         "default",
         "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full strength, "
-        "--bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1",
+        "--bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
+        "--bottleneck_units and --alpha whether the backbone is frozen or trained",
         choices=("default", "paper"),
     )
     confidence_threshold: float = setting(

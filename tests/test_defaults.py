@@ -1,5 +1,7 @@
 """Defaults follow from what was given, from the backbone and from the machine; what was given stays."""
 
+import re
+
 import pytest
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
 
 _OWN = {"source_dir": "a", "target_dir": "b"}
+_TRAINED = "a pretrained backbone is trained"
 
 
 def _resolved(**given):
@@ -24,8 +27,10 @@ def gpu(monkeypatch):
 def test_what_a_benchmark_prescribes_stays(name):
     for task in BENCHMARKS[name].tasks:
         resolved = _resolved(task=f"{name}/{task}")
-        assert all(resolved[key] == value for key, value in BENCHMARKS[name].prescribed(task).items())
-        assert tasks.chosen({"task": f"{name}/{task}"}) == ""
+        wanted = {**BENCHMARKS[name].prescribed(task), **BENCHMARKS[name].regimes.get("trained", {})}
+        assert all(resolved[key] == value for key, value in wanted.items())
+        said = tasks.chosen({"task": f"{name}/{task}"})
+        assert said == "" if resolved["weights"] == "none" else set(re.findall(r"\((.*?)\)", said)) == {_TRAINED}
 
 
 @pytest.mark.parametrize("size, resized", [(16, 18), (128, 146), (224, 256), (512, 585), (4096, 4096)])
@@ -71,7 +76,7 @@ def test_without_a_gpu_the_backbone_is_frozen_unless_it_is_said_otherwise():
 def test_with_a_gpu_the_backbone_is_trained(gpu):
     trained = _resolved(**_OWN)
     assert not trained["freeze_backbone"] and trained["discriminator_units"] == (1024, 1024)
-    assert tasks.chosen(_OWN) == ""
+    assert tasks.chosen(_OWN) == f"--bottleneck_units=1024, --alpha=0.1 ({_TRAINED})"
 
 
 def test_an_extractor_brings_its_own_size_and_needs(tmp_path):
@@ -141,7 +146,7 @@ def test_the_recipe_of_the_paper():
     changed = {name: value for name, value in paper.items() if value != ours[name]}
     assert changed == {
         "recipe": "paper", "bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0,
-        "adversarial_weight": 3.0,
+        "adversarial_weight": 3.0, "bottleneck_units": 256, "alpha": 0.02,
     }  # fmt: skip
     assert "--recipe=paper)" in tasks.chosen({"task": "office31/A_W", "recipe": "paper"})
     given = _resolved(task="office31/A_W", recipe="paper", confidence_threshold=0.3, adversarial_weight=1.0)
@@ -178,7 +183,7 @@ def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
     assert whole["bottleneck_units"] == 256 and whole.get("alpha", 0.02) == 0.02
     regimes = [("frozen", {"freeze_backbone": True}, 256)]
     if kind.phases:  # what is fitted trains no backbone
-        regimes.append(("trained", {"train_from": "last"}, 1024))
+        regimes += [("trained", {"train_from": "last"}, 1024), ("trained", {"freeze_backbone": False}, 1024)]
     for regime, given, width in regimes:
         expected = {"bottleneck_units": width, **kind.regimes.get(regime, {})}
         resolved = _resolved(**_OWN, method=method, **given)
@@ -203,7 +208,7 @@ def test_a_benchmark_that_differs_from_the_plain_default_stands_above_the_regime
     for task, alpha in (("office31/A_W", 0.1), ("visda2017/Sy_Re", 0.2)):
         assert _resolved(task=task, train_from="last")["alpha"] == alpha
     paper = _resolved(task="office31/A_W", train_from="last", recipe="paper")
-    assert (paper["alpha"], paper["bottleneck_units"]) == (0.02, 1024)
+    assert (paper["alpha"], paper["bottleneck_units"]) == (0.02, 256)
 
 
 def test_a_benchmark_has_regimes_of_its_own():
@@ -213,8 +218,8 @@ def test_a_benchmark_has_regimes_of_its_own():
         resolved = _resolved(**partial, **given)
         return resolved["alpha"], resolved["alpha_ramp"]
 
-    assert entropy() == entropy(freeze_backbone=True) == entropy(recipe="paper", **trained) == (0.2, 40)
-    assert entropy(**trained) == entropy(method="domain", **trained) == (0.1, 10)
+    assert entropy(freeze_backbone=True) == entropy(recipe="paper") == entropy(recipe="paper", **trained) == (0.2, 40)
+    assert entropy() == entropy(**trained) == entropy(method="domain", **trained) == (0.1, 10)
     assert entropy(alpha=0.3, **trained) == (0.3, 10)
     assert entropy(add=("mcc",), **trained) == (0, 10), "MCC takes the entropy's place"
     assert "alpha" not in _resolved(**partial, method="mcc", **trained)

@@ -39,7 +39,7 @@ class Benchmark:
       pairs: the tasks; None: every ordered pair of different domains.
       settings: values, by setting name, that differ from the defaults.
       task_settings: values that differ again for one task, by its name after the slash.
-      regimes: values that differ again where the backbone is "frozen", or "trained" in part (`--train_from`).
+      regimes: values that differ again where a pretrained backbone is "frozen", or "trained", whole or in part.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
     """
 

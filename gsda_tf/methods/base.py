@@ -82,8 +82,9 @@ class Method:
         sets it to 0.
       discriminator_rate: learning rate of `adversaries`, as a multiple of learning_rate, unless the user gives
         `--discriminator_rate`; None: that flag's default.
-      regimes: what takes the place of a setting's or an option's default, by its name, where the backbone is "frozen",
-        or "trained" in part (`--train_from`): not of what the user gives or a benchmark sets otherwise.
+      regimes: what takes the place of a setting's or an option's default, by its name, where a pretrained backbone is
+        "frozen", or "trained", whole or in part: not of what the user gives or a benchmark sets otherwise, and not
+        with `--recipe=paper`.
 
     Attributes:
       classifier: C: f -> logits; trained with E.

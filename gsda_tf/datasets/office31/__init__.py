@@ -58,7 +58,7 @@ BENCHMARKS = (
         # The paper's alpha is ten times Office-31's. From the first step, it would hold the target to what a
         # classifier that knows nothing yet says, now and then to classes that the target does not have, for good.
         settings={**RECIPE, "alpha": 0.2, "alpha_ramp": 40.0, "beta": 10.0, "num_groups": (6,)},
-        # Measured with the last stage trained: docs/when_it_helps.md, "Partial targets".
+        # Measured with the last stage trained, not the whole: docs/when_it_helps.md, "Partial targets".
         regimes={"trained": {"alpha": 0.1, "alpha_ramp": 10.0}},
     ),
 )

@@ -52,8 +52,8 @@ class Domain(Method):
     class Options:
         alpha: float = setting(
             0.02,
-            "weight of the target's conditional entropy, equation (5); 0.1 with --train_from, where neither you nor "
-            "the benchmark sets it", minimum=0,
+            "weight of the target's conditional entropy, equation (5); 0.1 where a pretrained backbone is trained, "
+            "whole or by --train_from, if neither you nor the benchmark nor --recipe=paper sets it", minimum=0,
         )  # fmt: skip
         alpha_ramp: float = setting(
             0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start",
