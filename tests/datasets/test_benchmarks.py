@@ -47,7 +47,7 @@ def test_tasks(name, names):
     ],
 )
 def test_settings_of_the_paper(task, alpha, beta, groups):
-    settings = tasks.resolve({"task": task})
+    settings = tasks.resolve({"task": task, "recipe": "paper"})
     assert (settings.options.alpha, settings.options.beta, settings.options.num_groups) == (alpha, beta, groups)
     assert settings.model.extractor == "resnet50"
     assert (settings.data.image_size, settings.data.resize_size) == (224, 256)
