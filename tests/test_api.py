@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import gsda_tf
+from gsda_tf import methods
 from gsda_tf.methods.base import Method
 from gsda_tf.settings import setting
 
@@ -51,6 +52,15 @@ def test_features_of_any_model_and_what_a_run_offers(folder):
         run.predict(x[:, :5])
 
 
+@pytest.fixture
+def registry():
+    """Forgets what a test registered: other tests compare with the methods that a fresh process has."""
+    yield
+    methods._found.cache_clear()
+    methods.get_method.cache_clear()
+
+
+@pytest.mark.usefixtures("registry")
 def test_a_method_class_of_ones_own_in_a_thread_twice(folder):
     class Shrinking(Method):
         """Small features."""

@@ -186,7 +186,7 @@ def test_a_run_that_diverges_says_so_and_writes_no_bad_weights(tmp_path):
         ("--num_groups=11", "more groups than there are classes (10)"),
         ("--num_groups=a", "expected whole numbers"),
         ("--confidence_threshold=1.5", "expected at most 1"),
-        ("--stepz=5", "Did you mean --steps?"),
+        ("--stepss=5", "Did you mean --steps?"),
         ("--steps=five", "--steps"),
         ("--precision=float8", "float32"),
         ("stray", "Unexpected argument 'stray'"),
