@@ -98,6 +98,9 @@ def _run(module: str, arguments: list[str], environment: dict[str, str], paths: 
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    # The tests may run under nohup or in the background, where these are ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(REPOSITORY)
