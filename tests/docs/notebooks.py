@@ -22,13 +22,16 @@ PATHS = sorted(glob.glob(f"{REPOSITORY}/docs/*.ipynb"))
 @contextlib.contextmanager
 def kernel() -> Iterator[KernelManager]:
     """A process that notebooks are run in, one after the other: importing TensorFlow takes longer than most of them."""
-    manager = KernelManager(kernel_name="python3", transport="ipc")
-    manager.kernel_spec.argv[0] = sys.executable
-    manager.start_kernel(env={**os.environ, "PYTHONPATH": REPOSITORY, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": ""})
-    try:
-        yield manager
-    finally:
-        manager.shutdown_kernel(now=True)
+    environment = {**os.environ, "PYTHONPATH": REPOSITORY, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": ""}
+    # Sockets lie in the working folder otherwise, where another kernel has its own.
+    with tempfile.TemporaryDirectory() as sockets:
+        manager = KernelManager(kernel_name="python3", transport="ipc", ip=os.path.join(sockets, "kernel"))
+        manager.kernel_spec.argv[0] = sys.executable
+        manager.start_kernel(env=environment)
+        try:
+            yield manager
+        finally:
+            manager.shutdown_kernel(now=True)
 
 
 def execute(path: str, manager: KernelManager, folder: str, steps: int | None = None) -> nbformat.NotebookNode:
