@@ -145,8 +145,7 @@ def worker_errors(strategy: tf.distribute.Strategy, workdir: str) -> Iterator[No
         tf.errors.DeadlineExceededError,
         tf.errors.InternalError,
     ) as error:
-        resolver = strategy.cluster_resolver
-        workers = sum(len(v) for v in resolver.cluster_spec().as_dict().values()) if resolver else 1
+        workers = count_workers(strategy)
         if workers < 2:
             raise
         raise WorkerLostError(
@@ -154,6 +153,26 @@ def worker_errors(strategy: tf.distribute.Strategy, workdir: str) -> Iterator[No
             "why. This one stopped, too. Start the same command on every worker again: they go on from the newest "
             f"checkpoint in {workdir}."
         ) from error
+
+
+def count_workers(strategy: tf.distribute.Strategy) -> int:
+    """How many processes train together."""
+    resolver = strategy.cluster_resolver
+    return sum(len(v) for v in resolver.cluster_spec().as_dict().values()) if resolver else 1
+
+
+def part(strategy: tf.distribute.Strategy) -> None:
+    """Lets the workers go their own ways; to be called by each after the last thing that they compute together.
+
+    A worker that has a sum may end before its share of it has reached the others, which then fail. So there is one more
+    sum, whose failure is none: who has it knows that all had come to it, and nothing before it is under way any more.
+
+    Args:
+      strategy: of any kind; with one worker nothing is done.
+    """
+    if count_workers(strategy) > 1:
+        with contextlib.suppress(tf.errors.OpError):
+            strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(0.0)), axis=None).numpy()
 
 
 def check_batches(settings: DataSettings, strategy: tf.distribute.Strategy) -> None:

@@ -31,7 +31,7 @@ from gsda_tf.models import backbones
 from gsda_tf.progress import phase, progress
 from gsda_tf.settings import Settings
 from gsda_tf.training import checkpoints, initial
-from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, worker_errors
+from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, part, worker_errors
 from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
@@ -273,6 +273,7 @@ class _Training:
         settings, data, experiment = self._settings, self._data, self._experiment
         # The loop's last act was an evaluation of the last step, unless the run was resumed after it.
         evaluation = self._evaluation or self._evaluator()
+        part(experiment.strategy)
         summary = {
             "task": data.name,
             "method": methods.label(settings.method.method, settings.method.add),

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.errors import WorkerLostError
-from gsda_tf.training.distribution import worker_errors
+from gsda_tf.training.distribution import part, worker_errors
 from gsda_tf.training.logs import read_metrics
 from tests.processes import Process, clusters
 
@@ -71,3 +71,19 @@ def test_one_worker_keeps_its_own_errors():
         raise tf.errors.UnavailableError(None, None, "x")
     with pytest.raises(tf.errors.CancelledError), worker_errors(_Strategy(1), os.sep):
         raise tf.errors.CancelledError(None, None, "x")
+
+
+def test_parting_from_workers_that_left_before_is_no_error(monkeypatch):
+    asked = []
+
+    def gone(*given, **named):
+        asked.append(given)
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    monkeypatch.setattr(_Strategy, "run", lambda self, one: one(), raising=False)
+    monkeypatch.setattr(_Strategy, "reduce", gone, raising=False)
+    part(_Strategy(1))
+    part(tf.distribute.get_strategy())
+    assert not asked
+    part(_Strategy(2))
+    assert asked

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from gsda_tf.settings import DeviceSettings
-from gsda_tf.training.distribution import build_strategy
+from gsda_tf.training.distribution import build_strategy, part
 
 if __name__ == "__main__":
     strategy = build_strategy(DeviceSettings(strategy="multi_worker", cluster="slurm"))
@@ -16,3 +16,4 @@ if __name__ == "__main__":
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(one), axis=None)
 
     print(f"{strategy.num_replicas_in_sync} workers, sum {total().numpy()}")
+    part(strategy)

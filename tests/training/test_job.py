@@ -77,7 +77,7 @@ def test_what_is_missing_is_told(cluster, environment, expected, monkeypatch):
 
 
 def test_two_local_processes_of_slurm_find_each_other():
-    """As `srun` starts them on one node: a strategy of two workers that sum something."""
+    """As `srun` starts them on one node: two workers that sum something. Without `part` one leaves the other behind."""
     job = str(os.getpid() % 300)  # which says the port
     variables = [_slurm(rank, "localhost", "2", SLURM_JOB_ID=job, SLURMD_NODENAME="localhost") for rank in range(2)]
     workers = [Process("tests.training.job_run", [], environment) for environment in variables]
