@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from gsda_tf import job, tasks
 from gsda_tf import methods as methods_lib
+from gsda_tf.data import pipeline
 from gsda_tf.data.domain import UNLABELLED, ArrayRecords, FileRecords
 from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.features import FeatureRecords
@@ -109,7 +110,7 @@ class Domain:
             raise UserError(f"The data set gives {spec}: expected images or features, or (images, labels).")
         if (labelled and spec[1].shape.rank == 0) or (not labelled and rank in (1, 3)):
             dataset = dataset.batch(256)
-        parts = list(dataset.as_numpy_iterator())
+        parts = list(dataset.with_options(pipeline.options()).as_numpy_iterator())
         if not parts:
             raise UserError("The data set is empty: expected at least one image.")
         values = np.concatenate([part[0] if labelled else part for part in parts])

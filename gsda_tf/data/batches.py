@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data import images
+from gsda_tf.data import images, pipeline
 from gsda_tf.data.cache import CachedRecords
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
@@ -111,7 +111,7 @@ class TrainingBatches:
         for name in self._views:
             stream = {"target": _TARGET, "target_again": _AGAIN}[name]
             streams[f"{name}_images"] = self._images(self._data.target, target, stream, first, share)
-        return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(tf.data.AUTOTUNE)
+        return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(pipeline.AHEAD)
 
     def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
         """One element a row of the worker's part of `plan`: uint8 [row, S, S, 3]."""
@@ -149,7 +149,7 @@ def evaluation_batches(
     """
     indices = _in_order(len(domain), batch, share)
     if isinstance(domain.records, FeatureRecords):
-        return domain.records.evaluation(indices).with_options(_options()).prefetch(tf.data.AUTOTUNE)
+        return domain.records.evaluation(indices).with_options(_options()).prefetch(pipeline.AHEAD)
     return (
         _load(
             domain,
@@ -158,7 +158,7 @@ def evaluation_batches(
             geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
         )
         .with_options(_options())
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(pipeline.AHEAD)
     )
 
 
@@ -183,7 +183,7 @@ def view_batches(
             augmentation=settings.augmentation,
         )
         .with_options(_options())
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(pipeline.AHEAD)
     )
 
 
@@ -220,14 +220,11 @@ def _load(
         return images.seen(record, False, geometry, augmentation, seed)
 
     return (
-        plan.unbatch()
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(rows, drop_remainder=True)
+        plan.unbatch().map(load, num_parallel_calls=pipeline.CALLS, deterministic=True).batch(rows, drop_remainder=True)
     )
 
 
 def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
+    options = pipeline.options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

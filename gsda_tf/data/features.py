@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 import tensorflow as tf
 
+from gsda_tf.data import pipeline
 from gsda_tf.data.domain import Domain, Records
 from gsda_tf.data.sampling import hash_key
 from gsda_tf.data.verdicts import Found
@@ -154,8 +155,9 @@ def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
     unread = np.flatnonzero(digests == b"")
     loaded = (
         tf.data.Dataset.from_tensor_slices(unread)
-        .map(domain.records.load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(domain.records.load, num_parallel_calls=pipeline.CALLS)
         .prefetch(16)
+        .with_options(pipeline.options())
     )
     for i, record in zip(unread, loaded.as_numpy_iterator()):
         data = record if isinstance(record, bytes) else str(record.shape).encode() + record.tobytes()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
+from gsda_tf.data import pipeline
 from gsda_tf.data.augmentation import random_box
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import Domain, FileRecords, TaskData
@@ -167,9 +168,9 @@ class _Loaders:
         indices = self._plan(turn)
         seeds = np.stack([np.zeros_like(indices), np.arange(len(indices))], axis=-1)
         dataset = tf.data.Dataset.from_tensor_slices((indices, seeds)).map(
-            lambda index, seed: stage(self._records.load(index), seed), num_parallel_calls=tf.data.AUTOTUNE
+            lambda index, seed: stage(self._records.load(index), seed), num_parallel_calls=pipeline.CALLS
         )
-        batches = dataset.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
+        batches = dataset.batch(_BATCH).prefetch(pipeline.AHEAD).with_options(pipeline.options())
         return lambda: sum(len(batch) for batch in batches)
 
 

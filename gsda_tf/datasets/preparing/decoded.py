@@ -7,7 +7,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data import images
+from gsda_tf.data import images, pipeline
 from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.domain import ArrayRecords, Domain
 from gsda_tf.datasets.preparing import prepare
@@ -53,9 +53,10 @@ def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
         tf.data.Dataset.range(len(domain))
         .map(
             lambda index: images.evaluation_image(domain.records.load(index), domain.records.encoded, geometry),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=pipeline.CALLS,
         )
         .batch(_BATCH)
+        .with_options(pipeline.options())
     )
     with progress(total=len(domain), desc=f"{domain.name} pixels", unit=" images", leave=False) as bar:
         for number, batch in enumerate(batches.as_numpy_iterator()):
