@@ -32,11 +32,11 @@ from gsda_tf.data.features import FeatureRecords
 from gsda_tf.errors import UserError
 from gsda_tf.files import read_json, replacing
 from gsda_tf.methods.base import Method
+from gsda_tf.runs.log import read_metrics
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.experiment import Experiment, restore
 from gsda_tf.training.inference import Outputs
-from gsda_tf.training.logs import read_metrics
 
 _KEPT = os.path.join("runs", "arrays")
 

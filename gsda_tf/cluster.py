@@ -17,7 +17,7 @@ from concurrent import futures
 from typing import Any
 
 from gsda_tf.errors import UserError
-from gsda_tf.work import Ended, Task, Wish, perform, thread_limits
+from gsda_tf.sweeps.work import Ended, Task, Wish, perform, thread_limits
 
 _CONNECT_SECONDS = 30
 

@@ -8,20 +8,20 @@ from typing import Any
 
 from gsda_tf import defaults, methods
 from gsda_tf.contradictions import PIPELINE_OF, check_given
-from gsda_tf.data import arrays
 from gsda_tf.data.cache import cached
+from gsda_tf.data.check_cache import kept_in
 from gsda_tf.data.checking import check_images
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import with_classes
-from gsda_tf.data.folders import load_folders
 from gsda_tf.data.image_files import LEAST_SIDE
-from gsda_tf.data.lists import load_lists
-from gsda_tf.data.verdicts import kept_in
 from gsda_tf.datasets import get_benchmark, split_task
-from gsda_tf.datasets.catalogue import load_tfds
+from gsda_tf.datasets.own import arrays
+from gsda_tf.datasets.own.folders import load_folders
+from gsda_tf.datasets.own.lists import load_lists
+from gsda_tf.datasets.own.tfds import load_tfds
 from gsda_tf.errors import UserError, choose
+from gsda_tf.runs.initial import inherited
 from gsda_tf.settings import DataSettings, Settings, absolute, is_array_file
-from gsda_tf.training.initial import inherited
 
 
 def _load_benchmark(settings: DataSettings) -> TaskData:

@@ -80,7 +80,7 @@ def _model():
 
 def _spread(pools: contextlib.ExitStack):
     from gsda_tf.cluster import DaskPool
-    from gsda_tf.serving.pieces import Pieces
+    from gsda_tf.serving.shards import Pieces
 
     pool = pools.enter_context(DaskPool(FLAGS.scheduler, FLAGS.jobs, FLAGS.threads))
     where = (FLAGS.server, FLAGS.model_name, FLAGS.timeout) if FLAGS.server else (FLAGS.model,)

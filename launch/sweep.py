@@ -52,9 +52,9 @@ def main() -> int:
         )
     if not (seeds and values.methods):
         raise UserError("--seeds and --methods need at least one entry each.")
-    from gsda_tf.reporting import sweep
     from gsda_tf.reporting.results import write_results
-    from gsda_tf.work import open_pool
+    from gsda_tf.sweeps import sweep
+    from gsda_tf.sweeps.work import open_pool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.

@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from gsda_tf.data.check_cache import remembering
 from gsda_tf.data.domain import Domain, Records, TaskData, stored
 from gsda_tf.data.image_files import BadImageError, faint, stored_size
 from gsda_tf.data.images import JPEG, PNG, decode
 from gsda_tf.data.subset import evenly, subset
-from gsda_tf.data.verdicts import remembering
 from gsda_tf.errors import COMMANDS, DataError, shown
 from gsda_tf.progress import progress
 

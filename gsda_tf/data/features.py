@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
+from gsda_tf.data.check_cache import Found
 from gsda_tf.data.domain import Domain, Records
 from gsda_tf.data.sampling import hash_key
-from gsda_tf.data.verdicts import Found
 from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing, write_atomically
 

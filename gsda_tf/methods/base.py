@@ -28,7 +28,7 @@ from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import build_classifier
 
 if TYPE_CHECKING:
-    from gsda_tf.training.step import Step
+    from gsda_tf.methods.step import Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,13 @@ from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import COMMANDS
 from gsda_tf.evaluation.selection import CRITERIA, SCORES
 from gsda_tf.files import cell, write_atomically
-from gsda_tf.reporting import figures, significance, tables
+from gsda_tf.reporting import figures, tables
 from gsda_tf.reporting.page import page
 from gsda_tf.reporting.sections import picture
 from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
-from gsda_tf.reporting.sweep import Failure, Run
-from gsda_tf.training.logs import read_metrics
+from gsda_tf.runs.log import read_metrics
+from gsda_tf.sweeps import significance
+from gsda_tf.sweeps.sweep import Failure, Run
 
 _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", "accuracy/target", "accuracy/target_mean_class",

@@ -13,7 +13,7 @@ import numpy as np
 from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import published
 from gsda_tf.evaluation.selection import SCORES
-from gsda_tf.reporting import significance
+from gsda_tf.sweeps import significance
 
 _MISSING = "–"
 

@@ -25,7 +25,7 @@ from gsda_tf.data.image_files import (
     plain,
     walk,
 )
-from gsda_tf.data.lists import parse_list, read_list
+from gsda_tf.datasets.own.lists import parse_list, read_list
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.progress import progress

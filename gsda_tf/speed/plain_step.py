@@ -12,10 +12,10 @@ from gsda_tf.losses import classification
 from gsda_tf.losses.domain import domain_labels
 from gsda_tf.losses.norms import safe_norm
 from gsda_tf.losses.ramps import ramp_up
+from gsda_tf.methods import schedules
 from gsda_tf.methods.gsda import alignment, synchronization
-from gsda_tf.training import schedules
+from gsda_tf.methods.optimizer import MomentumSGD
 from gsda_tf.training.experiment import Experiment
-from gsda_tf.training.optimizer import MomentumSGD
 
 
 class PlainStep:

@@ -21,15 +21,15 @@ from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
+from gsda_tf.methods.precision import LossScale
+from gsda_tf.methods.step import TrainingStep, build_optimizers, trained
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor
+from gsda_tf.runs import checkpoints
+from gsda_tf.runs.initial import Initial
 from gsda_tf.settings import Settings, absolute
-from gsda_tf.training import checkpoints
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
-from gsda_tf.training.initial import Initial
-from gsda_tf.training.precision import LossScale
-from gsda_tf.training.step import TrainingStep, build_optimizers, trained
 
 
 class Experiment:

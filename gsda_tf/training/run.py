@@ -25,22 +25,22 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.errors import TrainingError
 from gsda_tf.evaluation import selection
-from gsda_tf.evaluation.doubt import doubts
+from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
 from gsda_tf.progress import phase, progress
+from gsda_tf.runs import checkpoints, initial
+from gsda_tf.runs.folder import clear, default_workdir, exported, locked, read_summary, same_data
+from gsda_tf.runs.log import MetricsLog, NoLog, read_metrics
+from gsda_tf.runs.selected import SelectedWeights
 from gsda_tf.settings import Settings
-from gsda_tf.training import checkpoints, initial
 from gsda_tf.training.distribution import build_strategy, check_batches, is_chief, part, worker_errors
+from gsda_tf.training.eta import outlook
 from gsda_tf.training.evaluator import Evaluation, Evaluator
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
-from gsda_tf.training.logs import MetricsLog, NoLog, read_metrics
 from gsda_tf.training.loop import FitRunner, Hooks, Loop, Periods, StepRunner
-from gsda_tf.training.outlook import outlook
 from gsda_tf.training.pseudo_labels import confident_pool
-from gsda_tf.training.selected import SelectedWeights
-from gsda_tf.training.workdir import clear, default_workdir, exported, locked, read_summary, same_data
 
 _TOLD_AFTER = 10.0
 """Seconds of training after which a run says how long it will take."""

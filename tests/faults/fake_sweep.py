@@ -10,8 +10,8 @@ import signal
 import sys
 
 from gsda_tf.files import write_atomically
-from gsda_tf.reporting import sweep
-from gsda_tf.work import open_pool
+from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps.work import open_pool
 from launch import flags
 
 

@@ -8,7 +8,7 @@ import distributed
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.work import open_pool
+from gsda_tf.sweeps.work import open_pool
 from tests.dask_cluster import DaskCluster
 from tests.faults import fake_sweep
 from tests.launch import commands

@@ -9,10 +9,10 @@ import pytest
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, fits
 from gsda_tf.reporting.runs import load_run
+from gsda_tf.runs.checkpoints import check_same_run
+from gsda_tf.runs.log import MetricsLog, read_metrics
 from gsda_tf.settings import Settings
-from gsda_tf.training.checkpoints import check_same_run
 from gsda_tf.training.experiment import restore
-from gsda_tf.training.logs import MetricsLog, read_metrics
 from tests.reporting import runs
 
 

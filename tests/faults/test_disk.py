@@ -16,9 +16,10 @@ import tensorflow as tf
 from gsda_tf.data.features import FeatureStore
 from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors
-from gsda_tf.training import evaluator, workdir
-from gsda_tf.training.checkpoints import Checkpoints
-from gsda_tf.training.logs import MetricsLog, read_metrics
+from gsda_tf.runs import folder as workdir
+from gsda_tf.runs.checkpoints import Checkpoints
+from gsda_tf.runs.log import MetricsLog, read_metrics
+from gsda_tf.training import evaluator
 from tests.faults.limited import files_up_to
 from tests.launch import commands
 

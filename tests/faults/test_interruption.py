@@ -11,9 +11,9 @@ import tensorflow as tf
 from gsda_tf import tasks
 from gsda_tf.compat import KERAS_3
 from gsda_tf.files import UNFINISHED
-from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.runs.checkpoints import Checkpoints
+from gsda_tf.runs.log import read_metrics
 from gsda_tf.training.distribution import configure_devices
-from gsda_tf.training.logs import read_metrics
 from gsda_tf.training.loop import Interrupted
 from gsda_tf.training.run import _Training, train
 from tests.launch import commands

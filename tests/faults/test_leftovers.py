@@ -17,8 +17,8 @@ from gsda_tf.data.features import FeatureStore
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import UNFINISHED, locked, one_at_a_time, remove_unfinished, replacing, write_atomically
+from gsda_tf.runs import folder as workdir
 from gsda_tf.serving import rows
-from gsda_tf.training import workdir
 
 _DIGESTS = np.asarray([b"a", b"b"], "S32")
 _IMAGES = ArrayRecords(np.zeros((1, 1, 1, 3), np.uint8), "x")

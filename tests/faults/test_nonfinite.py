@@ -9,7 +9,7 @@ import tensorflow as tf
 from gsda_tf import tasks
 from gsda_tf.errors import NotFiniteError, TrainingError
 from gsda_tf.losses import classification
-from gsda_tf.training.checkpoints import Checkpoints
+from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.training.inference import Inference
 from gsda_tf.training.loop import StepRunner
 from gsda_tf.training.run import train

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gsda_tf import work
-from gsda_tf.work import Task, Wish, perform
+from gsda_tf.sweeps import work
+from gsda_tf.sweeps.work import Task, Wish, perform
 from tests.faults import fake_sweep
 from tests.processes import REPOSITORY, Process
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from gsda_tf.data.subset import evenly, subset
 from gsda_tf.evaluation import selection
+from gsda_tf.runs.log import read_metrics
 from gsda_tf.serving.export import sample_images
 from gsda_tf.training.experiment import restore
-from gsda_tf.training.logs import read_metrics
 from tests import rounding
 from tests.launch import commands
 

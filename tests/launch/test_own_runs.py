@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gsda_tf import tasks
 from gsda_tf.errors import UserError
-from gsda_tf.reporting import sweep
+from gsda_tf.sweeps import sweep
 from gsda_tf.training import run
 from gsda_tf.training.experiment import restore
 from tests.data.pictures import encoded, write_domain

@@ -10,12 +10,12 @@ from gsda_tf import methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import UserError
+from gsda_tf.methods.step import Step
+from gsda_tf.runs import checkpoints
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.settings import Settings
-from gsda_tf.training import checkpoints
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.loop import StepRunner
-from gsda_tf.training.step import Step
 from tests.methods.build import SMALL, batch, experiment, task
 from tests.processes import Process
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from gsda_tf import tasks
-from gsda_tf.training import checkpoints
+from gsda_tf.runs import checkpoints
 
 CLASSES = ("mug", "<b>pen</b> & ink", "ruler", "desk_lamp")
 STEPS = 40

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from gsda_tf.reporting import sweep
 from gsda_tf.reporting.results import write_results
+from gsda_tf.sweeps import sweep
 from tests.reporting import browser
 
 _METHODS = ("source_only", "domain", "gsda")

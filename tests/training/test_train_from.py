@@ -20,7 +20,8 @@ from gsda_tf.data.features import FeatureRecords, content_digests
 from gsda_tf.data.subset import subset
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models import backbones
-from gsda_tf.training import checkpoints, frozen
+from gsda_tf.runs import checkpoints
+from gsda_tf.training import frozen
 from gsda_tf.training.experiment import Experiment, restore
 from tests import rounding
 from tests.faults import inprocess

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.reporting import sweep
-from gsda_tf.work import LocalPool
+from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps.work import LocalPool
 
 
 def _plan(out, **given):

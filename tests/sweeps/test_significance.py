@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gsda_tf.reporting import significance
+from gsda_tf.sweeps import significance
 
 
 def _values(seed=0, shift=1.0, n=12):

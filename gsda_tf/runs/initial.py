@@ -11,7 +11,7 @@ import numpy as np
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
-from gsda_tf.training import checkpoints
+from gsda_tf.runs import checkpoints
 
 _MODEL = ("extractor", "preprocessing", "bottleneck_units", "bottleneck_norm", "image_size", "resize_size")
 """What the networks' shapes and inputs depend on: a run that starts from another's weights takes it over."""

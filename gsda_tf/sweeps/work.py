@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors, open_to_append
-from gsda_tf.leash import STOP_SECONDS
+from gsda_tf.run_child import STOP_SECONDS
 
 _POLL_SECONDS = 0.2
 _SILENT = {DiskError.exit_code: "the disk is full, or may not be written"}
@@ -76,7 +76,7 @@ def perform(
         start = log.tell()
         # In a session of its own: a Ctrl-C at the terminal reaches whoever waits alone, who passes it on once.
         process = subprocess.Popen(
-            [sys.executable, "-m", "gsda_tf.leash", task.module, *task.arguments],
+            [sys.executable, "-m", "gsda_tf.run_child", task.module, *task.arguments],
             cwd=task.folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,

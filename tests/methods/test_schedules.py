@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsda_tf.training import schedules
+from gsda_tf.methods import schedules
 
 
 @given(st.floats(0, 1), st.floats(1e-4, 1), st.floats(0, 20))

@@ -8,7 +8,7 @@ import pytest
 
 from gsda_tf import tasks
 from gsda_tf.errors import TrainingError
-from gsda_tf.training import checkpoints
+from gsda_tf.runs import checkpoints
 from tests.launch import commands
 from tests.processes import REPOSITORY
 

@@ -5,7 +5,7 @@ import math
 
 import tensorflow as tf
 
-from gsda_tf.training.logs import MetricsLog, read_metrics
+from gsda_tf.runs.log import MetricsLog, read_metrics
 
 
 def _events(folder) -> list[tuple[int, str]]:

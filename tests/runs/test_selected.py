@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.evaluation import selection
-from gsda_tf.training.selected import SelectedWeights
+from gsda_tf.runs.selected import SelectedWeights
 
 
 class _Run:

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gsda_tf import tasks
-from gsda_tf.data import lists as lists_lib
 from gsda_tf.data.image_files import on_a_path_left_behind
+from gsda_tf.datasets.own import lists as lists_lib
 from gsda_tf.errors import DataError, UserError
 from tests.data import pictures
 from tests.data.pictures import folders, write_domain

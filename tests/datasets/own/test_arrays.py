@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gsda_tf import tasks
-from gsda_tf.data import arrays
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.datasets.own import arrays
 from gsda_tf.errors import UserError
 
 RNG = np.random.default_rng(0)

@@ -23,13 +23,13 @@ from gsda_tf import tasks as tasks_lib
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, choose
 from gsda_tf.files import locked
-from gsda_tf.leash import STOP_SECONDS
 from gsda_tf.progress import progress
+from gsda_tf.run_child import STOP_SECONDS
+from gsda_tf.runs.checkpoints import FREE, read_settings
+from gsda_tf.runs.folder import read_summary, same_data
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
-from gsda_tf.training.checkpoints import FREE, read_settings
-from gsda_tf.training.workdir import read_summary, same_data
-from gsda_tf.work import Ended, Pool, Task, Wish
+from gsda_tf.sweeps.work import Ended, Pool, Task, Wish
 
 TRAIN = f"{COMMANDS}.train"
 """The command of a run."""

@@ -12,7 +12,8 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
-from gsda_tf.serving import pieces, predict
+from gsda_tf.serving import predict
+from gsda_tf.serving import shards as pieces
 from gsda_tf.serving.export import export_model
 from gsda_tf.serving.model import local_model
 from gsda_tf.settings import ModelSettings

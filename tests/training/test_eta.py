@@ -3,7 +3,7 @@
 import pytest
 
 from gsda_tf import tasks
-from gsda_tf.training.outlook import outlook
+from gsda_tf.training.eta import outlook
 
 _OWN = {"source_dir": "a", "target_dir": "b"}
 

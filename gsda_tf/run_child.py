@@ -1,4 +1,4 @@
-"""`python -m gsda_tf.leash MODULE ARGUMENTS`: a command that ends when its standard input does.
+"""`python -m gsda_tf.run_child MODULE ARGUMENTS`: a command that ends when its standard input does.
 
 Whoever started it holds the other end. Killed, even by SIGKILL, it lets go of that end, and the command is asked to
 stop as by SIGTERM: nothing is left at work that nobody waits for.

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from gsda_tf.methods import schedules
 from gsda_tf.methods.base import Method, Term
 from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.optimizer import MomentumSGD
+from gsda_tf.methods.precision import LossScale, finite_or_zero
 from gsda_tf.settings import Settings
-from gsda_tf.training import schedules
-from gsda_tf.training.optimizer import MomentumSGD
-from gsda_tf.training.precision import LossScale, finite_or_zero
 
 EXTRACTOR_PARTS = ("backbone", "bottleneck")
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from gsda_tf.errors import TrainingError
-from gsda_tf.training import workdir
+from gsda_tf.runs import folder as workdir
 
 _SUMMARY = {
     "task": "digits/Fo_Ha", "method": "gsda", "seed": 0, "step": 40, "weights_sha256": "ab", "versions": {"x": "1"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gsda_tf.evaluation.doubt import doubts
+from gsda_tf.evaluation.sanity import doubts
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Images, lists, arrays and TFDS sets that a user brings."""
