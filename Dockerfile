@@ -1,0 +1,16 @@
+# CPU: docker build -t gsda .        GPU: docker build -t gsda:gpu --build-arg EXTRA="tensorflow[and-cuda]==2.15.1" .
+# docker run --rm -v "$PWD/photos:/photos:ro" -v "$PWD/runs:/home/gsda/runs" gsda \
+#   train --source_dir=/photos/labelled --target_dir=/photos/new --weights=none --extractor=small_cnn
+FROM python:3.11-slim
+WORKDIR /opt/gsda
+COPY requirements.txt constraints.txt ./
+ENV PIP_CONSTRAINT=/opt/gsda/constraints.txt PIP_BUILD_CONSTRAINT=/opt/gsda/constraints.txt PIP_NO_CACHE_DIR=1
+ARG EXTRA=""
+RUN pip install -r requirements.txt ${EXTRA:+"$EXTRA"}
+COPY . .
+RUN pip install --no-deps . && useradd --create-home gsda
+# What is trained on may be a stranger's: no rights.
+USER gsda
+WORKDIR /home/gsda
+ENTRYPOINT ["gsda"]
+CMD ["--help"]
