@@ -2,11 +2,12 @@
 
 `python -m launch.benchmark --what=step --task=office_home/Ar_Pr --weights=none` measures training steps on noise,
 beside the backbone alone; every flag of launch.train is accepted. `--what=input --folders=DIR,DIR` measures files to
-batches, beside a Pillow loader.
+batches, beside a Pillow loader. What is measured stands in `benchmarks/` of the repository, which is not installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 from absl import flags as absl_flags
@@ -27,14 +28,23 @@ absl_flags.DEFINE_integer("images", 960, "--what=input: images of each folder in
 
 
 def main() -> int:
-    """Measures, and prints a table."""
+    """Measures, and prints a table.
+
+    Raises:
+      UserError: the measurements are not here, as they are not installed with the package.
+    """
+    if importlib.util.find_spec("benchmarks") is None:
+        raise UserError(
+            "The benchmarks are not installed with the package: clone its repository, and run python -m "
+            "launch.benchmark there. They lie in its folder benchmarks/."
+        )
     return {"step": _step, "input": _input}[absl_flags.FLAGS.what]()
 
 
 def _step() -> int:
+    from benchmarks import step as step_benchmark
     from gsda_tf import tasks
     from gsda_tf.files import write_atomically
-    from gsda_tf.speed import step as step_benchmark
     from gsda_tf.training.distribution import configure_devices
 
     values = absl_flags.FLAGS
@@ -50,7 +60,7 @@ def _step() -> int:
 
 
 def _input() -> int:
-    from gsda_tf.speed import input as input_benchmark
+    from benchmarks import input as input_benchmark
 
     values = absl_flags.FLAGS
     if not values.folders:

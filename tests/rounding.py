@@ -30,7 +30,7 @@ from gsda_tf import compat
 
 _NAME = "gsda_tf_double"
 # What computes on features and weights. Images are bytes until the extractor casts them, so their way there is shared.
-_DOUBLED = frozenset(("compat", "defaults", "losses", "methods", "models", "settings", "speed", "tasks", "training"))
+_DOUBLED = frozenset(("compat", "defaults", "losses", "methods", "models", "settings", "tasks", "training"))
 
 
 def bound(terms: int, dtype=np.float64) -> float:
@@ -114,9 +114,10 @@ def _write_sources() -> tempfile.TemporaryDirectory:
     """
     package = os.path.dirname(gsda_tf.__file__)
     folder = tempfile.TemporaryDirectory()
-    for path in glob.glob(os.path.join(package, "**", "*.py"), recursive=True):
-        inside = os.path.relpath(path, package)
-        if inside != "__init__.py" and inside.split(os.sep)[0].removesuffix(".py") not in _DOUBLED:
+    plain = os.path.join(os.path.dirname(package), "benchmarks", "plain_step.py")
+    for path in (*glob.glob(os.path.join(package, "**", "*.py"), recursive=True), plain):
+        inside = os.path.join("benchmarks", "plain_step.py") if path == plain else os.path.relpath(path, package)
+        if path != plain and inside != "__init__.py" and inside.split(os.sep)[0].removesuffix(".py") not in _DOUBLED:
             continue
         with open(path, encoding="utf-8") as file:
             tree = _Doubling().visit(ast.parse(file.read(), path))

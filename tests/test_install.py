@@ -97,6 +97,7 @@ def test_lists_its_commands(gsda):
         assert f"  {name} " in said
     assert "'train'" in gsda("trian", code=2)
     assert "gsda train --help" in gsda("train", "--no_such_flag=1", code=2)
+    assert "not installed with the package" in gsda("benchmark", code=2)
 
 
 def test_builders_are_found(gsda):

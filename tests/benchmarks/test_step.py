@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import step as step_benchmark
 from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
 from gsda_tf.errors import UserError
 from gsda_tf.methods import get_method, method_names
-from gsda_tf.speed import step as step_benchmark
 from tests import rounding
 from tests.rounding import double
 
@@ -45,7 +45,7 @@ def test_plain_step_does_what_the_training_step_does(slopes):
     for plain in (False, True):
         changed = settings.replace({"slopes": slopes})
         experiment = experiment_lib.Experiment(changed, _data(), tf.distribute.get_strategy())
-        step = double("speed.plain_step").PlainStep(experiment) if plain else experiment.step
+        step = double("benchmarks.plain_step").PlainStep(experiment) if plain else experiment.step
         batches = TrainingBatches(experiment.data, settings.data, seed=0)
         variables = [*experiment.extractor.trainable_variables, *experiment.method.classifier.trainable_variables]
         starts.append([np.asarray(v) for v in variables])

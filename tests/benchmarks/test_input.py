@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks import input as input_benchmark
 from gsda_tf.errors import DataError
-from gsda_tf.speed import input as input_benchmark
 from tests.data.pictures import write_domain
 
 

@@ -19,13 +19,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from benchmarks.plain_step import PlainStep
 from gsda_tf import methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.errors import choose
 from gsda_tf.settings import Settings
-from gsda_tf.speed.plain_step import PlainStep
 from gsda_tf.training.distribution import build_strategy, check_batches, distribute
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.loop import StepRunner
