@@ -6,12 +6,12 @@ import numpy as np
 
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right predictions. Both int [n]."""
+    """Returns the share of right predictions. Both int [n]."""
     return float(np.mean(predictions == labels))
 
 
 def per_class_accuracy(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Float [r]; NaN for a class that no label names."""
+    """Returns the accuracy of each class, float [r]; NaN for a class that no label names."""
     values = np.full(num_classes, np.nan)
     for k in np.unique(labels):
         values[k] = np.mean(predictions[labels == k] == k)
@@ -19,12 +19,12 @@ def per_class_accuracy(predictions: np.ndarray, labels: np.ndarray, num_classes:
 
 
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of the accuracy over the classes that occur, as VisDA-2017 is scored."""
+    """Returns the mean of the accuracy over the classes that occur, as VisDA-2017 is scored."""
     return float(np.nanmean(per_class_accuracy(predictions, labels, int(labels.max()) + 1)))
 
 
 def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often each class was taken for which.
+    """Counts how often each class was taken for which.
 
     Args:
       predictions: int [n], 0..r-1.
@@ -40,7 +40,7 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: i
 
 
 def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> np.ndarray:
-    """The wrong predictions of which the model is surest.
+    """Finds the wrong predictions of which the model is surest.
 
     Args:
       probabilities: float [n, r].

@@ -17,7 +17,7 @@ from gsda_tf.errors import UserError, choose
 
 @dataclasses.dataclass(frozen=True)
 class Criterion:
-    """How evaluations are ranked.
+    """An order of evaluations.
 
     Attributes:
       key: of the evaluation's line in metrics.jsonl.
@@ -45,12 +45,12 @@ CRITERIA = {
 
 
 def evaluations(lines: Sequence[Mapping]) -> list[Mapping]:
-    """The lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
+    """Returns the lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
     return [line for line in lines if "accuracy/source" in line and line["step"] > 0]
 
 
 def best(lines: Sequence[Mapping], select: str) -> int:
-    """The step that a criterion selects.
+    """Returns the step that a criterion selects.
 
     Args:
       lines: of metrics.jsonl, of any kind.
@@ -66,7 +66,7 @@ def best(lines: Sequence[Mapping], select: str) -> int:
 
 
 def oracle(lines: Sequence[Mapping], key: str = "accuracy/target") -> int:
-    """The step at which the target accuracy was best. It looks at target labels: never a result.
+    """Returns the step at which the target accuracy was best. It looks at target labels: never a result.
 
     Args:
       lines: of metrics.jsonl.
@@ -79,7 +79,7 @@ def oracle(lines: Sequence[Mapping], key: str = "accuracy/target") -> int:
 
 
 def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
-    """The evaluation of `step`, the newest if there are several."""
+    """Returns the evaluation of `step`, the newest if there are several."""
     return next(line for line in reversed(evaluations(lines)) if line["step"] == step)
 
 
@@ -98,7 +98,7 @@ def _known(value) -> bool:
 
 
 def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accuracy/target") -> dict:
-    """What summary.json tells of the choice of a checkpoint.
+    """Describes the choice of a checkpoint, for summary.json.
 
     Args:
       lines: of metrics.jsonl.

@@ -6,11 +6,15 @@ evaluation costs a fraction of a second whatever the size of the target.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from gsda_tf.data.subset import evenly
 
@@ -21,7 +25,7 @@ _MOST_SEPARATED = 500
 
 
 def scores(source_features: np.ndarray, target_features: np.ndarray, target_logits: np.ndarray) -> dict[str, float]:
-    """Label-free scores by name; `selection.CRITERIA` says which direction is better.
+    """Computes label-free scores by name; `selection.CRITERIA` says which direction is better.
 
     Args:
       source_features: float [ns, d].
@@ -29,25 +33,28 @@ def scores(source_features: np.ndarray, target_features: np.ndarray, target_logi
       target_logits: float [nt, r].
 
     Returns:
-      "entropy", "im", "snd" and "a_distance"; NaN where there are too few images to tell.
+      "entropy", "im", "snd", "a_distance" and "a_distance_spread", the standard deviation of the last between
+      divisions of the images; NaN where there are too few images to tell.
     """
     log_p = log_softmax(target_logits)
+    distance, spread = a_distance(source_features, target_features)
     return {
         "entropy": entropy(log_p),
         "im": information_maximization(log_p),
         "snd": soft_neighbourhood_density(np.exp(log_p)),
-        "a_distance": a_distance(source_features, target_features),
+        "a_distance": distance,
+        "a_distance_spread": spread,
     }
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Float64, same shape; finite for any finite logits."""
+    """Returns float64 of the same shape; finite for any finite logits."""
     shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def entropy(log_p: np.ndarray) -> float:
-    """Mean entropy of the predictions, nats; low where the model is sure. `log_p` is [n, r].
+    """Returns the mean entropy of the predictions, nats; low where the model is sure. `log_p` is [n, r].
 
     Blind to a model that is sure of one class for all images.
     """
@@ -55,7 +62,7 @@ def entropy(log_p: np.ndarray) -> float:
 
 
 def information_maximization(log_p: np.ndarray) -> float:
-    """Entropy of the mean prediction minus mean entropy of the predictions, nats (Shi and Sha, ICML 2012).
+    """Returns the entropy of the mean prediction minus mean entropy of the predictions, nats (Shi and Sha, ICML 2012).
 
     High where the model is sure of each image and uses all classes. `log_p` is [n, r].
     """
@@ -64,7 +71,7 @@ def information_maximization(log_p: np.ndarray) -> float:
 
 
 def soft_neighbourhood_density(probabilities: np.ndarray, temperature: float = 0.05) -> float:
-    """Entropy of the similarities between each prediction and all others, nats (Saito et al., ICCV 2021).
+    """Returns the entropy of the similarities between each prediction and all others, nats (Saito et al., ICCV 2021).
 
     High where predictions form dense clusters.
 
@@ -74,38 +81,47 @@ def soft_neighbourhood_density(probabilities: np.ndarray, temperature: float = 0
     """
     p = probabilities[evenly(len(probabilities), _MOST_NEIGHBOURS)]
     if len(p) < 2:
-        return float("nan")
+        return math.nan
     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
     similarity = unit @ unit.T / temperature
     others = similarity[~np.eye(len(p), dtype=bool)].reshape(len(p), -1)
     return entropy(log_softmax(others))
 
 
-def a_distance(source_features: np.ndarray, target_features: np.ndarray) -> float:
-    """Proxy A-distance 2 (1 - 2 e), e the error of a linear classifier of domains (Ben-David et al., NIPS 2007).
+def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits: int = 20) -> tuple[float, float]:
+    """Computes the proxy A-distance 2 (1 - 2 e), e the error of a linear classifier of domains.
 
-    0: the domains cannot be told apart, 2: always. The classifier is fitted on half of an equal number of images
-    of each domain (at most 500) and its error is measured on the other half; an error above chance counts as
-    chance.
+    Ben-David et al., NIPS 2007. 0: the domains cannot be told apart, 2: always. The classifier is fitted on half of an
+    equal number of images of each domain (at most 500) and its error is measured on the other half. One division into
+    halves may be off by half a unit, so the error is the mean over many; above chance it counts as chance.
 
     Args:
       source_features: [ns, d].
       target_features: [nt, d].
+      splits: random divisions into halves, the same at each call.
+
+    Returns:
+      The distance, and the standard deviation of the distances of single divisions; both NaN with fewer than four
+      images of a domain.
     """
     size = min(len(source_features), len(target_features), _MOST_SEPARATED)
     if size < 4:
-        return float("nan")
-    parts = [f[evenly(len(f), size)].astype(np.float64) for f in (source_features, target_features)]
-    order = np.random.default_rng(0).permutation(size)
-    train, test = order[: size // 2], order[size // 2 :]
-    x = np.concatenate([part[train] for part in parts])
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale[scale == 0] = 1
+        return math.nan, math.nan
+    x = np.stack([f[evenly(len(f), size)].astype(np.float64) for f in (source_features, target_features)])
+    rng, half = np.random.default_rng(0), size // 2
+    # One thread: for matrices as small as these, threads that wait for each other cost ten times what they save.
+    with threadpool_limits(1):
+        orders = [rng.permutation(size) for _ in range(splits)]
+        errors = [_separation_error(x[:, order[:half]], x[:, order[half:]]) for order in orders]
+    return 2 * (1 - 2 * min(float(np.mean(errors)), 0.5)), 4 * float(np.std(errors))
+
+
+def _separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
+    """Returns the error on `held_out` [2, m, d] of a classifier of domains that was fitted to `fitted` [2, n, d]."""
+    x, y = np.concatenate(fitted), np.repeat([0, 1], fitted.shape[1])
     # Strong regularization: with more features than images, any two halves are separable.
-    classifier = LogisticRegression(C=0.01, max_iter=100)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=100))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit((x - mean) / scale, np.repeat([0, 1], len(train)))
-    held_out = (np.concatenate([part[test] for part in parts]) - mean) / scale
-    error = 1 - classifier.score(held_out, np.repeat([0, 1], len(test)))
-    return float(2 * (1 - 2 * min(error, 0.5)))
+        classifier.fit(x, y)
+    return 1 - classifier.score(np.concatenate(held_out), np.repeat([0, 1], held_out.shape[1]))
