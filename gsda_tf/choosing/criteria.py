@@ -1,0 +1,188 @@
+"""Criteria that compare candidates on an unlabelled target, each with what it cannot see.
+
+Scores of one model that compare its own steps, entropy, IM and SND, stand in `evaluation.unsupervised`: they do not
+compare methods, for a method that minimises one of them looks best in it whether it is right or wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_mutual_info_score
+
+_DIMENSIONS = 128
+_MOST_CLUSTERED = 5000
+"""Images that are clustered: k-means of more says the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """What a table says of a criterion.
+
+    Attributes:
+      title: as in tables.
+      sign: 1 where more is better, -1 where less is.
+      blind: what it does not see.
+    """
+
+    title: str
+    sign: int
+    blind: str
+
+
+CRITERIA = {
+    "clusters": Criterion("AMI with clusters", 1, "classes that are permuted; it favours methods that cluster"),
+    "crowd": Criterion("agreement with the mean (EnsV)", 1, "a crowd that is wrong together"),
+    "others": Criterion("agreement with other candidates", 1, "the same"),
+    "seeds": Criterion("agreement between seeds", 1, "a method that is wrong in the same way each time"),
+    "weighted_source": Criterion("importance-weighted source", 1, "a target that lies where no source image does"),
+    "entropy": Criterion("entropy", -1, "a method that is sure and wrong: it does not compare methods"),
+    "im": Criterion("information (IM)", 1, "the same"),
+    "snd": Criterion("neighbourhoods (SND)", 1, "the same"),
+}
+"""Criteria that see no target label, by name."""
+
+
+def comparable(features: np.ndarray) -> np.ndarray:
+    """Features as cosine similarity compares them best: square root where none is negative, centred, rows of length 1.
+
+    Args:
+      features: float [n, d], of one domain.
+
+    Returns:
+      float64 [n, d]; a row that is the mean stays 0.
+    """
+    values = np.asarray(features, np.float64)
+    if values.min(initial=0) >= 0:
+        values = np.sqrt(values)
+    values = values - values.mean(axis=0)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+
+
+def clusters(features: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """k-means of the features, in at most 128 principal components.
+
+    Args:
+      features: float [n, d], of the target, from a network that saw no candidate: the frozen backbone's.
+      count: k; fewer where there are fewer images.
+      seed: of the first centres.
+
+    Returns:
+      int [n], the cluster of each image.
+    """
+    values = comparable(features)
+    most = min(_DIMENSIONS, *values.shape)
+    if most < values.shape[1]:
+        values = PCA(most, svd_solver="randomized", random_state=seed).fit_transform(values)
+    fitted = KMeans(min(count, len(values)), n_init=4, random_state=seed)
+    if len(values) <= _MOST_CLUSTERED:
+        return fitted.fit_predict(values)
+    fitted.fit(values[np.linspace(0, len(values) - 1, _MOST_CLUSTERED).round().astype(np.int64)])
+    return fitted.predict(values)
+
+
+def cluster_information(predictions: np.ndarray, groups: np.ndarray) -> float:
+    """Adjusted mutual information of predicted classes and clusters (Vinh et al., JMLR 2010).
+
+    1 for the same partition, about 0 for one at random. Classes that are permuted among themselves score the same.
+
+    Args:
+      predictions: int [n].
+      groups: int [n], `clusters`.
+    """
+    if len(np.unique(predictions)) < 2:
+        return 0.0  # scikit-learn calls two partitions into one part equal
+    return float(adjusted_mutual_info_score(groups, predictions))
+
+
+def ensemble_agreement(probabilities: np.ndarray) -> np.ndarray:
+    """EnsV: how often each candidate says what the mean of all softmaxes does (Hu et al., NeurIPS 2024).
+
+    Args:
+      probabilities: [m, n, r].
+
+    Returns:
+      float [m], 0..1.
+    """
+    probabilities = np.asarray(probabilities)
+    answers = probabilities.mean(axis=0).argmax(axis=1)
+    return (probabilities.argmax(axis=2) == answers).mean(axis=1)
+
+
+def pairwise_agreement(predictions: np.ndarray) -> np.ndarray:
+    """How often two candidates say the same.
+
+    Args:
+      predictions: int [m, n].
+
+    Returns:
+      float [m, m], 0..1; 1 on the diagonal.
+    """
+    predictions = np.asarray(predictions)
+    return np.stack([(predictions == row).mean(axis=1) for row in predictions])
+
+
+def agreement_with_others(predictions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Mean agreement of each run with those of other candidates; NaN where there is no other candidate.
+
+    Args:
+      predictions: int [m, n].
+      candidates: int [m], which runs are seeds of the same candidate.
+
+    Returns:
+      float [m].
+    """
+    return _mean_of_pairs(predictions, np.not_equal.outer(candidates, candidates))
+
+
+def agreement_between_seeds(predictions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Mean agreement of each run with the same candidate's other seeds; NaN where there is one seed.
+
+    Shapes as in `agreement_with_others`.
+    """
+    same = np.equal.outer(candidates, candidates) & ~np.eye(len(candidates), dtype=bool)
+    return _mean_of_pairs(predictions, same)
+
+
+def _mean_of_pairs(predictions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    counts = chosen.sum(axis=1)
+    sums = np.where(chosen, pairwise_agreement(predictions), 0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def importance_weights(source: np.ndarray, target: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """How much likelier an image is in the target than in the source, by a classifier of domains.
+
+    Args:
+      source: float [ns, d], features that the classifier is fitted on, with the target's.
+      target: float [nt, d].
+      held_out: float [m, d], of the source, which get weights.
+
+    Returns:
+      float [m], positive, of mean 1.
+    """
+    values = np.concatenate([source, target, held_out]).astype(np.float64)
+    scale = values[: len(source) + len(target)].std(axis=0)
+    values = (values - values[: len(source) + len(target)].mean(axis=0)) / np.where(scale > 0, scale, 1)
+    is_target = np.repeat([0, 1], [len(source), len(target)])
+    classifier = LogisticRegression(C=0.01, max_iter=200).fit(values[: len(is_target)], is_target)
+    logit = classifier.decision_function(values[len(is_target) :])
+    weights = np.exp(logit - logit.max()) + 1e-12
+    return weights / weights.mean()
+
+
+def weighted_validation(right: np.ndarray, weights: np.ndarray) -> float:
+    """Accuracy on held-out source, weighted as the target is distributed (Sugiyama et al., JMLR 2007).
+
+    Args:
+      right: bool [m], whether each held-out source image is classified rightly.
+      weights: float [m], `importance_weights`.
+
+    Returns:
+      0..1; NaN for no image.
+    """
+    return float(np.average(right, weights=weights)) if len(right) else float("nan")

@@ -1,0 +1,107 @@
+"""How accurate an answer is on an unlabelled target, with an interval.
+
+Never from the model's own confidence alone, which says 98 % of what is 73 % right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+_MOST_MOVED = 1000
+"""Images that optimal transport moves: its cost grows faster than the square."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """An estimated accuracy.
+
+    Attributes:
+      value: 0..1.
+      low: lower end of the 90 % interval.
+      high: its upper end.
+      parts: what it is made of, by name, each 0..1.
+    """
+
+    value: float
+    low: float
+    high: float
+    parts: dict[str, float]
+
+
+def atc(held_probabilities: np.ndarray, held_labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Average thresholded confidence (Garg et al., ICLR 2022): the share of target images above the threshold that as
+    many held-out source images exceed as are classified rightly.
+
+    Args:
+      held_probabilities: [m, r], of source images that were not trained on.
+      held_labels: int [m].
+      probabilities: [n, r], of the target.
+
+    Returns:
+      0..1; NaN without held-out images.
+    """
+    if not len(held_labels):
+        return float("nan")
+    wrong = int((held_probabilities.argmax(axis=1) != held_labels).sum())
+    # Of m held-out images, m - wrong are at or above this one; where all are wrong, none is.
+    thresholds = np.append(np.sort(held_probabilities.max(axis=1)), np.inf)
+    return float(np.mean(probabilities.max(axis=1) >= thresholds[wrong]))
+
+
+def doc(held_probabilities: np.ndarray, held_labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Difference of confidences (Guillory et al., ICCV 2021): held-out source accuracy less what confidence lost.
+
+    Arguments and result as `atc`.
+    """
+    if not len(held_labels):
+        return float("nan")
+    right = np.mean(held_probabilities.argmax(axis=1) == held_labels)
+    lost = held_probabilities.max(axis=1).mean() - probabilities.max(axis=1).mean()
+    return float(np.clip(right - lost, 0, 1))
+
+
+def gde(predictions: np.ndarray) -> float:
+    """Generalization disagreement (Jiang et al., ICLR 2022): mean agreement of pairs of seeds.
+
+    Too high where seeds are wrong in the same way, as heads on one frozen backbone are.
+
+    Args:
+      predictions: int [m, n], of m seeds.
+
+    Returns:
+      0..1; NaN if m < 2.
+    """
+    predictions = np.asarray(predictions)
+    if len(predictions) < 2:
+        return float("nan")
+    pairs = np.triu_indices(len(predictions), 1)
+    return float(np.mean(predictions[pairs[0]] == predictions[pairs[1]]))
+
+
+def cot(probabilities: np.ndarray, source_shares: np.ndarray) -> float:
+    """Confidence by optimal transport (Lu et al., NeurIPS 2023).
+
+    1 - the cost of moving the target's softmaxes to one-hot labels in the source's class shares; to move p to e_k costs
+    half their distance in the 1-norm, 1 - p_k. Too low where the target's shares differ from the source's.
+
+    Args:
+      probabilities: [n, r]; of more than 1,000 images an evenly spread 1,000 are used.
+      source_shares: float [r], adding up to 1.
+
+    Returns:
+      0..1.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if len(probabilities) > _MOST_MOVED:
+        probabilities = probabilities[np.linspace(0, len(probabilities) - 1, _MOST_MOVED).round().astype(np.int64)]
+    n = len(probabilities)
+    classes = np.flatnonzero(source_shares > 0)
+    exact = source_shares[classes] / source_shares.sum() * n
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1  # the largest remainders
+    gain = probabilities[:, np.repeat(classes, counts)]
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return float(gain[rows, columns].mean())

@@ -1,0 +1,57 @@
+"""Estimates against slow references; none of them is the model's own confidence."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from gsda_tf.choosing import estimate
+
+
+def test_cot_is_the_optimal_transport_of_a_linear_program():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), size=12)
+    shares = np.array([0.5, 0.25, 0.25])
+    cost = np.abs(probabilities[:, None] - np.eye(3)).sum(axis=2) / 2
+    equal = np.concatenate([np.kron(np.eye(12), np.ones(3)), np.kron(np.ones(12), np.eye(3))])
+    solved = linprog(cost.ravel(), A_eq=equal, b_eq=np.r_[np.full(12, 1 / 12), shares], method="highs")
+    assert estimate.cot(probabilities, shares) == pytest.approx(1 - solved.fun)
+
+
+def test_cot_is_one_for_sure_answers_in_the_source_shares_and_falls_with_a_class_too_many():
+    sure = np.eye(2)[[0, 0, 1, 1]]
+    assert estimate.cot(sure, np.array([0.5, 0.5])) == pytest.approx(1)
+    assert estimate.cot(np.eye(2)[[0, 0, 0, 1]], np.array([0.5, 0.5])) == pytest.approx(0.75)
+
+
+def test_cot_bears_an_absent_class_and_shares_that_do_not_divide():
+    assert estimate.cot(np.eye(3)[[0, 1, 0]], np.array([0.5, 0.5, 0.0])) == pytest.approx(1)
+
+
+def confident(right, top):
+    """Binary probabilities of class 0, whose true labels are 0 where right."""
+    return np.stack([np.asarray(top), 1 - np.asarray(top)], axis=1), np.where(right, 0, 1)
+
+
+def test_atc_counts_the_target_above_the_threshold_of_the_source():
+    held, labels = confident([False, True, True, True], [0.6, 0.7, 0.8, 0.9])
+    target, _ = confident([True] * 4, [0.65, 0.71, 0.85, 0.95])
+    assert estimate.atc(held, labels, target) == pytest.approx(0.75)
+    assert estimate.atc(held, labels, held) == pytest.approx(0.75)
+
+
+def test_atc_where_all_or_nothing_is_right():
+    held, labels = confident([False] * 3, [0.6, 0.7, 0.8])
+    assert estimate.atc(held, labels, held) == 0
+    assert estimate.atc(held, 1 - labels, held) == 1
+    assert np.isnan(estimate.atc(np.zeros((0, 2)), np.zeros(0, int), held))
+
+
+def test_doc_takes_what_confidence_lost_off_the_accuracy():
+    held, labels = confident([True, True, True, False], [0.9] * 4)
+    target, _ = confident([True] * 4, [0.8] * 4)
+    assert estimate.doc(held, labels, target) == pytest.approx(0.65)
+
+
+def test_gde_is_the_mean_agreement_of_pairs():
+    assert estimate.gde(np.array([[0, 1], [0, 1], [0, 0]])) == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert np.isnan(estimate.gde(np.array([[0, 1]])))
