@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
@@ -124,6 +125,43 @@ def _open(path: str, flags: int) -> int:
                 f"{path} is a symbolic link, and nothing is written through one: remove the link."
             ) from error
         raise
+
+
+def open_regular(path: str, limit: int) -> IO[bytes]:
+    """Opens a file that is going to be read whole; nothing is waited for, and nothing without an end is read.
+
+    Args:
+      path: of a file, or of a link to one.
+      limit: bytes that it may have; a sparse file counts as long as it claims to be.
+
+    Raises:
+      UserError: it is a pipe, a device, a folder, or larger.
+      OSError: it cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISREG(found.st_mode):
+        raise UserError(f"{printable(path)} has {found.st_size:,} bytes: expected at most {limit:,}.")
+    kind = "a pipe" if stat.S_ISFIFO(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a device"
+    raise UserError(f"{printable(path)} is {kind}: expected a file.")
+
+
+def read_regular(path: str, limit: int) -> bytes:
+    """Reads a file whole; see `open_regular`.
+
+    Raises:
+      UserError: it is a pipe, a device, a folder, or has more than `limit` bytes.
+      OSError: it cannot be read.
+    """
+    with open_regular(path, limit) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it grew, or lies about its size as those of /proc do
+        raise UserError(f"{printable(path)} has more than {limit:,} bytes.")
+    return data
 
 
 def write_atomically(path: str, content: str | bytes) -> None:

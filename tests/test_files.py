@@ -6,6 +6,7 @@ import os
 import pytest
 import tensorflow as tf
 
+from gsda_tf import files
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import disk_errors, read_json, write_atomically
 from tests.faults.limited import files_up_to
@@ -53,3 +54,31 @@ def test_damaged_settings_are_told(content, tmp_path):
     (tmp_path / "settings.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"is damaged .*--overwrite"):
         read_json(str(tmp_path / "settings.json"), {"generation": str, "settings": dict})
+
+
+class TestReadingWhole:
+    """What has no end is not begun."""
+
+    def test_what_a_file_holds(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"12345")
+        (tmp_path / "link").symlink_to(tmp_path / "a")
+        assert files.read_regular(str(tmp_path / "a"), 5) == files.read_regular(str(tmp_path / "link"), 9) == b"12345"
+
+    @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "bytes"])
+    def test_what_is_refused_at_once(self, tmp_path, kind):
+        path = tmp_path / "x"
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            with open(path, "wb") as file:
+                file.truncate(2**40)  # sparse: it takes no room
+        with pytest.raises(UserError, match=kind):
+            files.read_regular(str(path), 1000)
+
+    def test_a_file_that_lies_about_its_size(self):
+        with pytest.raises(UserError, match="more than 3 bytes"):
+            files.read_regular("/proc/self/status", 3)
