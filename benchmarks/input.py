@@ -15,9 +15,10 @@ from tqdm import tqdm
 from gsda_tf.data import pipeline
 from gsda_tf.data.augmentation import random_box
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, FileRecords, TaskData
+from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, look, walk
 from gsda_tf.data.images import ImageGeometry, crop_pixels
+from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError
 from gsda_tf.settings import DataSettings
 

@@ -22,7 +22,8 @@ from tqdm import tqdm
 from benchmarks.plain_step import PlainStep
 from gsda_tf import methods, tasks
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.errors import choose
 from gsda_tf.settings import Settings

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from gsda_tf.data.subset import evenly
+from gsda_tf.data.domain import evenly
 from gsda_tf.reporting import figures
 from gsda_tf.reporting.embedding import MOST_POINTS, tsne
 from gsda_tf.reporting.runs import load_run

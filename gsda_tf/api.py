@@ -26,9 +26,10 @@ import tensorflow as tf
 from gsda_tf import job, tasks
 from gsda_tf import methods as methods_lib
 from gsda_tf.data import pipeline
-from gsda_tf.data.domain import UNLABELLED, ArrayRecords, FileRecords
+from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.files import read_json, replacing
 from gsda_tf.methods.base import Method
@@ -292,7 +293,7 @@ class Run:
             records: Any = FileRecords([os.fspath(path) for path in values])
         elif np.ndim(values) == 2:
             rows = np.asarray(values, np.float32)[:, None]
-            records = FeatureRecords(rows, ArrayRecords(np.zeros((len(rows), 1, 1, 3), np.uint8), "array"))
+            records = FeatureRecords(rows, "array")
             expected = experiment.input_spec.shape
             if rows.shape[-1] != expected[-1] or len(expected) != 1:
                 raise UserError(

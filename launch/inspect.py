@@ -17,7 +17,6 @@ def main() -> int:
     from gsda_tf import defaults, tasks
     from gsda_tf.data import inspection
     from gsda_tf.data.checking import leave_out
-    from gsda_tf.data.features import FeatureRecords
 
     given = flags.given()
     settings = tasks.resolve(given)
@@ -26,7 +25,7 @@ def main() -> int:
     data = tasks.index(settings.data)
     facts = [inspection.examine(domain, len(data.class_names)) for domain in (data.source, data.target)]
     print(inspection.describe(data, *facts), *defaults.remarks(settings, data), sep="\n")
-    if isinstance(data.source.records, FeatureRecords):
+    if not data.source.records.visible:
         return 0
     good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")

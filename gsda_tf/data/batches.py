@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data import images, pipeline
-from gsda_tf.data.cache import CachedRecords
+from gsda_tf.data import pipeline
 from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
 from gsda_tf.settings import DataSettings
 
@@ -114,21 +112,12 @@ class TrainingBatches:
         return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(pipeline.AHEAD)
 
     def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
-        """One element a row of the worker's part of `plan`: uint8 [row, S, S, 3]."""
+        """One element a row of the worker's part of `plan`: [row, ...]."""
         slots = first * plan.shape[1] + np.arange(plan.size, dtype=np.int64).reshape(plan.shape)
         seeds = np.stack([np.full_like(slots, self._seed * 4 + stream), slots], axis=-1)
         indices = share.of(plan)
         seeds = np.stack([share.of(seeds[..., 0]), share.of(seeds[..., 1])], axis=-1)
-        if isinstance(domain.records, FeatureRecords):
-            return domain.records.training(indices, seeds)
-        augmentation = self._settings.augmentation
-        return _load(
-            domain,
-            tf.data.Dataset.from_tensor_slices((indices, seeds)),
-            rows=indices.shape[1],
-            geometry=images.ImageGeometry(self._settings.image_size, self._settings.resize_size),
-            augmentation=augmentation,
-        )
+        return domain.records.training(indices, seeds, self._settings)
 
 
 def evaluation_batches(
@@ -148,18 +137,7 @@ def evaluation_batches(
       ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3], or float32 [.., e] of features.
     """
     indices = _in_order(len(domain), batch, share)
-    if isinstance(domain.records, FeatureRecords):
-        return domain.records.evaluation(indices).with_options(_options()).prefetch(pipeline.AHEAD)
-    return (
-        _load(
-            domain,
-            tf.data.Dataset.from_tensor_slices((indices, np.zeros((*indices.shape, 2), np.int64))),
-            rows=indices.shape[1],
-            geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
-        )
-        .with_options(_options())
-        .prefetch(pipeline.AHEAD)
-    )
+    return domain.records.evaluation(indices, settings).with_options(_options()).prefetch(pipeline.AHEAD)
 
 
 def view_batches(
@@ -174,17 +152,7 @@ def view_batches(
       seeds: int64 [n, 2], from which each image's random changes follow.
     """
     indices = _in_order(len(domain), batch, share)
-    return (
-        _load(
-            domain,
-            tf.data.Dataset.from_tensor_slices((indices, seeds[indices])),
-            rows=indices.shape[1],
-            geometry=images.ImageGeometry(settings.image_size, settings.resize_size),
-            augmentation=settings.augmentation,
-        )
-        .with_options(_options())
-        .prefetch(pipeline.AHEAD)
-    )
+    return domain.records.training(indices, seeds[indices], settings).with_options(_options()).prefetch(pipeline.AHEAD)
 
 
 def _in_order(size: int, batch: int, share: Share | None) -> np.ndarray:
@@ -192,36 +160,6 @@ def _in_order(size: int, batch: int, share: Share | None) -> np.ndarray:
     indices = np.zeros(-(-size // batch) * batch, np.int64)
     indices[:size] = np.arange(size)
     return (share or Share()).of(indices.reshape(-1, batch))
-
-
-def _load(
-    domain: Domain, plan: tf.data.Dataset, rows: int, geometry: images.ImageGeometry, augmentation: str | None = None
-) -> tf.data.Dataset:
-    """`plan` gives rows of (index, seed); without an augmentation images are as evaluation sees them."""
-    records = domain.records
-
-    @tf.autograph.experimental.do_not_convert
-    def gather(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return images.evaluation_pixels(records.load(indices), geometry)
-
-    if augmentation in (None, "none") and getattr(records, "images", None) is not None:
-        # Nothing to decode, nothing random: a whole batch at once costs less than its images one by one.
-        return plan.map(gather, num_parallel_calls=1)
-
-    @tf.autograph.experimental.do_not_convert  # it costs seconds each time, and there is nothing to convert
-    def load(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if isinstance(records, CachedRecords):
-            # A file's image is resized whatever its size, whether its pixels are kept or not.
-            kept = dataclasses.replace(geometry, keep_fitting=False)
-            return images.seen(records.decoded(index), False, kept, augmentation, seed)
-        record = records.load(index)
-        if records.encoded:
-            return images.decoding(geometry, augmentation)(record, seed)
-        return images.seen(record, False, geometry, augmentation, seed)
-
-    return (
-        plan.unbatch().map(load, num_parallel_calls=pipeline.CALLS, deterministic=True).batch(rows, drop_remainder=True)
-    )
 
 
 def _options() -> tf.data.Options:

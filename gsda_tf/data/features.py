@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
 import hashlib
 import json
 import math
 import os
-import struct
-import time
-import zipfile
+import re
+import stat
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import IO
 
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
 from gsda_tf.data.check_cache import Found
-from gsda_tf.data.domain import Domain, Records
+from gsda_tf.data.domain import Domain
+from gsda_tf.data.records import Memory, Records, stamp_of_file
 from gsda_tf.data.sampling import hash_key
-from gsda_tf.errors import DiskError
-from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing, write_atomically
+from gsda_tf.errors import DiskError, UserError
+from gsda_tf.files import disk_errors, one_at_a_time, read_regular, remove_unfinished, replacing, write_atomically
+from gsda_tf.settings import DataSettings
 
 _VIEW = 3
+_NAME = re.compile(r"[0-9a-f]{32}\.npy")
 _SOUND = "sound.json"
-"""Files whose content was compared with its sum, and when they had been changed."""
-_SETTLED = 2.0
-"""Seconds; times of change of some file systems count in ones and twos."""
+"""Files whose content was compared with its sums, and their stamps then."""
 _HELD = 2**30
 """Bytes; features that take more are read from the disk as they are needed, by Python, in place of TensorFlow."""
 _LARGE = 2**24
-"""Bytes; a larger file of features is read through once, and then again only if it has changed."""
+"""Bytes; a larger file of features is compared with its sums once, and then again only if it has changed."""
+_MOST_SOUND = 2**27
 
 
 class Rows:
@@ -72,72 +70,71 @@ class Rows:
         return self[np.arange(len(self))[:, None], np.arange(self.shape[1])].astype(dtype or self.dtype)
 
 
-class FeatureRecords:
-    """Features of a domain's images, read by index as images are.
+class FeatureRecords(Records):
+    """Features, of images or of anything else.
 
     Args:
       features: [n, v, ...], an array or `Rows`. View 0 is what evaluation sees, the others are random crops.
       images: whose features they are; of features that came without images, what messages call the set.
     """
 
-    encoded = False
+    visible = False
 
     def __init__(self, features: np.ndarray | Rows, images: Records | str):
         count = len(features) if isinstance(images, str) else len(images)
         if len(features.shape) < 3 or len(features) != count:
             raise ValueError(f"features are {features.dtype} {features.shape}, expected [{count}, views, ...]")
-        self.features, self._images = features, images
+        super().__init__(count)
+        self._memory, self._images = Memory(features), images
 
-    def __len__(self) -> int:
-        return len(self.features)
+    @property
+    def features(self) -> np.ndarray | Rows:
+        """[n, v, ...]."""
+        return self._memory.array if self._whole else self._memory.array[self._places]
 
-    def name(self, index: int) -> str:
-        images = self._images
-        return f"{images}[{index}]" if isinstance(images, str) else images.name(index)
+    def spec(self, settings: DataSettings | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec(self._memory.array.shape[2:], self._memory.array.dtype)
 
-    def load(self, index: tf.Tensor) -> tf.Tensor:
-        """Features of the evaluation view, [...]."""
-        return self._read(index, tf.zeros_like(index), ())
-
-    def training(self, indices: np.ndarray, seeds: np.ndarray) -> tf.data.Dataset:
-        """One element a row: [row, ...].
-
-        Args:
-          indices: int64 [rows, row].
-          seeds: int64 [rows, row, 2], from which the view follows. Without random crops it is that of evaluation.
-        """
-        crops = self.features.shape[1] - 1
+    def training(self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
+        """One of the random crops follows from each seed; without random crops it is the view of evaluation."""
+        crops = self._memory.array.shape[1] - 1
         views = 0
         if crops:
             views = 1 + (hash_key(_VIEW, seeds[..., 0], seeds[..., 1]) % np.uint64(crops)).astype(np.int64)
         return self._gather(indices, views)
 
-    def evaluation(self, indices: np.ndarray) -> tf.data.Dataset:
-        """One element a row of `indices`, int64 [rows, row]: [row, ...]."""
+    def evaluation(self, indices: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
         return self._gather(indices, 0)
 
+    def samples(self, indices: np.ndarray) -> np.ndarray:
+        return np.asarray(self._memory.array[self._places[indices], 0])
+
+    def _name(self, place: int) -> str:
+        return f"{self._images}[{place}]" if isinstance(self._images, str) else self._images.name(place)
+
+    def _stamp(self, place: int) -> str:
+        return hashlib.blake2b(self._mark(place), digest_size=16).hexdigest()
+
+    def _mark(self, place: int) -> bytes:
+        return np.asarray(self._memory.array[np.asarray([place])]).tobytes()
+
+    def _load(self, place: tf.Tensor) -> tf.Tensor:
+        return self._read(place, tf.zeros_like(place), ())
+
     def _gather(self, indices: np.ndarray, views: np.ndarray | int) -> tf.data.Dataset:
-        rows = (indices, np.broadcast_to(np.asarray(views, np.int64), indices.shape))
+        rows = (self._places[indices], np.broadcast_to(np.asarray(views, np.int64), indices.shape))
         count = indices.shape[1:]
         return tf.data.Dataset.from_tensor_slices(rows).map(
-            lambda index, view: self._read(index, view, count), num_parallel_calls=1
+            lambda place, view: self._read(place, view, count), num_parallel_calls=1
         )
 
-    @functools.cached_property
-    def _held(self) -> tf.Tensor | None:
-        """All of them, if they are few enough."""
-        features = self.features
-        if math.prod(features.shape) * features.dtype.itemsize > _HELD:
-            return None
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(np.asarray(features))
-
-    def _read(self, index: tf.Tensor, view: tf.Tensor, count: tuple[int, ...]) -> tf.Tensor:
-        if self._held is not None:
-            return tf.gather_nd(self._held, tf.stack([index, view], -1))
-        dtype = tf.as_dtype(self.features.dtype)
-        read = tf.numpy_function(lambda i, v: self.features[i, v], [index, view], dtype, stateful=False)
-        return tf.ensure_shape(read, (*count, *self.features.shape[2:]))
+    def _read(self, place: tf.Tensor, view: tf.Tensor, count: tuple[int, ...]) -> tf.Tensor:
+        array = self._memory.array
+        if math.prod(array.shape) * array.dtype.itemsize <= _HELD:
+            return tf.gather_nd(self._memory.tensor, tf.stack([place, view], -1))
+        dtype = tf.as_dtype(array.dtype)
+        read = tf.numpy_function(lambda i, v: array[i, v], [place, view], dtype, stateful=False)
+        return tf.ensure_shape(read, (*count, *array.shape[2:]))
 
 
 def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
@@ -149,9 +146,9 @@ def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
       domain: of images.
       folder: keeps the digests, so that files that have not changed are not read again; "": none does.
     """
-    found = Found(folder, domain, "content", _SETTLED) if folder else None
+    found = Found(folder, domain, "content") if folder else None
     stamps, known = (found.stamps, found.known) if found else ([None] * len(domain), {})
-    digests = np.asarray([known.get(stamp, "") for stamp in stamps], "S32")
+    digests = np.asarray([known.get(stamp) or "" for stamp in stamps], "S32")
     unread = np.flatnonzero(digests == b"")
     loaded = (
         tf.data.Dataset.from_tensor_slices(unread)
@@ -171,18 +168,26 @@ def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
 class FeatureStore:
     """Features by content of the image, in files of one folder that are there whole or not at all.
 
+    A file is an array of records: the image's digest, a sum of the features, and these. Only such files under names
+    of this store are ever removed, and none through a link.
+
     Args:
       folder: of one backbone with one preprocessing; made if needed.
+
+    Raises:
+      UserError: it is a symbolic link.
     """
 
     def __init__(self, folder: str):
         self._folder = folder
+        if os.path.islink(folder):
+            raise UserError(f"{folder} is a symbolic link, and features are not kept through one: remove the link.")
         with disk_errors(f"making {folder}"):
             os.makedirs(folder, exist_ok=True)
         remove_unfinished(folder)
-        self._sound: dict[str, int] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError), open(os.path.join(folder, _SOUND)) as file:
-            self._sound = dict(json.load(file))
+        self._sound: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, UserError):
+            self._sound = dict(json.loads(read_regular(os.path.join(folder, _SOUND), _MOST_SOUND)))
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lets one process at a time fill the store: the next then finds what it would have computed."""
@@ -199,16 +204,15 @@ class FeatureStore:
             places.setdefault(bytes(digest), []).append(i)
         sound, self._sound = self._sound, {}
         parts, found, missing = [], np.zeros((len(digests), 2), np.int64), np.ones(len(digests), bool)
-        for path in self._files():
-            read = self._read(path, sound)
-            if read is None:
+        for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder))):
+            held = self._read(name, sound)
+            if held is None or (parts and held["features"].shape[1:] != parts[0].shape[1:]):
                 continue
-            stored, features = read
-            for row, digest in enumerate(stored):
+            for row, digest in enumerate(held["digest"]):
                 wanted = places.get(bytes(digest), [])
                 found[wanted] = len(parts), row
                 missing[wanted] = False
-            parts.append(features)
+            parts.append(held["features"])
         if self._sound != sound:
             with contextlib.suppress(DiskError):  # costs time only
                 write_atomically(os.path.join(self._folder, _SOUND), json.dumps(self._sound))
@@ -220,61 +224,57 @@ class FeatureStore:
         Raises:
           UserError: the disk is full, or the folder cannot be written.
         """
+        dtype = [("digest", "S32"), ("sum", "<u4"), ("features", features.dtype, features.shape[1:])]
+        held = np.zeros(len(features), dtype)
+        held["digest"], held["features"], held["sum"] = digests, features, _sums(features)
         name = hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest()
-        path = os.path.join(self._folder, f"{name}.npz")
+        path = os.path.join(self._folder, f"{name}.npy")
         with replacing(path, doing=f"keeping features in {self._folder}") as file:
-            np.savez(file, digests=digests, features=features)
+            np.save(file, held)
 
-    def _files(self) -> list[str]:
-        return sorted(os.path.join(self._folder, name) for name in os.listdir(self._folder) if name.endswith(".npz"))
-
-    def _read(self, path: str, sound: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray] | None:
-        """Digests and features of a file; None if it is damaged, then it is removed, or somebody else's secret.
+    def _read(self, name: str, sound: Mapping[str, str]) -> np.ndarray | None:
+        """What a file holds, memory-mapped; None if it is somebody else's, or damaged, then it is removed.
 
         Raises:
           DiskError: it cannot be read, which says nothing of what it holds.
         """
+        path = os.path.join(self._folder, name)
         try:
+            before = os.lstat(path)
+            if not stat.S_ISREG(before.st_mode):
+                raise PermissionError
+            stamp = stamp_of_file(path)
             with open(path, "rb") as file:
-                read = os.fstat(file.fileno())
-                with np.load(file, allow_pickle=False) as arrays:
-                    digests = arrays["digests"]
-                with zipfile.ZipFile(file) as archive, archive.open("features.npy") as member:
-                    features = _mapped(file, archive.getinfo("features.npy"), member)
-                    name, changed = os.path.basename(path), read.st_mtime_ns
-                    while sound.get(name) != changed and member.read(2**20):
-                        pass  # to its end, where the sum of the content is compared
-                    if read.st_size > _LARGE and changed < time.time_ns() - _SETTLED * 1e9:
-                        self._sound[name] = changed
-                if digests.dtype.kind != "S" or features.dtype.kind != "f" or features.shape[:1] != digests.shape:
-                    raise ValueError("other arrays than were written")
-                return digests, features
+                np.lib.format.read_magic(file)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                begin = file.tell()
+            if dtype.names != ("digest", "sum", "features") or len(shape) != 1 or dtype["features"].base.kind != "f":
+                raise PermissionError
+            whole = shape[0] and before.st_size == begin + shape[0] * dtype.itemsize
+            held = np.load(path, mmap_mode="r", allow_pickle=False) if whole else None
         except FileNotFoundError:
             return None  # removed since it was listed
-        except PermissionError:
-            print(f"Features passed over that may not be read: {path}", flush=True)
+        except (PermissionError, ValueError):
+            print(f"Features passed over that may not be read, or are none of this store: {path}", flush=True)
             return None
-        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                raise DiskError(
-                    f"{path} could not be read: {error.strerror}. Nothing was removed. Run the same command again, or "
-                    "choose another --feature_cache_dir."
-                ) from error
-            print(f"Damaged features passed over and removed, they are computed again: {path}", flush=True)
-            with contextlib.suppress(OSError):
-                if os.path.samestat(read, os.stat(path)):  # not what somebody has put there since
-                    os.remove(path)
-            return None
+        except OSError as error:
+            raise DiskError(
+                f"{path} could not be read: {error.strerror}. Nothing was removed. Run the same command again, or "
+                "choose another --feature_cache_dir."
+            ) from error
+        large = before.st_size > _LARGE and stamp is not None
+        sure = large and sound.get(name) == stamp
+        if held is not None and (sure or np.array_equal(held["sum"], _sums(held["features"]))):
+            if large:
+                self._sound[name] = stamp
+            return held
+        print(f"Damaged features passed over and removed, they are computed again: {path}", flush=True)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(before, os.lstat(path)):  # not what somebody has put there since
+                os.remove(path)
+        return None
 
 
-def _mapped(file: IO[bytes], info: zipfile.ZipInfo, member: IO[bytes]) -> np.ndarray:
-    """An array of an uncompressed .npz file as it lies on the disk; `member` is open at its beginning."""
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("compressed")
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(member)
-    file.seek(info.header_offset)
-    name, extra = struct.unpack("<26xHH", file.read(30))  # the local header, which zipfile skips
-    offset = info.header_offset + 30 + name + extra + member.tell()
-    return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
+def _sums(features: np.ndarray) -> np.ndarray:
+    """A check sum of each row, uint32 [n]."""
+    return np.asarray([zlib.crc32(np.ascontiguousarray(row)) for row in features], np.uint32)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.domain import UNLABELLED, ChosenRecords, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.errors import DataError
 
 _SHOWN = 4
@@ -78,20 +77,15 @@ def _relabelled(domain: Domain, to_run: np.ndarray) -> Domain:
     order = np.argsort(labels, kind="stable")
     if (np.diff(order) == 1).all():
         return dataclasses.replace(domain, labels=labels)
-    return dataclasses.replace(domain, records=ChosenRecords(domain.records, order), labels=labels[order])
+    return dataclasses.replace(domain, records=domain.records.chosen(order), labels=labels[order])
 
 
 def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:
-    files = getattr(domain.records, "files", False)
-    values = getattr(domain.records, "images", getattr(domain.records, "features", None))
     found = {}
     for label in np.unique(domain.labels):
         digest, indices = hashlib.blake2b(digest_size=16), np.flatnonzero(domain.labels == label)
-        for index in indices if files else ():
-            path = domain.records.name(int(index))
-            digest.update(os.fsencode(f"{os.path.basename(path)}\0{os.path.getsize(path)}\0"))
-        if values is not None:
-            digest.update(np.ascontiguousarray(values[indices]))
+        for index in indices:
+            digest.update(domain.records.mark(int(index)))
         found["" if label == UNLABELLED else names[label]] = [len(indices), digest.hexdigest()]
     return found
 

@@ -23,7 +23,8 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
-from gsda_tf.errors import DataError, shown
+from gsda_tf.errors import DataError, UserError, shown
+from gsda_tf.files import open_regular, printable
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"),
@@ -46,6 +47,9 @@ _LEFT_BEHIND = (
     *("@eadir", "#recycle", "@recycle", "__macosx", "$recycle.bin", "system volume information", "lost+found"),
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
 )
+MAX_BYTES = 2**30
+"""Of one file; as many pixels as are decoded take less in any format."""
+
 LEAST_SIDE = 1024
 """What Pillow reads is halved while its shorter side stays as long, pixels."""
 
@@ -59,6 +63,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TAIL = 4096
 _FAINT = 1 / 8
 _TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are allowed"
 _PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -262,6 +267,52 @@ def faint(record: bytes) -> bool:
     with _opened(record) as image:
         deep = image.mode.startswith("I") or record.startswith(PNG)
         return deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT
+
+
+def check_file(path: str) -> str | None:
+    """What is wrong with an image file, by its header and, of a JPEG or PNG, its end; the pixels are not decoded.
+
+    Args:
+      path: of a file that should be an image.
+
+    Returns:
+      The reason why it cannot be read, or None.
+    """
+    try:
+        with open_regular(path, MAX_BYTES) as file:
+            _check(file)
+    except BadImageError as error:
+        return str(error)
+    except UserError as error:  # no file, or too large
+        return str(error).removeprefix(printable(path)).strip(" .")
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return None
+
+
+def _check(file: BinaryIO) -> None:
+    head = file.read(32)
+    if not head:
+        raise BadImageError("empty file")
+    for start, (kind, last, end) in _ENDS.items():
+        if head.startswith(start) and not _ends(file, last, end):
+            raise BadImageError(f"truncated {kind}, its end is missing")
+    file.seek(0)
+    stored_size(file)
+
+
+def _ends(file: BinaryIO, last: bytes, end: bytes) -> bool:
+    """Whether `end` comes behind the last `last`; most often it is the last thing there."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    if end in file.read():
+        return True
+    file.seek(0)
+    content = file.read()
+    return content.rfind(end) > content.rfind(last)
+
+
+_ENDS = {JPEG: ("JPEG", b"\xff\xda", b"\xff\xd9"), PNG: ("PNG", b"IDAT", b"IEND")}
 
 
 @contextlib.contextmanager

@@ -11,10 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_undecodable, remark_on_faint
-from gsda_tf.data.domain import Domain, TaskData, stored
+from gsda_tf.data.checking import find_bad, remark_on_faint
+from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.data.image_files import stored_size, turned
-from gsda_tf.data.subset import evenly
 from gsda_tf.errors import shown
 from gsda_tf.files import replacing
 from gsda_tf.progress import progress
@@ -56,21 +55,20 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
       domain: n images.
       num_classes: r of the task.
     """
-    bad = find_undecodable(domain)
+    bad = find_bad(domain)
     unreadable = {index for index, _ in bad}
     readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
     sizes: collections.Counter = collections.Counter()
     lying = 0
-    if not domain.records.encoded and len(readable):
-        shape = domain.records.load(tf.constant(0, tf.int64)).shape
-        sizes[tuple(shape[:2])[::-1]] = len(readable)
-    elif domain.records.encoded:
-        some = readable[evenly(len(readable), _SIZES_FROM)]
-        for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
-            record = stored(domain.records, int(index))
-            height, width = stored_size(record)
-            sizes[width, height] += 1
-            lying += turned(record)
+    some = readable[evenly(len(readable), _SIZES_FROM)]
+    for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
+        record = domain.records.stored(int(index))
+        if record is None:  # all alike
+            sizes[tuple(domain.records.load(tf.constant(index)).shape[:2])[::-1]] = len(readable)
+            break
+        height, width = stored_size(record)
+        sizes[width, height] += 1
+        lying += turned(record)
     labels = domain.labels[domain.labels >= 0]
     return DomainFacts(
         name=domain.name,

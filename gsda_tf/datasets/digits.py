@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import sklearn.datasets
 
-from gsda_tf.data.domain import ArrayRecords, Domain
+from gsda_tf.data.domain import Domain
 from gsda_tf.data.fonts import render_digits
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import decoded, prepare
 from gsda_tf.errors import UserError

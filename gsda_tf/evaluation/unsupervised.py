@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from gsda_tf.data.subset import evenly
+from gsda_tf.data.domain import evenly
 
 _MOST_NEIGHBOURS = 1000
 """Images among which neighbourhoods are compared: the cost grows with the square."""

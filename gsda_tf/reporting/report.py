@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.subset import evenly
+from gsda_tf.data.domain import evenly
 from gsda_tf.evaluation import accuracy
 from gsda_tf.files import disk_errors, write_atomically
 from gsda_tf.reporting import figures, sections

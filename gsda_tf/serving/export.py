@@ -15,7 +15,6 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
-from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError, choose
 from gsda_tf.files import disk_errors
@@ -53,10 +52,7 @@ def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
     Of a domain of features: float32 [<=count, e].
     """
     chosen = np.linspace(0, len(domain) - 1, min(count, len(domain))).astype(np.int64)
-    if isinstance(domain.records, FeatureRecords):
-        return domain.records.features[chosen, 0]
-    loaded = [domain.records.load(tf.constant(i)) for i in chosen]
-    return [(x if domain.records.encoded else tf.io.encode_png(x)).numpy() for x in loaded]
+    return domain.records.samples(chosen)
 
 
 def export_model(

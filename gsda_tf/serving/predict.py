@@ -13,11 +13,11 @@ from concurrent import futures
 import numpy as np
 
 from gsda_tf import storage
-from gsda_tf.data.checking import check_file
 from gsda_tf.data.image_files import (
     SUFFIXES,
     UNREAD_SUFFIXES,
     BadImageError,
+    check_file,
     ending,
     look,
     not_read,

@@ -9,9 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data.batches import evaluation_batches
-from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.features import FeatureRecords
-from gsda_tf.data.subset import evenly, subset
+from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.evaluation import accuracy, unsupervised
 from gsda_tf.files import replacing
 from gsda_tf.settings import DataSettings
@@ -63,7 +61,7 @@ class Evaluator:
         self._data, self._settings, self._inference = data, settings, inference
         self._inputs = inputs or data
         self._chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
-        self._source = subset(self._inputs.source, self._chosen)
+        self._source = self._inputs.source.chosen(self._chosen)
 
     def __call__(self, target: Outputs | None = None) -> Evaluation:
         """Evaluates the weights as they are.
@@ -155,9 +153,9 @@ def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
     """uint8 [m, h, w, 3], as the network sees the images; none of features that came without images."""
-    if not len(indices) or isinstance(domain.records, FeatureRecords):
+    if not len(indices) or not domain.records.visible:
         return np.zeros((0, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
-    (images,) = evaluation_batches(subset(domain, indices), settings, len(indices))
+    (images,) = evaluation_batches(domain.chosen(indices), settings, len(indices))
     if images.shape[1] > _THUMBNAIL:
         images = tf.image.resize(images, [_THUMBNAIL] * 2, antialias=True)
         images = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)

@@ -15,7 +15,6 @@ from gsda_tf import tasks
 from gsda_tf.compat import variable_name
 from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
-from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
@@ -108,18 +107,14 @@ class Experiment:
         Raises:
           UserError: the features cannot be kept.
         """
-        if not self.settings.model.keeps_features or isinstance(self.data.source.records, FeatureRecords):
+        if not self.settings.model.keeps_features or not self.data.source.records.visible:
             return self.data
         return embedded(self.data, self.extractor, self.settings, self.strategy)
 
     @property
     def input_spec(self) -> tf.TensorSpec:
         """Of one input, without the batch."""
-        if self.settings.model.keeps_features:
-            features = self.inputs.source.records.features
-            return tf.TensorSpec(features.shape[2:], features.dtype)
-        size = self.settings.data.image_size
-        return tf.TensorSpec([size, size, 3], tf.uint8)
+        return self.inputs.source.records.spec(self.settings.data)
 
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""

@@ -17,7 +17,6 @@ from gsda_tf.data.batches import Share, evaluation_batches, view_batches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords, FeatureStore, Rows, content_digests
 from gsda_tf.data.images import RULES
-from gsda_tf.data.subset import subset
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.progress import progress, size
@@ -102,7 +101,7 @@ def _features(domain: Domain, digests: np.ndarray, store: FeatureStore, embed: _
             count = max(1, min(_IMAGES_A_FILE, _BYTES_A_FILE // embed.bytes_an_image))
             for first in range(0, len(todo), count):
                 chosen = todo[first : first + count]
-                store.add(digests[chosen], embed(subset(domain, chosen), digests[chosen], bar))
+                store.add(digests[chosen], embed(domain.chosen(chosen), digests[chosen], bar))
     return store.find(digests)[0]
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from benchmarks import step as step_benchmark
 from gsda_tf import tasks
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.methods import get_method, method_names
 from tests import rounding

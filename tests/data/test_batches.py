@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gsda_tf.data import images
 from gsda_tf.data.batches import Share, TrainingBatches, evaluation_batches
-from gsda_tf.data.domain import UNLABELLED, ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
 
 _KEYS = ("source_images", "source_labels", "target_images")

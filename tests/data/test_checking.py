@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.data import checking, images
-from gsda_tf.data.domain import Domain, FileRecords
+from gsda_tf.data import checking, image_files, images
+from gsda_tf.data.domain import Domain
+from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError
 from tests.data.pictures import bomb, encoded, folders, frames, odd_files, scans, write_domain
 
@@ -57,25 +58,25 @@ def _write(folder, content: bytes, name: str = "image.jpg") -> str:
 @pytest.mark.parametrize("kind", _GOOD)
 def test_good_files_pass_and_can_be_decoded(tmp_path, kind):
     path = _write(tmp_path, _GOOD[kind])
-    assert checking.check_file(path) is None
+    assert image_files.check_file(path) is None
     domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
-    assert checking.find_undecodable(domain) == []
+    assert checking.find_bad(domain) == []
 
 
 @pytest.mark.parametrize("kind", _BAD)
 def test_bad_files_are_found_and_cannot_be_decoded(tmp_path, kind):
     content, reason = _BAD[kind]
     path = _write(tmp_path, content)
-    assert reason in checking.check_file(path)
+    assert reason in image_files.check_file(path)
     domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
-    assert [index for index, _ in checking.find_undecodable(domain)] == [0]
+    assert [index for index, _ in checking.find_bad(domain)] == [0]
 
 
 @pytest.mark.parametrize("kind", _BAD_INSIDE)
 def test_damage_that_only_decoding_finds(tmp_path, kind):
     path = _write(tmp_path, _BAD_INSIDE[kind])
     domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
-    ((index, reason),) = checking.find_undecodable(domain)
+    ((index, reason),) = checking.find_bad(domain)
     assert index == 0 and reason.startswith("cannot be decoded: ") and reason.isprintable()
 
 
@@ -86,8 +87,8 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("builtins.open", denied)
-    assert checking.check_file(path) == "cannot be opened: Permission denied"
+    monkeypatch.setattr("os.open", denied)
+    assert image_files.check_file(path) == "cannot be opened: Permission denied"
 
 
 def test_a_header_bomb_is_refused_before_memory_is_taken():

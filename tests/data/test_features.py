@@ -38,7 +38,7 @@ def test_what_is_held_in_memory_and_what_is_read_as_needed_is_the_same(most, kin
     records = FeatureRecords(rows if kind == "rows" else EXPECTED, "set")
     indices = np.asarray([[3, 1, 0], [1, 4, 2]])
     seeds = np.arange(12).reshape(2, 3, 2)
-    for dataset, views in ((records.evaluation(indices), (0,)), (records.training(indices, seeds), (1, 2))):
+    for dataset, views in ((records.evaluation(indices, None), (0,)), (records.training(indices, seeds, None), (1, 2))):
         assert dataset.element_spec == tf.TensorSpec([3, 2, 4], tf.float32)
         for found, row in zip(dataset.as_numpy_iterator(), indices):
             for one, i in zip(found, row):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gsda_tf.data.batches import TrainingBatches, evaluation_batches, view_batches
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
 from tests.processes import REPOSITORY
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from gsda_tf import tasks
 from gsda_tf.data.cache import FolderStore
-from gsda_tf.data.domain import ArrayRecords, Domain
+from gsda_tf.data.domain import Domain
 from gsda_tf.data.features import FeatureStore, content_digests
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import report

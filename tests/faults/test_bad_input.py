@@ -234,7 +234,7 @@ def test_models(case, dirs, tmp_path):
 
 def test_skip_reports_each_file_once_and_decodes_no_file_twice(dirs, tmp_path, capsys, monkeypatch):
     from gsda_tf import tasks
-    from gsda_tf.data import checking
+    from gsda_tf.data import images, records
     from tests.data.pictures import folders
 
     for name in ("a.jpg", "b.jpg"):
@@ -242,8 +242,9 @@ def test_skip_reports_each_file_once_and_decodes_no_file_twice(dirs, tmp_path, c
             file.write(encoded()[:-100])
     settings = folders(*dirs, on_bad_image="skip", data_dir=str(tmp_path / "kept"))
     decoded = []
-    original = checking.decode
-    monkeypatch.setattr(checking, "decode", lambda record: decoded.append(1) or original(record))
+    monkeypatch.setattr(records, "SETTLED", 0.0)
+    original = images.decode
+    monkeypatch.setattr(images, "decode", lambda record: decoded.append(1) or original(record))
     assert len(tasks.load(settings).target) == 4
     told = [line for line in capsys.readouterr().out.splitlines() if "Left out" in line]
     assert len(told) == 2 and "a.jpg: truncated JPEG" in told[0] and "b.jpg: truncated JPEG" in told[1]

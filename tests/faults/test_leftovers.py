@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gsda_tf.data.cache import FolderStore
-from gsda_tf.data.domain import ArrayRecords
 from gsda_tf.data.features import FeatureStore
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import UNFINISHED, locked, one_at_a_time, remove_unfinished, replacing, write_atomically
@@ -221,15 +222,70 @@ class TestFeatures:
             assert store.find(_DIGESTS)[1].all()
         assert "passed over that may not be read" in capsys.readouterr().out and os.listdir(tmp_path) == before
 
-    @pytest.mark.parametrize("damage", ["truncated", "emptied", "one byte", "no zip", "other arrays"])
+    @pytest.mark.parametrize("damage", ["truncated", "one byte"])
     def test_what_is_damaged_goes(self, store, tmp_path, damage, capsys):
         (path,) = tmp_path.iterdir()
         content = bytearray(path.read_bytes())
-        content[content.index(np.ones(6, np.float32).tobytes())] ^= 1
-        kept = {"truncated": len(content) // 2, "emptied": 0}.get(damage, len(content))
-        path.write_bytes(b"text" if damage == "no zip" else bytes(content[:kept]))
-        if damage == "other arrays":
-            with open(path, "wb") as file:
-                np.savez(file, digests=_DIGESTS, features=np.ones((3, 1, 3), np.float32))
+        content[-5] ^= 1
+        path.write_bytes(bytes(content[:-20]) if damage == "truncated" else bytes(content))
         assert store.find(_DIGESTS)[1].all() and os.listdir(tmp_path) == []
         assert "Damaged features passed over and removed" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("kind", ["empty", "text", "array", "archive", "pickle", "link", "pipe", "other name"])
+    def test_what_is_none_of_its_own_stays(self, store, tmp_path, kind, capsys):
+        """A stranger's files, under names such as the store gives and under others."""
+        (own,) = tmp_path.iterdir()
+        path = tmp_path / (f"{'a' * 32}.npy" if kind != "other name" else "mine.npz")
+        if kind == "link":
+            np.save(tmp_path / "precious.npy", np.zeros(3))
+            path.symlink_to(tmp_path / "precious.npy")
+        elif kind == "pipe":
+            os.mkfifo(path)
+        else:
+            with open(path, "wb") as file:
+                if kind == "array":
+                    np.save(file, np.zeros((2, 3), np.float32))
+                elif kind in ("archive", "other name"):
+                    np.savez(file, digests=_DIGESTS, features=np.ones((2, 1, 3), np.float32))
+                elif kind == "pickle":
+                    np.save(file, np.asarray([{}], object), allow_pickle=True)
+                else:
+                    file.write(b"" if kind == "empty" else b"my notes")
+        before = sorted(os.listdir(tmp_path))
+        assert not store.find(_DIGESTS)[1].any()
+        assert sorted(os.listdir(tmp_path)) == before and own.exists()
+        assert ("passed over" in capsys.readouterr().out) == (kind != "other name")
+
+    def test_a_linked_folder_is_refused_and_nothing_in_it_is_touched(self, tmp_path):
+        precious, link = tmp_path / "precious", tmp_path / "fc"
+        precious.mkdir()
+        for name in ("a.npz", f"{'a' * 32}.npy"):
+            (precious / name).write_bytes(b"somebody's")
+        link.symlink_to(precious)
+        with pytest.raises(UserError, match="is a symbolic link"):
+            FeatureStore(str(link))
+        assert sorted(os.listdir(precious)) == ["a.npz", f"{'a' * 32}.npy"]
+
+
+def test_decoded_images_are_not_written_through_a_link(tmp_path):
+    """`--cache=FOLDER` tidies and writes in folders of its own names, and in none that a link leads to."""
+    precious = tmp_path / "precious"
+    for name in ("real", "ab"):
+        (precious / name).mkdir(parents=True)
+        (precious / name / f"{UNFINISHED}{'a' * 16}").write_text("somebody's")
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for number in range(256):
+        (folder / f"{number:02x}").symlink_to(precious / "real")
+    (folder / "mine").symlink_to(precious / "ab")
+    store = FolderStore(str(folder), Encoded(), 8)
+    with pytest.raises(DiskError, match="is a symbolic link"):
+        store.put(0, np.zeros((2, 2, 3), np.uint8))
+    assert [len(os.listdir(precious / name)) for name in ("real", "ab")] == [1, 1]
+
+
+class Encoded:
+    """The one thing that a store asks of images."""
+
+    def load(self, index):
+        return tf.constant(b"an image")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gsda_tf.data.subset import evenly, subset
+from gsda_tf.data.domain import evenly
 from gsda_tf.evaluation import selection
 from gsda_tf.runs.log import read_metrics
 from gsda_tf.serving.export import sample_images
@@ -50,7 +50,7 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
     answers = {}
     for step in (chosen, 40):
         experiment, _ = restore(workdir, step)
-        images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
+        images = experiment.data.target.chosen(evenly(len(experiment.data.target), 8))
         answers[step] = experiment.inference(images).probabilities
     found = exported(image_bytes=tf.constant(sample_images(images, 8)))["probabilities"].numpy()
     assert rounding.distance(found, answers[chosen]) < rounding.FORWARD
@@ -64,7 +64,7 @@ def test_any_checkpoint_is_exported(workdir):
     with open(os.path.join(path, "assets", "summary.json"), encoding="utf-8") as file:
         assert json.load(file) == {**commands.summary(workdir), "exported_step": 20}
     experiment, _ = restore(workdir, 20)
-    images = subset(experiment.data.target, evenly(len(experiment.data.target), 8))
+    images = experiment.data.target.chosen(evenly(len(experiment.data.target), 8))
     found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(sample_images(images, 8)))
     assert rounding.distance(found["probabilities"], experiment.inference(images).probabilities) < rounding.FORWARD
     assert "no checkpoint of step 7: there are 10, 20, 30, 40" in commands.fail(

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from tests.rounding import single
 
 R, NS, NT, D = 4, 5, 6, 8

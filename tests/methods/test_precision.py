@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.loop import StepRunner

@@ -247,7 +247,8 @@ def test_exports_at_once_get_versions_of_their_own(tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(precision, tmp_path, monkeypatch):
     from gsda_tf import tasks
-    from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+    from gsda_tf.data.domain import Domain, TaskData
+    from gsda_tf.data.records import ArrayRecords
     from gsda_tf.training.experiment import Experiment
 
     small = {

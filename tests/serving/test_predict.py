@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.data.domain import FileRecords
 from gsda_tf.data.images import ImageGeometry, evaluation_image
+from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor

@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gsda_tf.data.domain import ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.evaluator import SNAPSHOT, Evaluator
 from gsda_tf.training.inference import Outputs

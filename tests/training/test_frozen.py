@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import tasks
-from gsda_tf.data.domain import ArrayRecords, Domain, FileRecords, TaskData
+from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.training.experiment import Experiment
 from tests import rounding
 
@@ -101,7 +102,7 @@ def test_another_backbone_or_preprocessing_has_features_of_its_own(tmp_path, ima
 def test_damaged_features_are_computed_again(tmp_path, images, monkeypatch, capsys):
     seen = _count(monkeypatch)
     before = np.asarray(_experiment(_settings(tmp_path), _data(images)).inputs.source.records.features)
-    (path,) = glob.glob(str(tmp_path / "cache" / "*" / "*.npz"))
+    (path,) = glob.glob(str(tmp_path / "cache" / "*" / "*.npy"))
     with open(path, "r+b") as file:
         file.truncate(200)
     after = _experiment(_settings(tmp_path), _data(images)).inputs.source.records.features
@@ -116,10 +117,10 @@ def test_random_crops_differ_and_training_draws_from_them(tmp_path, images):
     assert len(np.unique(features[0].round(5), axis=0)) > 1
     indices = np.zeros((20, 2), np.int64)
     seeds = np.stack([np.zeros((20, 2), np.int64), np.arange(40).reshape(20, 2)], -1)
-    drawn = np.stack(list(inputs.source.records.training(indices, seeds).as_numpy_iterator())).reshape(40, -1)
+    drawn = np.stack(list(inputs.source.records.training(indices, seeds, None).as_numpy_iterator())).reshape(40, -1)
     views = {int(np.flatnonzero((features[0] == row).all(-1))[-1]) for row in drawn}
     assert views == {1, 2, 3}
-    evaluated = next(inputs.source.records.evaluation(indices).as_numpy_iterator())
+    evaluated = next(inputs.source.records.evaluation(indices, None).as_numpy_iterator())
     np.testing.assert_array_equal(evaluated[0], features[0, 0])
 
 

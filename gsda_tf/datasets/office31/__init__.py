@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gsda_tf.data.domain import ChosenRecords, Domain
+from gsda_tf.data.domain import Domain
 from gsda_tf.datasets.base import RECIPE, Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
@@ -37,7 +37,7 @@ def _load_partial(code: str, role: str, settings: DataSettings) -> Domain:
         return domain
     shared = [IMAGE_SET.class_names.index(name) for name in CALTECH_CLASSES]
     chosen = np.flatnonzero(np.isin(domain.labels, shared))
-    return Domain(domain.name, ChosenRecords(domain.records, chosen), domain.labels[chosen])
+    return domain.chosen(chosen)
 
 
 BENCHMARKS = (

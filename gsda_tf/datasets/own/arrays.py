@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.data.classes import check_classes, lacking, plain_name
-from gsda_tf.data.domain import UNLABELLED, ArrayRecords, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from gsda_tf.data.classes import check_classes, lacking, plain_name
-from gsda_tf.data.domain import UNLABELLED, Domain, FileRecords, TaskData
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
+from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings
 

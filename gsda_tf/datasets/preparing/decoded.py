@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from gsda_tf.data import images, pipeline
 from gsda_tf.data.augmentation import AUGMENTATIONS
-from gsda_tf.data.domain import ArrayRecords, Domain
+from gsda_tf.data.domain import Domain
+from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
@@ -52,7 +53,7 @@ def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
     batches = (
         tf.data.Dataset.range(len(domain))
         .map(
-            lambda index: images.evaluation_image(domain.records.load(index), domain.records.encoded, geometry),
+            lambda index: images.evaluation_image(domain.records.load(index), True, geometry),
             num_parallel_calls=pipeline.CALLS,
         )
         .batch(_BATCH)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gsda_tf.data.domain import Domain, SourceRecords
+from gsda_tf.data.domain import Domain
+from gsda_tf.data.records import SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError
 from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing

@@ -1,0 +1,409 @@
+"""Records: images, or what stands in their place, read by index.
+
+Every kind answers the same questions, so nobody asks which kind it has. To add one: a subclass of `Records`, or of
+`ImageRecords` or `EncodedRecords`, which know all about images but where they lie.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+import dataclasses
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.data import images, pipeline
+from gsda_tf.data.image_files import BadImageError, check_file, plain, plain_record
+from gsda_tf.errors import DiskError
+from gsda_tf.settings import DataSettings
+
+SETTLED = 2.0
+"""Seconds; times of change of some file systems count in ones and twos."""
+
+Check = Callable[[int], "str | None"]
+"""index -> what is wrong with that image, or None."""
+
+
+class Records(abc.ABC):
+    """What a domain holds, n of them.
+
+    Args:
+      size: n.
+
+    Attributes:
+      visible: images, which people can look at; False: features.
+      failure: why what was read could not be kept, if that stopped the pipeline.
+    """
+
+    visible = True
+    failure: DiskError | None = None
+
+    def __init__(self, size: int):
+        self._places, self._whole = np.arange(size), True
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def chosen(self, indices: np.ndarray) -> Records:
+        """Some of them, in that order.
+
+        Args:
+          indices: int [m].
+        """
+        some = copy.copy(self)
+        some._places, some._whole = self._places[np.asarray(indices, np.int64)], False
+        return some
+
+    def everything(self) -> Records:
+        """All that these were chosen from."""
+        every = copy.copy(self)
+        every._places, every._whole = np.arange(self._size), True
+        return every
+
+    def name(self, index: int) -> str:
+        """What a message calls number `index`: its path, or its place in a file."""
+        return self._name(int(self._places[index]))
+
+    def stamp(self, index: int) -> str | None:
+        """What tells the content of number `index` from any other without reading it; None: nothing does now."""
+        return self._stamp(int(self._places[index]))
+
+    def mark(self, index: int) -> bytes:
+        """What a run remembers of number `index`, so that it is known again wherever it is moved."""
+        return self._mark(int(self._places[index]))
+
+    def load(self, index: tf.Tensor) -> tf.Tensor:
+        """Reads number `index` (int64 scalar; of what is in memory any shape) inside a tf.data pipeline.
+
+        Returns:
+          A string scalar, the bytes of a JPEG or PNG file; or uint8 [..., height, width, 3]; or features [..., e].
+        """
+        return self._load(index if self._whole else tf.gather(tf.constant(self._places), index))
+
+    def stored(self, index: int) -> bytes | None:
+        """The bytes of an image as they are stored; None if it is not encoded.
+
+        Raises:
+          OSError: its file cannot be read.
+        """
+        return None
+
+    def check(self, decode: bool) -> Check | None:
+        """What finds images that cannot be read; None where there can be none.
+
+        Args:
+          decode: each image is decoded, which finds all; else a look at its head and end.
+        """
+        return None
+
+    def kept(self, store: Callable[[Records], Any]) -> Records:
+        """The same, whose decoded images `store(everything())` keeps, if there is anything to decode."""
+        return self
+
+    @abc.abstractmethod
+    def spec(self, settings: DataSettings) -> tf.TensorSpec:
+        """Of one of them as the network sees it."""
+
+    @abc.abstractmethod
+    def training(self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
+        """As training sees them, with random changes: one element a row, [row, *spec].
+
+        Args:
+          indices: int64 [rows, row].
+          seeds: int64 [rows, row, 2], from which all that is random follows.
+          settings: geometry and augmentation.
+        """
+
+    @abc.abstractmethod
+    def evaluation(self, indices: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
+        """As evaluation sees them: one element a row of `indices`, int64 [rows, row]: [row, *spec]."""
+
+    @abc.abstractmethod
+    def samples(self, indices: np.ndarray) -> list[bytes] | np.ndarray:
+        """What an exported model is asked with: the bytes of image files, or features float32 [m, e]."""
+
+    @abc.abstractmethod
+    def _name(self, place: int) -> str:
+        """`name`, of a place among all."""
+
+    @abc.abstractmethod
+    def _stamp(self, place: int) -> str | None:
+        """`stamp`, of a place among all."""
+
+    def _mark(self, place: int) -> bytes:
+        return b""
+
+    @abc.abstractmethod
+    def _load(self, place: tf.Tensor) -> tf.Tensor:
+        """`load`, of places among all."""
+
+
+class ImageRecords(Records):
+    """Images, wherever they lie."""
+
+    def spec(self, settings: DataSettings) -> tf.TensorSpec:
+        return tf.TensorSpec([settings.image_size, settings.image_size, 3], tf.uint8)
+
+    def training(self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
+        return self._seen(indices, seeds, settings, settings.augmentation)
+
+    def evaluation(self, indices: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
+        return self._seen(indices, np.zeros((*indices.shape, 2), np.int64), settings, None)
+
+    def _seen(
+        self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings, augmentation: str | None
+    ) -> tf.data.Dataset:
+        """uint8 [row, S, S, 3] a row; without an augmentation as evaluation sees them."""
+        geometry = images.ImageGeometry(settings.image_size, settings.resize_size)
+
+        @tf.autograph.experimental.do_not_convert  # it costs seconds each time, and there is nothing to convert
+        def see(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            return self._see(index, seed, geometry, augmentation)
+
+        plan = tf.data.Dataset.from_tensor_slices((indices, seeds)).unbatch()
+        seen = plan.map(see, num_parallel_calls=pipeline.CALLS, deterministic=True)
+        return seen.batch(indices.shape[1], drop_remainder=True)
+
+    @abc.abstractmethod
+    def _see(
+        self, index: tf.Tensor, seed: tf.Tensor, geometry: images.ImageGeometry, augmentation: str | None
+    ) -> tf.Tensor:
+        """One image, uint8 [S, S, 3]."""
+
+
+class Memory:
+    """An array that TensorFlow gathers from; the tensor is made when it is first asked for.
+
+    Args:
+      array: [n, ...].
+    """
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+
+    @functools.cached_property
+    def tensor(self) -> tf.Tensor:
+        """Outside of any pipeline's graph, which would carry a copy of it all."""
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(np.asarray(self.array))
+
+
+class ArrayRecords(ImageRecords):
+    """Images that are already in memory.
+
+    Args:
+      images: uint8 [n, height, width, 3].
+      label: what messages call the set.
+    """
+
+    def __init__(self, images: np.ndarray, label: str):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise ValueError(f"images are {images.dtype} {images.shape}, expected uint8 [n, height, width, 3]")
+        super().__init__(len(images))
+        self._memory, self._label = Memory(images), label
+
+    def samples(self, indices: np.ndarray) -> list[bytes]:
+        return [tf.io.encode_png(self._memory.array[i]).numpy() for i in self._places[indices]]
+
+    def _name(self, place: int) -> str:
+        return f"{self._label}[{place}]"
+
+    def _stamp(self, place: int) -> str:
+        image = np.ascontiguousarray(self._memory.array[place])
+        return f"{image.shape} {hashlib.blake2b(image, digest_size=16).hexdigest()}"
+
+    def _mark(self, place: int) -> bytes:
+        return self._memory.array[place].tobytes()
+
+    def _load(self, place: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._memory.tensor, place)
+
+    def _see(self, index, seed, geometry, augmentation):
+        return images.seen(self.load(index), False, geometry, augmentation, seed)
+
+    def _seen(self, indices, seeds, settings, augmentation):
+        if augmentation not in (None, "none"):
+            return super()._seen(indices, seeds, settings, augmentation)
+        # Nothing to decode, nothing random: a whole batch at once costs less than its images one by one.
+        geometry = images.ImageGeometry(settings.image_size, settings.resize_size)
+
+        @tf.autograph.experimental.do_not_convert
+        def gather(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+            return images.evaluation_pixels(self.load(indices), geometry)
+
+        return tf.data.Dataset.from_tensor_slices((indices, seeds)).map(gather, num_parallel_calls=1)
+
+
+class Store(Protocol):
+    """Keeps decoded images."""
+
+    def get(self, place: int) -> np.ndarray | None:
+        """uint8 [h, w, 3], or None."""
+
+    def put(self, place: int, pixels: np.ndarray) -> None:
+        """Keeps them."""
+
+
+class EncodedRecords(ImageRecords):
+    """Images that are JPEG or PNG files when they are loaded, see `image_files.plain`.
+
+    With `kept`, what every crop is cut from is looked up in a store in place of being decoded again: batches are the
+    same bit for bit with and without.
+    """
+
+    _store: Store | None = None
+
+    def samples(self, indices: np.ndarray) -> list[bytes]:
+        return [self.load(tf.constant(i, tf.int64)).numpy() for i in indices]
+
+    def stored(self, index: int) -> bytes | None:
+        return self.load(tf.constant(index, tf.int64)).numpy()
+
+    def check(self, decode: bool) -> Check | None:
+        return self._decoded if decode else None
+
+    def kept(self, store: Callable[[Records], Store]) -> Records:
+        keeping = copy.copy(self)
+        keeping._store = store(self.everything())
+        return keeping
+
+    def _decoded(self, index: int) -> str | None:
+        """What decoding image `index` says."""
+        try:
+            images.decode(self.load(tf.constant(index, tf.int64)))
+        except BadImageError as error:
+            return str(error)
+        except tf.errors.OpError as error:
+            return f"cannot be decoded: {str(error.message).splitlines()[0].split('} ')[-1].split(' [Op:')[0]}"
+        return None
+
+    def _see(self, index, seed, geometry, augmentation):
+        if self._store is None:
+            return images.decoding(geometry, augmentation)(self.load(index), seed)
+        # A file's image is resized whatever its size, whether its pixels are kept or not.
+        kept = dataclasses.replace(geometry, keep_fitting=False)
+        return images.seen(self._pixels(index, geometry), False, kept, augmentation, seed)
+
+    def _pixels(self, index: tf.Tensor, geometry: images.ImageGeometry) -> tf.Tensor:
+        """What every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
+
+        def get(i: np.ndarray) -> np.ndarray:
+            pixels = self._store.get(int(self._places[i]))
+            return np.zeros((0, 0, 3), np.uint8) if pixels is None else pixels
+
+        def put(i: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+            try:
+                self._store.put(int(self._places[i]), pixels)
+            except DiskError as error:
+                self.failure = error
+                raise
+            return pixels
+
+        def decode() -> tf.Tensor:
+            return tf.numpy_function(put, [index, images.decode_for(self.load(index), geometry)], tf.uint8)
+
+        kept = tf.numpy_function(get, [index], tf.uint8)
+        return tf.ensure_shape(tf.cond(tf.size(kept) > 0, lambda: kept, decode), [None, None, 3])
+
+
+class FileRecords(EncodedRecords):
+    """Image files.
+
+    Args:
+      paths: one path an image.
+    """
+
+    def __init__(self, paths: Sequence[str]):
+        super().__init__(len(paths))
+        # os.fsencode takes names that are no Unicode, too.
+        encoded = [os.fsencode(path) for path in paths]
+        self._paths = np.empty(len(encoded), object)
+        self._paths[:] = encoded
+        self._table = tf.constant(encoded, tf.string, shape=[len(encoded)])
+
+    def stored(self, index: int) -> bytes:
+        with open(self.name(index), "rb") as file:
+            return file.read()
+
+    def check(self, decode: bool) -> Check:
+        def check(index: int) -> str | None:
+            return check_file(self.name(index)) or (self._decoded(index) if decode else None)
+
+        return check
+
+    def _name(self, place: int) -> str:
+        return os.fsdecode(self._paths[place])
+
+    def _stamp(self, place: int) -> str | None:
+        return stamp_of_file(os.path.abspath(self._name(place)))
+
+    def _mark(self, place: int) -> bytes:
+        path = self._name(place)
+        return os.fsencode(f"{os.path.basename(path)}\0{os.path.getsize(path)}\0")
+
+    def _load(self, place: tf.Tensor) -> tf.Tensor:
+        return plain_record(tf.io.read_file(tf.gather(self._table, place)))
+
+
+class SourceRecords(EncodedRecords):
+    """Encoded images of a TFDS data source (random access by index, ArrayRecord files).
+
+    Args:
+      source: what `builder.as_data_source` returned, with the image left undecoded.
+      key: the feature that holds the encoded image.
+      label: what messages call the set.
+      name_key: the feature that holds the name of the image's file, if there is one.
+      files: that the source reads.
+    """
+
+    def __init__(self, source: Any, key: str, label: str, name_key: str | None = None, files: Sequence[str] = ()):
+        super().__init__(len(source))
+        self._source, self._key, self._label, self._name_key = source, key, label, name_key
+        self._files = files
+
+    def _name(self, place: int) -> str:
+        if self._name_key is None:
+            return f"{self._label}[{place}]"
+        return f"{self._label}[{place}] ({tf.compat.as_str_any(self._source[place][self._name_key])})"
+
+    def _stamp(self, place: int) -> str | None:
+        """Of the set's files, which hold its images in a fixed order."""
+        return None if self._of_files is None else f"{self._label}\0{place}\0{self._of_files}"
+
+    @functools.cached_property
+    def _of_files(self) -> str | None:
+        stamps = [stamp_of_file(path) for path in self._files]
+        return "\0".join(stamps) if stamps and None not in stamps else None
+
+    def _load(self, place: tf.Tensor) -> tf.Tensor:
+        def read(i: np.ndarray) -> bytes:
+            return plain(self._source[int(i)][self._key])
+
+        image = tf.numpy_function(read, [place], tf.string, stateful=False)
+        return tf.ensure_shape(image, [])
+
+
+def stamp_of_file(path: str) -> str | None:
+    """What tells the content of a file from any other without reading it.
+
+    Programs set sizes and times of change as they like, archives and cameras all alike. The number of the file and the
+    time of its last change of any kind are the file system's own.
+
+    Returns:
+      None if it is not there, or has changed just now: another content might bear the same time.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if found.st_ctime_ns > time.time_ns() - SETTLED * 1e9:
+        return None
+    return "\0".join(map(str, (path, found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)))
