@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +16,14 @@ from tqdm import tqdm
 
 from gsda_tf.data.check_cache import remembering
 from gsda_tf.data.domain import Domain, TaskData, evenly
-from gsda_tf.data.image_files import BadImageError, faint
+from gsda_tf.data.image_files import BadImageError, odd
 from gsda_tf.data.records import Check
 from gsda_tf.errors import COMMANDS, DataError, shown
 from gsda_tf.progress import progress
 
 _SHOWN = 5
 _LOOKED_AT = 32
+_MOST_COMPARED, _MOST_ALIKE = 1000, 8
 
 
 def find_bad(domain: Domain, decode: bool = True, kept_in: str = "") -> list[tuple[int, str]]:
@@ -80,27 +83,60 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
         found.append([index for index, _ in bad])
     data = leave_out(data, *found)
     for role, domain in (("source", data.source), ("target", data.target)):
-        remarks += remark_on_faint(role, domain)
+        remarks += remark_on_odd(role, domain)
+    remarks += remark_on_shared(data.source, data.target)
     return dataclasses.replace(data, remarks=tuple(remarks))
 
 
-def remark_on_faint(role: str, domain: Domain) -> list[str]:
-    """A line if some image files of 16 bits a channel hold small numbers only; a few files are looked at."""
-    chosen, dark = evenly(len(domain), _LOOKED_AT), []
+def remark_on_odd(role: str, domain: Domain) -> list[str]:
+    """A line for each kind of likely mistake in images, by a look at a few of them: `image_files.odd`."""
+    chosen, found = evenly(len(domain), _LOOKED_AT), collections.defaultdict(list)
     for index in chosen:
         with contextlib.suppress(OSError, BadImageError, tf.errors.OpError):  # told elsewhere
             record = domain.records.stored(int(index))
             if record is None:
                 return []
-            if faint(record):
-                dark.append(domain.records.name(int(index)))
-    if not dark:
-        return []
+            reason = odd(record)
+            if reason:
+                found[reason].append(domain.records.name(int(index)))
     return [
-        f"{len(dark)} of {len(chosen)} {role} images that were looked at ({shown(dark[0])}) have 16 bits a channel and "
-        "use less than an eighth of that range, so they are seen as nearly black: multiply their values, or save them "
-        "with 8 bits."
+        f"{len(names)} of {len(chosen)} {role} images that were looked at ({shown(names[0])}) {reason}."
+        for reason, names in found.items()
     ]
+
+
+def remark_on_shared(source: Domain, target: Domain) -> list[str]:
+    """A line if images are in both domains, by content; up to a thousand target images that may be are read."""
+    places = collections.defaultdict(list)
+    for index in range(len(source)):
+        places[source.records.key(index)].append(index)
+    places.pop(None, None)
+    alike = [index for index in range(len(target)) if target.records.key(index) in places]
+    digests: dict[int, bytes] = {}
+    read, shared = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)], []
+    for index in read:
+        digest = _content(target, index)
+        for other in places[target.records.key(index)][:_MOST_ALIKE]:
+            if other not in digests:
+                digests[other] = _content(source, other)
+            if digest and digests[other] == digest:
+                shared.append((other, index))
+                break
+    if not shared:
+        return []
+    names = [shown(domain.records.name(index)) for domain, index in zip((source, target), shared[0])]
+    more = " or more" if len(read) < len(alike) else ""
+    return [
+        f"{len(shared):,}{more} of the {len(target):,} target images are in the source too ({names[0]} is {names[1]}): "
+        "the accuracy on the target says less of new images."
+    ]
+
+
+def _content(domain: Domain, index: int) -> bytes:
+    with contextlib.suppress(OSError, BadImageError, tf.errors.OpError):  # told elsewhere
+        stored = domain.records.stored(index)
+        return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()
+    return b""
 
 
 def leave_out(data: TaskData, source: Sequence[int], target: Sequence[int]) -> TaskData:

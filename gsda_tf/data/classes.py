@@ -26,7 +26,7 @@ def check_classes(source: Domain, names: Sequence[str], where: str) -> list[str]
       where: what messages call the source.
 
     Returns:
-      Remarks: classes of one image.
+      Remarks: classes of no image, and of one.
 
     Raises:
       DataError: there is one class only, or the names are measurements or serial numbers.
@@ -43,11 +43,17 @@ def check_classes(source: Domain, names: Sequence[str], where: str) -> list[str]
             "them into ranges, or label each image with its class."
         )
     counts = np.bincount(source.labels, minlength=len(names))
-    single = [shown(name) for name, count in zip(names, counts) if count == 1]
-    if not single:
-        return []
-    few = ", ".join(single[:_SHOWN]) + (", ..." if len(single) > _SHOWN else "")
-    return [f"{len(single):,} of the {len(names):,} classes have a single source image ({few}): little can be learnt."]
+    remarks = []
+    kinds = {
+        0: "no source image ({}): nothing is learnt",
+        1: "a single source image ({}): little can be learnt",
+    }
+    for count, told in kinds.items():
+        few = [shown(name) for name, found in zip(names, counts) if found == count]
+        if few:
+            listed = ", ".join(few[:_SHOWN]) + (", ..." if len(few) > _SHOWN else "")
+            remarks.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed)}.")
+    return remarks
 
 
 def lacking(name: str, names: Sequence[str], where: str) -> str:

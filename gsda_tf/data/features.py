@@ -115,6 +115,9 @@ class FeatureRecords(Records):
     def _stamp(self, place: int) -> str:
         return hashlib.blake2b(self._mark(place), digest_size=16).hexdigest()
 
+    def _key(self, place: int) -> str:
+        return self._stamp(place)
+
     def _mark(self, place: int) -> bytes:
         return np.asarray(self._memory.array[np.asarray([place])]).tobytes()
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
 from gsda_tf.errors import DataError, UserError, shown
@@ -64,7 +64,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _TAIL = 4096
-_FAINT = 1 / 8
+_FAINT, _OPAQUE_OR_CLEAR = 1 / 8, 0.1
+_BITS, _BANDS, _EXTRA, _FORMAT = 258, 277, 338, 339  # tags of TIFF
 _TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are allowed"
 _PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -260,13 +261,50 @@ def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
         return image.height, image.width
 
 
-def faint(record: bytes) -> bool:
-    """Whether an image of 16 bits a channel uses less than an eighth of them, as one does that holds 12-bit values."""
-    if record.startswith(JPEG) or (record.startswith(PNG) and record[24:25] != b"\x10"):
-        return False
+def odd(record: bytes) -> str | None:
+    """What is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
+    if record.startswith(JPEG) or (record.startswith(PNG) and record[24:26] not in (b"\x10\x00", b"\x10\x02")):
+        return None
     with _opened(record) as image:
-        deep = image.mode.startswith("I") or record.startswith(PNG)
-        return deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT
+        deep = image.format == "PNG" or image.mode.startswith("I") or max(_tiff(image, _BITS)) > 8
+        if deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT:
+            return (
+                "have 16 bits a channel and use less than an eighth of that range, so they are seen as nearly black: "
+                "multiply their values, or save them with 8 bits"
+            )
+        if image.format == "TIFF" and image.mode == "RGBA" and not _plain_band(image):
+            alpha = np.asarray(image)[..., 3]
+            if np.mean((alpha == 0) | (alpha == 255)) < _OPAQUE_OR_CLEAR:
+                return (
+                    "have a fourth band that says of itself to be transparency, and shows white nearly everywhere: if "
+                    "it is another band, such as near infrared, save them without it"
+                )
+    return None
+
+
+def _plain_band(image: Image.Image) -> bool:
+    """True if the fourth band of a TIFF is taken for transparency though nothing says so."""
+    return image.format == "TIFF" and image.mode == "RGBA" and not {1, 2, 999} & set(_tiff(image, _EXTRA))
+
+
+def _tiff(image: Image.Image, tag: int) -> tuple[int, ...]:
+    """The values of a tag of a TIFF; (0,) if it has none."""
+    values = getattr(image, "tag_v2", {}).get(tag, (0,))
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _why_no_tiff(file: BinaryIO) -> str | None:
+    """What Pillow does not read of a TIFF, by its tags; None if these do not tell."""
+    file.seek(0)
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+        file.seek(tags.next)
+        tags.load(file)
+        bands, bits, kind = tags.get(_BANDS, 1), max(tags.get(_BITS, (1,))), tags.get(_FORMAT, (1,))[0]
+    except Exception:  # damaged, in whatever way
+        return None
+    kind = {1: "unsigned", 2: "signed", 3: "floating-point"}.get(kind, "other")
+    return f"TIFF of {bands} bands of {kind} {bits}-bit numbers: save one band or three with 8 bits, or unsigned 16"
 
 
 def check_file(path: str) -> str | None:
@@ -336,7 +374,9 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
         image = Image.open(file, formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
         file.seek(0)
-        raise BadImageError(f"no {READ} that can be read, it begins with {file.read(8)!r}") from error
+        begin = file.read(8)
+        why = _why_no_tiff(file) if begin[:4] in (b"II*\0", b"MM\0*") else None
+        raise BadImageError(why or f"no {READ} that can be read, it begins with {begin!r}") from error
     except Image.DecompressionBombError as error:
         raise BadImageError(_TOO_MANY) from error
     except MemoryError:
@@ -354,7 +394,9 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
             if too_many_scans(scans, pixels):
                 raise BadImageError(f"JPEG of {scans:,} scans of {image.width}x{image.height} pixels: save it anew")
         if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-            raise BadImageError(f"{image.format} of 32 bits a channel, whose range is not known: save it with 8 or 16")
+            signed = ", signed" if 2 in _tiff(image, _FORMAT) else ""
+            bits = f"{max(_tiff(image, _BITS)) or 32} bits a channel{signed}"
+            raise BadImageError(f"{image.format} of {bits}, whose range is not known: save it with 8, or unsigned 16")
         yield image
 
 
@@ -364,6 +406,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
         image.load()
         orientation = _orientation(image)
+        if _plain_band(image):
+            image = Image.merge("RGB", image.split()[:3])
         if orientation in _TURNS:
             image = image.transpose(_TURNS[orientation])
         if image.mode.startswith("I"):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_bad, remark_on_faint
+from gsda_tf.data.checking import find_bad, remark_on_odd, remark_on_shared
 from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.data.image_files import stored_size, turned
 from gsda_tf.errors import shown
@@ -108,7 +108,8 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
 
 
 def _remarks(data: TaskData) -> list[str]:
-    said = [*data.remarks, *remark_on_faint("source", data.source), *remark_on_faint("target", data.target)]
+    said = [*data.remarks, *remark_on_odd("source", data.source), *remark_on_odd("target", data.target)]
+    said += remark_on_shared(data.source, data.target)
     if not data.target.labelled:
         said.append("The target has no labels: no accuracy will be claimed.")
     elif data.partial:

@@ -76,6 +76,10 @@ class Records(abc.ABC):
         """What tells the content of number `index` from any other without reading it; None: nothing does now."""
         return self._stamp(int(self._places[index]))
 
+    def key(self, index: int) -> object:
+        """What equal contents have in common, such as the size of their files; None where nothing is known."""
+        return self._key(int(self._places[index]))
+
     def mark(self, index: int) -> bytes:
         """What a run remembers of number `index`, so that it is known again wherever it is moved."""
         return self._mark(int(self._places[index]))
@@ -137,6 +141,9 @@ class Records(abc.ABC):
     @abc.abstractmethod
     def _stamp(self, place: int) -> str | None:
         """`stamp`, of a place among all."""
+
+    def _key(self, place: int) -> object:
+        return None
 
     def _mark(self, place: int) -> bytes:
         return b""
@@ -219,6 +226,9 @@ class ArrayRecords(ImageRecords):
     def _stamp(self, place: int) -> str:
         image = np.ascontiguousarray(self._memory.array[place])
         return f"{image.shape} {hashlib.blake2b(image, digest_size=16).hexdigest()}"
+
+    def _key(self, place: int) -> str:
+        return self._stamp(place)
 
     def _mark(self, place: int) -> bytes:
         return self._memory.array[place].tobytes()
@@ -344,6 +354,12 @@ class FileRecords(EncodedRecords):
 
     def _stamp(self, place: int) -> str | None:
         return stamp_of_file(os.path.abspath(self._name(place)))
+
+    def _key(self, place: int) -> int | None:
+        try:
+            return os.path.getsize(self._name(place))
+        except OSError:  # told elsewhere
+            return None
 
     def _mark(self, place: int) -> bytes:
         path = self._name(place)

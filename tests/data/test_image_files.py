@@ -1,6 +1,9 @@
 """What is an image file, and that every kind becomes the pixels that a person sees."""
 
+from __future__ import annotations
+
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -125,7 +128,69 @@ def test_names_that_tools_leave_behind():
 
 def test_a_sliver_of_sixteen_bits_is_noticed():
     twelve = np.arange(0, 4000, 40, np.uint16).reshape(10, 10)
-    assert image_files.faint(saved(twelve, "PNG")) and image_files.faint(saved(twelve, "TIFF"))
-    assert image_files.faint(tf.io.encode_png(np.repeat(twelve[..., None], 3, -1)).numpy())
-    assert not image_files.faint(saved(twelve * 16, "PNG"))
-    assert not image_files.faint(saved(np.zeros([4, 4], np.uint8), "PNG")) and not image_files.faint(encoded())
+    colours = np.repeat(twelve[..., None], 3, -1)
+    for record in (saved(twelve, "PNG"), saved(twelve, "TIFF"), tf.io.encode_png(colours).numpy(), _tiff(colours)):
+        assert "nearly black" in image_files.odd(record)
+    for record in (saved(twelve * 16, "PNG"), _tiff(colours * 16), saved(np.zeros([4, 4], np.uint8), "PNG"), encoded()):
+        assert image_files.odd(record) is None
+
+
+def _tiff(pixels: np.ndarray, kind: int = 1, extra: int | None = None) -> bytes:
+    """A TIFF of [h, w, bands] whose numbers are unsigned (kind 1) or signed (2), by the specification of the format."""
+    height, width, bands = pixels.shape
+    data = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("<"))).tobytes()
+    tags = [
+        (256, [width]),
+        (257, [height]),
+        (258, [pixels.itemsize * 8] * bands),
+        (259, [1]),
+        (262, [2 if bands > 2 else 1]),
+    ]
+    tags += [(273, ["pixels"]), (277, [bands]), (278, [height]), (279, [len(data)]), (284, [1])]
+    tags += [(338, [extra])] if extra is not None else []
+    tags += [(339, [kind] * bands)]
+    begin = 8 + 2 + 12 * len(tags) + 4
+    room = b""
+    lists = {tag: values for tag, values in tags if len(values) > 2}
+    places = {}
+    for tag, values in lists.items():
+        places[tag] = begin + len(room)
+        room += struct.pack(f"<{len(values)}H", *values)
+    out = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    for tag, values in tags:
+        if values == ["pixels"]:
+            out += struct.pack("<HHII", tag, 4, 1, begin + len(room))
+        elif tag == 279:
+            out += struct.pack("<HHII", tag, 4, 1, values[0])
+        elif tag in lists:
+            out += struct.pack("<HHII", tag, 3, len(values), places[tag])
+        else:
+            out += struct.pack("<HHI", tag, 3, len(values)) + struct.pack(f"<{len(values)}H", *values).ljust(4, b"\0")
+    return out + bytes(4) + room + data
+
+
+def test_a_fourth_band_is_transparency_only_where_it_says_so():
+    """Near infrared taken for transparency bleaches the colours."""
+    four = np.dstack([picture(5), picture(6)[..., :1]])
+    for extra in (None, 0):
+        np.testing.assert_array_equal(_pixels(_tiff(four, extra=extra)), picture(5))
+        assert image_files.odd(_tiff(four, extra=extra)) is None
+    record = _tiff(four, extra=2)
+    assert np.abs(_pixels(record) - _on_white(picture(5), picture(6)[..., 0])).max() <= 1
+    assert "fourth band" in image_files.odd(record)
+    four[..., 3] = np.where(np.arange(four.shape[1]) < 4, 0, 255)
+    assert image_files.odd(_tiff(four, extra=2)) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (_tiff(np.zeros([4, 4, 6], np.uint16)), "TIFF of 6 bands of unsigned 16-bit numbers"),
+        (_tiff(np.zeros([4, 4, 1], np.int16), kind=2), "TIFF of 16 bits a channel, signed"),
+        (_tiff(np.zeros([4, 4, 3], np.int16), kind=2), "TIFF of 3 bands of signed 16-bit numbers"),
+    ],
+)
+def test_the_reason_is_true(record, reason):
+    with pytest.raises(image_files.BadImageError) as refused:
+        image_files.plain(record)
+    assert reason in str(refused.value)

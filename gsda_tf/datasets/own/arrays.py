@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import zipfile
-import zlib
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 from gsda_tf.data.classes import check_classes, lacking, plain_name
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DataError, UserError, shown
+from gsda_tf.files import open_regular
 from gsda_tf.settings import DataSettings
 
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 NAMES = ("features", "images", "labels", "class_names")
 _OF_IMAGES = (
     "extractor", "weights", "preprocessing", "freeze_backbone", "train_from", "feature_crops", "feature_dtype",
@@ -30,6 +31,12 @@ _OF_IMAGES = (
     "precision",
 )  # fmt: skip
 """Settings that say nothing where features stand in place of images."""
+_MOST_COLUMNS, _MOST_CHARACTERS = 2**14, 1000
+_NO_FEATURE = re.compile(r"__index_level_\d+__|unnamed(: \d+)?|index|id|", re.IGNORECASE)
+"""Columns that programs write unasked."""
+_LABELS = ("label", "labels", "class", "category", "target", "classname", "labelname", "classid", "labelid")
+_MISSING = ("", "nan", "<na>")
+"""How programs write that there is no label."""
 _EXPECTED = (
     "expected an .npz file with features (float [n, e]) or images (uint8 [n, height, width, 3] or [n, height, width]), "
     "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names; or a "
@@ -47,6 +54,7 @@ class Arrays:
       labels: names of the classes, one a row; None where unlabelled.
       class_names: in the order of the labels; () if it follows from the labels.
       columns: names of the features; () if they have none.
+      remarks: on what is passed over.
     """
 
     path: str
@@ -54,6 +62,7 @@ class Arrays:
     labels: list[str | None]
     class_names: tuple[str, ...]
     columns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def load_arrays(settings: DataSettings) -> TaskData:
@@ -86,7 +95,8 @@ def load_arrays(settings: DataSettings) -> TaskData:
         raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
     names = source.class_names or _ordered(source.labels)
     source_domain = _domain(source, names)
-    remarks = check_classes(source_domain, names, f"--source={shown(source.path)}")
+    remarks = [*source.remarks, *target.remarks]
+    remarks += check_classes(source_domain, names, f"--source={shown(source.path)}")
     return TaskData(
         name=f"arrays/{plain_name(source.path)}_{plain_name(target.path)}",
         source=source_domain,
@@ -130,34 +140,29 @@ def _read(role: str, path: str) -> Arrays:
         raise UserError(f"--pipeline=arrays needs --{role}=FILE: {_EXPECTED}.")
     try:
         found = os.stat(path)
-        return _arrays(role, path, found.st_size, found.st_mtime_ns)
-    except _UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+        return _arrays(role, path, found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "")[:200]
         raise DataError(f"--{role}={shown(path)} cannot be read ({reason}): {_EXPECTED}.") from error
 
 
 @functools.lru_cache(maxsize=2)  # a sweep asks about the same two files for every run
 def _arrays(role: str, path: str, *stamp: int) -> Arrays:
-    arrays = _parquet(path) if path.lower().endswith(".parquet") else _npz(path)
+    parquet = path.lower().endswith(".parquet")
+    arrays, remarks = _parquet(path) if parquet else (read_npz(path, NAMES), ())
     kinds = [name for name in ("features", "images") if name in arrays]
     if len(kinds) != 1:
         raise DataError(f"--{role}={shown(path)} holds {', '.join(sorted(arrays)) or 'nothing'}: {_EXPECTED}.")
     values = _values(path, kinds[0], arrays[kinds[0]])
-    names = tuple(str(name) for name in arrays["class_names"].reshape(-1)) if "class_names" in arrays else ()
+    names = tuple(_plain(name) for name in arrays["class_names"].reshape(-1)) if "class_names" in arrays else ()
     if len(set(names)) < len(names):
         raise DataError(f"--{role}={shown(path)} has a class name twice: expected each once.")
     labels = _labels(path, arrays.get("labels"), len(values), names)
-    return Arrays(path, values, labels, names, tuple(arrays.get("columns", ())))
+    return Arrays(path, values, labels, names, tuple(arrays.get("columns", ())), remarks)
 
 
-def _npz(path: str) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        _refuse_too_large(path, sum(info.file_size for info in archive.infolist()))
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: np.asarray(arrays[name]) for name in NAMES if name in arrays}
-
-
-def _parquet(path: str) -> dict[str, np.ndarray]:
+def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Arrays, and remarks on columns that are passed over."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -165,31 +170,54 @@ def _parquet(path: str) -> dict[str, np.ndarray]:
         raise UserError(
             f"--source or --target={shown(path)} needs pyarrow: install it, or save an .npz file."
         ) from error
-    with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        columns = [group.column(i) for group in groups for i in range(group.num_columns)]
-        numbers = sum(column.num_values * 8 for column in columns)
-        _refuse_too_large(path, max(numbers, sum(column.total_uncompressed_size for column in columns)))
-        table = file.read()
-    names = [name for name in table.column_names if name != "label"]
-    others = [n for n in names if not (pa.types.is_floating(table[n].type) or pa.types.is_integer(table[n].type))]
-    if others or not names:
-        raise ValueError(f"no column of numbers, or columns of something else: {others[:3]}")
-    features = np.stack([table[name].to_numpy().astype(np.float32) for name in names], axis=1)
-    arrays = {"features": features, "columns": np.asarray(names)}
+    most = {"thrift_string_size_limit": _MOST_COLUMNS * 2**10, "thrift_container_size_limit": 2 * _MOST_COLUMNS}
+    # Read as a dictionary, a label takes its room once, however many rows have it.
+    with open_regular(path, MOST_BYTES) as raw, pq.ParquetFile(raw, read_dictionary=["label"], **most) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        index = [name for name in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)]
+        unnamed = [name for name in schema.names if name in index or _NO_FEATURE.fullmatch(name)]
+        columns = [name for name in schema.names if name != "label" and name not in unnamed]
+        others = [n for n in columns if not _is_number(pa, schema.field(n).type)]
+        if others or not columns or len(set(schema.names)) < len(schema.names):
+            raise ValueError(f"no column of numbers, columns of something else, or one name twice: {others[:3]}")
+        labels = [name for name in columns if re.sub("[^a-z]", "", name.lower()) in _LABELS]
+        if labels:
+            raise DataError(
+                f"The column {labels[0]!r} of {shown(path)} looks like a label, and would be a feature: call it label, "
+                "or leave it out."
+            )
+        numbers = metadata.num_rows * (12 * len(columns) + 8)  # as they are read, and as float32
+        refuse_large(path, numbers, os.path.getsize(path))
+        chosen = [*columns, *(["label"] if "label" in schema.names else [])]
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        if any(group.column(i).num_values > group.num_rows for group in groups for i in range(group.num_columns)):
+            raise ValueError("columns of lists")
+        refuse_large(path, sum(group.total_byte_size for group in groups), os.path.getsize(path))
+        table = file.read(columns=chosen)
+    features = np.empty((table.num_rows, len(columns)), np.float32)
+    for i, name in enumerate(columns):
+        features[:, i] = table[name].to_numpy()
+    arrays = {"features": features, "columns": np.asarray(columns)}
     if "label" in table.column_names:
-        values = table["label"].to_pylist()
-        arrays["labels"] = np.asarray(["" if value is None else str(value) for value in values])
-    return arrays
+        arrays["labels"] = _label_column(path, table["label"])
+    said = f"Not read in {shown(path)}, as no features by their names: {', '.join(map(repr, unnamed[:4]))}."
+    return arrays, (said,) if unnamed else ()
 
 
-def _refuse_too_large(path: str, size: int) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > memory // 2:
-        raise DataError(
-            f"{shown(path)} unpacks to {size:,} bytes, more than half of this machine's memory: bring so many as image "
-            "files, with --pipeline=folders or lists."
-        )
+def _is_number(pa: Any, kind: Any) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+
+
+def _label_column(path: str, column: Any) -> np.ndarray:
+    """Labels as they stand in a column of pyarrow; None where there is none."""
+    column = column.combine_chunks()
+    if not hasattr(column, "dictionary"):
+        column = column.dictionary_encode()
+    names = column.dictionary
+    if len(names) and hasattr(names, "nbytes") and names.nbytes > _MOST_CHARACTERS * len(names):
+        raise DataError(f"labels of {shown(path)} have more than {_MOST_CHARACTERS:,} characters: expected names.")
+    values = np.asarray([*names.to_pylist(), None], object)
+    return values[column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)]
 
 
 def _values(path: str, kind: str, values: np.ndarray) -> np.ndarray:
@@ -216,22 +244,84 @@ def _is_pixels(values: np.ndarray) -> bool:
     return values.dtype == np.uint8 and values.shape[-1] in (1, 3)
 
 
+def plain_labels(labels: Any) -> np.ndarray:
+    """Labels of whatever kind as numbers or text, one a row.
+
+    Args:
+      labels: [n] or [n, 1] of numbers, text, bytes, bools or Python's objects, a pandas Series or Categorical; or
+        one-hot [n, r].
+
+    Returns:
+      int64 [n], -1 where there is none, or text [n], "" where there is none (None, NaN).
+
+    Raises:
+      ValueError: they are something else, in a sentence.
+    """
+    labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "biuf":
+        one = labels == 1
+        if not ((one.sum(axis=1) == 1) & ((labels == 0).sum(axis=1) == labels.shape[1] - 1)).all():
+            raise ValueError(
+                f"labels are {labels.dtype} {labels.shape} and not one-hot: expected one class a row, such as "
+                "labels.argmax(axis=1) of probabilities"
+            )
+        return one.argmax(axis=1)
+    if labels.ndim != 1:
+        raise ValueError(f"labels are {labels.dtype} {labels.shape}: expected one a row")
+    if labels.dtype.kind in "biu":
+        return labels.astype(np.int64)
+    if labels.dtype.kind not in "fOUS":
+        raise ValueError(f"labels are {labels.dtype}: expected numbers or names")
+    rows = [_label(row, value) for row, value in enumerate(labels.tolist())]
+    if any(isinstance(row, str) for row in rows):
+        return np.asarray(["" if row is None else str(row) for row in rows])
+    return np.asarray([UNLABELLED if row is None else row for row in rows], np.int64)
+
+
+def _label(row: int, value: Any) -> int | str | None:
+    """One label as a number or text; None where there is none."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return None
+    if isinstance(value, str):
+        return None if value.casefold() in _MISSING else _plain(value)
+    if isinstance(value, (bool, int, np.integer, np.bool_)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        if not float(value).is_integer():
+            raise ValueError(f"the label of row {row} is {value}: expected classes, as whole numbers or names")
+        return int(value)
+    raise ValueError(f"the label of row {row} is a {type(value).__name__}: expected a number or a name")
+
+
+def _plain(name: Any) -> str:
+    """A name of a class; an accent may be written in one character or in two."""
+    return unicodedata.normalize("NFC", name.decode(errors="replace") if isinstance(name, bytes) else str(name))
+
+
 def _labels(path: str, labels: np.ndarray | None, size: int, names: tuple[str, ...]) -> list[str | None]:
     """Names of the classes; None where unlabelled: -1 or "", or all without an array of labels."""
     if labels is None:
         return [None] * size
-    if labels.shape != (size,) or labels.dtype.kind not in "uiU":
+    try:
+        plain = plain_labels(labels)
+    except ValueError as error:
+        raise DataError(f"In {shown(path)}, {error}; {_EXPECTED}.") from error
+    if plain.shape != (size,):
         raise DataError(f"labels of {shown(path)} are {labels.dtype} {labels.shape}, of {size} rows: {_EXPECTED}.")
-    if labels.dtype.kind == "U":
-        named = [str(label) or None for label in labels]
+    if plain.dtype.kind == "U":
+        named = [str(label) or None for label in plain]
     else:
-        least, most = int(labels.min()), int(labels.max())
+        least, most = (int(plain.min()), int(plain.max())) if size else (0, 0)
         if least < UNLABELLED or (names and most >= len(names)):
             raise DataError(
                 f"labels of {shown(path)} go from {least} to {most}: expected numbers from 0"
                 f"{f' to {len(names) - 1}' if names else ''}, or {UNLABELLED} where there is none."
             )
-        named = [None if label == UNLABELLED else names[label] if names else str(label) for label in labels]
+        named = [None if label == UNLABELLED else names[label] if names else str(label) for label in plain]
     unknown = next((name for name in named if names and name is not None and name not in names), None)
     if unknown is not None:
         raise DataError(f"labels of {shown(path)} name {unknown!r}, which is none of its class names.")

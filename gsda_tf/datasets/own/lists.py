@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,15 +17,17 @@ from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
+from gsda_tf.files import read_regular
 from gsda_tf.settings import DataSettings
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
 _SHOWN = 3
-_NO_LABEL = ("", "-1")
+_NO_LABEL = ("", "-1", "nan", "<na>")
+_MOST_BYTES, _MOST_IN_LINE = 2**30, 2**16
 _ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES))
 # The path reaches to the last ending of an image that a gap follows; the label is the rest, and may hold spaces.
-_LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?:\s*[,;\t]\s*|[ \t]+|$)(?P<label>.*)", re.IGNORECASE)
+_LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?P<gap>\s*[,;\t]\s*|[ \t]+|$)(?P<label>.*)", re.IGNORECASE)
 _IMAGE = re.compile(rf".*(?:{_ENDINGS})", re.IGNORECASE)
 _PATH_COLUMNS = ("path", "file", "filename", "image", "img", "imagepath", "filepath", "imagefile", "imagename", "name")
 _LABEL_COLUMNS = ("label", "class", "category", "target", "y", "classname", "labelname", "classid", "labelid")
@@ -41,7 +44,7 @@ class Line:
     @property
     def folder(self) -> str:
         """The name of the folder that the image lies in; in published data sets, its class."""
-        return os.path.basename(os.path.dirname(self.path))
+        return _composed(os.path.basename(os.path.dirname(self.path)))
 
     def __str__(self) -> str:
         return shown(self.path) if self.label is None else f"{shown(self.path)} {shown(self.label)}"
@@ -115,8 +118,7 @@ def read_list(path: str) -> ImageList:
       DataError: it cannot be read, is empty, or has lines that are not `path label`.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise DataError(f"List {shown(path)} cannot be read ({error.strerror}): expected a file.") from error
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -132,7 +134,8 @@ def parse_list(path: str, text: str) -> ImageList:
     """The lines of a list.
 
     A line is a path that ends as images do, a gap (spaces, a tab, a comma or a semicolon) and the label, which may hold
-    spaces. A line without a label, or with the label -1, has none. A table with a header is read by its columns.
+    spaces. A line without a label, or with the label -1, has none. Behind a comma, semicolon or tab the label ends at
+    the next; further columns are passed over. A table with a header is read by its columns.
 
     Args:
       path: what messages call the list.
@@ -143,14 +146,16 @@ def parse_list(path: str, text: str) -> ImageList:
     """
     raw = [(number, line.strip(" \t")) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1)]
     raw = [(number, line) for number, line in raw if line]
+    if raw and re.fullmatch("sep=.", raw[0][1]):  # a word of spreadsheets to one another
+        raw = raw[1:]
     for number, line in raw:
-        if "\0" in line:
-            raise DataError(f"List {shown(path)} line {number} holds a zero byte: expected text, 'path label' a line.")
+        if "\0" in line or len(line) > _MOST_IN_LINE:
+            what = "holds a zero byte" if "\0" in line else f"has {len(line):,} characters"
+            raise DataError(f"List {shown(path)} line {number} {what}: expected text, 'path label' a line.")
     if not raw:
         raise DataError(f"List {shown(path)} is empty: expected 'path label' a line.")
-    lines = _table(path, raw) or [_line(path, number, line) for number, line in raw]
+    lines, remarks = _table(path, raw) or _first_two(path, [(n, _cells(path, n, line)) for n, line in raw])
     kept = [line for line in lines if not on_a_path_left_behind(line.path)]
-    remarks = []
     if len(kept) < len(lines):
         first = next(line for line in lines if on_a_path_left_behind(line.path))
         remarks.append(
@@ -159,7 +164,7 @@ def parse_list(path: str, text: str) -> ImageList:
         )
     if not kept:
         raise DataError(f"List {shown(path)} names no images: {' '.join(remarks)}")
-    lines = [dataclasses.replace(line, label=None) if line.label in _NO_LABEL else line for line in kept]
+    lines = [Line(line.number, line.path, _label(line.label)) for line in kept]
     labelled = lines[0].label is not None
     for line in lines:
         if (line.label is not None) != labelled:
@@ -172,7 +177,17 @@ def parse_list(path: str, text: str) -> ImageList:
     return ImageList(path, tuple(lines), labelled, numbered, tuple(remarks))
 
 
-def _line(path: str, number: int, line: str) -> Line:
+def _label(label: str | None) -> str | None:
+    return None if label is None or label.casefold() in _NO_LABEL else _composed(label)
+
+
+def _composed(text: str) -> str:
+    """An accent may be written in one character or in two: here, in one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _cells(path: str, number: int, line: str) -> list[str]:
+    """A line without a header: the path, the label if there is one, and what else stands behind separators."""
     found = _LINE.fullmatch(line)
     # A path without an ending: its label is the last word.
     parts = found.group("path", "label") if found else re.split(r"[ \t]+(?=[^ \t]+$)", line)
@@ -181,22 +196,38 @@ def _line(path: str, number: int, line: str) -> Line:
             f"List {shown(path)} line {number} is {shown(line)!r}: expected 'path label', or the path of a "
             f"{', '.join(SUFFIXES)} file."
         )
-    label = parts[1].strip()
-    if re.fullmatch(r"[-+.\d]+([\s,;]+[-+.\d]+)+", label):
+    if re.fullmatch(r"[-+.\d]+([\s,;]+[-+.\d]+)+", parts[1].strip()):
         raise DataError(
             f"List {shown(path)} line {number} ('{shown(line)}') has several numbers after the path: expected one "
             "label, the class."
         )
-    return Line(number, parts[0], label)
+    separator = found["gap"].strip(" ") if found else ""
+    return [parts[0], *(cell.strip() for cell in (parts[1].split(separator) if separator else parts[1:]))]
 
 
-def _table(path: str, raw: Sequence[tuple[int, str]]) -> list[Line]:
-    """The lines of a table with a header, or with quotes; none if it is no such table."""
+def _first_two(path: str, rows: Sequence[tuple[int, list[str]]]) -> tuple[list[Line], list[str]]:
+    """Path and label of lines without a header, and a remark if there is more in them."""
+    lines = [Line(number, cells[0], cells[1] if len(cells) > 1 else None) for number, cells in rows]
+    wide = next(((number, cells) for number, cells in rows if any(cells[2:])), None)
+    if wide is None:
+        return lines, []
+    where = f"{shown(path)} line {wide[0]} ({', '.join(map(shown, wide[1]))!r})"
+    other = next((number for number, cells in rows if len(cells) != len(wide[1])), None)
+    if other is not None:
+        raise DataError(
+            f"List {where} has {len(wide[1])} columns, and line {other} has others: expected 'path,label' a line, or a "
+            "header that names the columns."
+        )
+    return lines, [f"Columns from the third on are not read, as in {where}: the second is the label."]
+
+
+def _table(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[str]] | None:
+    """The lines of a table with a header, or with quotes, and remarks; None if it is no such table."""
     numbers, lines = zip(*raw)
     separator = max(",\t;", key=lines[0].count)
     quoted = path.lower().endswith(".csv") and '"' in "".join(lines)
     if separator not in lines[0] or (_IMAGE.search(lines[0]) and not quoted):
-        return []
+        return None
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
     except csv.Error as error:
@@ -205,11 +236,8 @@ def _table(path: str, raw: Sequence[tuple[int, str]]) -> list[Line]:
     if len(rows) != len(lines):
         raise DataError(f"List {shown(path)} is a table with line ends inside of its cells: expected one line a row.")
     columns = [next((header.index(n) for n in known if n in header), None) for known in (_PATH_COLUMNS, _LABEL_COLUMNS)]
-    if _IMAGE.search(lines[0]):
-        columns, first = [0, 1 if len(rows[0]) > 1 else None], 0
-    else:
-        first = 1
-    if columns[0] is None or columns[0] == columns[1] or (columns[1] is None and len(header) > 1):
+    headed = not _IMAGE.search(lines[0])
+    if headed and (columns[0] is None or columns[0] == columns[1] or (columns[1] is None and len(header) > 1)):
         raise DataError(
             f"List {shown(path)} begins with the columns {', '.join(map(shown, rows[0]))}: expected one called "
             f"{' or '.join(_PATH_COLUMNS[:4])} and one called {' or '.join(_LABEL_COLUMNS[:4])}, or no header and "
@@ -220,10 +248,11 @@ def _table(path: str, raw: Sequence[tuple[int, str]]) -> list[Line]:
             raise DataError(
                 f"List {shown(path)} line {number} has {len(row)} columns, line {numbers[0]} has {len(rows[0])}."
             )
-    return [
-        Line(number, row[columns[0]], None if columns[1] is None else row[columns[1]])
-        for number, row in list(zip(numbers, rows))[first:]
-    ]
+    if not headed:
+        return _first_two(path, list(zip(numbers, rows)))
+    of_path, of_label = columns
+    named = list(zip(numbers, rows))[1:]
+    return [Line(number, row[of_path], None if of_label is None else row[of_label]) for number, row in named], []
 
 
 def find_images(images: ImageList, image_root: str) -> list[str]:
@@ -245,8 +274,8 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
     paths, missing = [], []
     for line in images.lines:
         path = os.path.normpath(os.path.join(root, line.path))
-        if "\\" in line.path and not os.path.lexists(path):
-            path = os.path.normpath(os.path.join(root, line.path.replace("\\", "/")))
+        if not os.path.lexists(path):
+            path = _otherwise(root, line.path) or path
         if not path.startswith(inside):
             whole = "--image_root=/ takes whole paths as they are" if os.path.isabs(line.path) else ""
             raise DataError(
@@ -264,6 +293,16 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
             "paths are relative to."
         )
     return paths
+
+
+def _otherwise(root: str, written: str) -> str | None:
+    """The path of a file that is there under a name that is written otherwise: for Windows, or its accents."""
+    plain = written.replace("\\", "/")
+    for other in (plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))):
+        path = os.path.normpath(os.path.join(root, other))
+        if os.path.lexists(path):
+            return path
+    return None
 
 
 def reconcile(
@@ -358,7 +397,7 @@ def _check_labels(images: ImageList) -> None:
     for line in images.lines:
         if images.numbered and int(line.label) < 0:
             raise DataError(f"{images.at(line)}: label {line.label} is out of range: expected 0 or more.")
-        before = seen.setdefault(os.path.normpath(line.path), line)
+        before = seen.setdefault(_composed(os.path.normpath(line.path)), line)
         if before.label != line.label:
             raise DataError(
                 f"{images.at(before)} and line {line.number} give one image two labels, {shown(before.label)} and "

@@ -1,0 +1,93 @@
+"""Arrays in somebody else's .npz file: nothing in it is run, and no size in it is believed before it is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gsda_tf.errors import DataError, shown
+from gsda_tf.files import open_regular
+
+MOST_BYTES = 2**40
+_AT_ONCE = 2**20
+"""Bytes that are read at a time; so many say of some ten thousand members where they lie."""
+_RATIO, _SMALL = 100, 2**26
+"""What unpacks to more than so many bytes is at most so many times as large as what it is packed in."""
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never read in large pieces: a list of members of any length is refused, not built."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(_AT_ONCE + 1 if size is None or size < 0 else size)
+        if len(data) > _AT_ONCE:
+            raise ValueError("too many members")
+        return data
+
+
+def read_npz(path: str, names: Sequence[str], most: int = 0) -> dict[str, np.ndarray]:
+    """Reads arrays by name; whatever else the file holds is not looked at.
+
+    Args:
+      path: of the file.
+      names: of arrays; those that are not there are left out.
+      most: bytes that they may take together, unpacked; 0: half of this machine's memory.
+
+    Raises:
+      ValueError: it is damaged, or no such file.
+      DataError: it unpacks to more than `most`, or to very much more than it is packed in.
+      UserError: it is a pipe, a device or a folder.
+      OSError: it cannot be read.
+    """
+    with _damage(), open_regular(path, MOST_BYTES) as raw, zipfile.ZipFile(_Bounded(raw.raw)) as archive:
+        known = set(archive.namelist())
+        members = [archive.getinfo(f"{name}.npy") for name in names if f"{name}.npy" in known]
+        refuse_large(path, sum(m.file_size for m in members), sum(m.compress_size for m in members), most)
+        return {member.filename[: -len(".npy")]: _array(archive, member) for member in members}
+
+
+def refuse_large(path: str, unpacked: int, packed: int, most: int = 0) -> None:
+    """Raises DataError if what a file says that it unpacks to is too much, see `read_npz`."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if unpacked > (most or memory // 2):
+        limit = f"{most:,} bytes" if most else "half of this machine's memory"
+        raise DataError(
+            f"{shown(path)} unpacks to {unpacked:,} bytes, more than {limit}: bring so many as image files, with "
+            "--pipeline=folders or lists."
+        )
+    if unpacked > max(_SMALL, _RATIO * packed):
+        raise DataError(
+            f"{shown(path)} unpacks to {unpacked:,} bytes, more than {_RATIO} times the {packed:,} that it has: if "
+            "that is meant, save it without compression."
+        )
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        if dtype.hasobject:
+            raise ValueError("objects of Python, which are not read")
+        if math.prod(shape) * dtype.itemsize + file.tell() != member.file_size:
+            raise ValueError(f"an array of {dtype} {shape} in {member.file_size:,} bytes")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Tells as one kind of error what zipfile and NumPy raise about files that are damaged, or were never archives."""
+    try:
+        yield
+    except (EOFError, KeyError, MemoryError, RuntimeError, NotImplementedError, OverflowError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from error
