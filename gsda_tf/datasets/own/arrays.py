@@ -171,13 +171,15 @@ def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
             f"--source or --target={shown(path)} needs pyarrow: install it, or save an .npz file."
         ) from error
     most = {"thrift_string_size_limit": _MOST_COLUMNS * 2**10, "thrift_container_size_limit": 2 * _MOST_COLUMNS}
-    # Read as a dictionary, a label takes its room once, however many rows have it.
-    with open_regular(path, MOST_BYTES) as raw, pq.ParquetFile(raw, read_dictionary=["label"], **most) as file:
+    with open_regular(path, MOST_BYTES) as raw:
+        file = pq.ParquetFile(raw, **most)
         schema, metadata = file.schema_arrow, file.metadata
         index = [name for name in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)]
         unnamed = [name for name in schema.names if name in index or _NO_FEATURE.fullmatch(name)]
         columns = [name for name in schema.names if name != "label" and name not in unnamed]
         others = [n for n in columns if not _is_number(pa, schema.field(n).type)]
+        if len(schema.names) > _MOST_COLUMNS:
+            raise ValueError(f"more than {_MOST_COLUMNS:,} columns")
         if others or not columns or len(set(schema.names)) < len(schema.names):
             raise ValueError(f"no column of numbers, columns of something else, or one name twice: {others[:3]}")
         labels = [name for name in columns if re.sub("[^a-z]", "", name.lower()) in _LABELS]
@@ -193,7 +195,8 @@ def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         if any(group.column(i).num_values > group.num_rows for group in groups for i in range(group.num_columns)):
             raise ValueError("columns of lists")
         refuse_large(path, sum(group.total_byte_size for group in groups), os.path.getsize(path))
-        table = file.read(columns=chosen)
+        # Read as a dictionary, a label takes its room once, however many rows have it.
+        table = pq.ParquetFile(raw, read_dictionary=chosen[len(columns) :], **most).read(columns=chosen)
     features = np.empty((table.num_rows, len(columns)), np.float32)
     for i, name in enumerate(columns):
         features[:, i] = table[name].to_numpy()
