@@ -47,18 +47,24 @@ def vote(probabilities: np.ndarray, weights: np.ndarray | None = None) -> Votes:
     return Votes(predictions, counted[rows, predictions], (voted == voted[0]).all(axis=0))
 
 
-def agreement(predictions: np.ndarray, answers: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Share of a committee that gives the same answer, image by image.
+def agreement(probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """How far a committee agrees with an answer, image by image: the mean probability that its members give it.
+
+    Softer than a count of votes, it tells apart the many images on which all members agree.
 
     Args:
-      predictions: int [m, n], of the members.
+      probabilities: [m, n, r], of the members.
       answers: int [n], of the model that is taken.
-      weights: float [m]; None: equal.
 
     Returns:
       float [n], 0..1.
     """
-    return np.average(np.asarray(predictions) == answers, axis=0, weights=weights)
+    return np.asarray(probabilities, np.float64)[:, np.arange(len(answers)), answers].mean(axis=0)
+
+
+def unanimous(predictions: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Whether all members give the answer; bool [n] of int [m, n] and int [n]."""
+    return (np.asarray(predictions) == answers).all(axis=0)
 
 
 def threshold_table(share: np.ndarray, levels: np.ndarray | None = None) -> list[tuple[float, float]]:

@@ -1,0 +1,116 @@
+"""From criteria to a decision: which candidate, which is next, and why, in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from gsda_tf.choosing import criteria
+
+PLAIN = "source_only"
+"""The candidate that does not adapt: it wins where none is trusted to beat it."""
+MARGIN = 0.01
+"""By so much a candidate's score must exceed the plainer one's; below it two partitions are called equal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """What one way of training says of the target.
+
+    Attributes:
+      name: of the method, "gsda+mcc".
+      probabilities: float [s, n, r], of s seeds.
+    """
+
+    name: str
+    probabilities: np.ndarray
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """int64 [s, n]."""
+        return np.asarray(self.probabilities).argmax(axis=2)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean softmax of the seeds, float [n, r]: what the candidate answers."""
+        return np.asarray(self.probabilities, np.float64).mean(axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A decision.
+
+    Attributes:
+      name: of the candidate that is taken.
+      runner_up: the next best; None where there is no other.
+      reason: one sentence.
+      scores: by candidate, by criterion: "score", "clusters", "crowd", "others", "seeds".
+    """
+
+    name: str
+    runner_up: str | None
+    reason: str
+    scores: dict[str, dict[str, float]]
+
+
+def choose(candidates: Sequence[Candidate], groups: np.ndarray) -> Choice:
+    """Takes the candidate whose labels agree best with the clusters of the features and with the other candidates.
+
+    The clusters do not see permuted classes, the others may be wrong together: the score is the product of both, which
+    is small where one of them is.
+
+    Args:
+      candidates: at least one; the plainest first, which wins ties.
+      groups: int [n], `criteria.clusters` of features that no candidate has changed.
+    """
+    scores = _scores(candidates, groups)
+    names = [candidate.name for candidate in candidates]
+    order = sorted(range(len(names)), key=lambda i: (-scores[names[i]]["score"], i))
+    best = names[order[0]]
+    if PLAIN in names and scores[best]["score"] < scores[PLAIN]["score"] + MARGIN:
+        best = PLAIN
+    runner_up = next((names[i] for i in order if names[i] != best), None)
+    return Choice(best, runner_up, _reason(best, scores), scores)
+
+
+def _scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:
+    """By candidate, each the mean over its seeds."""
+    runs = np.concatenate([candidate.probabilities for candidate in candidates])
+    owner = np.repeat(np.arange(len(candidates)), [len(candidate.probabilities) for candidate in candidates])
+    predictions = runs.argmax(axis=2)
+    found = {
+        "clusters": np.array([criteria.cluster_information(row, groups) for row in predictions]),
+        # Each candidate has one voice, however many seeds it has.
+        "crowd": _crowd(candidates, predictions),
+        "others": criteria.agreement_with_others(predictions, owner),
+        "seeds": criteria.agreement_between_seeds(predictions, owner),
+    }
+    scores = {}
+    for i, candidate in enumerate(candidates):
+        mine = {name: float(values[owner == i].mean()) for name, values in found.items()}
+        scores[candidate.name] = {"score": mine["clusters"] * mine["crowd"], **mine}
+    return scores
+
+
+def _crowd(candidates: Sequence[Candidate], predictions: np.ndarray) -> np.ndarray:
+    answers = np.mean([candidate.mean for candidate in candidates], axis=0).argmax(axis=1)
+    return (predictions == answers).mean(axis=1)
+
+
+def _reason(name: str, scores: dict[str, dict[str, float]]) -> str:
+    if len(scores) == 1:
+        return f"{name}: there is no other candidate"
+    mine, plain = scores[name], scores.get(PLAIN)
+    if name == PLAIN:
+        return (
+            f"{name}: do not adapt, no candidate's labels agree clearly better with the clusters of your images "
+            f"({mine['clusters']:.2f}) and with the other candidates ({mine['crowd']:.2f})"
+        )
+    beside = f"; source only {plain['clusters']:.2f}" if plain else ""
+    alone = f"; source only {plain['crowd']:.2f}" if plain else ""
+    return (
+        f"{name}: its labels agree best with the clusters of your images ({mine['clusters']:.2f}{beside}) and with the "
+        f"answer of all candidates together ({mine['crowd']:.2f}{alone})"
+    )
