@@ -55,3 +55,18 @@ def test_doc_takes_what_confidence_lost_off_the_accuracy():
 def test_gde_is_the_mean_agreement_of_pairs():
     assert estimate.gde(np.array([[0, 1], [0, 1], [0, 0]])) == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert np.isnan(estimate.gde(np.array([[0, 1]])))
+
+
+def test_the_whole_is_the_mean_agreement_within_its_interval_which_few_images_widen():
+    probabilities = np.tile([[0.9, 0.1]], (400, 1))
+    many = estimate.whole(probabilities, np.full(400, 0.7), np.array([0.5, 0.5]))
+    few = estimate.whole(probabilities[:20], np.full(20, 0.7), np.array([0.5, 0.5]))
+    assert (many.value, few.value) == pytest.approx((0.7, 0.7))
+    assert few.low < many.low < 0.7 < many.high < few.high
+    assert many.parts["transport"] == pytest.approx(0.5)
+
+
+def test_the_interval_stays_within_nothing_and_all():
+    probabilities = np.tile([[0.9, 0.1]], (10, 1))
+    assert estimate.whole(probabilities, np.ones(10), np.array([0.5, 0.5])).high == 1
+    assert estimate.whole(probabilities, np.zeros(10), np.array([0.5, 0.5])).low == 0

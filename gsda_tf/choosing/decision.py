@@ -1,0 +1,79 @@
+"""All that a pool of candidates says of an unlabelled target, from their predictions and untouched features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from gsda_tf.choosing import agreement, criteria, estimate, missing, witnesses
+from gsda_tf.choosing.choice import Candidate, Choice, choose
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What is taken, how sure, and what to look at.
+
+    Attributes:
+      choice: the candidate and why.
+      seed: which of its seeds, counted from 0, is nearest to all of them.
+      answers: int64 [n], of that seed.
+      agreement: float [n], 0..1, how far all candidates agree with the answer.
+      unanimous: bool [n], where every run and witness gives it.
+      estimate: of the accuracy.
+      warnings: a sentence each.
+    """
+
+    choice: Choice
+    seed: int
+    answers: np.ndarray
+    agreement: np.ndarray
+    unanimous: np.ndarray
+    estimate: estimate.Estimate
+    warnings: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """The choice, how accurate it probably is, and the runner-up."""
+        found = self.estimate
+        sure = f"probably {100 * found.value:.0f} % right ({100 * found.low:.0f} to {100 * found.high:.0f})"
+        after = f"; next is {self.choice.runner_up}" if self.choice.runner_up else ""
+        return f"{self.choice.reason}; {sure}{after}."
+
+
+def decide(
+    candidates: Sequence[Candidate],
+    source_features: np.ndarray,
+    source_labels: np.ndarray,
+    target_features: np.ndarray,
+    class_names: Sequence[str],
+) -> Decision:
+    """Chooses among candidates; no label of the target is an argument.
+
+    Args:
+      candidates: with float [s, n, r] probabilities; the plainest first.
+      source_features: float [ns, d], of a network that no candidate has changed.
+      source_labels: int [ns].
+      target_features: float [n, d].
+      class_names: r names.
+    """
+    groups = criteria.clusters(target_features, len(class_names))
+    made = choose(candidates, groups)
+    taken = next(candidate for candidate in candidates if candidate.name == made.name)
+    seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
+    probabilities = np.asarray(taken.probabilities[seed], np.float64)
+    answers = probabilities.argmax(axis=1)
+    runs = np.concatenate([candidate.predictions for candidate in candidates])
+    share = agreement.agreement(np.stack([candidate.mean for candidate in candidates]), answers)
+    others = witnesses.witnesses(source_features, source_labels, target_features, groups, runs)
+    shares = missing.class_shares(source_labels, len(class_names))
+    return Decision(
+        choice=made,
+        seed=seed,
+        answers=answers,
+        agreement=share,
+        unanimous=agreement.unanimous(np.concatenate([runs, others]), answers),
+        estimate=estimate.whole(taken.mean, share, shares),
+        warnings=missing.warnings(answers, probabilities, share, shares, class_names, runs),
+    )

@@ -1,0 +1,75 @@
+"""Everything together, on blobs whose classes are known here and not there."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from gsda_tf.choosing.choice import Candidate
+from gsda_tf.choosing.decision import decide
+
+from .test_criteria import blobs
+
+NAMES = tuple("abcde")
+SOURCE, LABELS = blobs(noise=0.2, seed=0)
+TARGET, TRUTH = blobs(noise=0.2, seed=1)
+
+
+def candidate(name, *predictions, top=0.8):
+    rest = (1 - top) / 4
+    return Candidate(name, np.stack([np.eye(5)[p] * (top - rest) + rest for p in predictions]))
+
+
+def off(every):
+    """The truth, wrong on every so manieth image."""
+    labels = TRUTH.copy()
+    labels[::every] = (labels[::every] + 1) % 5
+    return labels
+
+
+def made(*candidates):
+    return decide(candidates, SOURCE, LABELS, TARGET, NAMES)
+
+
+def test_the_seed_nearest_to_its_candidate_answers():
+    found = made(candidate("source_only", off(3), off(4)), candidate("mcc", off(9), off(7), off(9)))
+    assert found.choice.name == "mcc" and found.seed == 0
+    np.testing.assert_array_equal(found.answers, off(9))
+
+
+def test_agreement_is_lower_where_candidates_differ_and_unanimous_answers_need_every_run_and_witness():
+    found = made(candidate("source_only", off(4)), candidate("mcc", TRUTH))
+    same = off(4) == TRUTH
+    np.testing.assert_allclose(found.agreement[same], 0.8)
+    np.testing.assert_allclose(found.agreement[~same], (0.8 + 0.05) / 2)
+    np.testing.assert_array_equal(found.unanimous, same)
+    permuted = decide([candidate("mcc", TRUTH)], SOURCE, (LABELS + 1) % 5, TARGET, NAMES)
+    assert not permuted.unanimous.any()  # the nearest class mean says otherwise
+
+
+def test_the_sentence_names_choice_reason_estimate_and_runner_up():
+    found = made(candidate("source_only", off(3)), candidate("mcc", TRUTH))
+    assert found.sentence.startswith("mcc: its labels agree best")
+    assert f"probably {100 * found.estimate.value:.0f} % right" in found.sentence
+    assert found.sentence.endswith("next is source_only.")
+    assert found.estimate.low <= found.estimate.value <= found.estimate.high
+
+
+def test_the_same_again_bit_for_bit():
+    runs = (candidate("source_only", off(3), off(4)), candidate("mcc", off(9), off(7)))
+    once, again = made(*runs), made(*runs)
+    assert once.sentence == again.sentence and once.choice.scores == again.choice.scores
+    np.testing.assert_array_equal(once.agreement, again.agreement)
+
+
+def test_no_label_of_the_target_is_an_argument():
+    assert set(inspect.signature(decide).parameters) == {
+        "candidates", "source_features", "source_labels", "target_features", "class_names"
+    }  # fmt: skip
+
+
+def test_what_all_candidates_miss_is_said():
+    few = np.where(TRUTH == 4, 3, TRUTH)
+    found = made(candidate("source_only", few), candidate("mcc", few))
+    assert any("missing" in message and "e" in message for message in found.warnings)
+    assert found.estimate.value == pytest.approx(0.8)
