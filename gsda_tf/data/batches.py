@@ -87,6 +87,8 @@ class TrainingBatches:
             "source_images": tf.TensorSpec((count, *one.shape), one.dtype),
             "source_labels": tf.TensorSpec((count,), tf.int32),
         }
+        if self._views:
+            spec["target_indices"] = tf.TensorSpec((self.target_batch // replicas,), tf.int64)
         for name in self._views:
             spec[f"{name}_images"] = tf.TensorSpec((self.target_batch // replicas, *one.shape), one.dtype)
         return spec
@@ -98,14 +100,17 @@ class TrainingBatches:
 
         Returns:
           One element a step and replica: {"source_images": uint8 [bs, S, S, 3], "source_labels": int32 [bs],
-          "target_images": uint8 [bt, S, S, 3], "target_again_images"}, the last two only if the method is fed them.
-          Where the domains hold features, they stand in place of images, float32 [.., e].
+          "target_images": uint8 [bt, S, S, 3], "target_again_images", "target_indices": int64 [bt], which images of
+          the target set these are}, the last three only if the method is fed the target. Where the domains hold
+          features, they stand in place of images, float32 [.., e].
         """
         share = share or Share()
         source, target = self.plan(first, last, pool, since)
         streams = {"source_images": self._images(self._data.source, source, _SOURCE, first, share)}
         labels = self._data.source.labels[share.of(source)].astype(np.int32)
         streams["source_labels"] = tf.data.Dataset.from_tensor_slices(labels)
+        if self._views:
+            streams["target_indices"] = tf.data.Dataset.from_tensor_slices(share.of(target))
         for name in self._views:
             stream = {"target": _TARGET, "target_again": _AGAIN}[name]
             streams[f"{name}_images"] = self._images(self._data.target, target, stream, first, share)

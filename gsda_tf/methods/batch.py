@@ -23,6 +23,7 @@ class Batch:
       labels: int32 [Ns], of the source.
       num_source: Ns.
       progress: p, float32 scalar 0..1.
+      target_indices: int64 [Nt], places of the target samples in the target set, 0..num_target-1; None without them.
       seed: int32 [2], another one at each step, the same on all replicas: for `tf.random.stateless_*`.
       replicas: into how many shares the global batch is split.
     """
@@ -34,9 +35,11 @@ class Batch:
         classifier: Callable[[tf.Tensor], tf.Tensor],
         progress: tf.Tensor,
         seed: tf.Tensor,
+        target_indices: tf.Tensor | None = None,
         memory: dict[str, Any] | None = None,
     ):
         self.features, self.labels, self.num_source = features, labels, labels.shape[0]
+        self.target_indices = target_indices
         self.progress, self.seed = progress, seed
         self.replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         self.metrics: dict[str, tf.Tensor] = {}
@@ -93,7 +96,8 @@ class Batch:
 
     def view(self, memory: dict[str, Any]) -> Batch:
         """The same features, on which nothing was computed yet but what `memory` holds."""
-        return type(self)(self.features, self.labels, self._classifier, self.progress, self.seed, memory)
+        indices = self.target_indices
+        return type(self)(self.features, self.labels, self._classifier, self.progress, self.seed, indices, memory)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
         """This share's part of the mean over the global batch; `values` has one row a sample. 0 without samples."""
@@ -118,8 +122,9 @@ class Batch:
         if self.replicas == 1:
             return self
         if self._whole is None:
-            features, labels = self._gather(self.features), self._gather_source(self.labels)
-            batch = _Whole(features, labels, self._classifier, self.progress, self.seed, self.memory)
+            features, labels = self._gather(self.features), gather_rows(self.labels)
+            indices = None if self.target_indices is None else gather_rows(self.target_indices)
+            batch = _Whole(features, labels, self._classifier, self.progress, self.seed, indices, self.memory)
             # Each replica's C has judged its own samples: C's gradients, too, are shares.
             batch._logits, batch.metrics = self._gather(self.logits), self.metrics
             self._whole = batch
@@ -138,18 +143,23 @@ class Batch:
         if self.replicas == 1:
             return values
         source, target = values[: self.num_source], values[self.num_source :]
-        return tf.concat([self._gather_source(source), self._gather_source(target)], axis=0)
+        return tf.concat([gather_rows(source), gather_rows(target)], axis=0)
 
-    def _gather_source(self, rows: tf.Tensor) -> tf.Tensor:
-        # By an all-reduce of rows in their places: it is differentiable in every strategy, all_gather is not.
-        context = tf.distribute.get_replica_context()
-        count, dtype = rows.shape[0], rows.dtype
-        before = count * context.replica_id_in_sync_group
-        after = count * (self.replicas - 1) - before
-        padding = [[before, after]] + [[0, 0]] * (rows.shape.rank - 1)
-        placed = tf.pad(tf.cast(rows, tf.float32) if dtype.is_integer else rows, padding)
-        placed = tf.ensure_shape(placed, [count * self.replicas, *rows.shape[1:]])
-        return tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, placed), dtype)
+
+def gather_rows(rows: tf.Tensor) -> tf.Tensor:
+    """The rows of all replicas, [n, ...] on each -> [R n, ...], in the order of the replicas; differentiable."""
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas == 1:
+        return rows
+    # By an all-reduce of rows in their places: it is differentiable in every strategy, all_gather is not.
+    count, dtype = rows.shape[0], rows.dtype
+    before = count * context.replica_id_in_sync_group
+    after = count * (replicas - 1) - before
+    padding = [[before, after]] + [[0, 0]] * (rows.shape.rank - 1)
+    placed = tf.pad(tf.cast(rows, tf.float64) if dtype.is_integer else rows, padding)  # exact up to 2^53
+    placed = tf.ensure_shape(placed, [count * replicas, *rows.shape[1:]])
+    return tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, placed), dtype)
 
 
 class _Whole(Batch):

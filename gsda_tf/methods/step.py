@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gsda_tf.methods import schedules
 from gsda_tf.methods.base import Method, Term
-from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.batch import Batch, gather_rows
 from gsda_tf.methods.optimizer import MomentumSGD
 from gsda_tf.methods.precision import LossScale, finite_or_zero
 from gsda_tf.settings import Settings
@@ -95,6 +95,7 @@ class Step:
 
     Attributes:
       images: this replica's share of each of the method's `images`, by name.
+      target_indices: int64 [Nt], places of this share's target images in the target set; None if they are not fed.
       labels: int32 [Ns], of the source.
       phase: of the method.
       progress: p, float32 scalar 0..1.
@@ -104,6 +105,7 @@ class Step:
         self._training, self._rate = training, rate
         self.phase, self.progress, self.labels = phase, progress, batch["source_labels"]
         self.images = {name: batch[f"{name}_images"] for name in training.method.images}
+        self.target_indices = batch.get("target_indices")
         self.metrics: dict[str, tf.Tensor] = {}
         seed = training.settings.run.seed
         self._seed = tf.stack([tf.constant(seed % 2**31, tf.int32), tf.cast(step, tf.int32)])
@@ -133,7 +135,8 @@ class Step:
         parts = dict(zip(seen, tf.split(features, sizes, axis=0))) if fixed else {}
         joined = tf.concat([fixed[n] if n in fixed else parts[n] for n in names], axis=0) if fixed else features
         self._backward = (tape, raw, [slice(None)] if not fixed else self._rows(names, seen))
-        return Batch(joined, self.labels, self._training.method.classifier, self.progress, self._seed)
+        indices = self.target_indices if any(name != "source" for name in names) else None
+        return Batch(joined, self.labels, self._training.method.classifier, self.progress, self._seed, indices)
 
     def descend(self, loss: Callable[[Batch], tf.Tensor], batch: Batch, *names: str) -> None:
         """Moves the named networks down a loss.
@@ -199,17 +202,29 @@ class Step:
 
     def assign(self, variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
         """Gives variables of `kept` new values, which must be the same on every replica."""
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync == 1:
-            for variable, value in zip(variables, values):
-                variable.assign(value)
-            return
+        for variable, value in zip(variables, values):
+            _on_every_replica(variable, lambda v, x: v.assign(x), value)
 
-        def update(strategy, values):
-            for variable, value in zip(variables, values):
-                strategy.extended.update(variable, lambda v, x: v.assign(x), args=(value,), group=False)
+    def remember(self, memory: tf.Variable, rows: tf.Tensor, indices: tf.Tensor | None = None) -> None:
+        """Writes rows of a variable of `kept` that holds something of every image, such as what C said of it last.
 
-        context.merge_call(update, args=(tuple(values),))
+        On any number of replicas the variable holds the same afterwards. Where an image is in the global batch twice,
+        its last row counts.
+
+        Args:
+          memory: [num_target, ...], untrained.
+          rows: [Nt, ...], of this replica's share of the batch; no gradient comes from here.
+          indices: int64 [Nt], places of the rows in `memory`; None: `target_indices`.
+        """
+        indices = gather_rows(self.target_indices if indices is None else indices)
+        rows = gather_rows(tf.stop_gradient(tf.cast(rows, memory.dtype)))
+        count = indices.shape[0]
+        same = tf.equal(indices[:, None], indices[None, :])
+        last = tf.reduce_max(tf.where(same, tf.range(count)[None, :], -1), axis=1)
+        # Doubles write the same, so that their order, which no device promises, does not matter.
+        _on_every_replica(
+            memory, lambda v, i, x: v.scatter_update(tf.IndexedSlices(x, i)), indices, tf.gather(rows, last)
+        )
 
     def log(self, name: str, share: tf.Tensor) -> None:
         """Writes a number to the log: this replica's share of it."""
@@ -242,3 +257,14 @@ class Step:
         for name in names:
             ends.append(ends[-1] + self.images[name].shape[0])
         return [slice(a, b) for name, a, b in zip(names, ends, ends[1:]) if name in seen]
+
+
+def _on_every_replica(variable: tf.Variable, change: Callable, *values: tf.Tensor) -> None:
+    """Calls `change(variable, *values)` for every copy of a variable, from a replica context."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        change(variable, *values)
+        return
+    context.merge_call(
+        lambda strategy, *args: strategy.extended.update(variable, change, args=args, group=False), args=values
+    )

@@ -12,7 +12,7 @@ from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
 
-_KEYS = ("source_images", "source_labels", "target_images")
+_KEYS = ("source_images", "source_labels", "target_images", "target_indices")
 
 
 def _domain(sizes: list[int], seed: int) -> Domain:
@@ -87,6 +87,7 @@ def test_images_are_those_of_the_plan_and_bring_their_labels(case):
     read = _read(batches, first, first + 3)
     np.testing.assert_array_equal([_indices(step["source_images"]) for step in read], source)
     np.testing.assert_array_equal([_indices(step["target_images"]) for step in read], drawn)
+    np.testing.assert_array_equal([step["target_indices"] for step in read], drawn)
     np.testing.assert_array_equal([step["source_labels"] for step in read], data.source.labels[source])
 
 

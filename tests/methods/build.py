@@ -40,6 +40,8 @@ def batch(labels=(0, 1, 2, 3, 1), seed=0, images=("source", "target"), target=NT
     rng = np.random.default_rng(seed)
     sizes = {"source": len(labels), "target": target, "target_again": target}
     fed = {f"{name}_images": tf.constant(rng.integers(0, 256, (sizes[name], 8, 8, 3)), tf.uint8) for name in images}
+    if "target" in images:
+        fed["target_indices"] = (seed + tf.range(target, dtype=tf.int64)) % 12
     return {**fed, "source_labels": tf.constant(labels, tf.int32)}
 
 

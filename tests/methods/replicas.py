@@ -22,18 +22,38 @@ def _step(name, add, strategy):
     settings = tasks.written({**SMALL, "method": name, "add": add, "discriminator_units": (6,), **options})
     built = lib.Experiment(settings, task(), strategy)
     whole = batch(images=built.method.images, **_FED)
+    before = [v.numpy() for group in built.state().values() for v in group]
+    # Eagerly: tracing would take several times as long as the step.
+    metrics = strategy.run(built.step, args=(_fed(strategy, whole), tf.constant(3, tf.int64), built.method.phases[-1]))
+    logged = {k: float(strategy.reduce("SUM", v, axis=None)) for k, v in metrics.items()}
+    return before, [v.numpy() for group in built.state().values() for v in group], logged
+
+
+def _fed(strategy, whole):
+    """Each replica its share of a batch."""
     replicas = strategy.num_replicas_in_sync
 
     def share(context):
         i = context.replica_id_in_sync_group
         return {k: v[i * len(v) // replicas : (i + 1) * len(v) // replicas] for k, v in whole.items()}
 
-    before = [v.numpy() for group in built.state().values() for v in group]
-    fed = strategy.experimental_distribute_values_from_function(share)
-    # Eagerly: tracing would take several times as long as the step.
-    metrics = strategy.run(built.step, args=(fed, tf.constant(3, tf.int64), built.method.phases[-1]))
-    logged = {k: float(strategy.reduce("SUM", v, axis=None)) for k, v in metrics.items()}
-    return before, [v.numpy() for group in built.state().values() for v in group], logged
+    return strategy.experimental_distribute_values_from_function(share)
+
+
+def _remembered(strategy):
+    """A memory of five images after a batch that has the first of them on both devices, and one twice on a device."""
+    built = double("training.experiment").Experiment(double("tasks").written(SMALL), task(), strategy)
+    whole = {**batch(**_FED), "target_indices": tf.constant([3, 1, 3, 3], tf.int64)}
+    whole["rows"] = tf.reshape(tf.range(8.0), [4, 2])
+    with strategy.scope():
+        memory = tf.Variable(tf.fill([5, 2], -1.0), trainable=False)
+
+    def run(fed):
+        rows = fed.pop("rows")
+        double("methods.step").Step(built.step, fed, tf.constant(0), "adapt", 0.0, 0.0).remember(memory, rows)
+
+    strategy.run(run, args=(_fed(strategy, whole),))
+    return memory.numpy()
 
 
 def main() -> None:
@@ -42,6 +62,9 @@ def main() -> None:
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     cases = [(name, ()) for name in methods.method_names() if methods.get_method(name).phases]
     with rounding.in_double():
+        for strategy in (tf.distribute.get_strategy(), mirrored):
+            np.testing.assert_array_equal(_remembered(strategy), [[-1, -1], [2, 3], [-1, -1], [6, 7], [-1, -1]])
+        print("memory", flush=True)
         for name, add in [*cases, ("gsda", ("mcc", "bnm", "afn", "bsp", "entropy"))]:
             one, two = (_step(name, add, s) for s in (tf.distribute.get_strategy(), mirrored))
             assert rounding.distance(one[0], two[0]) == 0, name

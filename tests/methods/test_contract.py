@@ -26,14 +26,25 @@ from gsda_tf.methods.base import Method
 from gsda_tf.settings import setting
 
 class Mine(Method):
-    """Equal means of both domains."""
+    """Equal means of both domains, and a memory of what was said of each image of the target."""
     name, title = "mine", "Mine"
 
     @dataclasses.dataclass(frozen=True)
     class Options:
         mine_weight: float = setting(0.5, "weight of the distance between the means", minimum=0)
 
+    def __init__(self, problem, options):
+        super().__init__(problem, options)
+        self.said = tf.Variable(tf.zeros([problem.num_target, problem.num_classes]), trainable=False)
+        self.kept = {"said": self.said}
+
+    def step(self, s):
+        b = s.forward()
+        s.descend(self.loss, b, "extractor", "classifier")
+        s.remember(self.said, tf.nn.softmax(b.target_logits))
+
     def loss(self, b):
+        b.log("memory", b.mean(tf.reduce_max(tf.gather(self.said, b.target_indices), axis=1)))
         apart = b.total(tf.reduce_mean(b.source, 0) / b.replicas) - b.total(tf.reduce_mean(b.target, 0) / b.replicas)
         return self.classification(b) + self.options.mine_weight * b.share(tf.reduce_sum(tf.square(apart)))
 '''
@@ -138,6 +149,21 @@ def test_a_run_that_is_killed_ends_like_one_that_is_not_whatever_the_targets_lab
             np.testing.assert_array_equal(mine, other, err_msg=key)
 
 
+def test_a_memory_holds_what_was_said_of_each_image_last(build):
+    built = build("mine")
+    before = np.zeros((12, 4), np.float32)
+    for seed in range(2):
+        fed = batch(seed=seed)
+        metrics = built.step(fed, tf.constant(seed, tf.int64))
+        assert (metrics["memory"] > 0) == (seed > 0)
+        places = fed["target_indices"].numpy()
+        said = built.method.said.numpy()
+        np.testing.assert_allclose(said[places].sum(axis=1), 1, rtol=1e-6)
+        others = np.setdiff1d(np.arange(12), places)
+        np.testing.assert_array_equal(said[others], before[others])
+        before = said
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_it_is_traced_once_a_phase(name, build):
     built = build(name)
@@ -191,7 +217,7 @@ def test_two_replicas_take_the_step_of_one():
     process = Process("tests.methods.replicas", [])
     said, told = process.communicate()
     assert process.returncode == 0, said[-3000:] + told[-3000:]
-    assert set(said.split()) >= {*TRAINED, "gsda+mcc,bnm,afn,bsp,entropy"} - {"mine"}
+    assert set(said.split()) >= {*TRAINED, "gsda+mcc,bnm,afn,bsp,entropy", "memory"} - {"mine"}
 
 
 def test_terms_add_to_any_method_and_take_the_place_of_its_entropy(build):
