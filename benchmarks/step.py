@@ -192,7 +192,7 @@ class _Measured:
         self.discriminators = hierarchy.size if hierarchy else 0
         step = PlainStep(experiment) if name == _PLAIN else experiment.step
         self._runner = StepRunner(strategy, step, settings.device.jit_compile == "step", experiment.networks())
-        batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.method.images)
+        batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.step.images)
         spec = batches.spec(experiment.input_spec, strategy.num_replicas_in_sync)
         self._images = settings.data.source_batch + batches.target_batch
         began = time.perf_counter()

@@ -59,6 +59,11 @@ def check_given(given: Mapping[str, Any], settings: Settings) -> None:
         raise UserError(
             f"--train_from={place} is for methods that train, but --method={method} is fitted: say --freeze_backbone."
         )
+    if settings.method.add and not methods.get_method(method).phases:
+        raise UserError(
+            f"--add={','.join(settings.method.add)} is for methods that train, but --method={method} is fitted: leave "
+            "it out."
+        )
     if given.get("groups_file") and given.get("num_groups"):
         raise UserError("--groups_file and --num_groups contradict each other: the file tells the groups. Give one.")
     _check_devices(settings)

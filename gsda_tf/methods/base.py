@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -25,10 +25,8 @@ import tensorflow as tf
 
 from gsda_tf.losses import classification
 from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.step import IMAGES, Step
 from gsda_tf.models.classifier import build_classifier
-
-if TYPE_CHECKING:
-    from gsda_tf.methods.step import Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +70,8 @@ class Method:
       name: as in `--method`.
       title: as in tables.
       Options: frozen dataclass, one flag a field, `settings.setting`.
-      images: what the step is fed, of "source", "target" and "target_again", a second random view of the same images.
+      images: what the step is fed, of `step.IMAGES`: "source", "target" and "target_again", a second random view of
+        the target's images.
       phases: each is traced once; `phase_ends` says when the next begins. Empty: nothing is trained, `fit` is called.
       pseudo_labels: whether the target is drawn by pseudo-labels unless the user says otherwise (section 3.1 of the
         paper of GSDA).
@@ -89,13 +88,14 @@ class Method:
     Attributes:
       classifier: C: f -> logits; trained with E.
       adversaries: all other networks that are trained, mostly against E, by name.
-      kept: variables that are not trained but checkpointed, or models that hold them, by name.
+      kept: variables that are not trained but checkpointed, or models that hold them, by name; of a memory of the
+        target, [num_target, ...], `Step.remember` writes rows.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     Options: ClassVar[type] = dataclasses.make_dataclass("Options", (), frozen=True)
-    images: ClassVar[tuple[str, ...]] = ("source", "target")
+    images: ClassVar[tuple[str, ...]] = IMAGES[:2]
     phases: ClassVar[tuple[str, ...]] = ("adapt",)
     pseudo_labels: ClassVar[bool] = False
     observes: ClassVar[bool] = False
@@ -165,6 +165,7 @@ class Term:
     Class attributes:
       name: as in `--add`.
       Options: as a method's.
+      images: of `step.IMAGES`, what has to be in the batch, whatever the method is fed.
       published: as a method's.
       replaces_entropy: whether it takes the place of the method's own entropy.
       regimes: as a method's, above which they stand.
@@ -172,6 +173,7 @@ class Term:
 
     name: ClassVar[str] = ""
     Options: ClassVar[type] = Method.Options
+    images: ClassVar[tuple[str, ...]] = IMAGES[:2]
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     replaces_entropy: ClassVar[bool] = False
     regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -1,93 +1,50 @@
-"""One training step, handed to the method: E forward, descents down its losses, one backward pass through E each time.
+"""What one training step is made of: E forward, descents down losses, one backward pass through E each time.
 
 The gradients of all losses meet at the features and go through E once: a loss costs what its heads cost.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from gsda_tf.methods import schedules
-from gsda_tf.methods.base import Method, Term
 from gsda_tf.methods.batch import Batch, gather_rows
 from gsda_tf.methods.optimizer import MomentumSGD
 from gsda_tf.methods.precision import LossScale, finite_or_zero
-from gsda_tf.settings import Settings
 
+IMAGES = ("source", "target", "target_again")
+"""What a step may be fed, in the order of a batch; the last is another random view of the target's images."""
 EXTRACTOR_PARTS = ("backbone", "bottleneck")
 
 
-def trained(extractor, method: Method) -> dict[str, list[tf.Variable]]:
-    """Variables that training moves, by the name of their optimizer: E in two parts, C, the adversaries."""
-    networks = {"classifier": method.classifier, **method.adversaries}
-    networks = {**{name: getattr(extractor, name) for name in EXTRACTOR_PARTS}, **networks}
-    groups = {name: list(network.trainable_variables) for name, network in networks.items()}
-    return {name: variables for name, variables in groups.items() if variables}
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """What a step moves, and how.
 
-
-def build_optimizers(
-    groups: Mapping[str, Sequence[tf.Variable]], method: Method, settings: Settings
-) -> dict[str, MomentumSGD]:
-    """One optimizer a name of `trained`: the backbone at a share of the learning rate, new layers at the full one,
-    adversaries at `discriminator_rate`."""
-    options = settings.optimization
-    rates = {name: options.discriminator_rate for name in method.adversaries}
-    rates["backbone"] = options.backbone_rate
-    return {
-        name: MomentumSGD(
-            variables, momentum=options.momentum, weight_decay=options.weight_decay, rate=rates.get(name, 1.0)
-        )
-        for name, variables in groups.items()
-    }
-
-
-class TrainingStep:
-    """Runs in a replica context, inside a `tf.function`; no Python is left in it once traced.
-
-    Args:
+    Attributes:
       extractor: E.
-      method: whose step it is.
-      terms: losses added to its own.
-      optimizers: by the names of `trained`.
-      settings: rates and schedules.
+      classifier: C.
+      groups: variables that are trained, by the name of their optimizer: E in two parts, C, the adversaries.
+      optimizers: by the same names.
+      terms: losses added to the first that moves E; each has a `name`, `images` and a `loss`.
+      images: of `IMAGES`, what the method works with unless it says so.
       loss_scale: of the backbone's backward pass.
+      compile_heads: whether XLA compiles the losses.
+      seed: of the run.
     """
 
-    def __init__(
-        self,
-        extractor,
-        method: Method,
-        terms: Sequence[Term],
-        optimizers: Mapping[str, MomentumSGD],
-        settings: Settings,
-        loss_scale: LossScale | None = None,
-    ):
-        self.extractor, self.method, self.terms = extractor, method, terms
-        self.optimizers, self.settings, self.loss_scale = optimizers, settings, loss_scale
-        self.groups = trained(extractor, method)
-
-    def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor, phase: str | None = None) -> dict[str, tf.Tensor]:
-        """Updates the networks once.
-
-        Args:
-          batch: this replica's share of "source_labels" int32 [Ns] and, of each of the method's `images`,
-            "<name>_images" [N, S, S, 3], or what the frozen part of E makes of them.
-          step: int64 scalar, steps done so far.
-          phase: of the method; None is its last.
-
-        Returns:
-          Float32 scalars by name; the sum over replicas is the value for the global batch.
-        """
-        options = self.settings.optimization
-        progress = tf.cast(step, tf.float32) / options.steps
-        rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
-        one = Step(self, batch, step, phase or self.method.phases[-1], progress, rate)
-        self.method.step(one)
-        one.update()
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        return {**one.metrics, "learning_rate": rate / replicas}
+    extractor: Any
+    classifier: Any
+    groups: Mapping[str, Sequence[tf.Variable]]
+    optimizers: Mapping[str, MomentumSGD]
+    terms: Sequence[Any] = ()
+    images: Sequence[str] = IMAGES[:2]
+    loss_scale: LossScale | None = None
+    compile_heads: bool = False
+    seed: int = 0
 
 
 class Step:
@@ -101,15 +58,14 @@ class Step:
       progress: p, float32 scalar 0..1.
     """
 
-    def __init__(self, training: TrainingStep, batch, step, phase: str, progress, rate):
-        self._training, self._rate = training, rate
+    def __init__(self, networks: Networks, batch: Mapping[str, tf.Tensor], step: tf.Tensor, phase: str, progress, rate):
+        self._networks, self._rate = networks, rate
         self.phase, self.progress, self.labels = phase, progress, batch["source_labels"]
-        self.images = {name: batch[f"{name}_images"] for name in training.method.images}
+        self.images = {name: batch[f"{name}_images"] for name in IMAGES if f"{name}_images" in batch}
         self.target_indices = batch.get("target_indices")
         self.metrics: dict[str, tf.Tensor] = {}
-        seed = training.settings.run.seed
-        self._seed = tf.stack([tf.constant(seed % 2**31, tf.int32), tf.cast(step, tf.int32)])
-        self._terms = list(training.terms)
+        self._seed = tf.stack([tf.constant(networks.seed % 2**31, tf.int32), tf.cast(step, tf.int32)])
+        self._terms = list(networks.terms)
         self._backward: tuple | None = None
         self._finite: tf.Tensor | None = None
         self._pending: dict[str, list[tf.Tensor | None]] = {}
@@ -118,25 +74,28 @@ class Step:
         """Runs E in training behaviour on one batch of the images; what was pending is applied before.
 
         Args:
-          *names: of `images`; by default the source's and, if the method has them, the target's.
+          *names: of `images`; by default the source's and, if the method has them, the target's. What an added term
+            asks for besides is in the first batch of a step, too.
           fixed: features [N, d] that take the place of E's, by name of their images; not moved by any loss.
         """
         self.update()
         fixed = dict(fixed or {})
-        names = names or tuple(name for name in ("source", "target") if name in self.images)
+        names = names or tuple(name for name in ("source", "target") if name in self._networks.images)
+        wanted = {*names, *(name for term in self._terms for name in term.images)}
+        names = tuple(name for name in IMAGES if name in wanted)
         seen = [name for name in names if name not in fixed]
         images = tf.concat([self.images[name] for name in seen], axis=0)
         with tf.GradientTape() as tape:
-            raw = self._training.extractor(images, training=True)
+            raw = self._networks.extractor(images, training=True)
         features = raw
-        if self._training.loss_scale is not None:
+        if self._networks.loss_scale is not None:
             features, self._finite = finite_or_zero(features)
         sizes = [self.images[name].shape[0] for name in seen]
         parts = dict(zip(seen, tf.split(features, sizes, axis=0))) if fixed else {}
         joined = tf.concat([fixed[n] if n in fixed else parts[n] for n in names], axis=0) if fixed else features
         self._backward = (tape, raw, [slice(None)] if not fixed else self._rows(names, seen))
         indices = self.target_indices if any(name != "source" for name in names) else None
-        return Batch(joined, self.labels, self._training.method.classifier, self.progress, self._seed, indices)
+        return Batch(joined, self.labels, self._networks.classifier, self.progress, self._seed, indices)
 
     def descend(self, loss: Callable[[Batch], tf.Tensor], batch: Batch, *names: str) -> None:
         """Moves the named networks down a loss.
@@ -153,9 +112,9 @@ class Step:
         terms = self._terms if deep else []
         if deep:
             self._terms = []
-        names = tuple(name for name in names if name in self._training.groups)
-        variables = [self._training.groups[name] for name in names]
-        compiled = self._training.settings.device.jit_compile == "heads"
+        names = tuple(name for name in names if name in self._networks.groups)
+        variables = [self._networks.groups[name] for name in names]
+        compiled = self._networks.compile_heads
 
         def compute():
             # What a compiled function remembers cannot leave it.
@@ -168,7 +127,7 @@ class Step:
         self.metrics.update(metrics)
         if not deep:
             for name, group in zip(names, gradients):
-                self._training.optimizers[name].apply(group, self._rate, self._finite)
+                self._networks.optimizers[name].apply(group, self._rate, self._finite)
             return
         self._add("features", [gradient])
         for name, group in zip(names, gradients):
@@ -178,26 +137,26 @@ class Step:
         """Sends what is pending through E and applies it. Called by `forward` and at the end of the step."""
         if not self._pending:
             return
-        training, pending = self._training, self._pending
+        networks, pending = self._networks, self._pending
         tape, features, rows = self._backward
         gradient = pending.pop("features")[0]
         if gradient is None:
             gradient = tf.zeros_like(features)
         elif len(rows) > 1 or rows[0] != slice(None):
             gradient = tf.concat([gradient[part] for part in rows], axis=0)
-        parts = [name for name in EXTRACTOR_PARTS if name in training.groups]
-        variables = [variable for name in parts for variable in training.groups[name]]
+        parts = [name for name in EXTRACTOR_PARTS if name in networks.groups]
+        variables = [variable for name in parts for variable in networks.groups[name]]
         finite = self._finite
-        if training.loss_scale is not None:
-            gradient = training.loss_scale.scale(gradient)
+        if networks.loss_scale is not None:
+            gradient = networks.loss_scale.scale(gradient)
         gradients = tape.gradient(features, variables, output_gradients=gradient)
-        if training.loss_scale is not None:
-            gradients, finite = training.loss_scale.unscale(gradients, finite)
+        if networks.loss_scale is not None:
+            gradients, finite = networks.loss_scale.unscale(gradients, finite)
         gradients = iter(gradients)
         for name in parts:
-            pending[name] = [next(gradients) for _ in training.groups[name]]
+            pending[name] = [next(gradients) for _ in networks.groups[name]]
         for name, group in pending.items():
-            training.optimizers[name].apply(group, self._rate, finite)
+            networks.optimizers[name].apply(group, self._rate, finite)
         self._pending = {}
 
     def assign(self, variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:

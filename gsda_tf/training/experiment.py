@@ -20,8 +20,7 @@ from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
-from gsda_tf.methods.precision import LossScale
-from gsda_tf.methods.step import TrainingStep, build_optimizers, trained
+from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor
 from gsda_tf.runs import checkpoints
@@ -73,13 +72,10 @@ class Experiment:
                 initial.into_classifier(self.method.classifier, data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
-            groups = trained(self.extractor, self.method)
-            self.optimizers = build_optimizers(groups, self.method, settings) if self.method.phases else {}
-            self.loss_scale = LossScale() if settings.device.precision == "mixed_float16" else None
+            self.step = TrainingStep(self.extractor, self.method, terms, settings)
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
-        self.step = TrainingStep(self.extractor, self.method, terms, self.optimizers, settings, self.loss_scale)
         self.inference = Inference(*self.deployed, settings.data, strategy)
         self.facts = {"groups": [], **self.method.facts()}
 
@@ -128,9 +124,7 @@ class Experiment:
         models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
         state = {name: checkpoints.variables(model) for name, model in models.items()}
         state["pool"] = [self.pool, self.pool_step]
-        if self.loss_scale is not None:
-            state["loss_scale"] = [self.loss_scale.value, self.loss_scale.good_steps]
-        state.update({f"{name}_velocities": list(each.velocities) for name, each in self.optimizers.items()})
+        state.update(self.step.state())
         return {name: group for name, group in state.items() if group}
 
     def deployed_state(self) -> dict[str, list[tf.Variable]]:

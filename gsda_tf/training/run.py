@@ -116,7 +116,7 @@ class _Training:
             self._experiment = experiment = Experiment(settings, data, strategy, start)
             inputs = experiment.inputs
         method = experiment.method
-        self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, method.images)
+        self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, experiment.step.images)
         # A method in closed form is fitted, in what counts as its only step.
         self._steps = settings.optimization.steps if method.phases else 1
         self._phase_ends = tuple(method.phase_ends(self._steps))

@@ -117,7 +117,7 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
         assert ("classifier" in moved) == ("classifier" in named or name == "tpn"), phase
         assert len(passes) == built.method.passes, phase
     wanted = built.settings.optimization.discriminator_rate
-    assert {built.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
+    assert {built.step.networks.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -228,6 +228,31 @@ def test_terms_add_to_any_method_and_take_the_place_of_its_entropy(build):
     built = build("mcd", add=("mcc", "bnm", "afn", "bsp", "entropy"))
     metrics = built.step(batch(), tf.constant(0, tf.int64))
     assert {f"loss/{name}" for name in methods.term_names()} <= set(metrics)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_term_acts_in_every_phase_of_every_method(name, build):
+    """Whatever the method itself is fed."""
+    built = build(name, add=methods.term_names())
+    for phase in built.method.phases:
+        metrics = built.step(batch(images=built.step.images), tf.constant(3, tf.int64), phase)
+        for term in methods.term_names():
+            value = metrics[f"loss/{term}"]
+            assert np.isfinite(value) and value != 0, (phase, term)
+
+
+def test_a_term_moves_a_method_that_is_not_fed_the_target(build):
+    plain, added = build("source_only"), build("source_only", add=("mcc",), mcc_weight=100.0)
+    assert plain.step.images == ("source",) and added.step.images == ("source", "target")
+    for built in (plain, added):
+        built.step(batch(images=built.step.images), tf.constant(3, tf.int64))
+    bottlenecks = [built.extractor.bottleneck.trainable_variables[0] for built in (plain, added)]
+    assert np.abs(np.subtract(*bottlenecks)).max() > 1e-3
+
+
+def test_a_term_is_not_added_to_what_is_fitted():
+    with pytest.raises(UserError, match=r"--add=mcc is for methods that train, but --method=tca is fitted"):
+        tasks.resolve({"method": "tca", "add": ("mcc",)})
 
 
 def test_an_option_of_another_method_is_refused_with_one_line():

@@ -50,8 +50,8 @@ def _train(steps=STEPS, scale=None, **changes):
     keras.utils.set_random_seed(0)
     settings, strategy = _settings(**changes), tf.distribute.get_strategy()
     experiment = Experiment(settings, _data(), strategy)
-    if scale and experiment.loss_scale:
-        experiment.loss_scale.value.assign(scale)
+    if scale and experiment.step.networks.loss_scale:
+        experiment.step.networks.loss_scale.value.assign(scale)
     runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step")
     batches = TrainingBatches(experiment.data, settings.data, 0).dataset(0, settings.optimization.steps)
     runner.build({name: tf.TensorSpec(s.shape, s.dtype) for name, s in batches.element_spec.items()})
@@ -88,8 +88,8 @@ def test_low_precision_takes_the_step_of_float32(precision):
 @pytest.mark.parametrize("precision", _UNIT)
 def test_low_precision_learns_as_float32_does(precision, plain):
     experiment, runner, _, windows = _train(precision=precision, scale=_SCALE)
-    if experiment.loss_scale:
-        assert float(experiment.loss_scale.value) == _SCALE
+    if experiment.step.networks.loss_scale:
+        assert float(experiment.step.networks.loss_scale.value) == _SCALE
     assert experiment.extractor.backbone.layers[-1].compute_dtype == precision.removeprefix("mixed_")
     fell = [each[0]["loss/classification"] - each[-1]["loss/classification"] for each in (windows, plain[3])]
     assert fell[0] > 0.5 * fell[1] > 0
@@ -103,15 +103,15 @@ def test_an_overflow_skips_the_step_for_both_optimizers_and_halves_the_scale():
     held = [*experiment.state()["extractor"], *experiment.state()["classifier"], *experiment.state()["discriminators"]]
     held += [v for name, group in experiment.state().items() if name.endswith("velocities") for v in group]
     before = [v.numpy() for v in held]
-    experiment.loss_scale.value.assign(1e38)
+    experiment.step.networks.loss_scale.value.assign(1e38)
     runner(iterator, 1)
     changed = [v.name for v, b in zip(held, before) if not np.array_equal(v.numpy(), b)]
     # The discriminators have no part in the backward pass that overflowed: their own gradients were finite.
     discriminators = {v.name for v in experiment.state()["discriminators"]}
     discriminators |= {v.name for v in experiment.state()["discriminators_velocities"]}
     assert not set(changed) - discriminators
-    assert float(experiment.loss_scale.value) == pytest.approx(5e37, rel=1e-6)
-    experiment.loss_scale.value.assign(2.0**15)
+    assert float(experiment.step.networks.loss_scale.value) == pytest.approx(5e37, rel=1e-6)
+    experiment.step.networks.loss_scale.value.assign(2.0**15)
     runner(iterator, 5)
     assert all(np.isfinite(v.numpy()).all() for v in held)
     assert not np.array_equal(held[0].numpy(), before[0])
@@ -148,10 +148,10 @@ def test_features_that_overflow_move_nothing():
     experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
     bias = experiment.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
-    scale = float(experiment.loss_scale.value)
+    scale = float(experiment.step.networks.loss_scale.value)
     state = {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "loss_scale"}
     runner(iterator, 1)
     for name, group in state.items():
         for variable, before in zip(experiment.state()[name], group):
             np.testing.assert_array_equal(variable.numpy(), before, err_msg=name)
-    assert float(experiment.loss_scale.value) == scale / 2
+    assert float(experiment.step.networks.loss_scale.value) == scale / 2
