@@ -155,7 +155,12 @@ class Method:
         return extractor, self.classifier
 
     def facts(self) -> dict[str, Any]:
-        """What was drawn or chosen and belongs into the summary, by name; JSON."""
+        """Returns what was drawn or chosen and belongs into settings.json and the summary, by name: numbers, texts, or
+        lists of them, or lists of such lists."""
+        return {}
+
+    def assets(self) -> dict[str, Any]:
+        """Returns what an export carries along beside the names of the classes: JSON by the file's name."""
         return {}
 
 

@@ -128,8 +128,8 @@ def export_experiment(
         export_root,
         {
             "class_names": list(experiment.data.class_names),
-            "groups": experiment.facts["groups"],
             "summary": dict(summary),
+            **experiment.method.assets(),
         },
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,

@@ -77,7 +77,7 @@ class Experiment:
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
         self.inference = Inference(*self.deployed, settings.data, strategy)
-        self.facts = {"groups": [], **self.method.facts()}
+        self.facts = self.method.facts()
 
     def _problem(self) -> Problem:
         settings, extractor = self.settings, self.extractor

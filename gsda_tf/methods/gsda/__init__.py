@@ -1,12 +1,11 @@
 """GSDA: "Unsupervised Domain Adaptation with Hierarchical Gradient Synchronization" (Hu et al., CVPR 2020).
 
-The rows of the paper's ablation (Table 1) are one method with more and more of it: discriminators of the domain, of
-each class, of groups of classes, and their feature gradients kept in step.
+The features are aligned by discriminators of the domain, of random groups of classes and of each class, whose feature
+gradients are kept in step. The rows of the paper's ablation (Table 1), below, are this method with less and less of it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,67 +18,39 @@ from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.gsda import alignment, synchronization
 from gsda_tf.methods.gsda.discriminators import Discriminators
 from gsda_tf.methods.gsda.gradient_norms import GRADIENT_NORMS
-from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.hierarchy import Hierarchy, build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.options import GroupOptions, GSDAOptions, LevelOptions
 from gsda_tf.methods.gsda.pairs import Pairs, build_pairs
-from gsda_tf.settings import setting
 
 
-class Scores(NamedTuple):
-    """What the discriminators say of one batch.
+class GSDA(Method):
+    """Discriminators of all levels, synchronized.
 
-    Attributes:
-      losses: L_k, float32 [K], this replica's share.
-      magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
-      logits: float32 [n, m] of every level, m samples for each of its n discriminators.
+    Class attributes:
+      levels: of "domain", "group" and "class", those that have discriminators.
+      synchronized: whether their feature gradients are kept in step, equations (10)-(12).
     """
 
-    losses: tf.Tensor
-    magnitudes: tf.Tensor | None
-    logits: list[tf.Tensor]
-
-
-class Domain(Method):
-    """Discriminators of the levels in `levels`; the domain alone is DANN with GSDA's entropy and pseudo-labels."""
-
-    name, title = "domain", "domain (DANN)"
-    levels: ClassVar[tuple[str, ...]] = ("domain",)
-    synchronized: ClassVar[bool] = False
+    name, title = "gsda", "+ synchronization (GSDA)"
+    levels: ClassVar[tuple[str, ...]] = ("domain", "group", "class")
+    synchronized: ClassVar[bool] = True
     pseudo_labels = True
     entropy_option = "alpha"
     regimes = {"trained": {"alpha": 0.1}}
-
-    @dataclasses.dataclass(frozen=True)
-    class Options:
-        alpha: float = setting(
-            0.02,
-            "weight of the target's conditional entropy, equation (5); 0.1 where a pretrained backbone is trained, "
-            "whole or by --train_from, if neither you nor the benchmark nor --recipe=paper sets it", minimum=0,
-        )  # fmt: skip
-        alpha_ramp: float = setting(
-            0.0, "rate g of the ramp alpha (2/(1 + exp(-g p)) - 1) over the progress p; 0: alpha from the start",
-            minimum=0,
-        )  # fmt: skip
-        adversarial_weight: float = setting(
-            1.0, "total strength of what the discriminators send into the extractor, shared by the levels", minimum=0
-        )
-        adversarial_ramp: float = setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
+    Options = GSDAOptions
 
     def __init__(self, problem: Problem, options: Any):
-        groups_file = getattr(options, "groups_file", "")
-        if groups_file:
-            groups = read_groups(groups_file, problem.class_names)
-            self.hierarchy = hierarchy_from_groups(problem.num_classes, groups)
-        else:
-            self.hierarchy = build_hierarchy(
-                problem.num_classes, getattr(options, "num_groups", ()), self.levels, problem.seed
-            )
+        self.hierarchy = self._hierarchy(problem, options)
         self.bank = Discriminators(self.hierarchy, problem.discriminator_units, problem.feature_units, problem.seed)
         super().__init__(problem, options)
         self.adversaries = {"discriminators": self.bank}
-        self._beta = options.beta if self.synchronized else 0.0
         # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
         self._strength = options.adversarial_weight / len(self.hierarchy.levels)
-        self.gradient_norms = _choose(getattr(options, "slopes", "auto"), problem)
+        self._beta, self.gradient_norms = 0.0, ""
+        if self.synchronized:
+            self._beta = options.beta
+            auto = "tapes" if problem.backbone_moves else "closed_form"
+            self.gradient_norms = auto if options.slopes == "auto" else options.slopes
 
     def step(self, s) -> None:
         b = s.forward()
@@ -115,6 +86,17 @@ class Domain(Method):
         if self.synchronized:
             facts["slopes"] = self.gradient_norms
         return facts
+
+    def assets(self) -> dict[str, Any]:
+        return {"groups": self.facts()["groups"]}
+
+    def _hierarchy(self, problem: Problem, options: Any) -> Hierarchy:
+        if "group" not in self.levels:
+            return build_hierarchy(problem.num_classes, (), self.levels, problem.seed)
+        if options.groups_file:
+            groups = read_groups(options.groups_file, problem.class_names)
+            return hierarchy_from_groups(problem.num_classes, groups)
+        return build_hierarchy(problem.num_classes, options.num_groups, self.levels, problem.seed)
 
     def _pairs(self, b: Batch) -> list[Pairs]:
         probabilities = alignment.class_probabilities(b.labels, self.classifier(b.target), self.hierarchy.num_classes)
@@ -160,45 +142,38 @@ class Domain(Method):
             b.log("loss/synchronization", b.share(whole))
 
 
-class DomainClass(Domain):
+class Scores(NamedTuple):
+    """What the discriminators say of one batch.
+
+    Attributes:
+      losses: L_k, float32 [K], this replica's share.
+      magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
+      logits: float32 [n, m] of every level, m samples for each of its n discriminators.
+    """
+
+    losses: tf.Tensor
+    magnitudes: tf.Tensor | None
+    logits: list[tf.Tensor]
+
+
+class DomainGroupClass(GSDA):
+    """Discriminators of the domain, of random groups of classes, and of each class; not synchronized."""
+
+    name, title = "domain_group_class", "+ group"
+    synchronized = False
+    Options = GroupOptions
+
+
+class DomainClass(DomainGroupClass):
     """Discriminators of the domain and of each class."""
 
     name, title = "domain_class", "+ class"
     levels = ("domain", "class")
+    Options = LevelOptions
 
 
-class DomainGroupClass(DomainClass):
-    """Discriminators of the domain, of random groups of classes, and of each class."""
+class DomainOnly(DomainClass):
+    """One discriminator of the domain: DANN with GSDA's entropy and pseudo-labels."""
 
-    name, title = "domain_group_class", "+ group"
-    levels = ("domain", "group", "class")
-
-    @dataclasses.dataclass(frozen=True)
-    class Options(Domain.Options):
-        num_groups: tuple[int, ...] = setting(
-            (), "groups of classes, one number for each level of groups (default: one group for every five classes)"
-        )
-        groups_file: str = setting("", "JSON file with lists of class names to use as groups; they may overlap")
-
-
-class GSDA(DomainGroupClass):
-    """All levels, synchronized: equations (10)-(12)."""
-
-    name, title = "gsda", "+ synchronization (GSDA)"
-    synchronized = True
-
-    @dataclasses.dataclass(frozen=True)
-    class Options(DomainGroupClass.Options):
-        beta: float = setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
-        slopes: str = setting(
-            "auto",
-            "how the feature gradients are found: by nested tapes, or with half of the arithmetic, which differs in "
-            "the last digits; auto: by tapes where a pretrained backbone is trained, beside which they cost nothing",
-            choices=("auto", "tapes", "closed_form"),
-        )
-
-
-def _choose(slopes: str, problem: Problem) -> str:
-    if slopes != "auto":
-        return slopes
-    return "tapes" if problem.backbone_moves else "closed_form"
+    name, title = "domain", "domain (DANN)"
+    levels = ("domain",)
