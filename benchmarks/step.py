@@ -29,7 +29,7 @@ from gsda_tf.errors import choose
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import build_strategy, check_batches, distribute
 from gsda_tf.training.experiment import Experiment
-from gsda_tf.training.loop import StepRunner
+from gsda_tf.training.runner import StepRunner
 
 FLOOR = "floor"
 _REAL, _PLAIN = "gsda_real_input", "gsda_plain"

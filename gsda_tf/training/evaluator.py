@@ -46,6 +46,11 @@ class Evaluation:
     source: Outputs
     target: Outputs
 
+    @property
+    def known(self) -> dict[str, float]:
+        """The scores that are known, by name."""
+        return {name: value for name, value in self.scores.items() if value is not None}
+
 
 class Evaluator:
     """Evaluates and keeps.

@@ -13,9 +13,10 @@ from gsda_tf.compat import KERAS_3
 from gsda_tf.files import UNFINISHED
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.log import read_metrics
+from gsda_tf.training.callbacks.standard import Log
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.loop import Interrupted
-from gsda_tf.training.run import _Training, train
+from gsda_tf.training.run import train
 from tests.launch import commands
 from tests.processes import Process
 
@@ -121,15 +122,15 @@ class TestDamage:
 
 def _stopped_once(monkeypatch, settings, step):
     """Trains with a SIGTERM that comes at `step`, and goes on."""
-    original = _Training._report
+    original = Log.act
 
-    def report(self, now, means):
-        original(self, now, means)
+    def act(self, now):
+        original(self, now)
         if now == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Training, "_report", report)
+        patch.setattr(Log, "act", act)
         with pytest.raises(Interrupted, match=str(step)):
             train(settings)
     return train(settings)

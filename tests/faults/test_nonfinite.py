@@ -11,8 +11,8 @@ from gsda_tf.errors import NotFiniteError, TrainingError
 from gsda_tf.losses import classification
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.training.inference import Inference
-from gsda_tf.training.loop import StepRunner
 from gsda_tf.training.run import train
+from gsda_tf.training.runner import StepRunner
 
 _TINY = {
     "task": "digits/Fo_Ha", "steps": 20, "checkpoint_steps": 2, "report_steps": 1, "method": "source_only",

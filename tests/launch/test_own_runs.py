@@ -11,7 +11,7 @@ import tensorflow as tf
 from gsda_tf import tasks
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import sweep
-from gsda_tf.training import run
+from gsda_tf.training.callbacks import standard
 from gsda_tf.training.experiment import restore
 from tests.data.pictures import encoded, write_domain
 from tests.faults import inprocess
@@ -247,7 +247,7 @@ def test_the_tool_sees_that_evaluation_sees_something_else(tmp_path):
 
 def test_two_classes_need_no_flag(tmp_path, monkeypatch):
     """Each default fits: groups, periods, batches and sizes. And the time that is left is told."""
-    monkeypatch.setattr(run, "_TOLD_AFTER", 0.0)
+    monkeypatch.setattr(standard, "TOLD_AFTER", 0.0)
     write_domain(tmp_path / "shop", {"bad": 1, "good": 2})
     write_domain(tmp_path / "desk", {"bad": 1, "good": 1}, first=50)
     places = (*_folders(tmp_path), f"--workdir={tmp_path / 'run'}")

@@ -15,7 +15,7 @@ from gsda_tf.runs import checkpoints
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import restore
-from gsda_tf.training.loop import StepRunner
+from gsda_tf.training.runner import StepRunner
 from tests.methods.build import SMALL, batch, experiment, task
 from tests.processes import Process
 

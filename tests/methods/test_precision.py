@@ -10,7 +10,7 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.training.experiment import Experiment
-from gsda_tf.training.loop import StepRunner
+from gsda_tf.training.runner import StepRunner
 from tests import rounding
 from tests.training.distributed_run import NUDGE
 from tests.training.test_distribution import Runs, assert_same

@@ -1,0 +1,29 @@
+"""What happens between steps, and in which order: see `ORDER`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+from gsda_tf.training.callbacks.base import Callback
+
+ORDER = ("log", "label", "evaluate", "select", "...", "checkpoint", "bar")
+"""At one step. A labelling comes before an evaluation, which takes over what it has found; a checkpoint holds all that
+the others did. All further callbacks of this folder are called at the dots, by name."""
+
+
+def build(training: Any) -> list[Callback]:
+    """Makes every callback of this folder for a run at work, in their order.
+
+    Args:
+      training: `run.Training`.
+    """
+    found: dict[str, type[Callback]] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        kinds = (kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, Callback))
+        found.update({kind.name: kind for kind in kinds if kind.name})
+    others, dots = sorted(set(found) - set(ORDER)), ORDER.index("...")
+    return [found[name](training) for name in (*ORDER[:dots], *others, *ORDER[dots + 1 :])]
