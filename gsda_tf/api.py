@@ -31,9 +31,9 @@ from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.errors import UserError
-from gsda_tf.files import read_json, replacing
+from gsda_tf.files import replacing
 from gsda_tf.methods.base import Method
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics, read_summary
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.experiment import Experiment, restore
@@ -197,10 +197,10 @@ class Run:
     """
 
     def __init__(self, workdir: str, trusted: Mapping[str, Any] | None = None):
-        path = os.path.join(workdir, "summary.json")
-        if not os.path.exists(path):
+        summary = read_summary(workdir)
+        if summary is None:
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
-        self.workdir, self.summary = workdir, read_json(path, {"method": str, "settings": dict})
+        self.workdir, self.summary = workdir, summary
         self._experiment: Experiment | None = None
         self._trusted = {name: value for name, value in (trusted or {}).items() if value}
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import re
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO, Any
 
 from gsda_tf.errors import DiskError, UserError
@@ -185,62 +184,6 @@ def cell(value: Any) -> Any:
         return value
     text = "".join(c if "\ud800" <= c <= "\udfff" else printable(c) for c in value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def read_json(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON object that this package wrote.
-
-    Args:
-      path: of the file.
-      kinds: of the values that it must have, by key; see `fits`.
-      optional: the same for what may be missing.
-
-    Raises:
-      UserError: it is damaged: no JSON, without some of `kinds`, or with values of other kinds.
-    """
-    try:
-        with disk_errors(f"reading {path}"), open(path, encoding="utf-8") as file:
-            value = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, str(error)) from error
-    if not isinstance(value, dict):
-        raise damaged(path, "without an object")
-    if not set(kinds) <= set(value):
-        raise damaged(path, f"without {', '.join(sorted(set(kinds) - set(value)))}")
-    check_kinds(path, value, {**kinds, **(optional or {})})
-    return value
-
-
-def check_kinds(path: str, value: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Raises UserError if a file's values by key are of other kinds than those named in `kinds`."""
-    for key, item in value.items():
-        if key in kinds and not fits(item, kinds[key]):
-            raise damaged(path, f"its {key} is {json.dumps(item)[:60]}")
-
-
-def damaged(path: str, how: str) -> UserError:
-    """What is said of a file that this package wrote, and that it cannot have left so."""
-    return UserError(f"{path} is damaged ({how}): remove it, or start anew with --overwrite.")
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a value from JSON is of a kind.
-
-    Args:
-      value: from JSON.
-      kind: a type, where float means any finite number; a list of one kind: such lists; a tuple: one of these; None.
-    """
-    if isinstance(kind, tuple):
-        return any(fits(value, one) for one in kind)
-    if isinstance(kind, list):
-        return isinstance(value, list) and all(fits(item, kind[0]) for item in value)
-    if kind is None:
-        return value is None
-    if kind is float:
-        return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
-    if kind is int:
-        return type(value) is int and abs(value) < 2**63
-    return kind is object or type(value) is kind
 
 
 @contextlib.contextmanager

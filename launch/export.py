@@ -20,7 +20,7 @@ absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model,
 def main() -> int:
     """Writes one more version under <workdir>/export."""
     from gsda_tf.errors import UserError, choose
-    from gsda_tf.runs.folder import read_summary
+    from gsda_tf.runs.contents import read_summary
     from gsda_tf.serving.export import export_experiment
     from gsda_tf.serving.other_formats import FORMATS
     from gsda_tf.training.experiment import restore

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gsda_tf import files
 from gsda_tf.errors import DiskError, UserError
-from gsda_tf.files import disk_errors, read_json, write_atomically
+from gsda_tf.files import disk_errors, write_atomically
 from tests.faults.limited import files_up_to
 
 _FULL = "^No space left on the disk while .* make room and run the same command again"
@@ -47,13 +47,6 @@ def test_other_errors_stay_what_they_are():
         raise tf.errors.InvalidArgumentError(None, None, "shapes")
     with pytest.raises(ZeroDivisionError), disk_errors("writing x"):
         raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {}}', "\xff"])
-def test_damaged_settings_are_told(content, tmp_path):
-    (tmp_path / "settings.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"is damaged .*--overwrite"):
-        read_json(str(tmp_path / "settings.json"), {"generation": str, "settings": dict})
 
 
 class TestReadingWhole:

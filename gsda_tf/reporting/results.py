@@ -22,7 +22,7 @@ from gsda_tf.reporting import figures, tables
 from gsda_tf.reporting.page import page
 from gsda_tf.reporting.sections import picture
 from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure, Run
 

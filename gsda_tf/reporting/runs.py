@@ -13,9 +13,7 @@ import numpy as np
 
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
-from gsda_tf.runs.checkpoints import read_settings
-from gsda_tf.runs.folder import read_summary
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics, read_settings, read_summary
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from typing import Any
@@ -11,47 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.compat import KERAS_3, tf_variable
+from gsda_tf.compat import tf_variable
 from gsda_tf.errors import TrainingError
-from gsda_tf.files import check_kinds, damaged, disk_errors, read_json, write_atomically
-from gsda_tf.methods import all_options
-from gsda_tf.settings import fields, is_array_file
-
-# Settings that do not change what is computed: a run may go on with other values of these.
-FREE = frozenset(
-    {
-        "workdir",
-        "overwrite",
-        "data_dir",
-        "manual_dir",
-        # Where data lie; what they are is told by their fingerprint.
-        "source_dir",
-        "target_dir",
-        "source_list",
-        "target_list",
-        "image_root",
-        "cache",
-        "feature_cache_dir",
-        "checkpoint_steps",
-        "checkpoint_seconds",
-        "keep_checkpoints",
-        "export",
-        "report",
-        "evaluation_batch",
-        "strategy",
-        "cluster",
-        "num_devices",
-        "virtual_devices",
-    }
-)
-
-
-_SHOWN = 8
-
-
-def generation() -> str:
-    """What checkpoints of one kind have in common: variables of Keras 2 and 3 are not ordered alike."""
-    return "keras3" if KERAS_3 else "keras2"
+from gsda_tf.files import disk_errors
 
 
 def variables(*models: tf.Module | Any) -> list[tf.Variable]:
@@ -171,74 +132,3 @@ def newest(workdir: str) -> tuple[str, Any]:
         with contextlib.suppress(tf.errors.OpError, ValueError, LookupError, OSError, RuntimeError):
             return path, _read_through(path)
     return "", None
-
-
-def write_settings(workdir: str, settings: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Writes settings.json: all settings of the run and, in `extra`, its classes, its data, and what was drawn."""
-    write_atomically(
-        os.path.join(workdir, "settings.json"),
-        json.dumps({"generation": generation(), "settings": settings, **extra}, indent=2) + "\n",
-    )
-
-
-def read_settings(workdir: str) -> dict[str, Any] | None:
-    """What `write_settings` wrote; None if there is no run in `workdir`.
-
-    Raises:
-      UserError: it is damaged.
-    """
-    path = os.path.join(workdir, "settings.json")
-    if not os.path.exists(path):
-        return None
-    kinds = {"generation": str, "settings": dict, "task": str, "class_names": [str], "data": dict}
-    written = read_json(path, kinds, {"groups": [[str]]})
-    missing = {"task", "method", "seed", "steps", "extractor", "image_size", "select"} - set(written["settings"])
-    if missing:
-        raise damaged(path, f"without the setting {min(missing)}")
-    declared = (*all_options().values(), *fields())
-    check_kinds(path, written["settings"], {field.name: _KINDS.get(field.type, object) for field in declared})
-    return written
-
-
-_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "tuple[int, ...]": [int], "tuple[str, ...]": [str]}
-"""Kinds of settings in JSON, where a tuple is a list, by how they are declared."""
-
-
-def _is_free(name: str, now: Any, then: Any) -> bool:
-    """Whether a setting may differ; arrays, too, may lie elsewhere, but a set of TFDS is what its name says."""
-    if name in ("source", "target"):
-        return is_array_file(str(now)) and is_array_file(str(then))
-    return name in FREE
-
-
-def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Refuses to go on with a run that was started with other settings.
-
-    Returns:
-      What `read_settings` gives.
-
-    Raises:
-      TrainingError: listing the differences.
-    """
-    before = read_settings(workdir)
-    if before is None:
-        return None
-    if before["generation"] != generation():
-        raise TrainingError(
-            f"{workdir} holds a run of {before['generation']}, this is {generation()}: their checkpoints cannot be "
-            "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
-        )
-    now = json.loads(json.dumps(settings))
-    then = json.loads(json.dumps(before["settings"]))
-    different = [
-        f"--{name}={then.get(name)} then, {value} now"
-        for name, value in now.items()
-        if not _is_free(name, value, then.get(name)) and then.get(name) != value
-    ]
-    if different:
-        raise TrainingError(
-            f"{workdir} holds a run with other settings ({'; '.join(different[:_SHOWN])}"
-            f"{f'; and {len(different) - _SHOWN} more' if len(different) > _SHOWN else ''}). Use those; or another "
-            f"--workdir, with --init_from={workdir} to train on from its weights; or --overwrite to start anew."
-        )
-    return before

@@ -1,4 +1,4 @@
-"""The folder of a run: its name, its lock, and what a new run clears away."""
+"""The folder of a run: whose it is, whether a run goes on in it, and what a new one clears away."""
 
 from __future__ import annotations
 
@@ -15,14 +15,198 @@ from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
-from gsda_tf.files import disk_errors, read_json
-from gsda_tf.settings import Settings
+from gsda_tf.files import disk_errors
+from gsda_tf.runs.checkpoints import Checkpoints
+from gsda_tf.runs.contents import generation, read_metrics, read_result, read_settings, read_summary, write_settings
+from gsda_tf.runs.log import MetricsLog, NoLog
+from gsda_tf.runs.selected import SelectedWeights
+from gsda_tf.settings import Settings, is_array_file
+
+# Settings that do not change what is computed: a run may go on with other values of these.
+FREE = frozenset(
+    {
+        "workdir",
+        "overwrite",
+        "data_dir",
+        "manual_dir",
+        # Where data lie; what they are is told by their fingerprint.
+        "source_dir",
+        "target_dir",
+        "source_list",
+        "target_list",
+        "image_root",
+        "cache",
+        "feature_cache_dir",
+        "checkpoint_steps",
+        "checkpoint_seconds",
+        "keep_checkpoints",
+        "export",
+        "report",
+        "evaluation_batch",
+        "strategy",
+        "cluster",
+        "num_devices",
+        "virtual_devices",
+    }
+)
+_SHOWN = 8
+_FOLDERS = ("checkpoints", "tensorboard", "export")
+_FILES = ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json")
+_RESULT = ("task", "method", "seed", "step", "weights_sha256", "selection", "versions", "settings")
+
+
+class RunFolder:
+    """The folder of a run, as the process that works in it has it: first `held`, then `opened`.
+
+    Args:
+      path: the folder.
+      writes: whether this process is the one that writes; the others look on.
+
+    Attributes:
+      checkpoints: all that the run needs to go on.
+      selected: the weights that a label-free score likes best.
+      log: what was measured.
+    """
+
+    checkpoints: Checkpoints
+    selected: SelectedWeights
+    log: MetricsLog | NoLog
+
+    def __init__(self, path: str, writes: bool = True):
+        self.path, self.writes = path, writes
+        self.export_root = os.path.join(path, "export")
+
+    @contextlib.contextmanager
+    def held(self, overwrite: bool = False) -> Iterator[None]:
+        """Keeps a second run out of the folder, and removes what one that was killed was writing.
+
+        Args:
+          overwrite: whether what another run has left is cleared away.
+
+        Raises:
+          BusyError: another run is at work in it.
+          DiskError: it cannot be written.
+          UserError: see `clear`.
+        """
+        with _locked(self.path) if self.writes else contextlib.nullcontext():
+            if self.writes:
+                files.remove_unfinished(self.path)
+                if overwrite:
+                    clear(self.path)
+            yield
+
+    @contextlib.contextmanager
+    def opened(
+        self, state: dict[str, list], deployed: Mapping[str, list], settings: Settings, extra: Mapping[str, Any]
+    ) -> Iterator[int]:
+        """Goes on from the newest checkpoint that is whole, if there is one.
+
+        Args:
+          state: everything that the run needs, variables by name.
+          deployed: the variables of E and C that are evaluated, by name.
+          settings: of the run.
+          extra: what settings.json holds besides.
+
+        Yields:
+          The step that training goes on from; 0 for a new run.
+        """
+        self.checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
+        self.selected = SelectedWeights(deployed, self.path, settings.run.select)
+        step, damaged = self.checkpoints.restore()
+        for path in damaged:
+            print(f"Damaged checkpoint passed over: {path}", flush=True)
+        if step:
+            print(f"Going on from step {step} of {self.path}", flush=True)
+        if self.writes:
+            write_settings(self.path, settings.flat(), extra)
+        self.log = MetricsLog(self.path, step) if self.writes else NoLog()
+        try:
+            yield step
+        except TrainingError as error:
+            error.args = (f"{error} {self.checkpoints.kept()}",)
+            raise
+        self.log.close()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Returns what was logged."""
+        return read_metrics(self.path)
+
+    def same(self, settings: Settings, data: TaskData) -> TaskData:
+        """Refuses to go on with a run that was started with other settings, or on other data.
+
+        Args:
+          settings: of now.
+          data: of now.
+
+        Returns:
+          The data, with the classes in the order of the run.
+
+        Raises:
+          TrainingError: what differs, and the choices.
+        """
+        return same_data(data, check_same_run(self.path, settings.flat()), self.path)
+
+    def finished(self) -> dict[str, Any] | None:
+        """Returns summary.json of a finished run, or None."""
+        return read_summary(self.path)
+
+    def exported(self, summary: Mapping[str, Any]) -> str | None:
+        """Returns the newest version of the export if it is one of this very result, else None."""
+        found = os.listdir(self.export_root) if os.path.isdir(self.export_root) else []
+        versions = [name for name in found if name.isascii() and name.isdigit()]
+        if not versions:
+            return None
+        folder = os.path.join(self.export_root, max(versions, key=int))
+        written = read_result(os.path.join(folder, "assets", "summary.json"))
+        # Through JSON, as that one went.
+        now = json.loads(json.dumps({key: summary[key] for key in _RESULT}))
+        return folder if written and {key: written.get(key) for key in _RESULT} == now else None
 
 
 def default_workdir(settings: Settings, data: TaskData) -> str:
     """runs/<benchmark>/<Source_Target>/<method>/seed<k>; the method with what is added to it, such as gsda+mcc."""
     name = methods.label(settings.method.method, settings.method.add)
     return os.path.join("runs", data.name, name, f"seed{settings.run.seed}")
+
+
+def _is_free(name: str, now: Any, then: Any) -> bool:
+    """Whether a setting may differ; arrays, too, may lie elsewhere, but a set of TFDS is what its name says."""
+    if name in ("source", "target"):
+        return is_array_file(str(now)) and is_array_file(str(then))
+    return name in FREE
+
+
+def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Refuses to go on with a run that was started with other settings.
+
+    Returns:
+      What `read_settings` gives.
+
+    Raises:
+      TrainingError: listing the differences.
+    """
+    before = read_settings(workdir)
+    if before is None:
+        return None
+    if before["generation"] != generation():
+        raise TrainingError(
+            f"{workdir} holds a run of {before['generation']}, this is {generation()}: their checkpoints cannot be "
+            "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
+        )
+    now = json.loads(json.dumps(settings))
+    then = json.loads(json.dumps(before["settings"]))
+    different = [
+        f"--{name}={then.get(name)} then, {value} now"
+        for name, value in now.items()
+        if not _is_free(name, value, then.get(name)) and then.get(name) != value
+    ]
+    if different:
+        raise TrainingError(
+            f"{workdir} holds a run with other settings ({'; '.join(different[:_SHOWN])}"
+            f"{f'; and {len(different) - _SHOWN} more' if len(different) > _SHOWN else ''}). Use those; or another "
+            f"--workdir, with --init_from={workdir} to train on from its weights; or --overwrite to start anew."
+        )
+    return before
 
 
 def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) -> TaskData:
@@ -54,52 +238,8 @@ def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) ->
     return same
 
 
-def read_summary(workdir: str) -> dict[str, Any] | None:
-    """summary.json of a finished run, or None."""
-    path = os.path.join(workdir, "summary.json")
-    if not os.path.exists(path):
-        return None
-    return read_json(path, {"step": int, "steps": int, "weights_sha256": str}, _SUMMARY)
-
-
-_SUMMARY = {
-    **dict.fromkeys(("task", "method", "score"), str),
-    **dict.fromkeys(("images_per_second", "wall_seconds"), float),
-    **dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (float, None)),
-    **dict.fromkeys(("score/entropy", "score/im", "score/snd", "score/a_distance"), (float, None)),
-    **dict.fromkeys(("versions", "settings", "selection"), dict),
-    "target_per_class_accuracy": (dict, None),
-    "seed": int,
-}
-
-
-def exported(export_root: str, summary: Mapping[str, Any]) -> str | None:
-    """The newest version under `export_root` if it is an export of this very result, else None."""
-    newest = max((int(name) for name in _names(export_root) if name.isascii() and name.isdigit()), default=None)
-    if newest is None:
-        return None
-    folder = os.path.join(export_root, str(newest))
-    try:
-        written = read_json(os.path.join(folder, "assets", "summary.json"), {"step": int, "weights_sha256": str})
-    except UserError:
-        return None
-    # Through JSON, as that one went.
-    now = json.loads(json.dumps({key: summary[key] for key in _RESULT}))
-    return folder if {key: written.get(key) for key in _RESULT} == now else None
-
-
-_RESULT = ("task", "method", "seed", "step", "weights_sha256", "selection", "versions", "settings")
-
-
-def _names(folder: str) -> list[str]:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return os.listdir(folder)
-    return []
-
-
 @contextlib.contextmanager
-def locked(workdir: str) -> Iterator[None]:
-    """Keeps a second run out of the folder."""
+def _locked(workdir: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             os.makedirs(workdir, exist_ok=True)
@@ -129,7 +269,7 @@ def clear(workdir: str) -> None:
       UserError: a folder of the run is a symbolic link; nothing was removed.
       DiskError: it may not be removed.
     """
-    folders = [os.path.join(workdir, name) for name in ("checkpoints", "tensorboard", "export")]
+    folders = [os.path.join(workdir, name) for name in _FOLDERS]
     for folder in filter(os.path.islink, folders):
         raise UserError(
             f"{folder} is a symbolic link to {os.path.realpath(folder)}, and --overwrite removes nothing outside of "
@@ -141,7 +281,7 @@ def clear(workdir: str) -> None:
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
-        for name in ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json"):
+        for name in _FILES:
             _remove(workdir, name)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
 from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import generation, read_settings
 
 _MODEL = ("extractor", "preprocessing", "bottleneck_units", "bottleneck_norm", "image_size", "resize_size")
 """What the networks' shapes and inputs depend on: a run that starts from another's weights takes it over."""
@@ -41,7 +42,7 @@ class Initial:
 
     def __init__(self, run: str, quiet: bool = False):
         self._run, self._settings, self._quiet = run, _settings(run), quiet
-        self._names = list(checkpoints.read_settings(run)["class_names"])
+        self._names = list(read_settings(run)["class_names"])
         self._path, self._reader = checkpoints.newest(run)
         if not self._path:
             raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
@@ -121,12 +122,12 @@ def start(init_from: str, workdir: str) -> Initial | None:
 
 
 def _settings(run: str) -> dict[str, Any]:
-    written = checkpoints.read_settings(run)
+    written = read_settings(run)
     if written is None:
         raise UserError(f"--init_from={run} holds no run: expected settings.json and checkpoints/ there.")
-    if written["generation"] != checkpoints.generation():
+    if written["generation"] != generation():
         raise UserError(
-            f"--init_from={run} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
+            f"--init_from={run} was written by {written['generation']}, this is {generation()}: use the "
             "environment it was trained in."
         )
     return written["settings"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping
 
 import tensorflow as tf
 
-from gsda_tf.files import check_kinds, damaged, disk_errors, fits, open_to_append, write_atomically
+from gsda_tf.files import disk_errors, open_to_append, write_atomically
+from gsda_tf.runs.contents import LARGEST, METRICS, read_metrics
 
 
 class MetricsLog:
@@ -27,7 +27,7 @@ class MetricsLog:
     """
 
     def __init__(self, workdir: str, last_step: int):
-        self.path = os.path.join(workdir, "metrics.jsonl")
+        self.path = os.path.join(workdir, METRICS)
         self._events = os.path.join(workdir, "tensorboard")
         kept = [line for line in read_metrics(workdir) if line["step"] <= last_step]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
@@ -46,7 +46,7 @@ class MetricsLog:
         Raises:
           DiskError: the disk is full, or the folder cannot be written; the lines before are whole.
         """
-        line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
+        line = {"step": step, **{k: v if abs(v) <= LARGEST else None for k, v in values.items()}}
         text = (json.dumps(line) + "\n").encode()
         end = self._file.tell()
         with disk_errors(f"writing {self.path}"):
@@ -82,30 +82,3 @@ class NoLog:
 
     def close(self) -> None:
         """Has nothing to close."""
-
-
-def read_metrics(workdir: str) -> list[dict]:
-    """The lines of `metrics.jsonl`, in order; a last line that was cut off is left out.
-
-    Raises:
-      UserError: another line is no object of numbers, or has no step.
-    """
-    path = os.path.join(workdir, "metrics.jsonl")
-    if not os.path.exists(path):
-        return []
-    lines = []
-    with disk_errors(f"reading {path}"), open(path, "rb") as file:
-        for number, text in enumerate(file, start=1):
-            if not text.endswith(b"\n"):
-                break
-            try:
-                line = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise damaged(path, f"line {number}: {error}") from error
-            if not isinstance(line, dict) or not fits(line.get("step"), int) or line["step"] < 0:
-                raise damaged(path, f"line {number} is {text.strip()[:60].decode('utf-8', 'replace')}")
-            if any("$" in key or not key.isprintable() for key in line):  # to matplotlib, $ begins a formula
-                raise damaged(path, f"line {number} has a name that is none")
-            check_kinds(path, line, dict.fromkeys(line, (float, None)))
-            lines.append(line)
-    return lines

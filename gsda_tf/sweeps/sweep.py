@@ -25,8 +25,8 @@ from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, choo
 from gsda_tf.files import locked
 from gsda_tf.progress import progress
 from gsda_tf.run_child import STOP_SECONDS
-from gsda_tf.runs.checkpoints import FREE, read_settings
-from gsda_tf.runs.folder import read_summary, same_data
+from gsda_tf.runs.contents import read_settings, read_summary
+from gsda_tf.runs.folder import FREE, same_data
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
 from gsda_tf.sweeps.work import Ended, Pool, Task, Wish

@@ -24,6 +24,7 @@ from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor
 from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import generation, read_settings
 from gsda_tf.runs.initial import Initial
 from gsda_tf.settings import Settings, absolute
 from gsda_tf.training.frozen import embedded
@@ -184,12 +185,12 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     Raises:
       UserError: no run there, or no such checkpoint; data of classes that the run does not know.
     """
-    written = checkpoints.read_settings(workdir)
+    written = read_settings(workdir)
     if written is None:
         raise UserError(f"--workdir={workdir} holds no run: expected settings.json and checkpoints/ there.")
-    if written["generation"] != checkpoints.generation():
+    if written["generation"] != generation():
         raise TrainingError(
-            f"{workdir} was written by {written['generation']}, this is {checkpoints.generation()}: use the "
+            f"{workdir} was written by {written['generation']}, this is {generation()}: use the "
             "environment it was trained in. Its export/ loads in both."
         )
     _check_programs(workdir, written["settings"], changes)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -22,16 +19,13 @@ from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import fingerprint
-from gsda_tf.errors import TrainingError
 from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
-from gsda_tf.files import remove_unfinished, write_atomically
 from gsda_tf.models import backbones
 from gsda_tf.progress import phase
 from gsda_tf.runs import checkpoints, initial
-from gsda_tf.runs.folder import clear, default_workdir, exported, locked, read_summary, same_data
-from gsda_tf.runs.log import MetricsLog, NoLog, read_metrics
-from gsda_tf.runs.selected import SelectedWeights
+from gsda_tf.runs.contents import write_summary
+from gsda_tf.runs.folder import RunFolder, default_workdir
 from gsda_tf.settings import Settings
 from gsda_tf.training import callbacks
 from gsda_tf.training.distribution import build_strategy, check_batches, distribute, is_chief, part, worker_errors
@@ -76,19 +70,16 @@ def train(
     initial.refuse_own(settings.run.init_from, workdir)
     if chief:
         print(data.summary(), *data.remarks, *defaults.remarks(settings, data), sep="\n", flush=True)
-    with locked(workdir) if chief else contextlib.nullcontext():
-        if chief:
-            remove_unfinished(workdir)
-            if settings.run.overwrite:
-                clear(workdir)
-        data = same_data(data, checkpoints.check_same_run(workdir, settings.flat()), workdir)
-        finished = read_summary(workdir)
+    folder = RunFolder(workdir, writes=chief)
+    with folder.held(settings.run.overwrite):
+        data = folder.same(settings, data)
+        finished = folder.finished()
         if finished is not None:
             if chief:
                 print("Finished before, nothing was done. The result of then:")
             return finished
         with decoding_errors(data), worker_errors(strategy, workdir):
-            summary = Training(settings, data, strategy, workdir).run(export)
+            summary = Training(settings, data, strategy, folder).run(export)
         if chief and report and settings.run.report:
             report(workdir)
         return summary
@@ -100,7 +91,7 @@ class Training:
     Attributes:
       settings: of the run.
       data: of the task.
-      workdir: its folder.
+      folder: of the run.
       chief: whether this process is the one that writes.
       experiment: networks and state.
       runner: runs steps.
@@ -108,17 +99,16 @@ class Training:
       phase_ends: the steps at which another phase of the method begins.
       label_period: steps between two labellings; 0: none.
       images_a_step: of both domains.
-      checkpoints, selected, log: what of the run is on disk.
       evaluator: scores the weights as they are.
       labelled: the newest labelling's step, and what was made of the target; None once it was used.
       evaluation: the newest.
       means: of the losses, as they were last logged.
     """
 
-    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, workdir: str):
-        self.settings, self.data, self.workdir, self.chief = settings, data, workdir, is_chief(strategy)
+    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, folder: RunFolder):
+        self.settings, self.data, self.folder, self.chief = settings, data, folder, folder.writes
         with phase("backbone", self.chief):
-            start = initial.start(settings.run.init_from, workdir)
+            start = initial.start(settings.run.init_from, folder.path)
             self.experiment = experiment = Experiment(settings, data, strategy, start)
             inputs = experiment.inputs
         method = experiment.method
@@ -130,42 +120,25 @@ class Training:
         self.phase_ends = tuple(method.phase_ends(self.steps))
         self.runner = self._make_runner(strategy)
         experiment.inference.step = lambda: self.runner.steps_done
-        state = {**experiment.state(), "loop": [self.runner.step, self.runner.window, self.runner.window_count]}
-        self.checkpoints = checkpoints.Checkpoints(state, workdir, settings.run.keep_checkpoints, self.chief)
-        weights = dict(zip(("extractor", "classifier"), map(checkpoints.variables, experiment.deployed)))
-        self.selected = SelectedWeights(weights, workdir, settings.run.select)
         self.evaluator = Evaluator(data, settings.data, experiment.inference, inputs)
-        self.log: MetricsLog | NoLog = NoLog()
         self.labelled: tuple[int, Outputs] | None = None
         self.evaluation: Evaluation | None = None
         self.means: dict[str, float] = {}
 
     def run(self, export: Export | None) -> dict[str, Any]:
         """Trains to the end and writes what is left behind."""
-        settings, experiment = self.settings, self.experiment
-        began = time.monotonic()
-        start, damaged = self.checkpoints.restore()
-        for path in damaged:
-            print(f"Damaged checkpoint passed over: {path}", flush=True)
-        if start:
-            print(f"Going on from step {start} of {self.workdir}", flush=True)
-        if self.chief:
-            extra = {"task": self.data.name, "class_names": list(self.data.class_names)}
-            extra.update(experiment.facts, data=fingerprint(self.data))
-            checkpoints.write_settings(self.workdir, settings.flat(), extra)
-            self.log = MetricsLog(self.workdir, start)
-        loop = Loop(self.runner, self._feed, callbacks.build(self))
-        with phase("training", self.chief):
-            try:
+        experiment, runner, began = self.experiment, self.runner, time.monotonic()
+        state = {**experiment.state(), "loop": [runner.step, runner.window, runner.window_count]}
+        deployed = dict(zip(("extractor", "classifier"), map(checkpoints.variables, experiment.deployed)))
+        extra = {"task": self.data.name, "class_names": list(self.data.class_names)}
+        extra.update(experiment.facts, data=fingerprint(self.data))
+        with self.folder.opened(state, deployed, self.settings, extra) as start:
+            loop = Loop(runner, self._feed, callbacks.build(self))
+            with phase("training", self.chief):
                 loop.run(self.steps)
-            except TrainingError as error:
-                error.args = (f"{error} {self.checkpoints.kept()}",)
-                raise
-        timed = max(self.steps - start - 1, 0)
-        rate = timed * self.images_a_step / loop.training_seconds if loop.training_seconds else 0.0
-        summary = self._finish(rate, time.monotonic() - began, export)
-        self.log.close()
-        return summary
+            timed = max(self.steps - start - 1, 0)
+            rate = timed * self.images_a_step / loop.training_seconds if loop.training_seconds else 0.0
+            return self._finish(rate, time.monotonic() - began, export)
 
     def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
         experiment, method = self.experiment, self.experiment.method
@@ -191,7 +164,7 @@ class Training:
         return iter(batches), end
 
     def _finish(self, rate: float, seconds: float, export: Export | None) -> dict[str, Any]:
-        settings, data, experiment = self.settings, self.data, self.experiment
+        settings, data, experiment, folder = self.settings, self.data, self.experiment, self.folder
         # The loop's last act was an evaluation of the last step, unless the run was resumed after it.
         evaluation = self.evaluation or self.evaluator()
         part(experiment.strategy)
@@ -212,7 +185,7 @@ class Training:
             "partial": data.partial,
             "images_per_second": rate,
             "wall_seconds": seconds,
-            "workdir": self.workdir,
+            "workdir": self.folder.path,
             "export_dir": None,
             "weights_sha256": experiment.weights_sha256(),
             **experiment.facts,
@@ -220,15 +193,14 @@ class Training:
             "settings": settings.flat(),
         }
         if self.chief:
-            lines = read_metrics(self.workdir)
-            with self.selected.loaded(lines, summary["step"]) as step:
+            lines = folder.metrics()
+            with folder.selected.loaded(lines, summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
                 if settings.run.export and export:
-                    root = os.path.join(self.workdir, "export")
                     # Or this run was killed between its export and its summary.
-                    summary["export_dir"] = exported(root, summary) or export(experiment, root, summary)
-            self.evaluator.keep(self.workdir, evaluation, summary["step"])
-            write_atomically(os.path.join(self.workdir, "summary.json"), json.dumps(summary, indent=2) + "\n")
+                    summary["export_dir"] = folder.exported(summary) or export(experiment, folder.export_root, summary)
+            self.evaluator.keep(folder.path, evaluation, summary["step"])
+            write_summary(folder.path, summary)
         return summary
 
 

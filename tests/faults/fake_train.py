@@ -11,7 +11,8 @@ import sys
 import time
 
 from gsda_tf.errors import BusyError
-from gsda_tf.files import locked, read_json, write_atomically
+from gsda_tf.files import locked, write_atomically
+from tests.runs.made import SUMMARY
 
 
 def main() -> int:
@@ -44,12 +45,8 @@ def _train(workdir: str, seed: str, steps: int, stop: list) -> None:
                 return
             file.write(json.dumps({"step": step, "process": os.getpid()}) + "\n")
             file.flush()
-    summary = {
-        "step": steps,
-        "steps": steps,
-        "weights_sha256": "",
-        **read_json(os.path.join(workdir, "wanted.json"), {"settings": dict}),
-    }
+    with open(os.path.join(workdir, "wanted.json"), encoding="utf-8") as file:
+        summary = {**SUMMARY, "step": steps, "steps": steps, **json.load(file)}
     write_atomically(os.path.join(workdir, "summary.json"), json.dumps(summary))
 
 

@@ -41,8 +41,7 @@ def while_the_export_is_written(workdir: str) -> None:
 
 def between_export_and_summary(workdir: str) -> None:
     """With the export in its place, and no summary of the run."""
-    original = run.write_atomically
-    run.write_atomically = lambda path, text: die() if path.endswith("summary.json") else original(path, text)
+    run.write_summary = die
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.files import cell, fits
+from gsda_tf.files import cell
 from gsda_tf.reporting.runs import load_run
-from gsda_tf.runs.checkpoints import check_same_run
-from gsda_tf.runs.log import MetricsLog, read_metrics
+from gsda_tf.runs.contents import fits, read_metrics
+from gsda_tf.runs.folder import check_same_run
+from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import restore
 from tests.reporting import runs
+from tests.runs.made import SUMMARY
 
 
 def _report(workdir):
@@ -64,6 +66,12 @@ _CASES = {
     "depth": (_write("settings.json", b"[" * 10**5), _ALL, "settings.json is damaged ("),
     "settings as a list": (_settings(settings=[]), _ALL, "its settings is []"),
     "no settings": (_settings(settings={}), _ALL, "is damaged (without the setting extractor)"),
+    "no steps": (_settings(steps=0), _ALL, "--steps=0 is out of range: expected at least 1"),
+    "an unknown choice": (_settings(select="best"), _ALL, "--select=best is unknown"),
+    "no data": (_settings(data={}), _ALL, "its data is {}"),
+    "data of another kind": (
+        _settings(data={"source": {"0": 3}, "target": {}}), _ALL, 'its data is {"source": {"0": 3}, "target": {}}'
+    ),
     "a text for a number": (_settings(steps="many"), _ALL, 'its steps is "many"'),
     "a truth for a number": (_settings(steps=True), _ALL, "its steps is true"),
     "a number for a text": (_settings(task=7), _ALL, "its task is 7"),
@@ -84,12 +92,31 @@ _CASES = {
     "a line that is torn, not the last": (
         _write("metrics.jsonl", b'{"step": 1, "lo\n{"step": 2}\n'), (_report, _goes_on), "(line 1: "
     ),
+    "a number that no float32 is": (
+        _write("metrics.jsonl", b'{"step": 1, "S/x": -1e308}\n'), (_report, _goes_on), "its S/x is -1e+308"
+    ),
+    "a step beyond all": (_write("metrics.jsonl", b'{"step": 1e9}\n'), (_report, _goes_on), "(line 1 is"),
+    "an accuracy of 300 %": (
+        _write("metrics.jsonl", b'{"step": 1, "accuracy/target": 3}\n'), (_report, _goes_on), "its accuracy/target is 3"
+    ),
+    "a line without an end": (_write("metrics.jsonl", b'{"step": ' + b"1" * 2**20), (_report, _goes_on), "(line 1: "),
     "a name that is none": (_write("metrics.jsonl", b'{"step": 1, "S/$x": 1}\n'), (_report, _goes_on), "(line 1 has"),
     "a summary of texts": (
-        _write("summary.json", b'{"step": "1", "steps": 1, "weights_sha256": ""}'), (_report,), 'its step is "1"'
+        _write("summary.json", json.dumps({**SUMMARY, "step": "1"}).encode()), (_report,), 'its step is "1"'
+    ),
+    "a summary of no steps": (
+        _write("summary.json", json.dumps({**SUMMARY, "steps": 0}).encode()), (_report,), "its steps is 0"
+    ),
+    "a summary without a method": (
+        _write("summary.json", json.dumps({k: v for k, v in SUMMARY.items() if k != "method"}).encode()), (_report,),
+        "without method",
+    ),
+    "a summary whose choice is none": (
+        _write("summary.json", json.dumps({**SUMMARY, "selection": {"select": "last"}}).encode()), (_report,),
+        "its selection is",
     ),
     "a summary whose rate is a text": (
-        _write("summary.json", b'{"step": 1, "steps": 1, "weights_sha256": "", "wall_seconds": "1"}'),
+        _write("summary.json", json.dumps({**SUMMARY, "wall_seconds": "1"}).encode()),
         (_report,),
         'its wall_seconds is "1"',
     ),
@@ -133,6 +160,25 @@ def test_arrays_that_do_not_fit_together(changes, expected, tmp_path):
     assert expected in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["settings.json", "metrics.jsonl", "summary.json"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a folder", "bytes"])
+def test_what_is_no_file_or_has_no_end_is_neither_waited_for_nor_read(name, kind, tmp_path):
+    workdir = runs.write(tmp_path / "run")
+    path = os.path.join(workdir, name)
+    os.remove(path)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        os.symlink("/dev/zero", path)
+    elif kind == "a folder":
+        os.mkdir(path)
+    else:
+        with open(path, "wb") as file:
+            file.truncate(2**40)
+    with pytest.raises(UserError, match=kind):
+        load_run(workdir)
+
+
 def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):
     workdir = runs.write(tmp_path / "run")
     whole = read_metrics(workdir)
@@ -142,8 +188,10 @@ def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):
 
 
 def test_kinds():
-    assert fits(1, float) and fits(1.5, float) and fits([1], [int]) and fits(None, (float, None)) and fits("x", object)
+    assert fits(1, float) and fits(1.5, float) and fits([1], [int]) and fits(None, (float, None)) and fits(3, range(4))
+    assert fits({"a": 1}, {str: int}) and fits({"a": 1, "b": ""}, {"a": int}) and not fits({"b": 1}, {"a": int})
     assert not any((fits(True, int), fits(1.5, int), fits(float("nan"), float), fits("x", [str]), fits(2**63, int)))
+    assert not any((fits(1e39, float), fits(True, range(4)), fits(4, range(4)), fits([], {str: int})))
 
 
 def test_cells():

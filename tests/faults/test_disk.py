@@ -18,7 +18,8 @@ from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import folder as workdir
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.log import MetricsLog, read_metrics
+from gsda_tf.runs.contents import read_metrics
+from gsda_tf.runs.log import MetricsLog
 from gsda_tf.training import evaluator
 from tests.faults.limited import files_up_to
 from tests.launch import commands
@@ -93,7 +94,7 @@ def test_an_export(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     refused = pytest.raises(DiskError, match=r"cannot be written: Not a directory\. Choose another")
-    with refused, workdir.locked(str(tmp_path / "file" / "run")):
+    with refused, workdir.RunFolder(str(tmp_path / "file" / "run")).held():
         pass
 
 

@@ -12,7 +12,7 @@ from gsda_tf import tasks
 from gsda_tf.compat import KERAS_3
 from gsda_tf.files import UNFINISHED
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.training.callbacks.standard import Log
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.loop import Interrupted

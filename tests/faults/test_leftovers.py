@@ -122,19 +122,19 @@ class TestLinks:
 
     def test_locks(self, tmp_path, precious):
         (tmp_path / ".lock").symlink_to(precious)
-        for made in (lambda: workdir.locked(str(tmp_path)), lambda: one_at_a_time(str(tmp_path), "works")):
+        for made in (lambda: workdir.RunFolder(str(tmp_path)).held(), lambda: one_at_a_time(str(tmp_path), "works")):
             with pytest.raises(UserError, match=r"\.lock is a symbolic link.*: remove the link"), made():
                 pass
 
     def test_a_lock_that_leads_nowhere_makes_nothing_there(self, tmp_path):
         (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(UserError, match="is a symbolic link"), workdir.locked(str(tmp_path)):
+        with pytest.raises(UserError, match="is a symbolic link"), workdir.RunFolder(str(tmp_path)).held():
             pass
         assert not (tmp_path / "elsewhere").exists()
 
     def test_a_lock_is_not_emptied(self, tmp_path):
         (tmp_path / ".lock").write_text("whose is this?")
-        with workdir.locked(str(tmp_path)):
+        with workdir.RunFolder(str(tmp_path)).held():
             pass
         assert (tmp_path / ".lock").read_text() == "whose is this?"
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 
 
 def _resident(pid: int) -> int:

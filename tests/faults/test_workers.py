@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.errors import WorkerLostError
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.training.distribution import part, worker_errors
 from tests.processes import Process, clusters
 

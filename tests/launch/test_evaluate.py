@@ -10,7 +10,7 @@ from PIL import Image
 
 from gsda_tf.data.domain import evenly
 from gsda_tf.evaluation import selection
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.serving.export import sample_images
 from gsda_tf.training.experiment import restore
 from tests import rounding

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from tests.launch import commands
 
 _ROWS = ("--benchmark=digits", "--tasks=Fo_Ha", "--methods=source_only,gsda")

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from gsda_tf.runs.log import read_metrics
+from gsda_tf.runs.contents import read_metrics
 from tests.faults import inprocess
 from tests.launch import commands
 

@@ -12,12 +12,14 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import UserError
 from gsda_tf.methods.step import Step
 from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import write_settings
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.runner import StepRunner
 from tests.methods.build import SMALL, batch, experiment, task
 from tests.processes import Process
+from tests.runs.made import DATA
 
 _MINE = '''
 import dataclasses
@@ -291,13 +293,13 @@ def test_a_program_that_a_run_names_is_not_run_before_the_user_says_so(tmp_path)
     path, ran = tmp_path / "mine.py", tmp_path / "ran"
     path.write_text(_MINE + f"open({str(ran)!r}, 'w').close()\n")
     settings = Settings().replace({"method": f"{path}:Mine"}).flat()
-    checkpoints.write_settings(str(tmp_path), settings, {"class_names": ["a", "b"], "data": {}, "task": "t"})
+    write_settings(str(tmp_path), settings, {"class_names": ["a", "b"], "data": DATA, "task": "t"})
     with pytest.raises(UserError, match=r"was trained by code in a file: say --method=.*mine\.py:Mine if you trust it"):
         restore(str(tmp_path))
     with pytest.raises(UserError, match=r"was trained with --method=.*mine\.py:Mine, not gsda: leave it out"):
         restore(str(tmp_path), method="gsda")
     assert not ran.exists()
     preset = {**settings, "method": "gsda", "extractor": "keras_hub:any", "trust_extractor": True}
-    checkpoints.write_settings(str(tmp_path), preset, {"class_names": ["a", "b"], "data": {}, "task": "t"})
+    write_settings(str(tmp_path), preset, {"class_names": ["a", "b"], "data": DATA, "task": "t"})
     with pytest.raises(UserError, match=r"keras_hub:any, which is a program: say --trust_extractor"):
         restore(str(tmp_path))

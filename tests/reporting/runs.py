@@ -6,7 +6,8 @@ import os
 import numpy as np
 
 from gsda_tf import tasks
-from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import write_settings
+from tests.runs.made import DATA, SUMMARY
 
 CLASSES = ("mug", "<b>pen</b> & ink", "ruler", "desk_lamp")
 STEPS = 40
@@ -30,8 +31,8 @@ def write(folder, state: str = "labelled", classes=CLASSES, size: int = SIZE, ex
     settings = tasks.resolve({"task": "digits/Fo_Ha", "method": method, "steps": STEPS, "workdir": workdir})
     half = len(classes) // 2
     groups = [] if method == "source_only" else [classes[:half], classes[half:]]
-    extra = {"task": "digits/Fo_Ha", "class_names": list(classes), "groups": groups, "data": {}}
-    checkpoints.write_settings(workdir, settings.flat(), extra)
+    extra = {"task": "digits/Fo_Ha", "class_names": list(classes), "groups": groups, "data": DATA}
+    write_settings(workdir, settings.flat(), extra)
     if state == "new":
         return workdir
     lines = _lines(STEPS // 2 if state == "going" else STEPS, state)
@@ -102,7 +103,7 @@ def _summary(settings, lines: list[dict]) -> dict:
     last = lines[-1]
     accuracy = {name: last.get(name) for name in ("accuracy/target", "accuracy/target_mean_class")}
     return {
-        "task": settings.data.task, "method": settings.method.method, "seed": 0, "step": STEPS, "steps": STEPS,
+        **SUMMARY, "task": settings.data.task, "method": settings.method.method, "step": STEPS, "steps": STEPS,
         "accuracy/source": last["accuracy/source"], **accuracy, "score": "accuracy", "images_per_second": 100.0,
         "wall_seconds": 75.0, "weights_sha256": "ab" * 32, "versions": {"keras": "0"}, "settings": {},
     }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from gsda_tf.reporting.results import write_results
 from gsda_tf.sweeps import sweep
 from tests.reporting import browser
+from tests.runs.made import SUMMARY
 
 _METHODS = ("source_only", "domain", "gsda")
 
@@ -27,9 +28,8 @@ def _sweep(out, seeds, accuracy) -> dict[str, str]:
         value = accuracy(run.method, run.settings.run.seed)
         scores = {"accuracy/source": 0.9, "accuracy/target": value, "accuracy/target_mean_class": value}
         summary = {
-            "task": run.settings.data.task, "method": run.method, "seed": run.settings.run.seed, "step": 7, "steps": 7,
-            **scores, "score": "accuracy", "target_per_class_accuracy": {}, "images_per_second": 1.0,
-            "wall_seconds": 1.0, "weights_sha256": "ab", "settings": run.settings.flat(),
+            **SUMMARY, "task": run.settings.data.task, "method": run.method, "seed": run.settings.run.seed,
+            **scores, "score": "accuracy", "target_per_class_accuracy": {}, "settings": run.settings.flat(),
         }  # fmt: skip
         with open(os.path.join(run.workdir, "summary.json"), "w") as file:
             json.dump(summary, file)

@@ -8,45 +8,47 @@ import pytest
 
 from gsda_tf import tasks
 from gsda_tf.errors import TrainingError
-from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import write_settings
+from gsda_tf.runs.folder import check_same_run
 from tests.launch import commands
 from tests.processes import REPOSITORY
+from tests.runs.made import DATA
 
 _NOW = tasks.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
-_EXTRA = {"task": "digits/Fo_Ha", "class_names": ["0", "1"], "data": {}}
+_EXTRA = {"task": "digits/Fo_Ha", "class_names": ["0", "1"], "data": DATA}
 
 
 def test_the_same_settings_go_on(tmp_path):
-    checkpoints.check_same_run(str(tmp_path), _NOW)
-    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
-    checkpoints.check_same_run(str(tmp_path), _NOW)
+    check_same_run(str(tmp_path), _NOW)
+    write_settings(str(tmp_path), _NOW, _EXTRA)
+    check_same_run(str(tmp_path), _NOW)
     free = {"keep_checkpoints": 9, "data_dir": "elsewhere", "checkpoint_seconds": 1.0}
-    checkpoints.check_same_run(str(tmp_path), {**_NOW, **free})
+    check_same_run(str(tmp_path), {**_NOW, **free})
 
 
 def test_arrays_may_lie_elsewhere_but_a_set_of_tfds_is_what_its_name_says(tmp_path):
-    checkpoints.write_settings(str(tmp_path), {**_NOW, "source": "/a/x.npz", "target": "mnist:train"}, _EXTRA)
-    checkpoints.check_same_run(str(tmp_path), {**_NOW, "source": "/b/y.npz", "target": "mnist:train"})
+    write_settings(str(tmp_path), {**_NOW, "source": "/a/x.npz", "target": "mnist:train"}, _EXTRA)
+    check_same_run(str(tmp_path), {**_NOW, "source": "/b/y.npz", "target": "mnist:train"})
     for moved in ({"source": "mnist"}, {"target": "mnist:test"}):
         with pytest.raises(TrainingError, match=f"--{next(iter(moved))}="):
             now = {**_NOW, "source": "/a/x.npz", "target": "mnist:train", **moved}
-            checkpoints.check_same_run(str(tmp_path), now)
+            check_same_run(str(tmp_path), now)
 
 
 def test_others_are_refused_with_the_list_of_differences(tmp_path):
-    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
+    write_settings(str(tmp_path), _NOW, _EXTRA)
     with pytest.raises(TrainingError) as refused:
-        checkpoints.check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
+        check_same_run(str(tmp_path), {**_NOW, "beta": 3.0, "num_groups": (4,), "overwrite": True})
     message = str(refused.value)
     assert "(--num_groups=[3, 2] then, [4] now; --beta=2.0 then, 3.0 now)" in message and "--overwrite" in message
 
 
 def test_another_generation_is_refused(tmp_path):
-    checkpoints.write_settings(str(tmp_path), _NOW, _EXTRA)
+    write_settings(str(tmp_path), _NOW, _EXTRA)
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "generation": "keras9"}))
     with pytest.raises(TrainingError, match="holds a run of keras9"):
-        checkpoints.check_same_run(str(tmp_path), _NOW)
+        check_same_run(str(tmp_path), _NOW)
 
 
 _OTHER = os.environ.get("GSDA_OTHER_PYTHON")

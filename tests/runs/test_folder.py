@@ -15,20 +15,21 @@ _SUMMARY = {
 
 
 def _export(root, version, summary):
-    os.makedirs(root / version / "assets")
-    (root / version / "assets" / "summary.json").write_text(json.dumps(summary))
+    os.makedirs(root / "export" / version / "assets")
+    (root / "export" / version / "assets" / "summary.json").write_text(json.dumps(summary))
 
 
 def test_an_export_of_this_very_result_is_found_again(tmp_path):
-    assert workdir.exported(str(tmp_path / "none"), _SUMMARY) is None
+    folder = workdir.RunFolder(str(tmp_path))
+    assert folder.exported(_SUMMARY) is None
     _export(tmp_path, "1", _SUMMARY)
-    assert workdir.exported(str(tmp_path), {**_SUMMARY, "wall_seconds": 99.0}) == str(tmp_path / "1")
-    assert workdir.exported(str(tmp_path), {**_SUMMARY, "weights_sha256": "cd"}) is None
-    (tmp_path / ".writing-x").mkdir()
+    assert folder.exported({**_SUMMARY, "wall_seconds": 99.0}) == str(tmp_path / "export" / "1")
+    assert folder.exported({**_SUMMARY, "weights_sha256": "cd"}) is None
+    (tmp_path / "export" / ".writing-x").mkdir()
     _export(tmp_path, "10", {**_SUMMARY, "step": 30})
-    assert workdir.exported(str(tmp_path), _SUMMARY) is None, "the newest counts: it is what is served"
+    assert folder.exported(_SUMMARY) is None, "the newest counts: it is what is served"
     _export(tmp_path, "11", {"exported_step": 3})
-    assert workdir.exported(str(tmp_path), _SUMMARY) is None
+    assert folder.exported(_SUMMARY) is None
 
 
 def test_starting_anew_takes_away_what_runs_leave_and_nothing_else(tmp_path):
@@ -43,9 +44,9 @@ def test_starting_anew_takes_away_what_runs_leave_and_nothing_else(tmp_path):
 
 
 def test_one_run_a_folder(tmp_path):
-    with workdir.locked(str(tmp_path)):
+    with workdir.RunFolder(str(tmp_path)).held():
         second = pytest.raises(TrainingError, match=r"Another run is at work in .*: wait for it")
-        with second, workdir.locked(str(tmp_path)):
+        with second, workdir.RunFolder(str(tmp_path)).held():
             pass
-    with workdir.locked(str(tmp_path)):
+    with workdir.RunFolder(str(tmp_path)).held():
         pass

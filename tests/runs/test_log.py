@@ -5,7 +5,8 @@ import math
 
 import tensorflow as tf
 
-from gsda_tf.runs.log import MetricsLog, read_metrics
+from gsda_tf.runs.contents import read_metrics
+from gsda_tf.runs.log import MetricsLog
 
 
 def _events(folder) -> list[tuple[int, str]]:

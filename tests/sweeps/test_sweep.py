@@ -7,6 +7,7 @@ import pytest
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import sweep
 from gsda_tf.sweeps.work import LocalPool
+from tests.runs.made import SUMMARY
 
 
 def _plan(out, **given):
@@ -15,7 +16,7 @@ def _plan(out, **given):
 
 def _finish(run, **changes):
     os.makedirs(run.workdir, exist_ok=True)
-    summary = {"step": 7, "steps": 7, "weights_sha256": "", "settings": {**run.settings.flat(), **changes}}
+    summary = {**SUMMARY, "settings": {**run.settings.flat(), **changes}}
     with open(os.path.join(run.workdir, "summary.json"), "w") as file:
         json.dump(summary, file)
 

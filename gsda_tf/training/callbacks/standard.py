@@ -9,7 +9,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from gsda_tf.progress import progress
-from gsda_tf.runs.log import read_metrics
 from gsda_tf.training.callbacks.base import Callback, Moment
 from gsda_tf.training.eta import outlook
 from gsda_tf.training.pseudo_labels import confident_pool
@@ -33,7 +32,7 @@ class Log(Callback):
     def act(self, step: int) -> None:
         training = self.training
         training.means = training.runner.read_window()
-        training.log.write(step, training.means)
+        training.folder.log.write(step, training.means)
 
 
 class Label(Callback):
@@ -60,7 +59,7 @@ class Label(Callback):
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)
         classes = len(np.unique(pool[pool >= 0]))
-        training.log.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(classes)})
+        training.folder.log.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(classes)})
 
 
 class Evaluate(Callback):
@@ -78,16 +77,16 @@ class Evaluate(Callback):
             return
         evaluation = training.evaluator()
         if training.chief:
-            training.evaluator.keep_before(training.workdir, evaluation)
-            if not read_metrics(training.workdir):  # or the run was stopped before its first checkpoint
-                training.log.write(0, evaluation.known)
+            training.evaluator.keep_before(training.folder.path, evaluation)
+            if not training.folder.metrics():  # or the run was stopped before its first checkpoint
+                training.folder.log.write(0, evaluation.known)
 
     def act(self, step: int) -> None:
         training = self.training
         # A labelling at the same step has asked the same weights about the same images.
         labelled, training.labelled = training.labelled, None
         training.evaluation = training.evaluator(labelled[1] if labelled and labelled[0] == step else None)
-        training.log.write(step, training.evaluation.known)
+        training.folder.log.write(step, training.evaluation.known)
 
 
 class Select(Callback):
@@ -101,7 +100,7 @@ class Select(Callback):
 
     def act(self, step: int) -> None:
         if self.training.chief:
-            self.training.selected.consider(read_metrics(self.training.workdir), step)
+            self.training.folder.selected.consider(self.training.folder.metrics(), step)
 
 
 class Checkpoint(Callback):
@@ -121,10 +120,10 @@ class Checkpoint(Callback):
         return super().due(moment) or moment.stopping or late
 
     def act(self, step: int) -> None:
-        self.training.checkpoints.save(step)
+        self.training.folder.checkpoints.save(step)
         self._saved_at = time.monotonic()
         if self.training.chief:
-            self.training.selected.prune(read_metrics(self.training.workdir))
+            self.training.folder.selected.prune(self.training.folder.metrics())
 
 
 class Bar(Callback):
