@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from gsda_tf import interruption
+
 _LINE_SECONDS = 30.0
 
 
@@ -23,14 +25,19 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm | Lines:
 
 @contextlib.contextmanager
 def phase(name: str, shown: bool = True) -> Iterator[None]:
-    """Names a part of a command as it begins, and says how long it took when it is done."""
-    if not shown:
-        yield
-        return
+    """Names a part of a command as it begins, and says how long it took when it is done.
+
+    Raises:
+      KeyboardInterrupt: a signal came, and TensorFlow or somebody else has passed it over.
+    """
+    interruption.check()
     began = time.monotonic()
-    print(f"{name} ...", flush=True)
+    if shown:
+        print(f"{name} ...", flush=True)
     yield
-    print(f"{name}: {seconds(time.monotonic() - began)}", flush=True)
+    if shown:
+        print(f"{name}: {seconds(time.monotonic() - began)}", flush=True)
+    interruption.check()
 
 
 def seconds(value: float) -> str:

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from absl import app, flags, logging
 
+from gsda_tf import interruption
 from gsda_tf import settings as settings_lib
 from gsda_tf.errors import DiskError, TrainingError, UserError
 from gsda_tf.files import FULL
@@ -120,12 +121,9 @@ def given() -> dict[str, Any]:
 def run(main: Callable[[], int | None]) -> None:
     """Runs a command: flags parsed, a user's mistake told in one line with an exit code of its own, no stack trace.
 
-    SIGTERM is heard like Ctrl-C: whatever is being written aside is removed, and the process ends with `STOPPED`. A
-    terminal that is lost is heard like SIGTERM.
+    SIGTERM is heard like Ctrl-C: whatever is being written aside is removed, and the process ends with `STOPPED`,
+    whatever is raised in the end. A terminal that is lost is heard like SIGTERM.
     """
-
-    def terminate(number, frame):
-        raise KeyboardInterrupt
 
     def hang_up(number, frame):
         for stream in (1, 2):
@@ -135,7 +133,7 @@ def run(main: Callable[[], int | None]) -> None:
 
     def guarded(argv: Sequence[str]) -> int:
         logging.set_verbosity(logging.ERROR)
-        signal.signal(signal.SIGTERM, terminate)
+        interruption.listen()
         if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
             signal.signal(signal.SIGHUP, hang_up)
         return call(main, argv)
@@ -157,10 +155,14 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
         if len(argv) > 1:
             raise UserError(f"Unexpected argument {argv[1]!r}: flags are written --name=value.")
         return main() or 0
-    except UserError as error:
-        _tell(error)
-        return error.exit_code
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, UserError):
+            _tell(error)
+        if isinstance(error, KeyboardInterrupt) or interruption.heard():
+            print("Stopped. The same command goes on from what is on disk.", file=sys.stderr, flush=True)
+            return STOPPED
+        if isinstance(error, UserError):
+            return error.exit_code
         if isinstance(error, OSError) and error.errno in FULL:  # writing what is said, to a file
             _tell(f"No space left on the disk: {error}. Make room and run the same command again.")
             _silence(1)  # what could not be written would be tried again
@@ -174,9 +176,6 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
             "--source_batch, --target_batch, --evaluation_batch, or --batch. Checkpoints that were written are kept."
         )
         return TrainingError.exit_code
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from what is on disk.", file=sys.stderr, flush=True)
-        return STOPPED
 
 
 def parse(argv: list[str]) -> list[str]:

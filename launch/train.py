@@ -14,8 +14,8 @@ flags.define()
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
     from gsda_tf import job, tasks
+    from gsda_tf.interruption import Interrupted
     from gsda_tf.training.distribution import configure_devices
-    from gsda_tf.training.loop import Interrupted
 
     given = flags.given()
     settings = tasks.resolve(given)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
+from gsda_tf.interruption import Interrupted, deferred
 from gsda_tf.training.callbacks.base import Callback, Moment
 from gsda_tf.training.runner import StepRunner
 
 _SECONDS_A_CALL = 0.5
 """The host hears from the device this often: the progress bar moves, a signal is noticed."""
-
-
-class Interrupted(Exception):  # noqa: N818 - it is not an error
-    """A signal asked the run to stop; it has been checkpointed."""
 
 
 class Loop:
@@ -45,7 +39,7 @@ class Loop:
             for callback in self._callbacks:
                 ends.callback(callback.end)
                 callback.begin(step)
-            with _signals() as stopping:
+            with deferred() as stopping:
                 while step < steps:
                     iterator, end = self._feed(step)
                     while step < end:
@@ -59,30 +53,6 @@ class Loop:
                             callback(moment)
                         if moment.stopping or (moment.last and stopping()):
                             raise Interrupted(step)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Lets the current call finish on the first SIGTERM or SIGINT; a second one stops at once.
-
-    Yields:
-      Whether one came.
-    """
-    asked = threading.Event()
-    before = {}
-
-    def ask(number: int, frame: Any) -> None:
-        asked.set()
-        signal.signal(number, before[number])
-
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, ask)
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Rate:
