@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import math
 import os
+import re
 import shutil
 from typing import Any
 
@@ -13,6 +16,10 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import TrainingError
 from gsda_tf.files import disk_errors
+
+_MOST_INDEX = 2**26
+_DAMAGED = (tf.errors.OpError, ValueError, AssertionError, LookupError, OSError, RuntimeError)
+"""What TensorFlow raises about a checkpoint that is damaged, or not of these variables."""
 
 
 def variables(*models: tf.Module | Any) -> list[tf.Variable]:
@@ -34,7 +41,7 @@ class Checkpoints:
     def __init__(self, state: dict[str, list[tf.Variable]], workdir: str, keep: int, write: bool = True):
         self._state = state
         self._checkpoint = tf.train.Checkpoint(**state)
-        self._folder = os.path.join(workdir, "checkpoints")
+        self._workdir, self._folder = workdir, os.path.join(workdir, "checkpoints")
         self._manager = None
         if write:
             self._remove_unfinished()
@@ -65,15 +72,15 @@ class Checkpoints:
 
     def kept(self) -> str:
         """What is left to go on from, for a message."""
-        paths = self.steps()
-        return f"The last good checkpoint is {paths[-1]}." if paths else "No checkpoint had been written before."
+        found = paths(self._workdir)
+        return f"The last good checkpoint is {found[-1]}." if found else "No checkpoint had been written before."
 
     def _list_again(self) -> None:
         """Writes TensorFlow's list of checkpoints from what is there: the list may be damaged, or older."""
-        paths = self.steps()
+        found = paths(self._workdir)
         with disk_errors(f"writing to {self._folder}"):
-            if paths:
-                tf.compat.v1.train.update_checkpoint_state(self._folder, paths[-1], paths)
+            if found:
+                tf.compat.v1.train.update_checkpoint_state(self._folder, found[-1], found)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.remove(os.path.join(self._folder, "checkpoint"))
@@ -93,42 +100,53 @@ class Checkpoints:
           (its step, 0 if there is none; what was damaged and passed over).
         """
         damaged = []
-        for path in self.steps(descending=True):
+        for path in paths(self._workdir, descending=True):
             if step is not None and not path.endswith(f"-{step}"):
                 continue
             try:
                 # Read through first, sums checked: restoring half of it would leave a mixture.
                 _read_through(path)
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except (tf.errors.OpError, ValueError, AssertionError, LookupError, OSError, RuntimeError) as error:
+            except _DAMAGED as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
                 continue
             return int(path.rsplit("-", 1)[1]), damaged
         return 0, damaged
 
-    def steps(self, descending: bool = False) -> list[str]:
-        """Paths of the checkpoints on disk by step, also those that a damaged index file forgot."""
-        if not os.path.isdir(self._folder):
-            return []
-        found = {
-            os.path.join(self._folder, name.rsplit(".", 1)[0] if name.endswith(".index") else name.split(".data")[0])
-            for name in os.listdir(self._folder)
-            if name.startswith("ckpt-") and "temp" not in name
-        }
-        found = [path for path in found if path.rsplit("-", 1)[1].isdigit()]
-        return sorted(found, key=lambda path: int(path.rsplit("-", 1)[1]), reverse=descending)
+
+def paths(workdir: str, descending: bool = False) -> list[str]:
+    """Returns the checkpoints on disk by step, also those that a damaged index file forgot."""
+    folder = os.path.join(workdir, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    steps = {int(found[1]) for found in map(re.compile(r"ckpt-(\d{1,18})\.(?!.*temp)").match, names) if found}
+    return [os.path.join(folder, f"ckpt-{step}") for step in sorted(steps, reverse=descending)]
 
 
 def _read_through(path: str) -> Any:
+    """Reads all of a checkpoint, sums checked, and returns its reader.
+
+    Raises:
+      ValueError, or TensorFlow's errors: it is damaged.
+    """
+    parts = glob.glob(f"{glob.escape(path)}.*")
+    if not all(map(os.path.isfile, parts)):  # a pipe would be waited for, a device has no end
+        raise ValueError("it is made of what are no files")
+    if any(os.path.getsize(name) > _MOST_INDEX for name in parts if name.endswith(".index")):
+        raise ValueError(f"its index has more than {_MOST_INDEX:,} bytes")
     reader = tf.train.load_checkpoint(path)
-    for name in reader.get_variable_to_shape_map():
+    shapes, kinds = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    if sum(math.prod(shapes[name]) * kinds[name].size for name in shapes) > sum(map(os.path.getsize, parts)):
+        raise ValueError("its index tells of more than it has")
+    for name in shapes:
         reader.get_tensor(name)
     return reader
 
 
-def newest(workdir: str) -> tuple[str, Any]:
-    """(path, reader of its values by name) of the newest checkpoint that is whole; ("", None) if there is none."""
-    for path in Checkpoints({}, workdir, 1, write=False).steps(descending=True):
-        with contextlib.suppress(tf.errors.OpError, ValueError, LookupError, OSError, RuntimeError):
-            return path, _read_through(path)
+def newest(workdir: str, step: int | None = None) -> tuple[str, Any]:
+    """Returns (path, reader of its values by name) of the newest checkpoint that is whole, or of the one of `step`;
+    ("", None) if there is none."""
+    for path in paths(workdir, descending=True):
+        if step is None or path.endswith(f"-{step}"):
+            with contextlib.suppress(*_DAMAGED):
+                return path, _read_through(path)
     return "", None

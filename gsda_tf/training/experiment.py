@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
+from gsda_tf.defaults import flag
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
@@ -41,6 +42,8 @@ class Experiment:
       initial: weights that E and C start from, `initial.start`.
       built_for: images of source and target that a method's networks are built for, where it depends on them; None:
         those of `data`.
+      trains: False where E and C are only asked: no optimizers are made, and of what is trained against them as little
+        as can be.
 
     Attributes:
       extractor: E.
@@ -60,9 +63,11 @@ class Experiment:
         strategy: tf.distribute.Strategy,
         initial: Initial | None = None,
         built_for: tuple[int, int] | None = None,
+        trains: bool = True,
     ):
         self.settings, self.data, self.strategy = settings, data, strategy
         self._built_for = built_for or (len(data.source), len(data.target))
+        self._trains = trains
         keras.utils.set_random_seed(settings.run.seed)
         with strategy.scope():
             self.extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
@@ -73,7 +78,7 @@ class Experiment:
                 initial.into_classifier(self.method.classifier, data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
-            self.step = TrainingStep(self.extractor, self.method, terms, settings)
+            self.step = TrainingStep(self.extractor, self.method, terms, settings) if trains else None
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
@@ -88,7 +93,7 @@ class Experiment:
             embedding_units=extractor.embedding_units,
             num_source=self._built_for[0],
             num_target=self._built_for[1],
-            discriminator_units=settings.model.discriminator_units,
+            discriminator_units=settings.model.discriminator_units if self._trains else (),
             seed=settings.run.seed,
             backbone_moves=not settings.model.freeze_backbone and not backbones.is_small(settings.model.extractor),
             extractor=extractor,
@@ -125,7 +130,8 @@ class Experiment:
         models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
         state = {name: checkpoints.variables(model) for name, model in models.items()}
         state["pool"] = [self.pool, self.pool_step]
-        state.update(self.step.state())
+        if self.step is not None:
+            state.update(self.step.state())
         return {name: group for name, group in state.items() if group}
 
     def deployed_state(self) -> dict[str, list[tf.Variable]]:
@@ -202,11 +208,42 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     other = changes_of_data(written["data"], fingerprint(data))
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
-    strategy, built_for = tf.distribute.get_strategy(), sizes(written["data"])
-    experiment = Experiment(settings, data, strategy, built_for=built_for)
-    stored = checkpoints.Checkpoints(experiment.deployed_state(), workdir, settings.run.keep_checkpoints, write=False)
-    found = stored.restore(step)[0]
-    if not found:
-        have = ", ".join(path.rsplit("-", 1)[1] for path in stored.steps()) or "none"
+    path, reader = checkpoints.newest(workdir, step)
+    if not path:
+        have = ", ".join(path.rsplit("-", 1)[1] for path in checkpoints.paths(workdir)) or "none"
         raise UserError(f"{workdir} has no checkpoint{f' of step {step}' if step else ''}: there are {have}.")
-    return experiment, found
+    shapes = reader.get_variable_to_shape_map()
+    _check_widths(workdir, settings, shapes)
+    widths = {width for shape in shapes.values() for width in shape}
+    # A method whose networks depend on the number of images has variables of that width.
+    built_for = tuple(count if count in widths else 1 for count in sizes(written["data"]))
+    experiment = Experiment(settings, data, tf.distribute.get_strategy(), built_for=built_for, trains=False)
+    try:
+        tf.train.Checkpoint(**experiment.deployed_state()).restore(path).assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise UserError(
+            f"{path} is of other networks than {workdir}'s settings.json tells: one was changed."
+        ) from error
+    return experiment, int(path.rsplit("-", 1)[1])
+
+
+_HARMLESS = 4096
+
+
+def _check_widths(workdir: str, settings: Settings, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuses settings that would build networks very much larger than those whose weights there are.
+
+    Raises:
+      UserError: naming one.
+    """
+    known = {width for shape in shapes.values() for width in shape}
+    for name, value in settings.flat().items():
+        if not name.endswith("_units") or name == "discriminator_units":
+            continue
+        many = isinstance(value, tuple)
+        wrong = [width for width in (value if many else (value,)) if width not in known and (many or width > _HARMLESS)]
+        if wrong or (many and len(value) > len(shapes)):
+            raise UserError(
+                f"{workdir} is damaged: settings.json tells of {flag(name, value)}, and its checkpoint has nothing of "
+                "that width."
+            )

@@ -1,11 +1,13 @@
 """Files of a run that are damaged, or were changed by hand: each is told in one line, whoever reads them."""
 
+import contextlib
 import json
 import os
 
 import numpy as np
 import pytest
 
+from gsda_tf import tasks
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell
 from gsda_tf.reporting.runs import load_run
@@ -13,7 +15,7 @@ from gsda_tf.runs.contents import fits, read_metrics
 from gsda_tf.runs.folder import check_same_run
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings
-from gsda_tf.training.experiment import restore
+from gsda_tf.training.experiment import _check_widths, restore
 from tests.reporting import runs
 from tests.runs.made import SUMMARY
 
@@ -177,6 +179,23 @@ def test_what_is_no_file_or_has_no_end_is_neither_waited_for_nor_read(name, kind
             file.truncate(2**40)
     with pytest.raises(UserError, match=kind):
         load_run(workdir)
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"bottleneck_units": 131072}, "--bottleneck_units=131072"),
+        ({"method": "mcd", "mcd_head_units": (64, 100_000)}, "--mcd_head_units=64,100000"),
+        ({"method": "mcd", "mcd_head_units": (64,) * 3}, "--mcd_head_units=64,64,64"),
+        ({"discriminator_units": (30_000, 30_000)}, None),  # they are not built
+        ({"method": "tca", "tca_units": 100}, None),  # at most so many
+    ],
+)
+def test_networks_are_not_made_larger_than_the_weights_that_there_are(changes, told):
+    settings = tasks.written({"bottleneck_units": 64, **changes})
+    refused = pytest.raises(UserError, match=f"settings.json tells of {told}, and its checkpoint has nothing of that")
+    with refused if told else contextlib.nullcontext():
+        _check_widths("run", settings, {"bottleneck": [1280, 64], "classifier": [64, 10]})
 
 
 def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):

@@ -67,12 +67,14 @@ class TestDamage:
         return stored
 
     @pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
-    @pytest.mark.parametrize("damage", ["truncated", "emptied", "missing", "one byte"])
+    @pytest.mark.parametrize("damage", ["truncated", "emptied", "missing", "one byte", "a pipe"])
     def test_the_one_before_is_taken(self, stored, tmp_path, part, damage):
         path = tmp_path / "checkpoints" / f"ckpt-3.{part}"
         content = bytearray(path.read_bytes())
-        if damage == "missing":
+        if damage in ("missing", "a pipe"):
             path.unlink()
+            if damage == "a pipe":
+                os.mkfifo(path)
         else:
             content[len(content) // 2] ^= 1
             kept = {"truncated": len(content) // 2, "emptied": 0, "one byte": len(content)}[damage]
