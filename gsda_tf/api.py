@@ -30,6 +30,7 @@ from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords
+from gsda_tf.datasets.own.arrays import plain_labels
 from gsda_tf.errors import UserError
 from gsda_tf.files import replacing
 from gsda_tf.methods.base import Method
@@ -77,14 +78,18 @@ class Domain:
 
         Args:
           values: images, uint8 [n, height, width, 3] or [n, height, width]; or features of any model, float [n, e].
-          labels: [n], numbers or names; None for an unlabelled target.
+          labels: [n] or [n, 1], numbers or names, -1, None or NaN where there is none, or one-hot [n, r]; None for an
+            unlabelled target.
           class_names: of labels that are numbers.
           folder: where they are kept by their content, so that the run can be restored and gone on with.
         """
         values = np.asarray(values)
         held = {"images" if values.dtype == np.uint8 else "features": values}
         if labels is not None:
-            held["labels"] = np.asarray(labels)
+            try:
+                held["labels"] = plain_labels(labels)
+            except ValueError as error:
+                raise UserError(f"Of the arrays given, {error}.") from error
         if len(class_names):
             held["class_names"] = np.asarray(class_names)
         digest = hashlib.blake2b(digest_size=8)
@@ -116,8 +121,6 @@ class Domain:
             raise UserError("The data set is empty: expected at least one image.")
         values = np.concatenate([part[0] if labelled else part for part in parts])
         labels = np.concatenate([part[1] for part in parts]) if labelled else None
-        if labels is not None and labels.dtype.kind in "OS":
-            labels = np.asarray([label.decode() for label in labels])
         return cls.from_arrays(values, labels, class_names, folder)
 
     def given(self, role: str) -> dict[str, str]:

@@ -200,9 +200,27 @@ def test_a_large_file_is_read_through_once_and_again_if_it_changed(tmp_path, mon
     assert through() == 2 and through() == 0
     content, before = bytearray(path.read_bytes()), path.stat()
     content[-5] ^= 1
-    path.write_bytes(bytes(content))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as archives give it
+    _replace(path, bytes(content), before.st_mtime_ns)
     assert features.FeatureStore(str(tmp_path)).find(digests)[1].all() and not path.exists()
+
+
+def _replace(path, content: bytes, changed: int = 0) -> None:
+    """Another file under the same name, of the size and the time of change that archives give."""
+    aside = path.with_suffix(".new")
+    aside.write_bytes(content)
+    os.utime(aside, ns=(changed, changed))
+    os.replace(aside, path)
+
+
+def test_files_of_fixed_dates_are_known_by_what_the_file_system_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_records, "SETTLED", 0.0)
+    path = tmp_path / "a.png"
+    domain = Domain("x", FileRecords([str(path)]), np.zeros(1, np.int32))
+    digests = []
+    for shade in (0, 1):
+        _replace(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)).numpy())
+        digests.append(content_digests(domain, str(tmp_path / "kept"))[0])
+    assert digests[0] != digests[1]
 
 
 def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):

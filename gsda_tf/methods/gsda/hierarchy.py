@@ -13,8 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from gsda_tf.errors import UserError, choose
+from gsda_tf.files import read_regular
 
 _CLASSES_A_GROUP = 5
+_MOST_BYTES = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,9 +161,8 @@ def read_groups(path: str, class_names: Sequence[str]) -> list[list[int]]:
       UserError: no such file, not of that form, or a name that is no class.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            groups = json.load(file)
-    except (OSError, ValueError) as error:
+        groups = json.loads(read_regular(path, _MOST_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"--groups_file={path} could not be read ({error}): expected JSON.") from error
     if not (isinstance(groups, list) and groups and all(isinstance(group, list) and group for group in groups)):
         raise UserError(f'--groups_file={path}: expected a list of lists of class names, such as [["cat", "dog"]].')

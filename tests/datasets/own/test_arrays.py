@@ -56,6 +56,56 @@ def test_named_numbers(tmp_path):
     assert data.partial
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [[2], [0], [1], [2], [0], [1]],
+        np.eye(3)[[2, 0, 1, 2, 0, 1]],
+        np.eye(3, dtype=bool)[[2, 0, 1, 2, 0, 1]],
+        [2.0, 0.0, 1.0, 2.0, 0.0, 1.0],
+        [b"2", b"0", b"1", b"2", b"0", b"1"],
+        np.asarray([2, "0", 1.0, b"2", np.int8(0), True], object),
+    ],
+)
+def test_labels_are_taken_as_they_are_meant(labels):
+    plain = arrays.plain_labels(labels)
+    assert plain.dtype.kind in "iU" and plain.astype(int).tolist() == [2, 0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), "nan", "NaN", "<NA>", ""])
+def test_what_is_missing_is_no_class(missing):
+    assert arrays.plain_labels(["a", missing]).tolist() == ["a", ""]
+    if not isinstance(missing, str):
+        assert arrays.plain_labels([1, missing]).tolist() == [1, -1]
+
+
+def test_accents_are_one_class_however_they_are_written(tmp_path):
+    composed, not_composed = "caf\u00e9", "cafe\u0301"
+    source = {"features": FEATURES, "labels": [composed, "a"] * 3}
+    _, data = _task(tmp_path, source, {"features": FEATURES, "labels": [not_composed, "a"] * 3})
+    assert data.class_names == ("a", composed) and data.target.labels.tolist() == [1, 0] * 3
+
+
+def test_a_class_without_a_source_image_is_told(tmp_path):
+    source = {"features": FEATURES, "labels": [0, 2] * 3, "class_names": ["cat", "ant", "bee"]}
+    _, data = _task(tmp_path, source, {"features": 2 * FEATURES})
+    assert data.remarks == ("1 of the 3 classes have no source image (ant): nothing is learnt.",)
+
+
+def test_the_same_rows_in_both_domains_are_told(tmp_path):
+    source = {"features": FEATURES, "labels": [0, 1] * 3}
+    _, data = _task(tmp_path, source, {"features": np.concatenate([2 * FEATURES, FEATURES[1:3]])})
+    (told,) = data.remarks
+    assert told.startswith("2 of the 8 target images are in the source too (a.npz[1] is b.npz[6])")
+
+
+def test_a_file_that_changes_under_the_same_size_and_time_is_read_again(tmp_path):
+    for labels in ("abcabc", "bcabca"):
+        np.savez(tmp_path / "a.npz", features=FEATURES, labels=list(labels))
+        os.utime(tmp_path / "a.npz", ns=(0, 0))
+        assert "".join(_read(tmp_path / "a.npz").labels) == labels
+
+
 def test_parquet(tmp_path):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
@@ -70,6 +120,20 @@ def test_parquet(tmp_path):
     np.testing.assert_array_equal(data.source.records.features[:, 0], FEATURES.astype(np.float32))
     with pytest.raises(UserError, match=r"1.*in one only"):
         tasks.load(tasks.resolve({**given, "target": str(tmp_path / "narrow.parquet")}).data)
+    index = {"__index_level_0__": range(6), "Unnamed: 0": range(6)}
+    pq.write_table(
+        pa.table({**columns, **index, "label": pa.array(list("ababab")).dictionary_encode()}), tmp_path / "a.parquet"
+    )
+    data = tasks.load(tasks.resolve(given).data)
+    assert data.source.records.spec(None).shape == (5,) and data.source.labels.tolist() == [0, 1] * 3
+    assert "'__index_level_0__', 'Unnamed: 0'" in data.remarks[0]
+    for labels in ([1, 2, None, 1, 2, 1], [0.5] * 6):
+        pq.write_table(pa.table({**columns, "label": labels}), tmp_path / "a.parquet")
+        with pytest.raises(UserError, match=r"1 of the 6 rows|the label of row 0 is 0\.5"):
+            tasks.load(tasks.resolve(given).data)
+    pq.write_table(pa.table({**columns, "class_id": range(6)}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"'class_id' of .* looks like a label"):
+        _read(tmp_path / "b.parquet")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +143,10 @@ def test_parquet(tmp_path):
         ({"features": FEATURES, "images": IMAGES, "labels": range(6)}, {}, "holds features, images, labels"),
         ({"features": FEATURES}, {}, "has no labels"),
         ({"features": FEATURES, "labels": [0, 1]}, {}, r"labels of .* are int64 \(2,\), of 6 rows"),
-        ({"features": FEATURES, "labels": FEATURES[:, 0]}, {}, "labels of .* are float64"),
+        ({"features": FEATURES, "labels": FEATURES[:, 0]}, {}, "the label of row 0 is .*: expected classes"),
+        ({"features": FEATURES, "labels": np.full((6, 3), 0.3)}, {}, r"not one-hot: .*\.argmax\(axis=1\)"),
+        ({"features": FEATURES, "labels": [0.0, 1.0, np.nan, 0.0, 1.0, 1.0]}, {}, "1 of the 6 rows .* have no label"),
+        ({"features": FEATURES, "labels": [*"ababa", "nan"]}, {}, "1 of the 6 rows of .* have no label"),
         ({"features": FEATURES, "labels": [0, 1, -1, 1, 1, 1]}, {}, "1 of the 6 rows of .* have no label"),
         ({"features": FEATURES, "labels": [0, 1, -3, 1, 1, 1]}, {}, "go from -3 to 1"),
         ({"features": FEATURES, "labels": [0] * 6}, {}, "1 class"),

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -164,11 +165,53 @@ _ROWS = (("amazon/bike/frame_0000.jpg", "hot dog"), ("amazon/mug/frame_0000.jpg"
         ("header.csv", "id,Label,Image Path\n1,{1},{0}\n2,{3},{2}\n"),
         ("header.tsv", "filename\tclass\n{0}\t{1}\n{2}\t{3}\n"),
         ("header.txt", 'file;category\n"{0}";"{1}"\n{2};{3}\n'),
+        ("trailing.csv", "{0},{1},\n{2},{3},\n"),
+        ("separator.csv", "sep=;\n{0};{1}\n{2};{3}\n"),
+        ("separator and header.csv", "sep=;\npath;label\n{0};{1}\n{2};{3}\n"),
+        ("split.csv", "{0},{1},train\n{2},{3},test\n"),
+        ("quoted split.csv", '"{0}","{1}","train"\n"{2}","{3}","test"\n'),
+        ("score.txt", "{0}\t{1}\t0.50\n{2}\t{3}\t0.75\n"),
     ],
 )
 def test_tables(name, text):
     read = lists_lib.parse_list(name, text.format(*_ROWS[0], *_ROWS[1]))
     assert tuple((line.path, line.label) for line in read.lines) == _ROWS and read.labelled and not read.numbered
+    more = name.startswith(("split", "quoted split", "score"))
+    assert [remark for remark in read.remarks if "Columns from the third on are not read" in remark] == [*read.remarks]
+    assert len(read.remarks) == more
+
+
+def test_lines_of_other_numbers_of_columns_are_refused():
+    with pytest.raises(DataError, match=r"line 1 .* has 3 columns, and line 2 has others"):
+        lists_lib.parse_list("list.csv", "a.jpg,bar,train\nb.jpg,foo\n")
+
+
+def test_a_missing_label_is_no_class():
+    for missing in ("nan", "NaN", "<NA>"):
+        assert not lists_lib.parse_list("list", f"a.jpg {missing}\nb.jpg,{missing}\n").labelled
+
+
+def test_accents_are_one_class_and_one_file_however_they_are_written(root):
+    composed, not_composed = "caf\u00e9", "cafe\u0301"
+    for domain, name, first in (("s", composed, 100), ("t", not_composed, 200)):
+        write_domain(root / domain, {name: 2, "mug": 2}, first=first)
+    source = _write(root, "s.txt", [f"s/{not_composed}/frame_000{i}.jpg {composed}" for i in (0, 1)] + _labelled("s"))
+    target = _write(root, "t.txt", [f"t/{composed}/frame_000{i}.jpg {not_composed}" for i in (0, 1)] + _labelled("t"))
+    data = tasks.load(lists_settings(source, target))
+    assert data.class_names == (composed, "mug") and data.target.labels.tolist() == [0, 0, 1, 1]
+    twice = _write(root, "two.txt", [f"s/{composed}/frame_0000.jpg a", f"s/{not_composed}/frame_0000.jpg b"])
+    assert "two labels" in _refusal(lists_settings(twice, target))
+
+
+def _labelled(domain: str) -> list[str]:
+    return [f"{domain}/mug/frame_000{i}.jpg mug" for i in (0, 1)]
+
+
+def test_lists_that_overlap_by_content_are_told(root):
+    shutil.copy(root / "amazon/pen/frame_0001.jpg", root / "webcam/pen/a copy.jpg")
+    os.symlink(root / "amazon/mug/frame_0000.jpg", root / "webcam/mug/a link.jpg")
+    (told,) = tasks.load(lists_settings(_named(root, "amazon"), _named(root, "webcam"))).remarks
+    assert told.startswith("2 of the 7 target images are in the source too (") and "a link.jpg)" in told
 
 
 @pytest.mark.parametrize("line", ["{} -1", "{},", "{}\t", "{}"])
