@@ -14,10 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from gsda_tf.data.check_cache import remembering
+from gsda_tf.data.check_cache import remembered
 from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.data.image_files import BadImageError, odd
-from gsda_tf.data.records import Check
 from gsda_tf.errors import COMMANDS, DataError, shown
 from gsda_tf.progress import progress
 
@@ -41,21 +40,14 @@ def find_bad(domain: Domain, decode: bool = True, kept_in: str = "") -> list[tup
     check = domain.records.check(decode)
     if check is None:
         return []
-    with remembering(check, kept_in, domain) if kept_in else contextlib.nullcontext(check) as asked:
-        return _find(domain, asked)
 
+    def find(indices: Sequence[int]) -> list[str | None]:
+        what = f"checking {shown(domain.name)}"
+        with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
+            said = pool.map(check, indices)
+            return list(progress(said, total=len(indices), desc=what, unit=" images", leave=False, delay=1))
 
-def _find(domain: Domain, check: Check) -> list[tuple[int, str]]:
-    with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
-        reasons = progress(
-            pool.map(check, range(len(domain))),
-            total=len(domain),
-            desc=f"checking {shown(domain.name)}",
-            unit=" images",
-            leave=False,
-            delay=1,
-        )
-        return [(index, reason) for index, reason in enumerate(reasons) if reason]
+    return [(index, reason) for index, reason in enumerate(remembered(find, domain, "damage", kept_in)) if reason]
 
 
 def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskData:

@@ -10,13 +10,13 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
-from gsda_tf.data.check_cache import Found
+from gsda_tf.data.check_cache import remembered
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import Memory, Records, stamp_of_file
 from gsda_tf.data.sampling import hash_key
@@ -149,23 +149,19 @@ def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
       domain: of images.
       folder: keeps the digests, so that files that have not changed are not read again; "": none does.
     """
-    found = Found(folder, domain, "content") if folder else None
-    stamps, known = (found.stamps, found.known) if found else ([None] * len(domain), {})
-    digests = np.asarray([known.get(stamp) or "" for stamp in stamps], "S32")
-    unread = np.flatnonzero(digests == b"")
-    loaded = (
-        tf.data.Dataset.from_tensor_slices(unread)
-        .map(domain.records.load, num_parallel_calls=pipeline.CALLS)
-        .prefetch(16)
-        .with_options(pipeline.options())
-    )
-    for i, record in zip(unread, loaded.as_numpy_iterator()):
-        data = record if isinstance(record, bytes) else str(record.shape).encode() + record.tobytes()
-        digests[i] = hashlib.blake2b(data, digest_size=16).hexdigest()
-    if found:
-        found.now = {stamp: digest.decode() for stamp, digest in zip(stamps, digests.tolist()) if stamp}
-        found.keep()
-    return digests
+
+    def read(indices: Sequence[int]) -> Iterator[str]:
+        loaded = (
+            tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
+            .map(domain.records.load, num_parallel_calls=pipeline.CALLS)
+            .prefetch(16)
+            .with_options(pipeline.options())
+        )
+        for record in loaded.as_numpy_iterator():
+            data = record if isinstance(record, bytes) else str(record.shape).encode() + record.tobytes()
+            yield hashlib.blake2b(data, digest_size=16).hexdigest()
+
+    return np.asarray(remembered(read, domain, "content", folder), "S32")
 
 
 class FeatureStore:
