@@ -16,7 +16,7 @@ _TRIES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What `--augmentation=NAME` does to a training image.
+    """The random changes of `--augmentation=NAME` to a training image.
 
     Attributes:
       random_crop: a random resized crop and a flip; else the image is prepared as in evaluation.

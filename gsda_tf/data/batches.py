@@ -81,7 +81,7 @@ class TrainingBatches:
         return source, target
 
     def spec(self, one: tf.TensorSpec, replicas: int = 1) -> dict[str, tf.TensorSpec]:
-        """What one replica is fed in a step, by name; `one` is an image or features, without the batch."""
+        """Returns the tensors of one replica in a step, by name; `one` is an image or features, without the batch."""
         count = self._settings.source_batch // replicas
         spec = {
             "source_images": tf.TensorSpec((count, *one.shape), one.dtype),

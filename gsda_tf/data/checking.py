@@ -1,4 +1,4 @@
-"""Which image files are damaged or no images, and what becomes of them."""
+"""Finds image files that are damaged or no images, and leaves them out or refuses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of classes, wherever they come from."""
+"""Checks of classes, wherever they come from."""
 
 from __future__ import annotations
 

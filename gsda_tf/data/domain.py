@@ -49,7 +49,7 @@ class Domain:
 
 @dataclasses.dataclass(frozen=True)
 class TaskData:
-    """What is adapted to what.
+    """A task: a source, a target, and their classes.
 
     Attributes:
       name: "office31/A_W", or what the folders or lists are called; the run's default folder follows from it.

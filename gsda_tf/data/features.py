@@ -1,4 +1,4 @@
-"""What the frozen part of a backbone makes of images: it stands in their place, and is kept on disk."""
+"""Features that the frozen part of a backbone makes of images: they stand in their place, and are kept on disk."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class FeatureStore:
         return one_at_a_time(self._folder, "computes the same features")
 
     def find(self, digests: Sequence[bytes]) -> tuple[Rows | None, np.ndarray]:
-        """What the store has of the images, memory-mapped.
+        """Finds the features of images, memory-mapped.
 
         Returns:
           ([n, v, ...], undefined where an image is missing, or None if all are; bool [n], which are missing).
@@ -232,7 +232,7 @@ class FeatureStore:
             np.save(file, held)
 
     def _read(self, name: str, sound: Mapping[str, str]) -> np.ndarray | None:
-        """What a file holds, memory-mapped; None if it is somebody else's, or damaged, then it is removed.
+        """Maps a file into memory; None if it is somebody else's, or damaged, then it is removed.
 
         Raises:
           DiskError: it cannot be read, which says nothing of what it holds.

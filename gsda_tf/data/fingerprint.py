@@ -1,4 +1,4 @@
-"""Whether data are those that a run was trained on: what is kept of them with the run, and what differs now."""
+"""Tells the data that a run was trained on from others: facts that are kept with the run, and what differs now."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ arrays."""
 
 
 def fingerprint(data: TaskData) -> Fingerprint:
-    """What tells these data from others wherever they lie: folders and lists may be moved."""
+    """Computes what tells these data from others wherever they lie: folders and lists may be moved."""
     return {role: _of_domain(getattr(data, role), data.class_names) for role in ("source", "target")}
 
 
@@ -32,7 +32,7 @@ def sizes(of: Fingerprint) -> tuple[int, int]:
 
 
 def changes(then: Fingerprint, now: Fingerprint) -> str:
-    """What differs, for a message; "" if nothing does."""
+    """Says what differs, for a message; "" if nothing does."""
     said = []
     for role in ("source", "target"):
         before, after = then[role], now[role]

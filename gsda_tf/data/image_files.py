@@ -1,4 +1,4 @@
-"""What is an image file, which names are never looked at, and how a file becomes pixels: the same for every command.
+"""Image files: which names are looked at, and how a file becomes pixels, the same for every command.
 
 TensorFlow decodes JPEG and PNG, here and in an export. Pillow makes a PNG of every other file that can be read, and
 of those that lie on their side by their EXIF orientation: `plain`.
@@ -51,7 +51,7 @@ MAX_BYTES = 2**30
 """Of one file; as many pixels as are decoded take less in any format."""
 
 LEAST_SIDE = 1024
-"""What Pillow reads is halved while its shorter side stays as long, pixels."""
+"""Pixels; an image that Pillow reads is halved while its shorter side stays as long."""
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -75,7 +75,7 @@ class BadImageError(ValueError):
 
 
 def left_behind(name: str) -> bool:
-    """Whether a file or folder is hidden, or of those that systems and tools leave behind: never looked at."""
+    """True for files and folders that are hidden, or that systems and tools leave behind: never looked at."""
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
@@ -86,18 +86,18 @@ def on_a_path_left_behind(path: str) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is read as an image, by its name."""
+    """True if a file is read as an image, by its name."""
     return name.lower().endswith(SUFFIXES) and not left_behind(name)
 
 
 def ending(name: str) -> str:
-    """How a file that is not read is counted."""
+    """Returns the kind by which a file that is not read is counted."""
     return os.path.splitext(name)[1].lower() or "without an ending"
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """What lies directly in a folder, without what `left_behind` tells; names sorted.
+    """The names that lie directly in a folder, without those that `left_behind` tells; sorted.
 
     Attributes:
       path: of the folder.
@@ -117,7 +117,7 @@ class Folder:
 
 
 def look(path: str, what: str) -> Folder:
-    """What lies in a folder.
+    """Lists a folder.
 
     Args:
       path: of the folder.
@@ -231,12 +231,12 @@ _EXIF = {JPEG: b"Exif\0", PNG: b"eXIf"}
 
 
 def _upright(record: bytes) -> bool:
-    """Whether it is a JPEG or PNG whose pixels are stored as they are seen."""
+    """True for a JPEG or PNG whose pixels are stored as they are seen."""
     return any(record.startswith(start) and (exif not in record or not turned(record)) for start, exif in _EXIF.items())
 
 
 def turned(record: bytes) -> bool:
-    """Whether an image file is stored turned or mirrored, by its EXIF orientation; False if that cannot be read."""
+    """True if an image file is stored turned or mirrored, by its EXIF orientation; False if that cannot be read."""
     try:
         with _opened(record) as image:
             return _orientation(image) in _TURNS
@@ -262,7 +262,7 @@ def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
 
 
 def odd(record: bytes) -> str | None:
-    """What is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
+    """Says what is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
     if record.startswith(JPEG) or (record.startswith(PNG) and record[24:26] not in (b"\x10\x00", b"\x10\x02")):
         return None
     with _opened(record) as image:
@@ -294,7 +294,7 @@ def _tiff(image: Image.Image, tag: int) -> tuple[int, ...]:
 
 
 def _why_no_tiff(file: BinaryIO) -> str | None:
-    """What Pillow does not read of a TIFF, by its tags; None if these do not tell."""
+    """Says what Pillow does not read of a TIFF, by its tags; None if these do not tell."""
     file.seek(0)
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
@@ -308,7 +308,7 @@ def _why_no_tiff(file: BinaryIO) -> str | None:
 
 
 def check_file(path: str) -> str | None:
-    """What is wrong with an image file, by its header and, of a JPEG or PNG, its end; the pixels are not decoded.
+    """Says what is wrong with an image file, by its header and, of a JPEG or PNG, its end; pixels are not decoded.
 
     Args:
       path: of a file that should be an image.
@@ -340,7 +340,7 @@ def _check(file: BinaryIO) -> None:
 
 
 def _ends(file: BinaryIO, last: bytes, end: bytes) -> bool:
-    """Whether `end` comes behind the last `last`; most often it is the last thing there."""
+    """True if `end` comes behind the last `last`; most often it is the last thing there."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
     if end in file.read():

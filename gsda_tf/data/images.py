@@ -227,7 +227,7 @@ def _jpeg_shape(record: tf.Tensor) -> tf.Tensor:
 
 
 def too_many_scans(scans: int, pixels: int) -> bool:
-    """Whether a JPEG is refused for its scans, as decoding refuses it."""
+    """True if a JPEG is refused for its scans, as decoding refuses it."""
     return scans * max(pixels, _PIXELS_A_SCAN) > MAX_SCANNED
 
 
@@ -373,7 +373,7 @@ def _centre(pixels: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
 
 
 def _centre_window(shape: tf.Tensor, geometry: ImageGeometry) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What the centre crop needs of an image: (window, scale of the resize, first pixel of the crop after it)."""
+    """Computes the part of an image for the centre crop: (window, scale of the resize, first pixel after it)."""
     step = tf.cast(shape, tf.float32) / geometry.resize_size
     margin = (geometry.resize_size - geometry.image_size) // 2
     reach = tf.maximum(step, 1.0) + 1.0  # of the filter, beyond the centre of the outermost pixel

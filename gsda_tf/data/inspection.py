@@ -26,7 +26,7 @@ _GAP, _MOST_COLUMNS = 6, 12
 
 @dataclasses.dataclass(frozen=True)
 class DomainFacts:
-    """What is found in one domain.
+    """Facts about one domain.
 
     Attributes:
       name: of the domain.

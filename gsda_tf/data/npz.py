@@ -19,7 +19,7 @@ MOST_BYTES = 2**40
 _AT_ONCE = 2**20
 """Bytes that are read at a time; so many say of some ten thousand members where they lie."""
 _RATIO, _SMALL = 100, 2**26
-"""What unpacks to more than so many bytes is at most so many times as large as what it is packed in."""
+"""An array of more than so many bytes takes at most so many times what it is packed in."""
 
 
 class _Bounded(io.BufferedReader):

@@ -1,4 +1,4 @@
-"""How tf.data runs every pipeline."""
+"""Options of tf.data, the same for every pipeline."""
 
 from __future__ import annotations
 

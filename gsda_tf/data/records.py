@@ -32,7 +32,7 @@ Check = Callable[[int], "str | None"]
 
 
 class Records(abc.ABC):
-    """What a domain holds, n of them.
+    """The n images of a domain, or what stands in their place.
 
     Args:
       size: n.
@@ -69,19 +69,19 @@ class Records(abc.ABC):
         return every
 
     def name(self, index: int) -> str:
-        """What a message calls number `index`: its path, or its place in a file."""
+        """Returns what a message calls number `index`: its path, or its place in a file."""
         return self._name(int(self._places[index]))
 
     def stamp(self, index: int) -> str | None:
-        """What tells the content of number `index` from any other without reading it; None: nothing does now."""
+        """Returns what tells the content of number `index` from any other without reading it; None: nothing does."""
         return self._stamp(int(self._places[index]))
 
     def key(self, index: int) -> object:
-        """What equal contents have in common, such as the size of their files; None where nothing is known."""
+        """Returns what equal contents have in common, such as the size of their files; None where nothing is known."""
         return self._key(int(self._places[index]))
 
     def mark(self, index: int) -> bytes:
-        """What a run remembers of number `index`, so that it is known again wherever it is moved."""
+        """Returns what a run remembers of number `index`, so that it is known again wherever it is moved."""
         return self._mark(int(self._places[index]))
 
     def load(self, index: tf.Tensor) -> tf.Tensor:
@@ -101,7 +101,7 @@ class Records(abc.ABC):
         return None
 
     def check(self, decode: bool) -> Check | None:
-        """What finds images that cannot be read; None where there can be none.
+        """Returns a function that finds images that cannot be read; None where there can be none.
 
         Args:
           decode: each image is decoded, which finds all; else a look at its head and end.
@@ -132,7 +132,7 @@ class Records(abc.ABC):
 
     @abc.abstractmethod
     def samples(self, indices: np.ndarray) -> list[bytes] | np.ndarray:
-        """What an exported model is asked with: the bytes of image files, or features float32 [m, e]."""
+        """Returns questions to an exported model: the bytes of image files, or features float32 [m, e]."""
 
     @abc.abstractmethod
     def _name(self, place: int) -> str:
@@ -286,7 +286,7 @@ class EncodedRecords(ImageRecords):
         return keeping
 
     def _decoded(self, index: int) -> str | None:
-        """What decoding image `index` says."""
+        """Decodes image `index`; returns what is wrong with it, or None."""
         try:
             images.decode(self.load(tf.constant(index, tf.int64)))
         except BadImageError as error:
@@ -303,7 +303,7 @@ class EncodedRecords(ImageRecords):
         return images.seen(self._pixels(index, geometry), False, kept, augmentation, seed)
 
     def _pixels(self, index: tf.Tensor, geometry: images.ImageGeometry) -> tf.Tensor:
-        """What every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
+        """Returns the pixels that every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
 
         def get(i: np.ndarray) -> np.ndarray:
             pixels = self._store.get(int(self._places[i]))
@@ -408,7 +408,7 @@ class SourceRecords(EncodedRecords):
 
 
 def stamp_of_file(path: str) -> str | None:
-    """What tells the content of a file from any other without reading it.
+    """Returns what tells the content of a file from any other without reading it.
 
     Programs set sizes and times of change as they like, archives and cameras all alike. The number of the file and the
     time of its last change of any kind are the file system's own.

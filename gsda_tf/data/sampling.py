@@ -1,4 +1,4 @@
-"""Which images a step sees, as a function of (seed, step) alone.
+"""The images that a step sees, as a function of (seed, step) alone.
 
 There is no shuffle buffer and no iterator state, so a run that goes on after an interruption sees what it
 would have seen, and every number of replicas sees the same global batches (section 3.1 of the paper asks for
@@ -30,7 +30,7 @@ def hash_key(*parts: int | np.ndarray) -> np.ndarray:
 
 
 def permute(index: np.ndarray, size: np.ndarray | int, key: np.ndarray | int) -> np.ndarray:
-    """Where a random permutation of `size` things, chosen by `key`, sends `index`.
+    """Returns the place to which a random permutation of `size` things, chosen by `key`, sends `index`.
 
     A Feistel network over the next power of four, walked until it lands inside: no table, so a permutation of
     150,000 images costs nothing until it is asked.

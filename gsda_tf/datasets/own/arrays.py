@@ -36,7 +36,7 @@ _NO_FEATURE = re.compile(r"__index_level_\d+__|unnamed(: \d+)?|index|id|", re.IG
 """Columns that programs write unasked."""
 _LABELS = ("label", "labels", "class", "category", "target", "classname", "labelname", "classid", "labelid")
 _MISSING = ("", "nan", "<na>")
-"""How programs write that there is no label."""
+"""Words by which programs say that there is no label."""
 _EXPECTED = (
     "expected an .npz file with features (float [n, e]) or images (uint8 [n, height, width, 3] or [n, height, width]), "
     "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names; or a "
@@ -46,7 +46,7 @@ _EXPECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Arrays:
-    """What a file holds.
+    """The arrays of a file.
 
     Attributes:
       path: of the file.

@@ -51,12 +51,12 @@ class _Tree:
         return [path for folder in self.tops[name] for path in folder.paths()]
 
     def below(self, name: str) -> Folder:
-        """What lies in a folder of the root; in its `images`, if that is all."""
+        """Returns a folder of the root; its `images`, if that is all it holds."""
         top, *more = self.tops[name]
         return more[0] if top.folders == ("images",) and not top.images else top
 
     def remarks(self, labelled: bool = True) -> list[str]:
-        """What is not read, and, where folders are classes, what is read from further down."""
+        """Tells the files that are not read, and, where folders are classes, those from further down."""
         all_folders = [self.root, *(folder for folders in self.tops.values() for folder in folders)]
         others = collections.Counter(ending(name) for folder in all_folders for name in folder.others)
         said = [f"Not read in --{self.flag}, as no images by their names: {not_read(others)}."] if others else []
@@ -206,7 +206,7 @@ def _refuse_level(source: _Tree, target: _Tree) -> None:
 
 
 def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
-    """Whether no folder of the target is a class of the source, or looks like one that is written otherwise."""
+    """True if no folder of the target is a class of the source, nor looks like one that is written otherwise."""
     known = [name.casefold() for name in names]
     tops = [unicodedata.normalize("NFC", name) for name in target.tops]
     return not any(difflib.get_close_matches(name.casefold(), known, n=1, cutoff=_ALIKE) for name in tops)

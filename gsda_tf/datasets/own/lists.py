@@ -69,7 +69,7 @@ class ImageList:
     remarks: tuple[str, ...] = ()
 
     def at(self, line: Line) -> str:
-        """What a message calls a line."""
+        """Returns what a message calls a line."""
         return f"{shown(self.path)} line {line.number} ('{line}')"
 
     @property
