@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from gsda_tf.choosing import auto
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import COMMANDS
 from gsda_tf.progress import phase
@@ -27,6 +29,19 @@ def run(settings: Settings, data: TaskData | None = None) -> dict[str, Any]:
       Interrupted: a signal stopped the run; it was checkpointed.
     """
     return train(settings, export_experiment, _report, data)
+
+
+def run_pool(given: Mapping[str, Any], pool: auto.Pool) -> dict[str, Any]:
+    """Trains a pool of methods and leaves the one that is chosen without target labels: `--method=auto`.
+
+    Args:
+      given: values by setting name, only those that the user gave.
+      pool: of candidates.
+
+    Returns, raises:
+      As `run`.
+    """
+    return auto.run({name: v for name, v in given.items() if name != "method"}, pool, export_experiment, _report)
 
 
 def _report(workdir: str) -> None:

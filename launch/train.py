@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import sys
 
+from absl import flags as absl_flags
+
 from gsda_tf.errors import COMMANDS
 
 from . import flags
 
 flags.define()
+absl_flags.DEFINE_list("candidates", None, "of --method=auto: methods, each with its added terms, such as gsda+mcc")
+absl_flags.DEFINE_integer("candidate_seeds", 2, "of --method=auto: runs of each candidate", lower_bound=1)
+absl_flags.DEFINE_float("budget_minutes", 0, "of --method=auto: what would probably take longer is left out", 0)
 
 
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
     from gsda_tf import job, tasks
+    from gsda_tf.choosing import auto
     from gsda_tf.interruption import Interrupted
     from gsda_tf.training.distribution import configure_devices
 
     given = flags.given()
-    settings = tasks.resolve(given)
-    if chosen := tasks.chosen(given):
-        print(f"Chosen: {chosen}", flush=True)
-    configure_devices(settings.device)
     try:
-        summary = job.run(settings)
+        if given.get("method") == auto.NAME:
+            summary = job.run_pool(given, _pool())
+        else:
+            settings = tasks.resolve(given)
+            if chosen := tasks.chosen(given):
+                print(f"Chosen: {chosen}", flush=True)
+            configure_devices(settings.device)
+            summary = job.run(settings)
     except Interrupted as interrupted:
         print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
         return flags.STOPPED
     print_summary(summary)
     return 0
+
+
+def _pool():
+    from gsda_tf.choosing.auto import POOL, Pool
+
+    values = absl_flags.FLAGS
+    return Pool(tuple(values.candidates or POOL), values.candidate_seeds, values.budget_minutes)
 
 
 def print_summary(summary: dict) -> None:
@@ -44,7 +60,9 @@ def print_summary(summary: dict) -> None:
     print()
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")
-    for doubt in summary["doubts"]:
+    if "choice" in summary:
+        print(f"\n{summary['choice']}")
+    for doubt in (*summary["doubts"], *summary.get("warnings", ())):
         print(f"\nCaution: {doubt}")
 
 

@@ -75,5 +75,5 @@ def decide(
         agreement=share,
         unanimous=agreement.unanimous(np.concatenate([runs, others]), answers),
         estimate=estimate.whole(taken.mean, share, shares),
-        warnings=missing.warnings(answers, probabilities, share, shares, class_names, runs),
+        warnings=missing.warnings(answers, probabilities, runs, shares, class_names),
     )

@@ -82,28 +82,25 @@ def bbse_shares(held_predictions: np.ndarray, held_labels: np.ndarray, predictio
 def warnings(
     predictions: np.ndarray,
     probabilities: np.ndarray,
-    agreement: np.ndarray | None,
+    runs: np.ndarray,
     source_shares: np.ndarray,
     class_names: Sequence[str],
-    candidates: np.ndarray | None = None,
 ) -> list[str]:
     """What should be known before an answer is used, a sentence each; no target label is read.
 
     Args:
       predictions: int [n], the answers.
       probabilities: float [n, r], of the model that gave them.
-      agreement: float [n], share of the committee that agrees; None: there is no committee.
+      runs: int [m, n], the answers of all candidates.
       source_shares: float [r].
       class_names: r names.
-      candidates: int [m, n], the answers of all candidates; None: there are no others.
     """
     said, shares = [], class_shares(predictions, len(class_names))
-    empty = empty_classes(predictions if candidates is None else candidates, len(class_names))
+    empty = empty_classes(runs, len(class_names))
     if len(empty):
-        who = "no candidate" if candidates is not None else "the model does not"
-        verb = "finds" if candidates is not None else "find"
         said.append(
-            f"Classes that seem to be missing in the target: {who} {verb} an image of {_named(empty, class_names)}."
+            "Classes that seem to be missing in the target: no candidate finds an image of "
+            f"{_named(empty, class_names)}."
         )
     thin = np.flatnonzero((shares < _THIN * source_shares) & ~np.isin(np.arange(len(shares)), empty))
     if len(thin):
@@ -112,10 +109,11 @@ def warnings(
         )
     if np.min(np.max(probabilities, axis=1)) > _SURE:
         said.append("All scores are 1: they say nothing of which answers are right. Look at the agreement instead.")
-    if agreement is not None and np.mean(agreement < 1) > 0.5:
+    apart = np.mean((runs != runs[0]).any(axis=0))
+    if apart > 0.5:
         said.append(
-            f"The candidates disagree on {100 * np.mean(agreement < 1):.0f} % of the images: look at some of them "
-            "before you use the answers, or try another backbone."
+            f"The candidates disagree on {100 * apart:.0f} % of the images: look at some of them before you use the "
+            "answers, or try another backbone."
         )
     return said
 

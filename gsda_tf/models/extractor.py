@@ -134,6 +134,18 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     return extractor
 
 
+def extractor_beside(extractor: Extractor, settings: ModelSettings) -> Extractor:
+    """Returns a second E on the same frozen backbone, with a new bottleneck of its own.
+
+    Args:
+      extractor: the first, whose whole backbone is frozen.
+      settings: of the second's bottleneck.
+    """
+    beside = Extractor(extractor.preprocess, extractor.backbone, _bottleneck(settings))
+    beside(tf.zeros([1, extractor.embedding_units]))
+    return beside
+
+
 def copy_extractor(
     extractor: Extractor, settings: ModelSettings, image_size: int, precision: str = "float32"
 ) -> Extractor:
@@ -146,8 +158,7 @@ def copy_extractor(
       precision: policy of the backbone.
     """
     if settings.freeze_backbone:
-        copy = Extractor(extractor.preprocess, extractor.backbone, _bottleneck(settings))
-        copy(tf.zeros([1, extractor.embedding_units]))
+        copy = extractor_beside(extractor, settings)
     else:
         copy = build_extractor(dataclasses.replace(settings, weights="none"), image_size, precision)
     for new, old in zip(copy.variables, extractor.variables):

@@ -23,7 +23,7 @@ from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
-from gsda_tf.models.extractor import build_extractor, copy_extractor
+from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
 from gsda_tf.runs import checkpoints
 from gsda_tf.runs.contents import generation, read_settings
 from gsda_tf.runs.initial import Initial
@@ -44,6 +44,8 @@ class Experiment:
         those of `data`.
       trains: False where E and C are only asked: no optimizers are made, and of what is trained against them as little
         as can be.
+      beside: another run of this process with the same data and, but for the bottleneck, the same model: a frozen
+        backbone, and what it makes of the images, are there once.
 
     Attributes:
       extractor: E.
@@ -64,13 +66,19 @@ class Experiment:
         initial: Initial | None = None,
         built_for: tuple[int, int] | None = None,
         trains: bool = True,
+        beside: Experiment | None = None,
     ):
         self.settings, self.data, self.strategy = settings, data, strategy
         self._built_for = built_for or (len(data.source), len(data.target))
         self._trains = trains
         keras.utils.set_random_seed(settings.run.seed)
         with strategy.scope():
-            self.extractor = build_extractor(settings.model, settings.data.image_size, settings.device.precision)
+            self._beside = beside if settings.model.freeze_backbone else None
+            self.extractor = (
+                extractor_beside(self._beside.extractor, settings.model)
+                if self._beside
+                else build_extractor(settings.model, settings.data.image_size, settings.device.precision)
+            )
             if initial:
                 initial.into_extractor(self.extractor, settings.flat())
             self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
@@ -111,6 +119,8 @@ class Experiment:
         """
         if not self.settings.model.keeps_features or not self.data.source.records.visible:
             return self.data
+        if self._beside:
+            return self._beside.inputs
         return embedded(self.data, self.extractor, self.settings, self.strategy)
 
     @property

@@ -44,6 +44,7 @@ def train(
     export: Export | None = None,
     report: Callable[[str], None] | None = None,
     data: TaskData | None = None,
+    beside: Experiment | None = None,
 ) -> dict[str, Any]:
     """Trains as the settings describe, or goes on with it. `job.run` is this with export and report.
 
@@ -52,6 +53,7 @@ def train(
       export: called at the end if the settings ask for one.
       report: called with the run's folder, likewise.
       data: of the task, where they are at hand; None: what the settings name is loaded.
+      beside: another run over the same frozen backbone, see `Experiment`.
 
     Returns:
       What summary.json holds.
@@ -79,7 +81,7 @@ def train(
                 print("Finished before, nothing was done. The result of then:")
             return finished
         with decoding_errors(data), worker_errors(strategy, workdir):
-            summary = Training(settings, data, strategy, folder).run(export)
+            summary = Training(settings, data, strategy, folder, beside).run(export)
         if chief and report and settings.run.report:
             report(workdir)
         return summary
@@ -105,11 +107,18 @@ class Training:
       means: of the losses, as they were last logged.
     """
 
-    def __init__(self, settings: Settings, data: TaskData, strategy: tf.distribute.Strategy, folder: RunFolder):
+    def __init__(
+        self,
+        settings: Settings,
+        data: TaskData,
+        strategy: tf.distribute.Strategy,
+        folder: RunFolder,
+        beside: Experiment | None = None,
+    ):
         self.settings, self.data, self.folder, self.chief = settings, data, folder, folder.writes
         with phase("backbone", self.chief):
             start = initial.start(settings.run.init_from, folder.path)
-            self.experiment = experiment = Experiment(settings, data, strategy, start)
+            self.experiment = experiment = Experiment(settings, data, strategy, start, beside=beside)
             inputs = experiment.inputs
         method = experiment.method
         self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, experiment.step.images)

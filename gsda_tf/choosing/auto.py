@@ -1,0 +1,299 @@
+"""`--method=auto`: trains a pool of candidates on the same data and keeps the one that is chosen without target labels.
+
+Each candidate is an ordinary run in RUN/candidates/NAME/seedK, so that the pool goes on where it was stopped. What they
+say of the target lies in their `OUTPUTS`, of which the choice is a function. RUN itself then holds the chosen run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf import methods, tasks
+from gsda_tf.choosing import agreement
+from gsda_tf.choosing.choice import PLAIN, Candidate
+from gsda_tf.choosing.decision import Decision, decide
+from gsda_tf.data.domain import TaskData
+from gsda_tf.errors import UserError
+from gsda_tf.files import replacing, write_atomically
+from gsda_tf.runs.contents import write_summary
+from gsda_tf.runs.folder import RunFolder
+from gsda_tf.settings import Settings
+from gsda_tf.training.distribution import configure_devices
+from gsda_tf.training.experiment import Experiment
+from gsda_tf.training.inference import Inference
+from gsda_tf.training.run import train
+
+NAME = "auto"
+POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc")
+"""Fixed before anything was measured with it; the plainest first, which wins ties."""
+SEEDS = 2
+OUTPUTS, CHOICE, PREDICTIONS = "outputs.npz", "choice.json", "predictions.csv"
+_OPTIONS = {"cdan": {"cdan_random": 1024}}
+"""A critic on the whole product of features and classes takes most of the pool's time."""
+_COPIED = ("settings.json", "metrics.jsonl", "evaluation.npz", "checkpoints", "tensorboard")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """What is trained, and for how long.
+
+    Attributes:
+      candidates: methods with their added terms, "gsda+mcc".
+      seeds: runs of each candidate; the first has the seed of the settings.
+      budget_minutes: no run is begun that would probably not end within; 0: all are trained.
+    """
+
+    candidates: Sequence[str] = POOL
+    seeds: int = SEEDS
+    budget_minutes: float = 0.0
+
+
+def run(
+    given: Mapping[str, Any],
+    pool: Pool,
+    export: Callable[[Experiment, str, dict[str, Any]], str],
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Trains the pool, chooses, and leaves the chosen run with its export and report.
+
+    Args:
+      given: values by setting name, only those that the user gave, without "method".
+      pool: of candidates.
+      export: as `training.run.train` takes it.
+      report: likewise.
+
+    Returns:
+      What summary.json holds: of the chosen run, and "choice", "runner_up", "estimate", "warnings".
+
+    Raises:
+      UserError: for anything the user can mend.
+      Interrupted: a signal stopped a candidate; the same call goes on with it.
+    """
+    if given.get("add"):
+        raise UserError(f"--add={','.join(given['add'])}: --method={NAME} has its own; name candidates as gsda+mcc.")
+    plain = _settings(given, pool.candidates[0], 0)
+    configure_devices(plain.device)
+    data = tasks.load(plain.data)
+    workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
+    folder = RunFolder(workdir)
+    with folder.held(plain.run.overwrite):
+        if plain.run.overwrite:
+            _clear(workdir)
+        if (finished := folder.finished()) and "choice" in finished:
+            print("Finished before, nothing was done. The result of then:")
+            return finished
+        if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_candidates(workdir)):
+            raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
+        left_out, beside = _train(given, pool, data, workdir)
+        finished_runs = _finished(workdir, pool, plain.run.seed)
+        found = decision(finished_runs, data.class_names)
+        _say(found)
+        _write(workdir, found, data, left_out)
+        chosen = [run for run in finished_runs if run.candidate == found.choice.name][found.seed]
+        _copy(chosen.folder, workdir)
+    # The chosen run goes on in RUN from its last step, so that it ends as any run does.
+    settings = _settings(given, chosen.candidate, chosen.seed - plain.run.seed, workdir, candidate=False)
+    summary = train(settings, export, report, data, beside)
+    summary.update(
+        choice=found.sentence,
+        runner_up=found.choice.runner_up,
+        warnings=found.warnings,
+        **{f"estimate/{name}": getattr(found.estimate, name) for name in ("value", "low", "high")},
+    )
+    write_summary(workdir, summary)
+    return summary
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateRun:
+    """A run of the pool.
+
+    Attributes:
+      candidate: method with its added terms.
+      seed: of the run.
+      folder: of the run.
+    """
+
+    candidate: str
+    seed: int
+    folder: str
+
+
+def decision(runs: Sequence[CandidateRun], class_names: Sequence[str]) -> Decision:
+    """Returns the choice among runs: a function of what they said, in which there is no label of the target.
+
+    Args:
+      runs: finished ones, the plainest candidate's first seed at the head.
+      class_names: r names.
+    """
+    said: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        with np.load(os.path.join(run.folder, OUTPUTS), allow_pickle=False) as outputs:
+            said.setdefault(run.candidate, []).append(outputs["probabilities"])
+    with np.load(os.path.join(runs[0].folder, OUTPUTS), allow_pickle=False) as outputs:
+        features = [outputs[name] for name in ("source_features", "source_labels", "target_features")]
+    return decide([Candidate(name, np.stack(each)) for name, each in said.items()], *features, class_names)
+
+
+def _settings(given: Mapping[str, Any], name: str, number: int, workdir: str = "", candidate: bool = True) -> Settings:
+    """Of run `number` of a candidate, below `workdir` or, chosen, there; another candidate's options are left out."""
+    method, add = methods.split(name)
+    options = methods.options_of(method, add)
+    mine = {key: value for key, value in given.items() if not methods.owners(key) or hasattr(options, key)}
+    seed = int(given.get("seed", 0)) + number
+    values = {**_OPTIONS.get(method, {}), **mine, "method": method, "add": add, "seed": seed}
+    if workdir:
+        values.update(workdir=workdir, overwrite=False)
+    if workdir and candidate:
+        values.update(workdir=_folder(workdir, name, seed), export=True, report=False)
+    settings = tasks.resolve(values)
+    if settings.device.strategy in ("mirrored", "multi_worker"):
+        raise UserError(
+            f"--method={NAME} trains one candidate after the other on one device, but --strategy="
+            f"{settings.device.strategy} is given: leave it out, or name a method."
+        )
+    return settings
+
+
+def _folder(workdir: str, name: str, seed: int) -> str:
+    return os.path.join(_candidates(workdir), name, f"seed{seed}")
+
+
+def _candidates(workdir: str) -> str:
+    return os.path.join(workdir, "candidates")
+
+
+def _train(given: Mapping[str, Any], pool: Pool, data: TaskData, workdir: str) -> tuple[list[str], Experiment | None]:
+    """Trains what is not finished, the first seed of every candidate before the second of any.
+
+    Returns:
+      (the runs that the budget left out, one of those that were trained).
+    """
+    keep, began, left_out, longest = _Keep(), time.monotonic(), [], 0.0
+    plan = [(candidate, number) for number in range(pool.seeds) for candidate in pool.candidates]
+    for done, (candidate, number) in enumerate(plan):
+        settings = _settings(given, candidate, number, workdir)
+        title = f"{candidate}, seed {settings.run.seed}"
+        start = time.monotonic()
+        late = (start - began + longest) / 60 > pool.budget_minutes > 0
+        if late and done and not os.path.exists(os.path.join(settings.run.workdir, "summary.json")):
+            left_out.append(title)
+            continue
+        print(f"\nCandidate {done + 1} of {len(plan)}: {title}", flush=True)
+        keep.features = not done
+        train(settings, keep, data=data, beside=keep.experiment)
+        longest = max(longest, time.monotonic() - start)
+    if left_out:
+        print(f"--budget_minutes={pool.budget_minutes:g} left out: {'; '.join(left_out)}.", flush=True)
+    return left_out, keep.experiment
+
+
+class _Keep:
+    """Stands where a run's export does: keeps what the choice is made from.
+
+    Attributes:
+      features: whether the backbone's features are kept, too: frozen, no candidate has changed them; where it moves,
+        they are those of the plainest run, which comes first.
+      experiment: the first that was trained.
+    """
+
+    features = False
+    experiment: Experiment | None = None
+
+    def __call__(self, experiment: Experiment, root: str, summary: Mapping[str, Any]) -> str:
+        """Returns the folder of `OUTPUTS`."""
+        self.experiment = self.experiment or experiment
+        path, settings = os.path.join(os.path.dirname(root), OUTPUTS), experiment.settings.data
+        inputs = experiment.inputs
+        arrays = {"probabilities": experiment.inference(inputs.target).probabilities}
+        if self.features:
+            embed = Inference(experiment.extractor.embed, tf.identity, settings, experiment.strategy)
+            arrays["source_features"], arrays["target_features"] = (
+                embed(domain).features for domain in (inputs.source, inputs.target)
+            )
+            arrays["source_labels"] = experiment.data.source.labels
+        with replacing(path) as file:
+            np.savez(file, **arrays)
+        return os.path.dirname(path)
+
+
+def _finished(workdir: str, pool: Pool, seed: int) -> list[CandidateRun]:
+    """The runs of the pool that are finished; of each candidate all seeds, the plainest candidate first."""
+    runs = [
+        CandidateRun(name, seed + number, _folder(workdir, name, seed + number))
+        for name in pool.candidates
+        for number in range(pool.seeds)
+    ]
+    return [run for run in runs if os.path.exists(os.path.join(run.folder, "summary.json"))]
+
+
+def _clear(workdir: str) -> None:
+    """Removes what `run` leaves besides a run's own files."""
+    candidates = _candidates(workdir)
+    if os.path.islink(candidates):
+        raise UserError(f"{candidates} is a symbolic link, and --overwrite removes nothing outside: remove the link.")
+    shutil.rmtree(candidates, ignore_errors=True)
+    for name in (CHOICE, PREDICTIONS):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(workdir, name))
+
+
+def _say(found: Decision) -> None:
+    print(f"\n{'':14}score  clusters  with all  between seeds")
+    for name, scores in found.choice.scores.items():
+        print(f"{name:14}" + "".join(f"{scores[key]:>{w}.2f}" for key, w in _SHOWN))
+    sure = 100 * found.unanimous.mean()
+    print(f"All runs and the untouched features agree on {sure:.0f} % of the images: {PREDICTIONS} marks them.")
+    print(f"Chosen: {found.choice.name}", flush=True)
+
+
+_SHOWN = (("score", 5), ("clusters", 10), ("crowd", 10), ("seeds", 15))
+
+
+def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str]) -> None:
+    """Writes `PREDICTIONS`, the least agreed first, and `CHOICE`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", "agreement", "unanimous"])
+    for i in np.argsort(found.agreement, kind="stable"):
+        name, label = data.target.records.name(int(i)), data.class_names[found.answers[i]]
+        writer.writerow([name, label, f"{found.agreement[i]:.4f}", int(found.unanimous[i])])
+    write_atomically(os.path.join(workdir, PREDICTIONS), text.getvalue())
+    content = {
+        "chosen": found.choice.name,
+        "runner_up": found.choice.runner_up,
+        "sentence": found.sentence,
+        "scores": {
+            name: {key: value if np.isfinite(value) else None for key, value in scores.items()}
+            for name, scores in found.choice.scores.items()
+        },
+        "estimate": dataclasses.asdict(found.estimate),
+        "unanimous": float(found.unanimous.mean()),
+        "answered_by_agreement": agreement.threshold_table(found.agreement, np.arange(0.5, 1, 0.05)),
+        "warnings": found.warnings,
+        "left_out": list(left_out),
+    }
+    write_atomically(os.path.join(workdir, CHOICE), json.dumps(content, indent=2) + "\n")
+
+
+def _copy(chosen: str, workdir: str) -> None:
+    """Copies a run, but for its summary, to where it goes on."""
+    for name in _COPIED:
+        there, here = os.path.join(chosen, name), os.path.join(workdir, name)
+        if os.path.isdir(there):
+            shutil.rmtree(here, ignore_errors=True)
+            shutil.copytree(there, here)
+        elif os.path.exists(there):
+            shutil.copyfile(there, here)

@@ -1,0 +1,116 @@
+"""The pool: what is trained, what is left out, gone on with and kept; and that no label of the target reaches it."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from gsda_tf.choosing import auto
+from gsda_tf.choosing.auto import Pool
+from gsda_tf.errors import UserError
+from gsda_tf.files import write_atomically
+
+from .test_criteria import blobs
+
+POOL = Pool(("source_only", "mcc"), seeds=2)
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Settings of two domains of features, and a way to write the target's labels."""
+
+    def write(labels=None):
+        for name, seed in (("source", 0), ("target", 1)):
+            features, classes = blobs(noise=0.3, seed=seed)
+            shown = classes if labels is None or name == "source" else labels(classes)
+            np.savez(tmp_path / f"{name}.npz", features=features.astype(np.float32), labels=shown)
+        return {"source": str(tmp_path / "source.npz"), "target": str(tmp_path / "target.npz"), "steps": 4}
+
+    return write
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Stands in place of training: writes what a run leaves; the list of the runs' folders."""
+    made = []
+
+    def train(settings, keep, report=None, data=None, beside=None):
+        made.append(settings.run.workdir)
+        folder, truth = settings.run.workdir, blobs(seed=1)[1]
+        os.makedirs(folder, exist_ok=True)
+        if isinstance(keep, auto._Keep):
+            wrong = 10 if settings.method.method == "source_only" else 3
+            labels = np.where(np.arange(len(truth)) < wrong + settings.run.seed, (truth + 1) % 5, truth)
+            arrays = {"probabilities": np.eye(5)[labels] * 0.6 + 0.08}
+            if keep.features:
+                features, classes = blobs(seed=0)
+                arrays.update(source_features=features, source_labels=classes, target_features=blobs(seed=1)[0])
+            np.savez(os.path.join(folder, auto.OUTPUTS), **arrays)
+            write_atomically(os.path.join(folder, "settings.json"), json.dumps({"of": folder}))
+            write_atomically(os.path.join(folder, "summary.json"), "{}")
+        return {"method": settings.method.method, "seed": settings.run.seed}
+
+    monkeypatch.setattr(auto, "train", train)
+    return made
+
+
+def run(given, workdir, pool=POOL):
+    return auto.run({**given, "workdir": str(workdir)}, pool, export=None, report=None)
+
+
+def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_is_left(given, trained, tmp_path):
+    summary = run({**given(), "seed": 5}, tmp_path / "run")
+    places = [os.path.relpath(path, tmp_path / "run") for path in trained]
+    assert places == [
+        "candidates/source_only/seed5", "candidates/mcc/seed5", "candidates/source_only/seed6", "candidates/mcc/seed6",
+        ".",
+    ]  # fmt: skip
+    assert summary["choice"].startswith("mcc: its labels agree best") and summary["runner_up"] == "source_only"
+    assert summary["estimate/low"] <= summary["estimate/value"] <= summary["estimate/high"]
+    with open(tmp_path / "run" / "settings.json") as file:
+        assert json.load(file)["of"].endswith("mcc/seed5")
+    with open(tmp_path / "run" / auto.CHOICE) as file:
+        content = json.load(file)
+    assert content["chosen"] == "mcc" and set(content["scores"]) == {"source_only", "mcc"} and not content["left_out"]
+
+
+def test_predictions_begin_with_the_images_to_look_at(given, trained, tmp_path):
+    run(given(), tmp_path / "run")
+    lines = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()
+    assert lines[0] == "image,label,agreement,unanimous" and len(lines) == 101
+    shares = [float(line.split(",")[2]) for line in lines[1:]]
+    assert shares == sorted(shares) and lines[1].endswith(",0") and lines[-1].endswith(",1")
+
+
+def test_what_the_budget_leaves_out_is_said_and_the_first_run_is_always_trained(given, trained, tmp_path, capsys):
+    summary = run(given(), tmp_path / "run", Pool(POOL.candidates, 2, budget_minutes=1e-9))
+    assert [os.path.basename(os.path.dirname(path)) for path in trained[:-1]] == ["source_only"]
+    assert "left out: mcc, seed 0; source_only, seed 1; mcc, seed 1" in capsys.readouterr().out
+    assert summary["choice"].startswith("source_only: there is no other candidate")
+
+
+def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
+    with pytest.raises(UserError, match="name candidates as"):
+        run({**given(), "add": ("mcc",)}, tmp_path / "run")
+    with pytest.raises(UserError, match="one device"):
+        run({**given(), "strategy": "mirrored"}, tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "settings.json").write_text("{}")
+    with pytest.raises(UserError, match="a run of one method"):
+        run(given(), tmp_path / "other")
+    assert not trained
+
+
+def test_an_option_of_one_candidate_is_not_the_others(given, trained, tmp_path):
+    run({**given(), "mcc_temperature": 3.0}, tmp_path / "run")
+    assert len(trained) == 5
+
+
+def test_scrambled_target_labels_change_no_bit_of_the_choice(given, tmp_path):
+    """In earnest: candidates are trained, and what is left of them is compared."""
+    found = []
+    for name, labels in (("true", None), ("scrambled", np.random.default_rng(3).permutation)):
+        run({**given(labels), "evaluate_steps": 4}, tmp_path / name, Pool(POOL.candidates, seeds=1))
+        found.append([(tmp_path / name / file).read_bytes() for file in (auto.CHOICE, auto.PREDICTIONS)])
+    assert found[0] == found[1]
