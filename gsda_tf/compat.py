@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from typing import TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+T = TypeVar("T")
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
 
@@ -28,12 +32,54 @@ def variable_name(variable) -> str:
 def precision_policy(name: str) -> Iterator[None]:
     """Layers built inside compute in `name` ("mixed_float16"). The getter moved in Keras 3."""
     get = keras.config.dtype_policy if KERAS_3 else keras.mixed_precision.global_policy
-    before = get().name
+    before = get()
+    # Where none is set, Keras 2 makes one of `floatx` anew whenever it is asked, and none has to be put back: a policy
+    # would no longer follow `floatx`. Keras 3 sets one itself as soon as it is asked.
+    follows = get() is not before
     keras.mixed_precision.set_global_policy(name)
     try:
         yield
     finally:
-        keras.mixed_precision.set_global_policy(before)
+        keras.mixed_precision.set_global_policy(None if follows else before)
+
+
+def seeded(seed: int, build: Callable[[], T]) -> T:
+    """Builds networks from a seed and leaves all generators of the caller as they were.
+
+    Args:
+      seed: of initial weights and of what draws while training.
+      build: called without arguments, in a thread of its own: there Keras draws its seeds from Python's generator,
+        which can be put back. What `keras.utils.set_random_seed` sets in the caller's thread and in TensorFlow can not.
+
+    Returns:
+      what `build` returned.
+    """
+
+    def built() -> T:
+        random.seed(seed)
+        np.random.seed(seed)  # networks of somebody else's may draw from it
+        return build()
+
+    states = random.getstate(), np.random.get_state()
+    try:
+        return _in_thread(built)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _in_thread(function: Callable[[], T]) -> T:
+    """Calls a function where no graph, strategy, policy or generator of the caller is seen."""
+    result: futures.Future = futures.Future()
+
+    def call() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()  # none that an interruption would have to wait for
+    return result.result()
 
 
 def without_values(build: Callable[[], keras.Model]) -> keras.Model:
@@ -52,9 +98,7 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
     level = log.level
     log.setLevel("ERROR")  # how Keras makes graphs is deprecated: nothing to tell of
     try:
-        # A thread of its own: graph, strategy and seeds belong to threads.
-        with futures.ThreadPoolExecutor(1) as thread:
-            return thread.submit(built).result()
+        return _in_thread(built)
     finally:
         log.setLevel(level)
         random.setstate(state)

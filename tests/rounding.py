@@ -98,12 +98,12 @@ def double(module: str) -> ModuleType:
 def in_double() -> Iterator[None]:
     """Keras makes layers in float64 where nothing else is said."""
     before = keras.backend.floatx()
-    keras.backend.set_floatx("float64")
-    try:
-        with compat.precision_policy("float64"):
+    with compat.precision_policy("float64"):  # first: Keras 3 sets a policy by `floatx` when it is asked for it
+        keras.backend.set_floatx("float64")
+        try:
             yield
-    finally:
-        keras.backend.set_floatx(before)
+        finally:
+            keras.backend.set_floatx(before)
 
 
 @functools.cache

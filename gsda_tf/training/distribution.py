@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,20 @@ def configure_devices(settings: DeviceSettings) -> None:
     # XLA compiles the step in a fixed order anyway, and refuses some operations, pooling's gradient, under this.
     if settings.deterministic and settings.jit_compile != "step":
         tf.config.experimental.enable_op_determinism()
+        _let_draw()
+
+
+def _let_draw() -> None:
+    """Gives a caller who set no seed one that nobody knows: under op determinism TensorFlow draws with a seed only."""
+
+    @tf.function
+    def draw() -> tf.Tensor:
+        return tf.random.uniform([])
+
+    try:
+        draw.get_concrete_function()  # traced only, so that no number of the caller's is used up
+    except RuntimeError:
+        tf.random.set_seed(random.SystemRandom().getrandbits(31))
 
 
 def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:

@@ -7,11 +7,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import compat, tasks
 from gsda_tf.compat import variable_name
 from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
@@ -71,9 +70,18 @@ class Experiment:
         self.settings, self.data, self.strategy = settings, data, strategy
         self._built_for = built_for or (len(data.source), len(data.target))
         self._trains = trains
-        keras.utils.set_random_seed(settings.run.seed)
-        with strategy.scope():
-            self._beside = beside if settings.model.freeze_backbone else None
+        self._beside = beside if settings.model.freeze_backbone else None
+        compat.seeded(settings.run.seed, lambda: self._build(initial))
+        # The target's trusted labels, and the step at which they were given.
+        self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
+        self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
+        self.inference = Inference(*self.deployed, settings.data, strategy)
+        self.facts = self.method.facts()
+
+    def _build(self, initial: Initial | None) -> None:
+        """Makes the networks and, where it trains, the step with its optimizers."""
+        settings = self.settings
+        with self.strategy.scope():
             self.extractor = (
                 extractor_beside(self._beside.extractor, settings.model)
                 if self._beside
@@ -83,15 +91,10 @@ class Experiment:
                 initial.into_extractor(self.extractor, settings.flat())
             self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
             if initial:
-                initial.into_classifier(self.method.classifier, data.class_names)
+                initial.into_classifier(self.method.classifier, self.data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
-            self.step = TrainingStep(self.extractor, self.method, terms, settings) if trains else None
-        # The target's trusted labels, and the step at which they were given.
-        self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
-        self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
-        self.inference = Inference(*self.deployed, settings.data, strategy)
-        self.facts = self.method.facts()
+            self.step = TrainingStep(self.extractor, self.method, terms, settings) if self._trains else None
 
     def _problem(self) -> Problem:
         settings, extractor = self.settings, self.extractor
