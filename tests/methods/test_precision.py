@@ -1,6 +1,5 @@
 """Low precision and compilation: near the float32 result, finite, and an overflow skips one step and no more."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,7 +46,6 @@ def plain():
 def _train(steps=STEPS, scale=None, **changes):
     from gsda_tf.data.batches import TrainingBatches
 
-    keras.utils.set_random_seed(0)
     settings, strategy = _settings(**changes), tf.distribute.get_strategy()
     experiment = Experiment(settings, _data(), strategy)
     if scale and experiment.step.networks.loss_scale:

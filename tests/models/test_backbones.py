@@ -92,7 +92,6 @@ def test_missing_and_foreign_files_are_told(tmp_path):
 
 
 def test_a_saved_model_comes_as_it_was_saved(tmp_path, images):
-    keras.utils.set_random_seed(0)
     path = str(tmp_path / "own.keras")
     model = keras.Sequential([keras.Input([32, 32, 3]), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
     model.save(path)

@@ -1,10 +1,10 @@
 """E: what goes in, what comes out, in which precision."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import compat
 from gsda_tf.errors import UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor, pool
@@ -13,9 +13,8 @@ from tests import rounding
 
 
 def _extractor(precision="float32", **changes):
-    keras.utils.set_random_seed(0)
     settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=5, **changes)
-    return build_extractor(settings, 8, precision)
+    return compat.seeded(0, lambda: build_extractor(settings, 8, precision))
 
 
 @pytest.fixture(scope="module")

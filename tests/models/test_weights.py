@@ -9,16 +9,19 @@ import keras
 import numpy as np
 import pytest
 
+from gsda_tf import compat
 from gsda_tf.errors import UserError
 from gsda_tf.models import hdf5
 from gsda_tf.models.weights import load_weights
 
 
 def _model(seed=0):
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((8, 8, 3))
-    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
-    return keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(x), name="net")
+    def build() -> keras.Model:
+        inputs = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+        return keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(x), name="net")
+
+    return compat.seeded(seed, build)
 
 
 def _older(path, more=None, **change):

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import compat
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
@@ -25,9 +25,8 @@ NAMES = ["cat", "dog", "hen"]
 
 
 def _networks(seed=0):
-    keras.utils.set_random_seed(seed)
     settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=8)
-    return build_extractor(settings, 16), build_classifier(8, 3)
+    return compat.seeded(seed, lambda: (build_extractor(settings, 16), build_classifier(8, 3)))
 
 
 def _images(count=4, size=(20, 30)):

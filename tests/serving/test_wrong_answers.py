@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ _NAMES = {
     "none": (lambda x: [""] * len(x), "0 class names"),
     "a gap": (lambda x: ["cat", "", "dog", *[""] * (len(x) - 3)], "class names with gaps"),
     "twice": (lambda x: ["cat", "cat", *[""] * (len(x) - 2)], "class names with gaps, or the same twice"),
-    "without end": (lambda x: [f"{i} {np.random.rand()}" for i in range(len(x))], "1,024 class names"),
+    "without end": (lambda x: [f"{i} {time.monotonic_ns()}" for i in range(len(x))], "1,024 class names"),
     "fewer than asked for": (lambda x: x[:2], "no class names"),
     "a scalar": (lambda x: "cat", "no class names"),
     "numbers": (lambda x: np.arange(len(x)), "int64 where names were expected"),

@@ -65,7 +65,7 @@ def absolute_values_summed() -> None:
 
 def gradients_summed_twice() -> None:
     """The optimizer is given gradients that were added up before, and adds them up."""
-    optimizer = double("training.optimizer").MomentumSGD
+    optimizer = double("methods.optimizer").MomentumSGD
     original = optimizer.apply
 
     def apply(self, gradients, *rest):
