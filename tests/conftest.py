@@ -24,7 +24,7 @@ tf.config.set_logical_device_configuration(
 
 # Once per process, too, as nothing undoes it: commands compute so unless they are told otherwise.
 tf.config.experimental.enable_op_determinism()
-tf.random.set_seed(0)
+tf.random.set_seed(state.TENSORFLOW_SEED)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,9 @@ from gsda_tf import methods
 from gsda_tf.compat import KERAS_3
 from tests.processes import REPOSITORY
 
+TENSORFLOW_SEED = 0
+"""Of every process of the tests; what was drawn from it since then cannot be read."""
+
 _POLICY = keras.config.dtype_policy if KERAS_3 else keras.mixed_precision.global_policy
 _SIGNALS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2")]
 # Written by pytest itself and by what is imported late, once a process.

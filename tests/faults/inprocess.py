@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import logging
 import os
 
 from absl import flags as absl_flags
@@ -27,7 +28,8 @@ def command(name: str, *arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of `launch.NAME ARGUMENTS`."""
     said, told = io.StringIO(), io.StringIO()
     module = importlib.import_module(f"launch.{name}")
-    values = absl_flags.FLAGS
+    values, log = absl_flags.FLAGS, logging.getLogger("absl")
+    level = log.level
     with contextlib.redirect_stderr(told), contextlib.redirect_stdout(said):
         try:
             code = flags.call(module.main, flags.parse([name, *arguments]))
@@ -37,6 +39,7 @@ def command(name: str, *arguments: str) -> tuple[int, str, str]:
             for name in values:
                 values[name].unparse()
             values.unparse_flags()
+            log.setLevel(level)  # parsing sets it
     return code, said.getvalue(), told.getvalue()
 
 
