@@ -11,6 +11,7 @@ import tensorflow as tf
 from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.errors import UserError
 from gsda_tf.runs import checkpoints
+from gsda_tf.runs.contents import write_settings
 from gsda_tf.training.experiment import restore
 from tests.methods.build import batch, experiment, task
 
@@ -76,7 +77,7 @@ def test_the_digest_is_that_of_e_and_c(gsda):
 def _stored(built, workdir) -> str:
     """A run's folder with one checkpoint, of step 3."""
     extra = {"class_names": built.data.class_names, "data": fingerprint(built.data), "task": "t"}
-    checkpoints.write_settings(str(workdir), built.settings.flat(), extra)
+    write_settings(str(workdir), built.settings.flat(), extra)
     checkpoints.Checkpoints(built.state(), str(workdir), 1).save(3)
     return str(workdir)
 

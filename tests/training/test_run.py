@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gsda_tf.errors import TrainingError, UserError
-from gsda_tf.runs.log import read_metrics
-from gsda_tf.training import run
+from gsda_tf.runs.contents import read_metrics
+from gsda_tf.training import run, runner
 from tests.methods.build import SMALL, task
 
 _RUN = {**SMALL, "method": "mcc", "steps": 6, "report_steps": 2, "evaluate_steps": 3, "checkpoint_steps": 2,
@@ -58,7 +58,7 @@ class _KilledError(Exception):
 @pytest.mark.parametrize("killed", [3])
 def test_killed_anywhere_it_ends_as_if_it_had_not_been(finished, tmp_path, monkeypatch, killed):
     """While step `killed` + 1 is under way: what was done since the checkpoint is done again."""
-    original = run.StepRunner.__call__
+    original = runner.StepRunner.__call__
 
     def dies(self, iterator, steps):
         original(self, iterator, min(steps, killed + 1 - self.steps_done))
@@ -66,7 +66,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(finished, tmp_path, monke
             raise _KilledError
 
     with monkeypatch.context() as patch, pytest.raises(_KilledError):
-        patch.setattr(run.StepRunner, "__call__", dies)
+        patch.setattr(runner.StepRunner, "__call__", dies)
         run.train(_settings(tmp_path), data=task())
     assert not (tmp_path / "summary.json").exists()
     summary = run.train(_settings(tmp_path), data=task())
