@@ -14,6 +14,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 
+from gsda_tf.data.domain import evenly
+
 _DIMENSIONS = 128
 _MOST_CLUSTERED = 5000
 """Images that are clustered: k-means of more says the same."""
@@ -63,25 +65,29 @@ def comparable(features: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
-def clusters(features: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """k-means of the features, in at most 128 principal components.
-
-    Args:
-      features: float [n, d], of the target, from a network that saw no candidate: the frozen backbone's.
-      count: k; fewer where there are fewer images.
-      seed: of the first centres.
-
-    Returns:
-      int [n], the cluster of each image.
-    """
+def reduced(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Returns `comparable` features in at most 128 principal components, float64 [n, <=128]."""
     values = comparable(features)
     most = min(_DIMENSIONS, *values.shape)
-    if most < values.shape[1]:
-        values = PCA(most, svd_solver="randomized", random_state=seed).fit_transform(values)
+    return (
+        values
+        if most == values.shape[1]
+        else PCA(most, svd_solver="randomized", random_state=seed).fit_transform(values)
+    )
+
+
+def clusters(values: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Returns the cluster of each image by k-means, int [n].
+
+    Args:
+      values: float [n, d], `reduced` features of the target, of a network that saw no candidate: the frozen backbone's.
+      count: k; fewer where there are fewer images.
+      seed: of the first centres.
+    """
     fitted = KMeans(min(count, len(values)), n_init=4, random_state=seed)
     if len(values) <= _MOST_CLUSTERED:
         return fitted.fit_predict(values)
-    fitted.fit(values[np.linspace(0, len(values) - 1, _MOST_CLUSTERED).round().astype(np.int64)])
+    fitted.fit(values[evenly(len(values), _MOST_CLUSTERED)])
     return fitted.predict(values)
 
 

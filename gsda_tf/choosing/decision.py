@@ -10,6 +10,9 @@ import numpy as np
 from gsda_tf.choosing import agreement, criteria, estimate, missing, witnesses
 from gsda_tf.choosing.choice import Candidate, Choice, choose
 
+_SUPPORTED = 0.8
+"""Mean probability of an answer over the nearest images, from which on it may be called unanimous."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
@@ -19,8 +22,8 @@ class Decision:
       choice: the candidate and why.
       seed: which of its seeds, counted from 0, is nearest to all of them.
       answers: int64 [n], of that seed.
-      agreement: float [n], 0..1, how far all candidates agree with the answer.
-      unanimous: bool [n], where every run and witness gives it.
+      agreement: float [n], 0..1, how far all candidates agree with the answer, on the image and on those nearest to it.
+      unanimous: bool [n], where every run and witness gives it and the nearest images support it.
       estimate: of the accuracy.
       warnings: a sentence each.
     """
@@ -58,22 +61,25 @@ def decide(
       target_features: float [n, d].
       class_names: r names.
     """
-    groups = criteria.clusters(target_features, len(class_names))
+    values = criteria.reduced(target_features)
+    groups = criteria.clusters(values, len(class_names))
     made = choose(candidates, groups)
     taken = next(candidate for candidate in candidates if candidate.name == made.name)
     seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
     probabilities = np.asarray(taken.probabilities[seed], np.float64)
     answers = probabilities.argmax(axis=1)
     runs = np.concatenate([candidate.predictions for candidate in candidates])
-    share = agreement.agreement(np.stack([candidate.mean for candidate in candidates]), answers)
+    means = np.stack([candidate.mean for candidate in candidates])
+    share = agreement.agreement(means, answers)
+    support = witnesses.neighbours_support(values, means.mean(axis=0), answers)
     others = witnesses.witnesses(source_features, source_labels, target_features, groups, runs)
     shares = missing.class_shares(source_labels, len(class_names))
     return Decision(
         choice=made,
         seed=seed,
         answers=answers,
-        agreement=share,
-        unanimous=agreement.unanimous(np.concatenate([runs, others]), answers),
+        agreement=(share + support) / 2,
+        unanimous=agreement.unanimous(np.concatenate([runs, others]), answers) & (support > _SUPPORTED),
         estimate=estimate.whole(taken.mean, share, shares),
         warnings=missing.warnings(answers, probabilities, runs, shares, class_names),
     )

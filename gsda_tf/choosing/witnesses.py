@@ -5,8 +5,11 @@ other places, and an answer that they confirm is the more likely right.
 from __future__ import annotations
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
 
 from gsda_tf.choosing.criteria import comparable
+
+_NEIGHBOURS = 5
 
 
 def witnesses(
@@ -48,3 +51,20 @@ def majorities(predictions: np.ndarray, groups: np.ndarray) -> np.ndarray:
         here = groups == group
         answers[here] = np.bincount(np.asarray(predictions)[:, here].ravel()).argmax()
     return answers
+
+
+def neighbours_support(values: np.ndarray, probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """How probable the nearest images make each answer: the mean probability of it over the five nearest, float [n].
+
+    The best sign that is known here of which answers are right.
+
+    Args:
+      values: float [n, d], features that no candidate has changed, `criteria.reduced`.
+      probabilities: float [n, r], the mean of all candidates.
+      answers: int [n].
+    """
+    count = min(_NEIGHBOURS, len(values) - 1)
+    if count < 1:
+        return probabilities[np.arange(len(answers)), answers]
+    nearest = NearestNeighbors(n_neighbors=count).fit(values).kneighbors(return_distance=False)  # without itself
+    return probabilities[nearest, answers[:, None]].mean(axis=1)

@@ -42,7 +42,7 @@ def trained(monkeypatch):
         if isinstance(keep, auto._Keep):
             wrong = 10 if settings.method.method == "source_only" else 3
             labels = np.where(np.arange(len(truth)) < wrong + settings.run.seed, (truth + 1) % 5, truth)
-            arrays = {"probabilities": np.eye(5)[labels] * 0.6 + 0.08}
+            arrays = {"probabilities": np.eye(5)[labels] * 0.9 + 0.02}
             if keep.features:
                 features, classes = blobs(seed=0)
                 arrays.update(source_features=features, source_labels=classes, target_features=blobs(seed=1)[0])

@@ -29,3 +29,18 @@ def test_majorities_by_cluster():
     groups = np.array([0, 0, 0, 1, 1])
     predictions = np.array([[2, 2, 1, 1, 1], [2, 0, 1, 1, 0]])
     np.testing.assert_array_equal(witnesses.majorities(predictions, groups), [2, 2, 2, 1, 1])
+
+
+def test_neighbours_support_is_their_mean_probability_of_the_answer_without_the_image_itself():
+    values, labels = blobs(classes=3, each=6, noise=0.05)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=18)
+    found = witnesses.neighbours_support(values, probabilities, labels)
+    for i in range(18):
+        others = [j for j in range(18) if labels[j] == labels[i] and j != i]  # six of a kind: the five nearest
+        assert np.isclose(found[i], probabilities[others, labels[i]].mean())
+
+
+def test_one_image_supports_itself():
+    np.testing.assert_allclose(
+        witnesses.neighbours_support(np.ones((1, 2)), np.array([[0.7, 0.3]]), np.array([0])), 0.7
+    )
