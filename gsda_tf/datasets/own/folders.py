@@ -85,7 +85,7 @@ def load_folders(settings: DataSettings) -> TaskData:
             raise UserError(f"--pipeline=folders needs --{flag}=DIR: a folder with one folder of images a class.")
     source, target = (_read(flag, root) for flag, root in roots.items())
     _refuse_level(source, target)
-    _refuse_same(source.root.path, target.root.path)
+    _refuse_shared(source, target)
     classes = _classes(source)
     if not classes:
         raise DataError(
@@ -93,7 +93,6 @@ def load_folders(settings: DataSettings) -> TaskData:
             "expected one folder of images a class, whose name is the label."
         )
     names = tuple(sorted(classes))
-    _refuse_shared(source, target)
     labelled, remarks = False, []
     if target.tops and _without_classes(target, names):
         paths = [*target.root.paths(), *(path for name in target.tops for path in target.images(name))]
@@ -152,29 +151,13 @@ def _refuse_loop(folder: Folder, root: Folder, flag: str) -> None:
         raise DataError(f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(real)}: remove it.")
 
 
-def _refuse_same(source: str, target: str) -> None:
-    real_source, real_target = os.path.realpath(source), os.path.realpath(target)
-    common = os.path.commonpath([real_source, real_target])
-    if real_source == real_target:
-        raise DataError(
-            f"--source_dir and --target_dir are the same folder, {shown(real_source)}: expected the images of two "
-            "domains."
-        )
-    if common in (real_source, real_target):
-        inner, outer = ("target", "source") if common == real_source else ("source", "target")
-        raise DataError(
-            f"--{inner}_dir lies inside --{outer}_dir ({shown(common)}), so images would be in both domains: expected "
-            "two folders side by side."
-        )
-
-
 def _refuse_shared(source: _Tree, target: _Tree) -> None:
-    """Folders that lie apart may still be linked to the same place."""
+    """One folder in both: the same, one inside of the other, or through links."""
     for real, path in target.seen.items():
         if real in source.seen:
             raise DataError(
                 f"{shown(source.seen[real])} of the source and {shown(path)} of the target are the same folder, "
-                f"{shown(real)}: expected the images of two domains."
+                f"{shown(real)}: expected the images of two domains, in two folders side by side."
             )
 
 
