@@ -1,5 +1,6 @@
 """Decoded images that are kept: the same batches as without, whatever happens to what was kept."""
 
+import dataclasses
 import errno
 import os
 import time
@@ -54,6 +55,23 @@ def test_batches_are_the_same_with_and_without(photos, tmp_path):
         for one, other in zip(expected, got):
             np.testing.assert_array_equal(one, other)
     assert len(_files(tmp_path)) == 19
+
+
+def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
+    """Left out, drawn again in another order, or evaluated in part: each keeps its own pixels."""
+    chosen = np.asarray([7, 2, 2, 5])
+    read = []
+    for kept in ("", "memory", str(tmp_path)):
+        settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
+        data = tasks.load(settings)
+        part = data.source.chosen(chosen).chosen(np.asarray([3, 0, 1]))
+        again = dataclasses.replace(part, records=part.records.kept(lambda records: cache.MemoryStore()))
+        for domain in (part, again, part):
+            (batch,) = evaluation_batches(domain, settings, 3)
+            read.append(batch.numpy())
+        assert [part.records.name(i) for i in range(3)] == [data.source.records.name(i) for i in (5, 7, 2)]
+    for one in read[1:]:
+        np.testing.assert_array_equal(one, read[0])
 
 
 def test_images_are_decoded_once(photos, tmp_path, monkeypatch):

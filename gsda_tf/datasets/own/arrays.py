@@ -174,7 +174,7 @@ def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     with open_regular(path, MOST_BYTES) as raw:
         file = pq.ParquetFile(raw, **most)
         schema, metadata = file.schema_arrow, file.metadata
-        index = [name for name in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)]
+        index = _index_of_pandas(schema)
         unnamed = [name for name in schema.names if name in index or _NO_FEATURE.fullmatch(name)]
         columns = [name for name in schema.names if name != "label" and name not in unnamed]
         others = [n for n in columns if not _is_number(pa, schema.field(n).type)]
@@ -191,20 +191,29 @@ def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         numbers = metadata.num_rows * (12 * len(columns) + 8)  # as they are read, and as float32
         refuse_large(path, numbers, os.path.getsize(path))
         chosen = [*columns, *(["label"] if "label" in schema.names else [])]
+        if pa.types.is_nested(schema.field(chosen[-1]).type):
+            raise ValueError("labels of several values each")
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        if any(group.column(i).num_values > group.num_rows for group in groups for i in range(group.num_columns)):
-            raise ValueError("columns of lists")
         refuse_large(path, sum(group.total_byte_size for group in groups), os.path.getsize(path))
         # Read as a dictionary, a label takes its room once, however many rows have it.
         table = pq.ParquetFile(raw, read_dictionary=chosen[len(columns) :], **most).read(columns=chosen)
     features = np.empty((table.num_rows, len(columns)), np.float32)
-    for i, name in enumerate(columns):
-        features[:, i] = table[name].to_numpy()
+    with np.errstate(over="ignore"):  # told of each row
+        for i, name in enumerate(columns):
+            features[:, i] = table[name].to_numpy()
     arrays = {"features": features, "columns": np.asarray(columns)}
     if "label" in table.column_names:
         arrays["labels"] = _label_column(path, table["label"])
     said = f"Not read in {shown(path)}, as no features by their names: {', '.join(map(repr, unnamed[:4]))}."
     return arrays, (said,) if unnamed else ()
+
+
+def _index_of_pandas(schema: Any) -> list[str]:
+    """The columns that were a table's index and not its content."""
+    try:
+        return [name for name in schema.pandas_metadata["index_columns"] if isinstance(name, str)]
+    except (ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is damaged
+        return []
 
 
 def _is_number(pa: Any, kind: Any) -> bool:
@@ -263,6 +272,8 @@ def plain_labels(labels: Any) -> np.ndarray:
     labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype == object:
+        labels = np.asarray(labels.tolist())
     if labels.ndim == 2 and labels.dtype.kind in "biuf":
         one = labels == 1
         if not ((one.sum(axis=1) == 1) & ((labels == 0).sum(axis=1) == labels.shape[1] - 1)).all():
