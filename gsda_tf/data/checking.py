@@ -22,7 +22,7 @@ from gsda_tf.progress import progress
 
 _SHOWN = 5
 _LOOKED_AT = 32
-_MOST_COMPARED, _MOST_ALIKE = 1000, 8
+_MOST_COMPARED = 1000
 
 
 def find_bad(domain: Domain, decode: bool = True, kept_in: str = "") -> list[tuple[int, str]]:
@@ -104,16 +104,11 @@ def remark_on_shared(source: Domain, target: Domain) -> list[str]:
         places[source.records.key(index)].append(index)
     places.pop(None, None)
     alike = [index for index in range(len(target)) if target.records.key(index) in places]
-    digests: dict[int, bytes] = {}
-    read, shared = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)], []
-    for index in read:
-        digest = _content(target, index)
-        for other in places[target.records.key(index)][:_MOST_ALIKE]:
-            if other not in digests:
-                digests[other] = _content(source, other)
-            if digest and digests[other] == digest:
-                shared.append((other, index))
-                break
+    read = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)]
+    candidates = [other for key in {target.records.key(index) for index in read} for other in places[key]]
+    known = {_content(source, candidates[i]): candidates[i] for i in evenly(len(candidates), 4 * _MOST_COMPARED)}
+    known.pop(None, None)
+    shared = [(known[digest], index) for index in read for digest in [_content(target, index)] if digest in known]
     if not shared:
         return []
     names = [shown(domain.records.name(index)) for domain, index in zip((source, target), shared[0])]
@@ -124,11 +119,11 @@ def remark_on_shared(source: Domain, target: Domain) -> list[str]:
     ]
 
 
-def _content(domain: Domain, index: int) -> bytes:
+def _content(domain: Domain, index: int) -> bytes | None:
     with contextlib.suppress(OSError, BadImageError, tf.errors.OpError):  # told elsewhere
         stored = domain.records.stored(index)
         return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()
-    return b""
+    return None
 
 
 def leave_out(data: TaskData, source: Sequence[int], target: Sequence[int]) -> TaskData:

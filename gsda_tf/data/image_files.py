@@ -265,7 +265,7 @@ def odd(record: bytes) -> str | None:
     """Says what is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
     if record.startswith(JPEG) or (record.startswith(PNG) and record[24:26] not in (b"\x10\x00", b"\x10\x02")):
         return None
-    with _opened(record) as image:
+    with _opened(record) as image, _readable():
         deep = image.format == "PNG" or image.mode.startswith("I") or max(_tiff(image, _BITS)) > 8
         if deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT:
             return (
@@ -370,19 +370,16 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
     if not record:
         raise BadImageError("empty file")
     file = io.BytesIO(record) if isinstance(record, bytes) else record
-    try:
-        image = Image.open(file, formats=_FORMATS)
-    except Image.UnidentifiedImageError as error:
-        file.seek(0)
-        begin = file.read(8)
-        why = _why_no_tiff(file) if begin[:4] in (b"II*\0", b"MM\0*") else None
-        raise BadImageError(why or f"no {READ} that can be read, it begins with {begin!r}") from error
-    except Image.DecompressionBombError as error:
-        raise BadImageError(_TOO_MANY) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # as in `_readable`
-        raise BadImageError(f"cannot be decoded: {str(error) or type(error).__name__}") from error
+    with _readable():
+        try:
+            image = Image.open(file, formats=_FORMATS)
+        except Image.UnidentifiedImageError as error:
+            file.seek(0)
+            begin = file.read(8)
+            why = _why_no_tiff(file) if begin[:4] in (b"II*\0", b"MM\0*") else None
+            raise BadImageError(why or f"no {READ} that can be read, it begins with {begin!r}") from error
+        except Image.DecompressionBombError as error:
+            raise BadImageError(_TOO_MANY) from error
     with image:
         pixels = image.width * image.height
         if not 0 < pixels <= MAX_PIXELS:
