@@ -382,7 +382,7 @@ class SourceRecords(EncodedRecords):
 
     def __init__(self, source: Any, key: str, label: str, name_key: str | None = None, files: Sequence[str] = ()):
         super().__init__(len(source))
-        self._source, self._key, self._label, self._name_key = source, key, label, name_key
+        self._source, self._image, self._label, self._name_key = source, key, label, name_key
         self._files = files
 
     def _name(self, place: int) -> str:
@@ -401,7 +401,7 @@ class SourceRecords(EncodedRecords):
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
         def read(i: np.ndarray) -> bytes:
-            return plain(self._source[int(i)][self._key])
+            return plain(self._source[int(i)][self._image])
 
         image = tf.numpy_function(read, [place], tf.string, stateful=False)
         return tf.ensure_shape(image, [])

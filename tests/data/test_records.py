@@ -1,0 +1,64 @@
+"""One contract for whatever a domain holds: every kind answers every question, whole and in part."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gsda_tf.data.features import FeatureRecords, Rows
+from gsda_tf.data.records import ArrayRecords, FileRecords, SourceRecords
+from gsda_tf.settings import DataSettings
+from tests.data.pictures import encoded, picture
+
+_SETTINGS = DataSettings(image_size=8, resize_size=10, augmentation="standard")
+_ROWS = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+
+
+def _files(folder) -> FileRecords:
+    for i in range(5):
+        (folder / f"{i}.png").write_bytes(encoded("PNG", i))
+    return FileRecords([str(folder / f"{i}.png") for i in range(5)])
+
+
+def _source(folder) -> SourceRecords:
+    (folder / "set").write_bytes(b"an archive")
+    examples = [{"image": encoded("PNG", i), "filename": f"{i}.png"} for i in range(5)]
+    return SourceRecords(examples, "image", "set/train", "filename", [str(folder / "set")])
+
+
+_KINDS = {
+    "files": _files,
+    "source": _source,
+    "arrays": lambda folder: ArrayRecords(np.stack([picture(i) for i in range(5)]), "a"),
+    "features": lambda folder: FeatureRecords(_ROWS, "a"),
+    "rows of images": lambda folder: FeatureRecords(
+        Rows([_ROWS], np.stack([np.zeros(5, int), np.arange(5)], 1)), _files(folder)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_every_kind_answers_every_question(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("gsda_tf.data.records.SETTLED", 0.0)
+    whole = _KINDS[kind](tmp_path)
+    some = whole.chosen(np.asarray([3, 0, 4])).chosen(np.asarray([2, 0]))  # 4 and 3
+    assert (len(whole), len(some), len(some.everything())) == (5, 2, 5)
+    spec = whole.spec(_SETTINGS)
+    for index, place in ((0, 4), (1, 3)):
+        for answer in ("name", "stamp", "key", "mark", "stored"):
+            assert getattr(some, answer)(index) == getattr(whole, answer)(place), answer
+        np.testing.assert_array_equal(some.load(tf.constant(index)), whole.load(tf.constant(place)))
+    assert len({whole.stamp(i) for i in range(5)}) == len({whole.name(i) for i in range(5)}) == 5
+    for decode in (False, True):
+        check = some.check(decode)
+        assert check is None or [check(0), check(1)] == [None, None]
+    indices, seeds = np.asarray([[0, 1, 1]]), np.arange(6).reshape(1, 3, 2)
+    place_of = np.asarray([4, 3])
+    for read in (lambda r, i: r.evaluation(i, _SETTINGS), lambda r, i: r.training(i, seeds, _SETTINGS)):
+        (one,) = read(some, indices).as_numpy_iterator()
+        (other,) = read(whole, place_of[indices]).as_numpy_iterator()
+        assert one.shape == (3, *spec.shape) and one.dtype == spec.dtype
+        np.testing.assert_array_equal(one, other)
+    one, other = some.samples(np.asarray([1, 0])), whole.samples(np.asarray([3, 4]))
+    assert type(one) is type(other) and np.array_equal(one, other)
+    assert whole.visible == (kind not in ("features", "rows of images"))
+    assert some.kept(lambda records: None) is some or kind in ("files", "source")
