@@ -66,13 +66,13 @@ def test_the_wheel_holds_this_package_alone_with_what_it_reads(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gsda_tf"}
-    data = {"classes.csv", "published.csv", "CITATIONS.bib", "README.md", "checksums.tsv"}
+    data = {"classes.csv", "published.csv", "CITATIONS.bib", "README.md", "checksums.tsv", "style.css"}
     sources = {
         os.path.relpath(os.path.join(folder, name), REPOSITORY).replace("launch/", "gsda_tf/launch/")
         for top in ("gsda_tf", "launch")
         for folder, _, files in os.walk(os.path.join(REPOSITORY, top))
         for name in files
-        if name.endswith(".py") or name in data
+        if name.endswith((".py", ".html")) or name in data
     }
     assert sources <= names
 

@@ -3,7 +3,9 @@ narrow screen shows them below each other, and as none where there is nothing to
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -19,6 +21,7 @@ from gsda_tf.reporting.names import all_shown, families
 Lines = Sequence[Mapping[str, float]]
 
 SOURCE, TARGET, REFERENCE = "#2457a6", "#d1495b", "#5d6878"
+_QUIET = "#8a94a3"
 _LEVELS = {"domain": "#1c2430", "group": "#e08e0b", "class": "#2a9d6f", "synchronization": "#8a3ffc"}
 _EXTRA = ("#b5651d", "#c2185b", "#607d8b")
 _MOST_PLAIN = 100
@@ -26,130 +29,98 @@ _MOST_PLAIN = 100
 MOST_ROWS = 200
 """A matrix of more classes has names that nobody can read, and takes a minute to draw."""
 _MOST_BARS = 60
-_STYLE = {
-    "font.family": list(families()),
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a94a3",
-    "axes.labelcolor": "#3a4452",
-    "xtick.color": "#5d6878",
-    "ytick.color": "#5d6878",
-    "axes.grid": True,
-    "grid.color": "#e6e9ee",
-    "axes.axisbelow": True,
-    "lines.linewidth": 1.6,
-    "legend.frameon": False,
-}
+_STYLE = dict(
+    matplotlib.rc_params_from_file(
+        os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), use_default_template=False
+    ),
+    **{"font.family": list(families())},
+)
 
 
 def png(figure: Figure, dpi: int = 130) -> bytes:
-    """The figure as a PNG file."""
+    """Returns the figure as a PNG file."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
 
 
 def losses(lines: Lines) -> list[Figure]:
-    """The terms that E and C minimise, and the loss of the discriminators by level, over steps."""
-    found = []
-    with matplotlib.rc_context(_STYLE):
-        # What is 0 throughout is not measured.
-        names = [n for n in _names(lines, "loss/") if n != "synchronization" and _values(lines, f"loss/{n}")[1].any()]
-        if names:
-            figure, ax = _panel()
-            for name, color in zip(names, (SOURCE, TARGET, *_EXTRA, *_EXTRA)):
-                _curve(ax, lines, f"loss/{name}", color)
-            found.append(_finish(figure, ax, "Losses of extractor and classifier", "nats"))
-        levels = _names(lines, "alignment/")
-        if levels:
-            figure, ax = _panel()
-            for name in levels:
-                _curve(ax, lines, f"alignment/{name}", _color(name))
-            if _names(lines, "accuracy/discriminator_"):
-                ax.axhline(np.log(2), color="#8a94a3", linestyle=":", linewidth=1, label="chance, log 2")
-            found.append(_finish(figure, ax, "Alignment", None))
-    return found
+    """Draws the terms that E and C minimise, and the loss of the discriminators by level, over steps."""
+    # What is 0 throughout is not measured.
+    names = [n for n in _names(lines, "loss/") if n != "synchronization" and _values(lines, f"loss/{n}")[1].any()]
+    terms = [_Curve(lines, f"loss/{n}", color) for n, color in zip(names, (SOURCE, TARGET, *_EXTRA, *_EXTRA))]
+    levels = [_Curve(lines, f"alignment/{name}", _color(name)) for name in _names(lines, "alignment/")]
+    chance = (np.log(2), "chance, log 2") if _names(lines, "accuracy/discriminator_") else None
+    return [
+        *_curves("Losses of extractor and classifier", "nats", terms),
+        *_curves("Alignment", None, levels, chance=chance),
+    ]
 
 
 def accuracies(lines: Lines, source_only: Lines = ()) -> list[Figure]:
-    """Accuracy of the classifier and of the discriminators over steps.
+    """Draws accuracies of the classifier over steps.
 
     Args:
       lines: of the run.
       source_only: of the run that aligns nothing, whose target accuracy is drawn beside.
+
+    Returns:
+      A figure of what changes, if anything does: a curve that stays where it is flattens the others, and two points
+      are no curve.
     """
+    keys = {"accuracy/source": SOURCE, "accuracy/target": TARGET, "accuracy/target_mean_class": TARGET}
     curves = [
-        ("accuracy/source", SOURCE, "-"),
-        ("accuracy/target", TARGET, "-"),
-        ("accuracy/target_mean_class", TARGET, ":"),
+        _Curve(lines, k, c, ":" if k.endswith("class") else "-", 100) for k, c in keys.items() if _changes(lines, k)
     ]
-    if len(set(_values(lines, "pool_share")[1])) > 1:  # a share that stays flattens the curves and tells nothing
-        curves.append(("pool_share", "#8a94a3", "-"))
-    curves = [curve for curve in curves if _values(lines, curve[0])[0].size]
     if not curves:
         return []
-    with matplotlib.rc_context(_STYLE):
-        figure, ax = _panel()
-        for key, color, style in curves:
-            _curve(ax, lines, key, color, style, percent=True)
-        if _values(source_only, "accuracy/target")[0].size:
-            _curve(
-                ax, source_only, "accuracy/target", REFERENCE, "--", percent=True, title="accuracy/target, source only"
-            )
-        _close_up(ax)
-        found = [_finish(figure, ax, "Classifier", "percent")]
-        levels = _names(lines, "accuracy/discriminator_")
-        if levels:
-            figure, ax = _panel()
-            for name in levels:
-                _curve(ax, lines, f"accuracy/discriminator_{name}", _color(name), percent=True)
-            ax.axhline(50, color="#8a94a3", linestyle=":", linewidth=1, label="chance")
-            found.append(_finish(figure, ax, "Discriminators", "percent"))
+    if len(set(_values(lines, "pool_share")[1])) > 1:
+        curves.append(_Curve(lines, "pool_share", _QUIET, scale=100))
+    curves.append(_Curve(source_only, "accuracy/target", REFERENCE, "--", 100, "accuracy/target, source only"))
+    found = _curves("Accuracy", "percent", curves)
+    _close_up(found[0].axes[0])
     return found
+
+
+def discriminators(lines: Lines) -> list[Figure]:
+    """Draws the accuracy of the discriminators of each level over steps."""
+    keys = [(name, f"accuracy/discriminator_{name}") for name in _names(lines, "accuracy/discriminator_")]
+    levels = [_Curve(lines, key, _color(name), scale=100) for name, key in keys]
+    return _curves("Discriminators", "percent", levels, chance=(50, "chance"))
 
 
 def synchronization(lines: Lines) -> list[Figure]:
-    """S summed over each level, and how far apart neighbouring levels are, (10)-(12)."""
-    names = _names(lines, "S/")
-    if not names:
-        return []
-    with matplotlib.rc_context(_STYLE):
-        figure, ax = _panel()
-        titles = {"domain": r"$S_{domain}$", "class": r"$\Sigma\,S_{class}$"}
-        for name in names:
-            title = titles.get(name, rf"$\Sigma\,S_{{{''.join(c for c in name if c.isalnum())}}}$")
-            _curve(ax, lines, f"S/{name}", _color(name), title=title)
-        found = [_finish(figure, ax, "Gradient magnitude $S$, summed over each level", "S", bottom=0)]
-        figure, ax = _panel()
-        for name in _names(lines, "difference/"):
-            _curve(ax, lines, f"difference/{name}", _color(name))
-        _curve(ax, lines, "loss/synchronization", _LEVELS["synchronization"])
-        found.append(_finish(figure, ax, r"What is out of step: $|S-\Sigma S|$", "S", bottom=0))
-    return found
+    """Draws S summed over each level, and how far apart neighbouring levels are, (10)-(12)."""
+    sums = []
+    for name in _names(lines, "S/"):
+        level = "".join(c for c in name if c.isalnum())
+        title = r"$S_{domain}$" if name == "domain" else rf"$\Sigma\,S_{{{level}}}$"
+        sums.append(_Curve(lines, f"S/{name}", _color(name), title=title))
+    apart = [_Curve(lines, f"difference/{name}", _color(name)) for name in _names(lines, "difference/")]
+    apart.append(_Curve(lines, "loss/synchronization", _LEVELS["synchronization"]))
+    return [
+        *_curves("Gradient magnitude $S$, summed over each level", "S", sums, bottom=0),
+        *_curves(r"What is out of step: $|S-\Sigma S|$", "S", apart if sums else (), bottom=0),
+    ]
 
 
+@matplotlib.rc_context(_STYLE)
 def label_free(lines: Lines) -> list[Figure]:
-    """Scores that need no target label over steps, each with the step that it would select."""
+    """Draws scores that need no target label over steps, each with the step that it would select; none of fewer than
+    two evaluations, which leave nothing to select."""
     found = []
-    with matplotlib.rc_context(_STYLE):
-        for criterion in CRITERIA.values():
-            steps, values = _values(lines, criterion.key)
-            if not criterion.key.startswith("score/") or not values.size:
-                continue
-            figure, ax = _panel(3.7, 2.5)
-            ax.plot(steps, values, color=SOURCE, marker="o", markersize=3)
-            trained = np.flatnonzero(steps > 0)
-            if trained.size:
-                best = trained[-1] - np.argmax(criterion.sign * values[trained][::-1])
-                style = {"color": TARGET, "markersize": 8, "fillstyle": "none", "markeredgewidth": 1.8}
-                ax.plot(steps[best], values[best], "o", **style)
-            ax.set_title(criterion.title)
-            ax.set(xlabel="step", ylabel=criterion.key)
-            found.append(figure)
+    for criterion in CRITERIA.values():
+        if not criterion.key.startswith("score/") or not _changes(lines, criterion.key):
+            continue
+        steps, values = _values(lines, criterion.key)
+        figure, ax = _panel(3.7, 2.5)
+        ax.plot(steps, values, color=SOURCE, marker="o", markersize=3)
+        trained = np.flatnonzero(steps > 0)
+        best = trained[-1] - np.argmax(criterion.sign * values[trained][::-1])
+        ax.plot(steps[best], values[best], "o", color=TARGET, markersize=8, fillstyle="none", markeredgewidth=1.8)
+        ax.set_title(criterion.title)
+        ax.set(xlabel="step", ylabel=criterion.key)
+        found.append(figure)
     return found
 
 
@@ -159,7 +130,7 @@ def embedding(
     target_classes: np.ndarray,
     class_names: Sequence[str],
 ) -> list[Figure]:
-    """Points of both domains, coloured by class and shaped by domain, as in the paper's Figure 1.
+    """Draws points of both domains, coloured by class and shaped by domain, as in the paper's Figure 1.
 
     Args:
       panels: (title, source points [ns, 2], target points [nt, 2]) of each.
@@ -180,7 +151,7 @@ def embedding(
             ax.set_title(title)
             ax.spines[["left", "bottom"]].set_visible(False)
             handles = [
-                matplotlib.lines.Line2D([], [], linestyle="", color="#8a94a3", marker=m, markeredgecolor=e, label=t)
+                matplotlib.lines.Line2D([], [], linestyle="", color=_QUIET, marker=m, markeredgecolor=e, label=t)
                 for t, m, e in (("source", "o", "none"), ("target", "^", "#1c2430"))
             ]
             if len(class_names) <= 12:
@@ -195,9 +166,9 @@ def embedding(
 
 
 def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
-    """A confusion matrix, each row in percent of its class; rows without images are left out.
+    """Draws a confusion matrix, each row in percent of its class; rows without images are left out.
 
-    None for more than `MOST_ROWS` classes.
+    Returns None for more than `MOST_ROWS` classes.
 
     Args:
       counts: int [r, r], true class by predicted class.
@@ -230,7 +201,7 @@ def per_class(
     class_names: Sequence[str],
     source_only: Sequence[float] | None = None,
 ) -> Figure:
-    """Accuracy of every class that has images, best first; of many classes, of those that are worst.
+    """Draws the accuracy of every class that has images, best first; of many classes, of those that are worst.
 
     Args:
       accuracy: [r], 0..1; NaN where the class has no images.
@@ -266,7 +237,7 @@ def per_class(
 
 
 def predicted_classes(predicted: Sequence[int], source: Sequence[int], class_names: Sequence[str]) -> Figure:
-    """How often each class is said of the target, beside how often the source has it; of very many classes those that
+    """Draws how often each class is said of the target, beside how often the source has it; of very many classes those that
     differ most.
 
     Args:
@@ -292,7 +263,7 @@ def predicted_classes(predicted: Sequence[int], source: Sequence[int], class_nam
 
 
 def scores(values: np.ndarray) -> Figure:
-    """Histogram of the scores of all target images, 0..1."""
+    """Draws a histogram of the scores of all target images, 0..1."""
     with matplotlib.rc_context(_STYLE):
         figure, ax = _panel(4.4, 3.2)
         ax.hist(values, bins=np.linspace(0, 1, 21), color=TARGET, rwidth=0.9)
@@ -302,7 +273,7 @@ def scores(values: np.ndarray) -> Figure:
 
 
 def means(what: str, rows: Sequence[tuple[str, float, float | None]]) -> Figure:
-    """Means with their 95 % intervals, one row each.
+    """Draws means with their 95 % intervals, one row each.
 
     Args:
       what: they are means of.
@@ -337,21 +308,57 @@ def _values(lines: Lines, key: str) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array(column, float) for column in zip(*found)) if found else (np.array([]), np.array([]))
 
 
-def _curve(
-    ax: Axes, lines: Lines, key: str, color: str, style: str = "-", percent: bool = False, title: str | None = None
-) -> None:
+def _changes(lines: Lines, key: str) -> bool:
+    """Returns whether a value was evaluated twice or more in training, and was not always the same."""
     steps, values = _values(lines, key)
-    values = values * (100 if percent else 1)
-    if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
-        ax.plot(steps, values, style, color=color, alpha=0.18, linewidth=0.9)
-        steps, values = _smooth(steps, values)
-    marker = "o" if len(steps) <= 12 else None
-    ax.plot(steps, values, style, color=color, label=title or key, marker=marker, markersize=3.5)
-    if len(values) < 3 and style == "-":  # too few to be a curve
-        for step, value in zip(steps, values):
-            ax.annotate(
-                f"{value:.3g}", (step, value), (5, 4), textcoords="offset points", color=color, fontsize="small"
-            )
+    return len(np.unique(steps[steps > 0])) > 1 and np.ptp(values[steps > 0]) > 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """One value of a log over steps, times `scale`."""
+
+    lines: Lines
+    key: str
+    color: str
+    style: str = "-"
+    scale: float = 1
+    title: str = ""
+
+    def draw(self, ax: Axes) -> None:
+        """Draws it, if there is anything to be drawn."""
+        steps, values = _values(self.lines, self.key)
+        values = values * self.scale
+        if not len(values):
+            return
+        if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
+            ax.plot(steps, values, self.style, color=self.color, alpha=0.18, linewidth=0.9)
+            steps, values = _smooth(steps, values)
+        named = {"color": self.color, "label": self.title or self.key}
+        ax.plot(steps, values, self.style, marker="o" if len(steps) <= 12 else None, markersize=3.5, **named)
+        if len(values) < 3 and self.style == "-":  # too few to be a curve
+            near = {"xytext": (5, 4), "textcoords": "offset points", "color": self.color, "fontsize": "small"}
+            for step, value in zip(steps, values):
+                ax.annotate(f"{value:.3g}", (step, value), **near)
+
+
+@matplotlib.rc_context(_STYLE)
+def _curves(
+    title: str,
+    unit: str | None,
+    curves: Sequence[_Curve],
+    chance: tuple[float, str] | None = None,
+    bottom: float | None = None,
+) -> list[Figure]:
+    """Returns a figure of some curves, in a list; none where nothing was logged."""
+    figure, ax = _panel()
+    for curve in curves:
+        curve.draw(ax)
+    if not ax.lines:
+        return []
+    if chance is not None:
+        ax.axhline(chance[0], color=_QUIET, linestyle=":", linewidth=1, label=chance[1])
+    return [_finish(figure, ax, title, unit, bottom=bottom)]
 
 
 def _close_up(ax: Axes) -> None:

@@ -25,14 +25,12 @@ class Features:
       target: float [nt, d].
       source_labels: int [ns].
       target_labels: int [nt], -1 where unknown.
-      target_predictions: int [nt], -1 while the run is going.
     """
 
     source: np.ndarray
     target: np.ndarray
     source_labels: np.ndarray
     target_labels: np.ndarray
-    target_predictions: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +88,17 @@ class Run:
         return self.target_labels is not None and bool((self.target_labels >= 0).any())
 
     @property
-    def distances(self) -> dict[str, float]:
-        """Proxy A-distance "before" and "after" training, or "now", as the log has it."""
-        found = [(line["step"], line["score/a_distance"]) for line in self.lines if line.get("score/a_distance")]
+    def predictions(self) -> np.ndarray:
+        """The class that the model says of every target image, int [n]."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def distances(self) -> dict[str, tuple[float, float | None]]:
+        """Proxy A-distance and its spread, if known, "before" and "after" training or "now", as the log has it."""
+        key = "score/a_distance"
+        found = [
+            (line["step"], (line[key], line.get(f"{key}_spread"))) for line in self.lines if line.get(key) is not None
+        ]
         named = {"before": found[0][1]} if found and found[0][0] == 0 else {}
         if found and found[-1][0] > 0:
             named["after" if self.summary else "now"] = found[-1][1]
@@ -100,19 +106,12 @@ class Run:
 
     def features(self, before: bool = False) -> Features | None:
         """Features of the images that were kept, after training or before it; None if there are none."""
-        suffix = "_before" if before else ""
-        if f"target_features{suffix}" not in self.evaluation:
+        suffix, kept = "_before" if before else "", self.evaluation
+        if f"target_features{suffix}" not in kept:
             return None
-        target = self.evaluation[f"target_features{suffix}"]
-        unknown = np.full(len(target), -1)
-        indices = self.evaluation["target_indices"]
-        return Features(
-            self.evaluation[f"source_features{suffix}"],
-            target,
-            self.evaluation["source_labels"],
-            unknown if self.target_labels is None else self.target_labels[indices],
-            unknown if self.probabilities is None else self.probabilities[indices].argmax(axis=1),
-        )
+        indices, target = kept["target_indices"], kept[f"target_features{suffix}"]
+        labels = np.full(len(target), -1) if self.target_labels is None else self.target_labels[indices]
+        return Features(kept[f"source_features{suffix}"], target, kept["source_labels"], labels)
 
 
 def load_run(workdir: str) -> Run:
@@ -136,13 +135,18 @@ def load_run(workdir: str) -> Run:
     )
 
 
+def source_only_folder(workdir: str) -> str:
+    """Returns where the run of source only lies that a run is compared with, as .../source_only/seed0."""
+    name = os.path.basename(os.path.abspath(workdir))
+    return os.path.normpath(os.path.join(workdir, "..", "..", "source_only", name))
+
+
 def beside(run: Run) -> Run | None:
-    """The finished run of source only on the same task and seed that lies beside a run, as .../source_only/seed0."""
-    workdir = os.path.abspath(run.workdir)
-    other = os.path.join(os.path.dirname(os.path.dirname(workdir)), "source_only", os.path.basename(workdir))
-    if run.settings["method"] == "source_only" or read_settings(other) is None or read_summary(other) is None:
+    """The finished run of source only on the same task and seed that lies beside a run; None if there is none."""
+    folder = source_only_folder(run.workdir)
+    if run.settings["method"] == "source_only" or read_settings(folder) is None or read_summary(folder) is None:
         return None
-    found = load_run(other)
+    found = load_run(folder)
     alike = all(found.settings.get(name) == run.settings.get(name) for name in _ALIKE)
     return found if alike and (found.task, found.class_names) == (run.task, run.class_names) else None
 
@@ -152,51 +156,58 @@ _ALIKE = (
 )  # fmt: skip
 """Settings in which two runs must agree to be compared. Not the bottleneck's width, which a method may bring."""
 
+# What the page shows of evaluation.npz: kinds and dimensions, and the array that tells how many rows there are.
+_ARRAYS = {
+    "target_labels": ("iu", 1, "target_probabilities"),
+    "target_probabilities": ("f", 2, "target_probabilities"),
+    "target_agreement": ("f", 1, "target_probabilities"),
+    "source_labels": ("iu", 1, "source_labels"),
+    "source_counts": ("iu", 1, "source_counts"),
+    "source_features_before": ("f", 2, "source_labels"),
+    "source_features": ("f", 2, "source_labels"),
+    "target_indices": ("iu", 1, "target_indices"),
+    "target_features_before": ("f", 2, "target_indices"),
+    "target_features": ("f", 2, "target_indices"),
+    **{f"{kind}_indices": ("iu", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
+    **{f"{kind}_images": ("u", 4, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
+    **{f"{kind}_names": ("U", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
+}
+_MOST_BYTES = 4 * 2**30
+"""Of these arrays, unpacked."""
+
 
 def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
     if not os.path.exists(path):
         return {}
     try:
+        if not os.path.isfile(path):
+            raise ValueError("it is no file")
+        with zipfile.ZipFile(path) as packed:
+            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in packed.infolist()}
+        if sum(size for name, size in sizes.items() if name in _ARRAYS) > _MOST_BYTES:
+            raise ValueError(f"its arrays have more than {_MOST_BYTES >> 30} GiB")
         with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in _ARRAYS if name in sizes}
         _check_arrays(arrays, classes)
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error
     return arrays
 
 
-# Kinds and dimensions, and the array that tells how many rows there are.
-_ARRAYS = {
-    "target_labels": ("iu", 1, "target_probabilities"),
-    "target_probabilities": ("f", 2, "target_probabilities"),
-    "source_labels": ("iu", 1, "source_labels"),
-    "source_features_before": ("f", 2, "source_labels"),
-    "source_features": ("f", 2, "source_labels"),
-    "target_indices": ("iu", 1, "target_indices"),
-    "target_features_before": ("f", 2, "target_indices"),
-    "target_features": ("f", 2, "target_indices"),
-    "mistake_indices": ("iu", 1, "mistake_indices"),
-    "mistake_images": ("u", 4, "mistake_indices"),
-}
-
-
 def _check_arrays(arrays: Mapping[str, np.ndarray], classes: int) -> None:
-    """Raises ValueError or KeyError if what the pictures are drawn from does not fit together."""
-    for name, (kinds, dimensions, rows) in _ARRAYS.items():
-        value = arrays.get(name)
-        if value is None:
-            continue
-        count = len(arrays[rows])
-        counts = (0, count) if name == "mistake_images" else (count,)  # of features there are no images
+    """Raises ValueError or KeyError if what the page shows does not fit together."""
+    for name, value in arrays.items():
+        kinds, dimensions, rows = _ARRAYS[name]
+        counts = (len(arrays[rows]), 0) if name.endswith("_images") else (len(arrays[rows]),)  # none of features
         if value.dtype.kind not in kinds or value.ndim != dimensions or len(value) not in counts:
             raise ValueError(f"its {name} are {value.dtype} {list(value.shape)}")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ValueError(f"its {name} are not finite")
-        if name.endswith("labels") and ((value < -1) | (value >= classes)).any():
-            raise ValueError(f"its {name} are no classes")
-        if name in ("target_indices", "mistake_indices"):
-            labels = arrays.get("target_labels")
-            if labels is not None and ((value < 0) | (value >= len(labels))).any():
-                raise ValueError(f"its {name} are of no images")
-    if "target_probabilities" in arrays and arrays["target_probabilities"].shape[1] != classes:
-        raise ValueError(f"its target_probabilities are not of {classes} classes")
+        most = classes if name.endswith("labels") else len(arrays.get("target_labels", ()))
+        known = name.endswith("labels") or ("target_labels" in arrays and name.endswith("_indices"))
+        if known and ((value < -name.endswith("labels")) | (value >= most)).any():
+            raise ValueError(f"its {name} are of no {'class' if name.endswith('labels') else 'image'}")
+    columns = {"target_probabilities": 1, "source_counts": 0}
+    for name, axis in columns.items():
+        if name in arrays and arrays[name].shape[axis] != classes:
+            raise ValueError(f"its {name} are not of {classes} classes")

@@ -18,8 +18,8 @@ const luminance = c => { const l = c.slice(0, 3).map(v => linear(v / 255));
 const numbers = text => text.match(/[\\d.]+/g).map(Number);
 const ground = e => { for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor);
   if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
-const look = frame => { const d = frame.contentDocument, found = { overflow: [], faint: [], small: [], blurred: [],
-  scroll: 0, dark: luminance(ground(d.body)) < .2, images: d.images.length,
+const look = frame => { const d = frame.contentDocument, found = { overflow: [], faint: [], small: [],
+  blurred: [], hidden: [], scroll: 0, dark: luminance(ground(d.body)) < .2, images: d.images.length,
   broken: [...d.images].filter(i => !i.complete || !i.naturalWidth).length };
   d.querySelectorAll('details').forEach(e => e.open = true);
   const walk = d.createTreeWalker(d.body, NodeFilter.SHOW_TEXT);
@@ -32,7 +32,9 @@ const look = frame => { const d = frame.contentDocument, found = { overflow: [],
     const range = d.createRange(); range.selectNodeContents(walk.currentNode);
     const own = e.closest('td, th, .card, .thumb, figure, p, h1, h2');
     const right = x => x.getBoundingClientRect().right;
-    if (own && !e.closest('table.results') && right(range) > right(own) + 1) found.overflow.push(text); }
+    if (own && right(range) > right(own) + 1) found.overflow.push(text);
+    const box = e.closest('.scroll'); // a number that must be scrolled to is hidden on a phone
+    if (box && right(range) > right(box) + 1) found.hidden.push(text); }
   d.querySelectorAll('figure img').forEach(i => { // curves: letters of 9 pt at 130 dpi
     const size = 9 / 72 * 130 * i.getBoundingClientRect().width / i.naturalWidth;
     if (i.closest('.panels') && size < 9) found.blurred.push(size); });

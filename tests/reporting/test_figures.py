@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from gsda_tf.reporting import figures, names, sections
+from gsda_tf.reporting import figures, names
 
 LINES = [
     {"step": 10, "loss/classification": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
@@ -20,7 +20,7 @@ def _curve(ax, title):
 
 
 def test_nothing_logged_gives_no_figure():
-    for draw in (figures.losses, figures.accuracies, figures.synchronization, figures.label_free):
+    for draw in (figures.losses, figures.accuracies, figures.discriminators, figures.label_free):
         assert draw([]) == []
     assert figures.synchronization([{"step": 1, "loss/classification": 1.0}]) == []
 
@@ -31,10 +31,18 @@ def test_what_is_zero_throughout_is_not_drawn_as_if_it_were_measured():
 
 
 def test_curves_show_what_was_logged_and_skip_what_was_not_finite():
-    (losses,), (accuracies,) = figures.losses(LINES), figures.accuracies(LINES)
+    (losses,) = figures.losses(LINES)
     assert _curve(losses.axes[0], "loss/classification") == ([10, 30], [2.0, 1.0])
-    assert _curve(accuracies.axes[0], "accuracy/source") == ([10], [25.0])
-    assert [text.get_text() for text in accuracies.axes[0].texts] == ["25", "50"]  # one value is no curve
+    assert [text.get_text() for text in losses.axes[0].texts] == ["2", "1"]  # two values are no curve
+
+
+def test_one_evaluation_and_values_that_stay_are_no_curves():
+    """A line from step 0 to the only evaluation says nothing, and one at 100 flattens what changes."""
+    once = [{"step": s, "accuracy/source": s / 10, "score/entropy": 1 - s / 10} for s in (0, 5)]
+    assert figures.accuracies(once) == figures.label_free(once) == []
+    lines = [{"step": s, "accuracy/source": 1.0, "accuracy/target": s / 10} for s in (0, 4, 8)]
+    ax = figures.accuracies(lines)[0].axes[0]
+    assert [line.get_label() for line in ax.lines] == ["accuracy/target"] and ax.get_title(loc="left") == "Accuracy"
 
 
 def test_the_axis_shows_what_training_reaches_and_source_only_beside_it():
@@ -170,4 +178,3 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
 def test_a_name_that_no_font_has_is_a_number(monkeypatch):
     monkeypatch.setattr(names, "families", lambda: {"DejaVu Sans": frozenset(range(256))})
     assert names.all_shown(["bike", "飞机"]) == ["bike", "class 1"]
-    assert "飞机" in sections.numbered(["bike", "飞机"]) and not sections.numbered(["bike"])

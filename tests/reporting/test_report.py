@@ -2,14 +2,17 @@ import base64
 import glob
 import html
 import io
+import json
 import os
 import re
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from gsda_tf.errors import UserError
 from gsda_tf.reporting.report import write_report
 from tests.reporting import browser, runs
 
@@ -61,8 +64,8 @@ def test_a_finished_run_shows_everything(pages):
     assert "<b>70.0 %</b><span>accuracy/<wbr>target</span>" in text
     assert "<b>+20.0 points</b><span>against source only, 50.0 %</span>" in text
     assert text.count('<div class="thumb">') == 6
-    assert "94.0 % sure" in text
-    assert text.count("<figure>") == 7
+    assert "94.0 % sure" in text and "of the images that it was trained on" in text
+    assert text.count("<figure>") == 8
     assert text.count(">mug/photo_0000") == 6, "mistakes name their files"
     assert "score/<wbr>a_<wbr>distance, before and after" in text and "1.90 → 1.50" in text
     assert "After training (A-distance 1.50)" not in text  # it is in the picture, with the same number
@@ -77,24 +80,26 @@ def test_names_of_classes_are_text_not_markup(pages):
 
 
 def test_the_oracle_is_marked(pages):
-    rows = re.findall("<tr class=oracle>(.*?)</tr>", _read(pages["labelled"]))
+    rows = re.findall('<tr class="marked">(.*?)</tr>', _read(pages["labelled"]), re.DOTALL)
     assert len(rows) == 1 and "never a result" in rows[0]
-    assert "<td>20</td>" in rows[0] and "90.0 %" in rows[0]
-    exported = re.findall(r"<tr><td>([^<]*)</td>(?:(?!</tr>).)*exported", _read(pages["labelled"]))
+    assert ">20</td>" in rows[0] and "90.0 %" in rows[0]
+    exported = re.findall(
+        r'<tr><th scope="row" class="text">([^<]*)</th>(?:(?!</tr>).)*exported', _read(pages["labelled"])
+    )
     assert exported == ["last step"]
 
 
 def test_an_unlabelled_target_has_no_accuracy_and_no_oracle(pages):
     text = _read(pages["unlabelled"])
     assert "<b>no labels</b><span>accuracy/<wbr>target</span>" in text
-    assert "oracle>" not in text and "Target, class by class" not in text
-    assert "the class that the model predicts" in text
+    assert ">oracle<" not in text and "Target, class by class" not in text
+    assert "Target images without a label are grey" in text
     assert _headings(pages["unlabelled"])[:3] == [
         "Target, as the model sees it", "Surest images, one a class", "Least sure images",
     ]  # fmt: skip
     assert text.count('<div class="thumb">') == 4 + 12 and text.count(">mug/photo_0000") == 16
     assert "0.9 or more" in text
-    assert "<h3>Against source only</h3><p>10.0 % of the images (6) get another class" in text
+    assert "<h3>Against source only</h3>\n<p>10.0 % of the images (6) get another class" in text
 
 
 def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_settings(pages, tmp_path):
@@ -148,9 +153,11 @@ def test_the_figures_are_in_tensorboard_once(pages):
         event = tf.compat.v1.Event.FromString(record.numpy())
         for value in event.summary.value:
             found[value.tag] = (event.step, value.tensor.string_val[2])
-    pairs = [f"{name}_{i}" for name in ("losses", "accuracies", "synchronization", "features") for i in (1, 2)]
+    pairs = [f"{name}_{i}" for name in ("losses", "synchronization", "features") for i in (1, 2)]
     scores = [f"label_free_{i}" for i in range(1, 5)]
-    assert set(found) == {f"report/{name}" for name in (*pairs, *scores, "per_class", "confusion")}
+    assert set(found) == {
+        f"report/{name}" for name in (*pairs, *scores, "accuracies", "discriminators", "per_class", "confusion")
+    }
     for step, picture in found.values():
         assert step == runs.STEPS
         assert tf.io.decode_png(picture).shape[-1] == 3
@@ -179,5 +186,71 @@ def test_in_a_browser(pages, tmp_path, dark):
         assert seen["scroll"] <= 0, f"{name} is wider than the window"
         assert seen["dark"] == dark
         assert seen["broken"] == 0 and (seen["images"] > 0) == (not name.startswith("new"))
-        for kind in ("overflow", "faint", "small", "blurred"):
+        for kind in ("overflow", "faint", "small", "blurred", "hidden"):
             assert seen[kind] == [], (name, kind)
+
+
+def test_what_is_missing_for_the_comparison_is_offered(pages):
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(pages["partial"])))
+    assert f"--workdir={folder}/source_only/seed0" in _read(pages["partial"])
+    assert "compares itself with" not in _read(pages["labelled"])
+    assert "compares itself with" not in _read(pages["source_only"]) + _read(pages["going"])
+
+
+def _changed(workdir: str, **changes) -> str:
+    """Text of the page of a run after a change of what its evaluation kept."""
+    path = os.path.join(workdir, "evaluation.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, **changes})
+    return _read(write_report(workdir))
+
+
+def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path):
+    workdir = runs.write(tmp_path, "unlabelled")
+    sure = np.zeros((runs.SIZE, 4), np.float32)
+    sure[:, 1] = 1
+    assert "which tells no image from another" in _changed(workdir, target_probabilities=sure)
+    agreement = np.linspace(1, 0, runs.SIZE).astype(np.float32)
+    text = _changed(workdir, target_agreement=agreement)
+    least = text.partition("Least sure images")[2].partition("<h2>")[0]
+    assert re.findall(r"photo_0000(\d\d)\.jpg</span>", least) == [str(i).zfill(2) for i in range(16, 4, -1)]
+    assert "Sorted by agreement instead" in text and f"100.0 % sure, {100 * agreement[16]:.0f} % agreement" in least
+
+
+def test_a_distance_of_nothing_is_told(tmp_path):
+    workdir = runs.write(tmp_path)
+    path = os.path.join(workdir, "metrics.jsonl")
+    lines = [json.loads(line) for line in _read(path).splitlines()]
+    for line in lines:
+        line.update({"score/a_distance": 0.0, "score/a_distance_spread": 0.07} if line["step"] == 40 else {})
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    text = _read(write_report(workdir))
+    assert "<b>1.90 → 0.00</b>" in text and "± 0.07" in text
+
+
+def test_what_does_not_change_is_said_not_drawn(tmp_path):
+    workdir = runs.write(tmp_path / "still")
+    path = os.path.join(workdir, "metrics.jsonl")
+    lines = [json.loads(line) for line in _read(path).splitlines()]
+    for line in lines:
+        line.update({key: 1.0 for key in line if key in ("accuracy/source", "accuracy/target")})
+    for kept, said in (
+        (lines, "accuracy/source is 100.0 % at every evaluation."),
+        ([line for line in lines if line["step"] in (0, 40)], "Evaluated once in training, at step 40"),
+    ):
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in kept)
+        text = _read(write_report(workdir))
+        assert said in text and "The axis shows what is reached" not in text
+
+
+def test_nothing_is_written_through_a_link(tmp_path):
+    workdir = runs.write(tmp_path / "run")
+    (tmp_path / "precious" / "report").mkdir(parents=True)
+    (tmp_path / "precious" / "report" / "file").write_text("precious")
+    os.symlink(tmp_path / "precious", os.path.join(workdir, "tensorboard"))
+    with pytest.raises(UserError, match="is a symbolic link"):
+        write_report(workdir)
+    assert (tmp_path / "precious" / "report" / "file").exists()

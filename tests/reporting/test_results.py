@@ -1,8 +1,10 @@
 """The page of a sweep."""
 
+import dataclasses
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +60,7 @@ def three(tmp_path_factory):
 def test_differences_whose_interval_excludes_0_are_bold(three):
     rows = [line for line in three[1]["md"].splitlines() if line.startswith("| domain (DANN) | source only")]
     assert len(rows) == 1 and "| **+20.00** |" in rows[0]
-    assert "<b>+20.00</b>" in three[1]["html"] and "**" not in three[1]["html"]
+    assert 'class="strong">+20.00</td>' in three[1]["html"] and "**" not in three[1]["html"]
 
 
 def test_what_two_seeds_do_not_show_is_not_bold_and_said_to_be_little(tmp_path, three):
@@ -69,8 +71,43 @@ def test_what_two_seeds_do_not_show_is_not_bold_and_said_to_be_little(tmp_path, 
     for text in (texts["md"], texts["html"]):
         assert "Two seeds say little" in text
     table = texts["md"].partition("Published")[0].partition("## Differences")[0]
-    assert "**" not in table and 'class="best"' not in texts["html"]
+    assert "**" not in table and 'class="strong"' not in texts["html"].partition("Differences")[0]
     assert "seeds say little" not in three[1]["md"]
+
+
+def test_published_rows_are_folded_where_they_outnumber_ours(tmp_path):
+    (run,) = sweep.plan("office31", ["A_W"], ["gsda"], [0], {"weights": "none"}, str(tmp_path))
+    with open(write_results("office31", [run], [], str(tmp_path))[2], encoding="utf-8") as file:
+        text = file.read()
+    assert "<details><summary>Published by others, not measured here" in text and "95.7" in text
+
+
+def test_names_are_text_not_markup_and_no_columns(tmp_path):
+    """Of tasks, settings, logs: whatever a folder or a stranger's run is called."""
+    name = "<script>alert(1)</script>|x\x1b[2J"
+    runs = sweep.plan("digits", ["Fo_Ha"], ["gsda"], [0], {"steps": 7}, str(tmp_path))
+    hostile = [dataclasses.replace(run, task=f"folders/{name}", variant=f"beta={name}") for run in runs]
+    failures = [sweep.Failure(run, name, name) for run in hostile]
+    texts = [Path(path).read_text("utf-8") for path in write_results(None, hostile, failures, str(tmp_path))]
+    assert "<script" not in texts[1] + texts[2] and not any("\x1b" in text for text in texts)
+    rows = [line for line in texts[1].splitlines() if line.startswith("|")]
+    assert all(re.sub(r"\\\|", "", line).count("|") in (3, 4) for line in rows)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"accuracy/target": 7e300}, {"accuracy/target": "0.9"}, {"target_per_class_accuracy": {"x": "y"}}, {"score": "x"}],
+)
+def test_a_result_that_is_none_counts_as_missing(tmp_path, change):
+    _sweep(tmp_path, 1, lambda method, seed: 0.5)
+    (run, *others) = sweep.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, [0], {"steps": 7}, str(tmp_path))
+    path = os.path.join(run.workdir, "summary.json")
+    with open(path) as file:
+        summary = {**json.load(file), **change}
+    with open(path, "w") as file:
+        json.dump(summary, file)
+    assert run.summary() is None and all(other.summary() for other in others)
+    assert "5 of 6 runs finished" in Path(write_results("digits", [run, *others], [], str(tmp_path))[1]).read_text()
 
 
 def test_nothing_is_lost_is_written_as_nothing(three):
@@ -84,7 +121,7 @@ def test_the_page_links_every_run_that_has_a_page_and_shows_the_means(three):
     links = re.findall('<a href="(.*?)">(.*?)</a>', texts["html"])
     assert links == [("digits/Fo_Ha/source_only/seed0/report.html", "digits/Fo_Ha source_only seed 0")]
     assert os.path.isfile(out / links[0][0])
-    assert texts["html"].count("seed 2</td>") == 6
+    assert texts["html"].count("seed 2</th>") == 6
     assert texts["html"].count("<figure>") == 1 and "95 % interval of the mean over seeds" in texts["html"]
 
 
@@ -96,3 +133,4 @@ def test_in_a_browser(three, tmp_path, dark):
     for name, seen in found.items():
         assert seen["scroll"] <= 0 and seen["images"] == 1 and seen["broken"] == 0 and seen["dark"] == dark, name
         assert seen["overflow"] == seen["faint"] == seen["small"] == seen["blurred"] == [], name
+        assert seen["hidden"] == [] or "1280" in name, "a phone shows every number without scrolling"

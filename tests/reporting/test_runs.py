@@ -19,7 +19,6 @@ def test_features_go_with_the_labels_of_their_images(tmp_path):
     np.testing.assert_array_equal(after.target_labels, run.target_labels[::2])
     # Features lie around the centre of their true class, 8 on the class's own axis.
     np.testing.assert_array_equal(after.target[:, :4].argmax(axis=1), after.target_labels)
-    assert (after.target_predictions[:3] != after.target_labels[:3]).all()
 
 
 def test_a_run_that_is_going_has_features_from_before_only(tmp_path):
