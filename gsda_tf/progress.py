@@ -19,7 +19,7 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm | Lines:
     """A `tqdm` bar if its file (stderr by default) is a terminal, else `Lines`; the options are those of `tqdm`."""
     if options.get("disable") or (options.get("file") or sys.stderr).isatty():
         return tqdm(iterable, **{"dynamic_ncols": True, **options})
-    known = ("total", "initial", "unit", "desc", "file")
+    known = ("total", "initial", "unit", "desc", "file", "bar_format")
     return Lines(iterable, **{name: options[name] for name in known if name in options})
 
 
@@ -63,9 +63,11 @@ class Lines:
       unit: what is counted.
       desc: what is done.
       file: default stderr.
+      bar_format: of `tqdm`; where it has no "{remaining}", no time left is told.
     """
 
-    def __init__(self, iterable=None, total=None, initial=0, unit="it", desc="", file=None):
+    def __init__(self, iterable=None, total=None, initial=0, unit="it", desc="", file=None, bar_format="{remaining}"):
+        self._tells_left = "{remaining}" in bar_format
         self._iterable, self._file = iterable, file or sys.stderr
         self._total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
         self._initial, self.n, self._unit, self._what = initial, initial, unit.strip(), desc
@@ -109,7 +111,7 @@ class Lines:
             parts[0] += f" of {round(self._total):,} ({100 * self.n / self._total:.0f} %)"
         if rate:
             parts.append(f"{rate:.3g} a second")
-            if self._total and self.n < self._total:
+            if self._tells_left and self._total and self.n < self._total:
                 parts.append(f"{seconds((self._total - self.n) / rate)} left")
         print(", ".join([*parts, *filter(None, [self._rest])]), file=self._file, flush=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 
 from absl import flags as absl_flags
 
@@ -56,6 +57,8 @@ def _step() -> int:
     if values.json:
         write_atomically(values.json, json.dumps(result.as_json(), indent=2) + "\n")
         print(values.json)
+    else:
+        print("Next: --json=FILE keeps the numbers.", file=sys.stderr)
     return 0
 
 

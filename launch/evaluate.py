@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 
 from . import flags
 
@@ -38,12 +39,15 @@ def main() -> int:
     if data.target.labelled:
         path = os.path.join(workdir, "confusion_matrix.png")
         counts = confusion_matrix(evaluation.target.predictions, data.target.labels, len(data.class_names))
-        write_atomically(path, figures.png(figures.confusion(counts, data.class_names)))
-        rows.append(("confusion matrix", path))
+        matrix = figures.confusion(counts, data.class_names)
+        if matrix:
+            write_atomically(path, figures.png(matrix))
+            rows.append(("confusion matrix", path))
     width = max(len(name) for name, _ in rows)
     print()
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")
+    print(f"Next: {COMMANDS}.report --workdir={workdir} makes the page of the run.", file=sys.stderr)
     return 0
 
 

@@ -7,6 +7,7 @@ network's own size (or features, where the run was trained on features), and giv
 from __future__ import annotations
 
 import os
+import sys
 
 from absl import flags as absl_flags
 
@@ -19,7 +20,7 @@ absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model,
 
 def main() -> int:
     """Writes one more version under <workdir>/export."""
-    from gsda_tf.errors import UserError, choose
+    from gsda_tf.errors import COMMANDS, UserError, choose
     from gsda_tf.runs.contents import read_summary
     from gsda_tf.serving.export import export_experiment
     from gsda_tf.serving.other_formats import FORMATS
@@ -35,7 +36,9 @@ def main() -> int:
     experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
     print(f"Exporting step {step}", flush=True)
-    print(export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats))
+    path = export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats)
+    print(path)
+    print(f"Next: {COMMANDS}.predict --model={path} --images=DIR labels new images.", file=sys.stderr)
     return 0
 
 

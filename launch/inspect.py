@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from absl import flags as absl_flags
+
+from gsda_tf.errors import COMMANDS
 
 from . import flags
 
@@ -31,6 +34,7 @@ def main() -> int:
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
     inspection.write_png(inspection.contact_sheet(good, settings), path)
     print(f"One training batch, source above, target below: {path}")
+    print(f"Open {path}. Next: {COMMANDS}.train with the same flags.", file=sys.stderr)
     return 0
 
 

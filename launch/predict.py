@@ -65,6 +65,7 @@ def main() -> int:
         print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
         return 75  # EX_TEMPFAIL: nothing is wrong, run it again
     _print(result, time.perf_counter() - began)
+    print(f"Open {FLAGS.output}. Next: look at the rows of the lowest score first.", file=sys.stderr)
     return 0
 
 

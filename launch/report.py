@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags as absl_flags
+
+from gsda_tf.errors import COMMANDS, UserError
 
 from . import flags
 
@@ -11,13 +15,15 @@ flags.define(["workdir"])
 
 def main() -> int:
     """Writes report.html into the run's folder and says where it is."""
-    from gsda_tf.errors import UserError
     from gsda_tf.reporting.report import write_report
 
     workdir = absl_flags.FLAGS.workdir
     if not workdir:
         raise UserError("--workdir is not set: expected the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
-    print(write_report(workdir))
+    path = write_report(workdir)
+    print(path)
+    exports = f"{COMMANDS}.export --workdir={workdir} writes the model"
+    print(f"Open {path}. Next: {exports}, if the run did not.", file=sys.stderr)  # stdout is the path alone
     return 0
 
 

@@ -12,7 +12,7 @@ import sys
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 
 from . import flags
 
@@ -52,6 +52,10 @@ def main() -> int:
         )
     if not (seeds and values.methods):
         raise UserError("--seeds and --methods need at least one entry each.")
+    if values.tasks and not values.benchmark:
+        raise UserError(f"--tasks={','.join(values.tasks)} are those of a benchmark: give it with --benchmark.")
+    named = f"methods {', '.join(values.methods)}; seeds {', '.join(values.seeds)}"
+    print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...", flush=True)
     from gsda_tf.reporting.results import write_results
     from gsda_tf.sweeps import sweep
     from gsda_tf.sweeps.work import open_pool
@@ -59,27 +63,32 @@ def main() -> int:
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
     given = {"report": False, "export": False, **flags.given()}
-    if values.tasks and not values.benchmark:
-        raise UserError(f"--tasks={','.join(values.tasks)} are those of a benchmark: give it with --benchmark.")
-    tasks = values.tasks if values.benchmark else [sweep.own_task(given)]
-    out = values.out or os.path.join("sweeps", values.benchmark or tasks[0])
-    grid = sweep.parse_grid(values.grid)
-    runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, grid)
+    own = None if values.benchmark else sweep.own_data(given)
+    tasks = [own.name] if own else values.tasks
+    out = values.out or os.path.join("sweeps", values.benchmark or own.name)
+    runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, sweep.parse_grid(values.grid))
     sweep.check_data(runs)
-    try:
-        with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
-            failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
-    except KeyboardInterrupt:
-        write_results(values.benchmark, runs, [], out)
-        print("Stopped. The same command goes on from there.", file=sys.stderr)
-        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
-    paths = write_results(values.benchmark, runs, failures, out)
+    print(*sweep.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n", flush=True)
+    with sweep.claimed(out, runs):
+        try:
+            with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
+                failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
+        except KeyboardInterrupt:
+            write_results(values.benchmark, runs, [], out)
+            print("Stopped. The same command goes on from there.", file=sys.stderr)
+            return flags.STOPPED
+        paths = write_results(values.benchmark, runs, failures, out)
     with open(paths[1], encoding="utf-8") as file:
         print("\n" + file.read())
     for path in paths:
         print(f"  {path}")
     for failure in failures:
         print(f"Failed: {failure.run.title}: {failure.reason}\n  {failure.log}", file=sys.stderr)
+    print(
+        f"Open {paths[2]}. Next: the page of a run by {COMMANDS}.report --workdir=RUN, its model by {COMMANDS}.export "
+        "--workdir=RUN.",
+        file=sys.stderr,
+    )
     return 1 if failures else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from absl import flags as absl_flags
@@ -37,6 +38,7 @@ def main() -> int:
         print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
         return flags.STOPPED
     print_summary(summary)
+    print(*next_steps(summary), sep="\n", file=sys.stderr)  # stdout is the result alone
     return 0
 
 
@@ -45,6 +47,30 @@ def _pool():
 
     values = absl_flags.FLAGS
     return Pool(tuple(values.candidates or POOL), values.candidate_seeds, values.budget_minutes)
+
+
+def next_steps(summary: dict) -> list[str]:
+    """What to open and to do with a finished run, in lines."""
+    from gsda_tf.reporting.runs import source_only_folder
+
+    workdir = summary["workdir"]
+    page, other = os.path.join(workdir, "report.html"), source_only_folder(workdir)
+    lines = []
+    if (
+        summary["method"] != "source_only"
+        and "choice" not in summary
+        and not os.path.exists(os.path.join(other, "summary.json"))
+    ):
+        lines.append(
+            f"What did adaptation change? The same command with --method=source_only --workdir={other}, without "
+            f"options of other methods, then {COMMANDS}.report --workdir={workdir}: the page compares the two."
+        )
+    made = f"Open {page}." if os.path.exists(page) else f"{COMMANDS}.report --workdir={workdir} makes its page."
+    if summary["export_dir"]:
+        after = f"{COMMANDS}.predict --model={os.path.join(workdir, 'export')} --images=DIR labels new images."
+    else:
+        after = f"{COMMANDS}.export --workdir={workdir} writes the model."
+    return [*lines, f"{made} Next: {after}"]
 
 
 def print_summary(summary: dict) -> None:

@@ -237,8 +237,9 @@ def per_class(
 
 
 def predicted_classes(predicted: Sequence[int], source: Sequence[int], class_names: Sequence[str]) -> Figure:
-    """Draws how often each class is said of the target, beside how often the source has it; of very many classes those that
-    differ most.
+    """Draws how often each class is said of the target, beside how often the source has it.
+
+    Of very many classes those that differ most.
 
     Args:
       predicted: [r], target images by predicted class.

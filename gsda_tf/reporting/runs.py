@@ -13,6 +13,7 @@ import numpy as np
 
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
+from gsda_tf.files import open_regular
 from gsda_tf.runs.contents import read_metrics, read_settings, read_summary
 
 
@@ -177,19 +178,17 @@ _MOST_BYTES = 4 * 2**30
 
 
 def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return {}
     try:
-        if not os.path.isfile(path):
-            raise ValueError("it is no file")
-        with zipfile.ZipFile(path) as packed:
-            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in packed.infolist()}
-        if sum(size for name, size in sizes.items() if name in _ARRAYS) > _MOST_BYTES:
-            raise ValueError(f"its arrays have more than {_MOST_BYTES >> 30} GiB")
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in _ARRAYS if name in sizes}
+        with open_regular(path, _MOST_BYTES) as packed, np.load(packed) as file:
+            sizes = {info.filename: info.file_size for info in file.zip.infolist()}
+            names = [name for name in _ARRAYS if f"{name}.npy" in sizes]
+            if sum(sizes[f"{name}.npy"] for name in names) > _MOST_BYTES:
+                raise ValueError(f"its arrays have more than {_MOST_BYTES >> 30} GiB")
+            arrays = {name: file[name] for name in names}
         _check_arrays(arrays, classes)
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
+    except (UserError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error
     return arrays
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import itertools
 import json
 import os
 import re
+import statistics
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -20,12 +22,13 @@ from tqdm import tqdm
 from gsda_tf import defaults
 from gsda_tf import methods as methods_lib
 from gsda_tf import tasks as tasks_lib
+from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, choose
-from gsda_tf.files import locked
-from gsda_tf.progress import progress
+from gsda_tf.files import disk_errors, locked, open_regular, printable, read_regular, write_atomically
+from gsda_tf.progress import progress, seconds
 from gsda_tf.run_child import STOP_SECONDS
-from gsda_tf.runs.contents import read_settings, read_summary
+from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
 from gsda_tf.runs.folder import FREE, same_data
 from gsda_tf.settings import DataSettings, Settings
 from gsda_tf.settings import fields as settings_fields
@@ -34,6 +37,7 @@ from gsda_tf.sweeps.work import Ended, Pool, Task, Wish
 TRAIN = f"{COMMANDS}.train"
 """The command of a run."""
 _POLL_SECONDS = 0.5
+_MOST_JSON = 2**24
 _RETRIES = 3
 """A run that was stopped, not by this sweep, is started again so often."""
 _OWN = ("task", "method", "add", "seed", "workdir")
@@ -83,7 +87,7 @@ class Run:
         wanted = json.loads(json.dumps(self.settings.flat()))
         before = json.loads(json.dumps(summary["settings"]))
         same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
-        return summary if same and summary.get("step") == summary.get("steps") else None
+        return summary if same and summary["step"] == summary["steps"] else None
 
     def at_work(self) -> bool:
         """Whether a process has it at work now."""
@@ -98,10 +102,10 @@ class Run:
     def steps_done(self) -> int:
         """The last step that its log tells of, from the end of the file: it is asked for twice a second."""
         try:
-            with open(os.path.join(self.workdir, "metrics.jsonl"), "rb") as file:
+            with open_regular(os.path.join(self.workdir, METRICS), 2**40) as file:
                 file.seek(max(os.fstat(file.fileno()).st_size - 8192, 0))
-                found = re.findall(rb'^\{"step": (\d+)', file.read(), re.MULTILINE)
-        except OSError:
+                found = re.findall(rb'^\{"step": (\d{1,12})\b', file.read(8192), re.MULTILINE)
+        except (OSError, UserError):
             return 0
         return int(found[-1]) if found else 0
 
@@ -115,8 +119,8 @@ class Failure:
     log: str
 
 
-def own_task(given: Mapping[str, Any]) -> str:
-    """The name of the task that a user's own images, lists, arrays or sets of TFDS make.
+def own_data(given: Mapping[str, Any]) -> TaskData:
+    """Reads which images, lists, arrays or sets of TFDS of the user's own make a task.
 
     Args:
       given: settings by name, those about data among them.
@@ -131,7 +135,7 @@ def own_task(given: Mapping[str, Any]) -> str:
             "--benchmark is missing: give its name, such as --benchmark=digits, or data of your own with --pipeline, "
             "as for the train command."
         )
-    return tasks_lib.index(settings.data).name
+    return tasks_lib.index(settings.data)
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
@@ -174,7 +178,7 @@ def plan(
 
     Args:
       benchmark: its name; None for data of the user's own.
-      tasks: codes ("A_W"); empty: all. Of the user's own data, what `own_task` says.
+      tasks: codes ("A_W"); empty: all. Of the user's own data, the name of `own_data`.
       methods: names, with added terms behind a plus: "gsda+mcc".
       seeds: at least one.
       given: further settings of every run, by name.
@@ -240,6 +244,82 @@ def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
+def outlook(runs: Sequence[Run], jobs: int, out: str, labelled: bool) -> list[str]:
+    """Says what a sweep is about to do, and what it can and cannot tell, in lines.
+
+    Args:
+      runs: of the sweep.
+      jobs: at the same time.
+      out: its folder.
+      labelled: whether the target has labels.
+    """
+    missing = [run for run in runs if run.summary() is None]
+    lines = [f"{len(runs)} runs, {len(runs) - len(missing)} finished before, {jobs} at a time, in {out}"]
+    if any(run.settings.model.keeps_features for run in missing):
+        lines.append(
+            "First the features of the frozen backbone are computed, once for all runs of a task, if they are not kept "
+            "from before; the steps that follow take a small part of the time."
+        )
+    if not labelled:
+        lines.append(
+            "The target has no labels. This sweep can tell how far methods differ from source only, how far their "
+            "seeds agree, and scores that need no label. It cannot tell which method is right: the table of accuracies "
+            "stays empty, and scores are highest for some wrong models, too."
+        )
+    return lines
+
+
+@contextlib.contextmanager
+def claimed(out: str, runs: Sequence[Run]) -> Iterator[None]:
+    """Keeps the tables of a folder to the runs of one sweep at a time, and says which runs of another leave them.
+
+    A second sweep of the same runs may go on beside the first.
+
+    Args:
+      out: folder of the sweep; made if needed.
+      runs: of the sweep.
+
+    Raises:
+      BusyError: a sweep of other runs is at work in the folder.
+      UserError: its folder of logs is a link, or its list of runs is damaged.
+    """
+    path, logs = os.path.join(out, "sweep.json"), os.path.join(out, "logs")
+    plan = sorted({os.path.relpath(run.workdir, out) for run in runs})
+    if os.path.islink(logs):
+        raise UserError(f"{logs} is a symbolic link, and nothing is written through one: remove the link.")
+    with contextlib.ExitStack() as held:
+        with disk_errors(f"writing to {out}"):
+            os.makedirs(out, exist_ok=True)
+            alone = True
+            try:
+                held.enter_context(locked(os.path.join(out, ".lock")))
+            except BlockingIOError:
+                alone = False
+        before = _runs_of(path) if os.path.lexists(path) else []
+        gone = [name for name in before if name not in plan]
+        if not alone and before != plan:
+            raise BusyError(f"Another sweep, of other runs, is at work in {out}: wait for it, or give another --out.")
+        if gone:
+            some = ", ".join(map(printable, gone[:3])) + (", ..." if len(gone) > 3 else "")
+            print(
+                f"{out} holds the tables of another sweep: {len(gone)} of its runs ({some}) leave the tables, and stay "
+                "in their folders. Give another --out to keep its tables.",
+                flush=True,
+            )
+        if alone:
+            write_atomically(path, json.dumps({"runs": plan}, indent=2) + "\n")
+        yield
+
+
+def _runs_of(path: str) -> list[str]:
+    """Reads which runs, by folder, have made the tables beside a file."""
+    with contextlib.suppress(ValueError, RecursionError):
+        written = json.loads(read_regular(path, _MOST_JSON))
+        if fits(written, {"runs": [str]}):
+            return written["runs"]
+    raise UserError(f"{path} is damaged: remove it, or give another --out.")
+
+
 def execute(runs: Sequence[Run], pool: Pool, out: str, finished: Callable[[], None] = lambda: None) -> list[Failure]:
     """Runs what is missing.
 
@@ -261,7 +341,7 @@ def execute(runs: Sequence[Run], pool: Pool, out: str, finished: Callable[[], No
       DiskError: their logs cannot be written; all runs have ended.
     """
     waiting = collections.deque(run for run in runs if run.summary() is None)
-    state = _State(len(runs), waiting)
+    state = _State(len(runs), waiting, pool.width, out)
     working: dict[futures.Future[Ended], Run] = {}
     elsewhere: list[Run] = []
     stopped: collections.Counter[str] = collections.Counter()
@@ -275,6 +355,7 @@ def execute(runs: Sequence[Run], pool: Pool, out: str, finished: Callable[[], No
                         elsewhere.append(run)
                     else:
                         working[pool.submit(_task(run, out))] = run
+                        state.begun(run)
                 for run in [run for run in elsewhere if not run.at_work()]:
                     elsewhere.remove(run)
                     if run.summary() is None:
@@ -288,6 +369,7 @@ def execute(runs: Sequence[Run], pool: Pool, out: str, finished: Callable[[], No
                     if run.summary() is None and ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
                         # Somebody else began with it just before, or its process alone was asked to stop.
                         stopped[run.workdir] += not run.at_work()
+                        state.paused(run)
                         waiting.append(run)
                         continue
                     if run.summary() is None:
@@ -339,10 +421,82 @@ def _end(pool: Pool, working: Mapping[futures.Future, Run]) -> None:
         raise
 
 
+def _last_line(path: str) -> str:
+    """Returns the last thing that a run has said, short."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - 1000, 0))
+            lines = re.split(r"[\r\n]+", file.read(1000).decode("utf-8", "replace").strip())
+    except OSError:
+        return "begins"
+    return printable(lines[-1])[:80]
+
+
+class Forecast:
+    """How long the rest of a sweep takes, from what its runs took so far.
+
+    A run's time before its first steps (imports, data, and of the first run the features of a frozen backbone) is kept
+    apart from its steps, and methods are kept apart, as their steps differ.
+
+    Args:
+      width: runs at the same time.
+      now: seconds.
+    """
+
+    def __init__(self, width: int, now: Callable[[], float] = time.monotonic):
+        self._width, self._now = width, now
+        self._begun: dict[Run, tuple[float, int]] = {}
+        self._first: dict[Run, tuple[float, int]] = {}
+        self._last: dict[Run, tuple[float, int]] = {}
+
+    def begun(self, run: Run) -> None:
+        """A run begins, or goes on."""
+        self._begun[run] = (self._now(), run.steps_done())
+        for seen in (self._first, self._last):
+            seen.pop(run, None)
+
+    def seen(self, run: Run, steps: int) -> None:
+        """A run at work has done so many steps."""
+        if run in self._begun and steps > self._last.get(run, self._begun[run])[1]:
+            self._last[run] = (self._now(), steps)
+            self._first.setdefault(run, self._last[run])
+
+    def ended(self, run: Run) -> None:
+        """A run is finished: what came after its last steps counts with them."""
+        if run in self._begun:
+            self._last[run] = (self._now(), run.settings.optimization.steps)
+            self._first.setdefault(run, self._begun[run])
+
+    def left(self, waiting: Collection[Run], working: Collection[Run]) -> float | None:
+        """Seconds until all are finished; None before anything is known."""
+        rates = {run: r for run in self._last if (r := self._rate(run)) is not None}
+        if not rates:
+            return None
+        starts = [self._first[run][0] - self._begun[run][0] for run in self._first if run in self._begun]
+        start = statistics.median_low(starts)
+        expected = [start + self._pace(run, rates) * run.settings.optimization.steps for run in waiting]
+        for run in working:
+            began, done = self._last.get(run, self._begun[run])
+            rest = self._pace(run, rates) * (run.settings.optimization.steps - done)
+            rest += 0.0 if run in self._last else start
+            expected.append(max(rest - (self._now() - began), 0.0))
+        return max(sum(expected) / self._width, max(expected, default=0.0))
+
+    def _rate(self, run: Run) -> float | None:
+        """Seconds a step."""
+        (began, first), (now, last) = self._first[run], self._last[run]
+        return (now - began) / (last - first) if last > first else None
+
+    def _pace(self, run: Run, rates: Mapping[Run, float]) -> float:
+        alike = [rate for other, rate in rates.items() if other.method == run.method]
+        return statistics.fmean([rates[run]] if run in rates else alike or rates.values())
+
+
 class _State:
     """What is done and what failed, and the progress bar that shows it."""
 
-    def __init__(self, total: int, waiting: Collection[Run]):
+    def __init__(self, total: int, waiting: Collection[Run], width: int, out: str):
+        self._forecast, self._out, self._working = Forecast(width), out, []
         self.failures: list[Failure] = []
         self._total, self._ended = total, total - len(waiting)
         self._steps = {run.workdir: run.settings.optimization.steps for run in waiting}
@@ -353,11 +507,19 @@ class _State:
             initial=self._steps_done(),
             unit="step",
             desc="sweep",
-            smoothing=0,  # time left by the mean rate: runs start slowly and differ in speed
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}{postfix}]",  # the time left is `Forecast`'s
         )
+
+    def begun(self, run: Run) -> None:
+        """Takes in that a run begins."""
+        self._forecast.begun(run)
+        self._working.append(run)
 
     def ended(self, run: Run) -> None:
         """Takes in that a run is over."""
+        self.paused(run)
+        if all(failure.run is not run for failure in self.failures):
+            self._forecast.ended(run)
         self._open.remove(run)
         self._ended += 1
         self._done += self._steps[run.workdir]
@@ -367,11 +529,24 @@ class _State:
         self.failures.append(failure)
         tqdm.write(f"Failed: {failure.run.title}: {failure.reason}", file=sys.stderr)
 
+    def paused(self, run: Run) -> None:
+        """Takes in that a run is not at work any more."""
+        if run in self._working:
+            self._working.remove(run)
+
     def show(self) -> None:
         """Brings the bar up to date."""
-        failed = f", {len(self.failures)} failed" if self.failures else ""
-        self.bar.set_postfix_str(f"{self._ended}/{self._total} runs{failed}", refresh=False)
-        self.bar.update(self._steps_done() - self.bar.n)
+        done = self._steps_done()
+        for run in self._working:
+            self._forecast.seen(run, run.steps_done())
+        left = self._forecast.left([run for run in self._open if run not in self._working], self._working)
+        parts = [f"{self._ended}/{self._total} runs"]
+        parts += [f"{len(self.failures)} failed"] if self.failures else []
+        parts += [f"about {seconds(round(left))} left"] if left is not None else []
+        if self._working and left is None:  # nothing to reckon with yet: what it does now, in its own words
+            parts.append(f"{self._working[0].title}: {_last_line(_log(self._working[0], self._out))}")
+        self.bar.set_postfix_str(", ".join(parts), refresh=False)
+        self.bar.update(done - self.bar.n)
 
     def _steps_done(self) -> int:
         return self._done + sum(min(run.steps_done(), self._steps[run.workdir]) for run in self._open)

@@ -13,3 +13,10 @@ def test_the_page_of_a_run_lies_in_its_folder(tmp_path):
 
 def test_a_folder_without_a_run_is_told_in_one_line(tmp_path):
     assert "holds no run: expected settings.json" in commands.fail("report", f"--workdir={tmp_path}")
+
+
+def test_the_last_line_says_what_to_open_and_what_is_next(tmp_path):
+    workdir = runs.write(tmp_path / "run", "going")
+    done = commands.run("report", f"--workdir={workdir}")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Open {workdir}/report.html. Next: ") and f"launch.export --workdir={workdir}" in last

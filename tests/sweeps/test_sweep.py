@@ -119,8 +119,8 @@ def test_steps_done_are_read_from_a_log_that_is_being_written(tmp_path):
         (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"beta": 3.0}, out, {"beta": (1.0,)}), "--grid"),
         (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"pipeline": "lists"}, out), "--benchmark"),
         (lambda out: sweep.plan("digits", [], ["source_only"], [0], {}, out, {"beta": (1.0,)}), "option of"),
-        (lambda out: sweep.own_task({"steps": 3}), "--benchmark is missing"),
-        (lambda out: sweep.own_task({"pipeline": "folders", "source_dir": out}), "target_dir"),
+        (lambda out: sweep.own_data({"steps": 3}), "--benchmark is missing"),
+        (lambda out: sweep.own_data({"pipeline": "folders", "source_dir": out}), "target_dir"),
     ],
 )
 def test_wrong_names_are_told(tmp_path, call, message):
@@ -153,3 +153,81 @@ def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
 def test_what_is_named_twice_runs_once(tmp_path):
     runs = sweep.plan("digits", ["Fo_Ha"] * 2, ["gsda"] * 2, [0, 0], {}, str(tmp_path))
     assert len(runs) == 1
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_time_left_keeps_starts_and_methods_apart(tmp_path):
+    """Source only: 10 s of features and imports, then 1 s a step; GSDA: 4 s of imports, then 3 s a step."""
+    plain, gsda, plain2, gsda2 = _plan(tmp_path, steps=100)
+    clock = _Clock()
+    forecast = sweep.Forecast(1, clock)
+    assert forecast.left([plain, gsda, plain2, gsda2], []) is None
+    forecast.begun(plain)
+    for clock.now, steps in ((10.0, 10), (60.0, 60)):
+        forecast.seen(plain, steps)
+    assert forecast.left([gsda, plain2, gsda2], [plain]) == 40 + 3 * (10 + 100)  # nothing else is known yet
+    clock.now = 101.0
+    forecast.ended(plain)
+    forecast.begun(gsda)
+    for clock.now, steps in ((105.0, 1), (108.0, 2), (111.0, 3)):
+        forecast.seen(gsda, steps)
+    clock.now = 112.0
+    pace = 91 / 90  # with the evaluation at the end
+    assert forecast.left([plain2, gsda2], [gsda]) == pytest.approx(97 * 3 - 1 + (4 + 100 * pace) + (4 + 300))
+
+
+def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
+    plain, gsda, plain2, _ = _plan(tmp_path, steps=100)
+    clock = _Clock()
+    forecast = sweep.Forecast(2, clock)
+    forecast.begun(plain)
+    for clock.now, steps in ((5.0, 0), (10.0, 10), (20.0, 20)):
+        forecast.seen(plain, steps)
+    assert forecast.left([gsda, plain2], [plain]) == (80 + 2 * 110) / 2
+    assert forecast.left([], [plain]) == 80  # one run has no half
+
+
+def test_tables_of_another_sweep_are_not_replaced_without_a_word(tmp_path, capsys):
+    runs = _plan(tmp_path)
+    with sweep.claimed(str(tmp_path), runs):
+        pass
+    with sweep.claimed(str(tmp_path), runs):
+        assert capsys.readouterr().out == ""
+        with sweep.claimed(str(tmp_path), runs):
+            assert capsys.readouterr().out == ""  # the same sweep, beside it
+        with (
+            pytest.raises(UserError, match="Another sweep, of other runs, is at work"),
+            sweep.claimed(str(tmp_path), runs[:2]),
+        ):
+            pass
+    with sweep.claimed(str(tmp_path), runs[:2]):
+        said = capsys.readouterr().out
+    assert "2 of its runs (digits/Fo_Ha/gsda/seed1, digits/Fo_Ha/source_only/seed1) leave the tables" in said
+
+
+def test_a_folder_of_logs_that_leads_elsewhere_is_refused(tmp_path):
+    os.symlink("/tmp", tmp_path / "logs")
+    with pytest.raises(UserError, match="is a symbolic link"), sweep.claimed(str(tmp_path), _plan(tmp_path)):
+        pass
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    run = _plan(tmp_path)[0]
+    os.makedirs(run.workdir)
+    os.mkfifo(os.path.join(run.workdir, "metrics.jsonl"))
+    assert run.steps_done() == 0
+
+
+def test_what_an_unlabelled_sweep_can_tell_is_said_before(tmp_path):
+    runs = _plan(tmp_path)
+    _finish(runs[0])
+    labelled, unlabelled = (sweep.outlook(runs, 2, "out", labelled) for labelled in (True, False))
+    assert labelled == ["4 runs, 1 finished before, 2 at a time, in out"]
+    assert "cannot tell which method is right" in unlabelled[1]
