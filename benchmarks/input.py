@@ -1,4 +1,4 @@
-"""How fast images get from files to the network: our training pipeline beside a Pillow loader, on the same files."""
+"""Measures how fast images get from files to the network: our training pipeline beside a Pillow loader."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(folders: Sequence[str], images: int = 480, rounds: int = 5, seed: int = 
 
 
 def describe(result: dict) -> str:
-    """What `run` returned, as a table."""
+    """Returns what `run` measured, as a table."""
     lines = [f"  {'images/s':<24}{'ours':>9}{'Pillow':>9}{'ours/Pillow':>13}"]
     for each in result["sets"]:
         ours, pillow = each["ours_per_core"], each["pillow_per_core"]

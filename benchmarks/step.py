@@ -1,4 +1,4 @@
-"""How long a training step takes, beside its floor: the backbone on the same number of images, nothing aligned.
+"""Measures how long a training step takes beside its floor, the backbone on as many images with nothing aligned.
 
 All rows are measured in one run, turn by turn, so that what else the machine does falls on all of them alike.
 """
@@ -74,7 +74,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured.
+    """The measured rows.
 
     Attributes:
       rows: in the order asked for.
@@ -212,7 +212,7 @@ class _Measured:
         self._seconds.append((time.perf_counter() - began) / steps)
 
     def result(self) -> Row:
-        """What the turns gave."""
+        """Returns what the turns gave."""
         return Row(self.name, tuple(self._seconds), self._images, self._first, self._peak)
 
     def _call(self, steps: int) -> None:

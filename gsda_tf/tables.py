@@ -16,7 +16,7 @@ MISSING = "–"
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What stands at one place.
+    """The content of one place.
 
     Attributes:
       text: to be read first.

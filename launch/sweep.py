@@ -57,19 +57,19 @@ def main() -> int:
     named = f"methods {', '.join(values.methods)}; seeds {', '.join(values.seeds)}"
     print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...", flush=True)
     from gsda_tf.reporting.results import write_results
-    from gsda_tf.sweeps import sweep
+    from gsda_tf.sweeps import sweep, trials
     from gsda_tf.sweeps.work import open_pool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
     given = {"report": False, "export": False, **flags.given()}
-    own = None if values.benchmark else sweep.own_data(given)
+    own = None if values.benchmark else trials.own_data(given)
     tasks = [own.name] if own else values.tasks
     out = values.out or os.path.join("sweeps", values.benchmark or own.name)
-    runs = sweep.plan(values.benchmark, tasks, values.methods, seeds, given, out, sweep.parse_grid(values.grid))
-    sweep.check_data(runs)
-    print(*sweep.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n", flush=True)
-    with sweep.claimed(out, runs):
+    runs = trials.plan(values.benchmark, tasks, values.methods, seeds, given, out, trials.parse_grid(values.grid))
+    trials.check_data(runs)
+    print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n", flush=True)
+    with trials.claimed(out, runs):
         try:
             with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
                 failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))

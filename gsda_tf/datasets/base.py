@@ -1,4 +1,4 @@
-"""What a benchmark is: domains, tasks between them, and the settings that belong to it."""
+"""Benchmarks: domains, tasks between them, and the settings that belong to it."""
 
 from __future__ import annotations
 

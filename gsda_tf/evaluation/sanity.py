@@ -9,7 +9,7 @@ _CLEAR = 0.2
 
 
 def doubts(source_accuracy: float, source_loss: float | None, chance: float) -> list[str]:
-    """What a user should know before believing a result.
+    """Returns what a user should know before believing a result.
 
     Args:
       source_accuracy: of the evaluation, 0..1.

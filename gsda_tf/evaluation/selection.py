@@ -1,4 +1,4 @@
-"""Which evaluation to trust, without target labels; and, for comparison only, the oracle that uses them.
+"""Criteria for the evaluation to trust, without target labels; and, for comparison only, the oracle that uses them.
 
 Every criterion has a blind spot. Entropy is least for a model that calls everything one class. SND is highest
 where all predictions are alike, so also before training has begun to tell classes apart. The A-distance is least
@@ -31,7 +31,7 @@ class Criterion:
 
 
 SCORES = {"accuracy": "accuracy/target", "mean_class_accuracy": "accuracy/target_mean_class"}
-"""What a benchmark reports, as the log and summary.json call it."""
+"""Accuracies that a benchmark may report, as the log and summary.json call it."""
 
 CRITERIA = {
     "last": Criterion("step", 1, "last step"),

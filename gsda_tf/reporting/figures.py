@@ -298,7 +298,7 @@ def _panel(width: float = 4.4, height: float = 3.2) -> tuple[Figure, Axes]:
 
 
 def _names(lines: Lines, prefix: str) -> list[str]:
-    """What follows the prefix in the lines' keys: levels from coarse to fine, then the rest."""
+    """Returns what follows the prefix in the lines' keys: levels from coarse to fine, then the rest."""
     found = {key[len(prefix) :] for line in lines for key in line if key.startswith(prefix)}
     order = ("classification", "entropy", "domain", "group", "class", "synchronization")
     return sorted(found, key=lambda n: (next((i for i, o in enumerate(order) if n.startswith(o)), len(order)), n))

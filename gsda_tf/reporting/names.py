@@ -39,7 +39,7 @@ def shown(name: str, number: int) -> str:
 
 
 def undrawable(text: str) -> bool:
-    """Whether a character is in no font here."""
+    """Returns whether a character is in no font here."""
     return not all(any(ord(c) in known for known in families().values()) for c in text)
 
 

@@ -23,7 +23,7 @@ from gsda_tf.reporting import figures
 from gsda_tf.reporting.embedding import MOST_POINTS, tsne
 from gsda_tf.reporting.names import shown, undrawable
 from gsda_tf.reporting.page import Panel, panel, percent, png_uri, render
-from gsda_tf.reporting.runs import Features, Run, beside, load_run, source_only_folder
+from gsda_tf.reporting.runs import Features, LoggedRun, beside, load_run, source_only_folder
 from gsda_tf.tables import Table
 
 _PHOTOGRAPH = 48
@@ -54,7 +54,7 @@ def write_report(workdir: str) -> str:
 
 
 class _Report:
-    """What the template shows.
+    """Computes what the template shows.
 
     Args:
       run: that the page is about.
@@ -64,7 +64,7 @@ class _Report:
       pictures: PNG files by name, of all figures that were drawn.
     """
 
-    def __init__(self, run: Run, source_only: Run | None):
+    def __init__(self, run: LoggedRun, source_only: LoggedRun | None):
         self._run, self._source_only = run, source_only
         self.pictures: dict[str, bytes] = {}
 
@@ -166,7 +166,7 @@ class _Report:
         return {"images": images, "share": images / counts.sum(), "table": table}
 
     def _agreement(self) -> tuple[np.ndarray, str] | None:
-        """How much others agree with each answer, 0..1 [nt], and who they are; None if there are none."""
+        """Returns how far others agree with each answer, 0..1 [nt], and who they are; None if there are none."""
         run, other = self._run, self._source_only
         if "target_agreement" in run.evaluation:
             return run.evaluation["target_agreement"], "agreement"
@@ -316,7 +316,7 @@ def _value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _write_tensorboard(run: Run, pictures: dict[str, bytes]) -> None:
+def _write_tensorboard(run: LoggedRun, pictures: dict[str, bytes]) -> None:
     """Writes to a folder of its own, so that a run that is still going keeps its file to itself."""
     above = os.path.join(run.workdir, "tensorboard")
     if os.path.islink(above):

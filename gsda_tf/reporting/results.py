@@ -1,4 +1,4 @@
-"""What a sweep leaves: results.csv, results.md and results.html."""
+"""The files that a sweep leaves: results.csv, results.md and results.html."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from gsda_tf.reporting.runs import load_run
 from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
 from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
-from gsda_tf.sweeps.sweep import Failure, Run
+from gsda_tf.sweeps.sweep import Failure
+from gsda_tf.sweeps.trials import Trial
 from gsda_tf.tables import MISSING, Cell, Table
 
 _COLUMNS = (
@@ -59,7 +60,7 @@ _UNLABELLED_NOTE = (
 )
 _SHORT = {"im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
 
-Summaries = Mapping[Run, "dict[str, Any]"]
+Summaries = Mapping[Trial, "dict[str, Any]"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Section:
     folded: bool | None = None
 
 
-def write_results(benchmark: str | None, runs: Sequence[Run], failures: Sequence[Failure], out: str) -> list[str]:
+def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequence[Failure], out: str) -> list[str]:
     """Writes what is known so far.
 
     Args:
@@ -115,7 +116,7 @@ def write_results(benchmark: str | None, runs: Sequence[Run], failures: Sequence
     return paths
 
 
-def _caption(table: ResultsTable, runs: Sequence[Run], known: Summaries, failed: set[Run]) -> str:
+def _caption(table: ResultsTable, runs: Sequence[Trial], known: Summaries, failed: set[Trial]) -> str:
     by_class = any(s.get("score") == "mean_class_accuracy" for s in known.values())
     counted = f"{len(known)} of {len(runs)} runs finished" + (f", {len(failed)} failed" if failed else "")
     caption = (
@@ -128,7 +129,7 @@ def _caption(table: ResultsTable, runs: Sequence[Run], known: Summaries, failed:
     return caption
 
 
-def _main(table: ResultsTable, runs: Sequence[Run]) -> list[Section]:
+def _main(table: ResultsTable, runs: Sequence[Trial]) -> list[Section]:
     """Returns the measured rows, with what all runs have in common, and the published ones."""
     model, steps = runs[0].settings.model, sorted({run.settings.optimization.steps for run in runs})
     frozen = ", frozen" if model.freeze_backbone else f", trained from {model.train_from}" if model.train_from else ""
@@ -178,7 +179,7 @@ def _means(table: ResultsTable) -> tuple[list[Panel], str]:
     return [panel(figures.means(table.columns[-1], rows))], caption
 
 
-def _runs(runs: Sequence[Run], known: Summaries, status: Mapping[Run, str], out: str) -> Table:
+def _runs(runs: Sequence[Trial], known: Summaries, status: Mapping[Trial, str], out: str) -> Table:
     """Lists every run, with its page where it has one."""
     rows = []
     for run in runs:
@@ -190,7 +191,7 @@ def _runs(runs: Sequence[Run], known: Summaries, status: Mapping[Run, str], out:
     return Table(("run", "state", "percent"), rows, (0, 1))
 
 
-def _csv(known: Summaries, status: Mapping[Run, str]) -> Table:
+def _csv(known: Summaries, status: Mapping[Trial, str]) -> Table:
     rows = []
     for run in status:
         own = {"task": run.task, "method": run.method, "seed": run.settings.run.seed}
@@ -284,7 +285,7 @@ def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
     return Table((*head, "entropy", "IM", "SND", "A-distance"), made)
 
 
-def _equal(said: Mapping[Run, Any], run: Run, row: str, same_seed: bool) -> list[float]:
+def _equal(said: Mapping[Trial, Any], run: Trial, row: str, same_seed: bool) -> list[float]:
     """Returns on which share of the target a run answers as others of a row do, of the same task."""
     others = [o for o in said if o is not run and (o.task, o.method) == (run.task, row)]
     others = [o for o in others if (o.settings.run.seed == run.settings.run.seed) == same_seed]

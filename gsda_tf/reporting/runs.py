@@ -1,4 +1,4 @@
-"""What a run left in its folder, read back: finished or still going."""
+"""A run as its page shows it, read from its folder: finished or still going."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Features:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class LoggedRun:
     """One run.
 
     Attributes:
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def score_key(self) -> str:
-        """Which accuracy is reported: "accuracy/target" or "accuracy/target_mean_class"."""
+        """The accuracy that is reported: "accuracy/target" or "accuracy/target_mean_class"."""
         return SCORES[(self.summary or {}).get("score", "accuracy")]
 
     @property
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def labelled(self) -> bool:
-        """Whether target labels are known, so that the result can be scored."""
+        """True if target labels are known, so that the result can be scored."""
         return self.target_labels is not None and bool((self.target_labels >= 0).any())
 
     @property
@@ -115,7 +115,7 @@ class Run:
         return Features(kept[f"source_features{suffix}"], target, kept["source_labels"], labels)
 
 
-def load_run(workdir: str) -> Run:
+def load_run(workdir: str) -> LoggedRun:
     """Reads a run folder.
 
     Raises:
@@ -124,7 +124,7 @@ def load_run(workdir: str) -> Run:
     written = read_settings(workdir)
     if written is None:
         raise UserError(f"--workdir={workdir} holds no run: expected settings.json there. Is the path right?")
-    return Run(
+    return LoggedRun(
         workdir,
         written["task"],
         written["settings"],
@@ -142,7 +142,7 @@ def source_only_folder(workdir: str) -> str:
     return os.path.normpath(os.path.join(workdir, "..", "..", "source_only", name))
 
 
-def beside(run: Run) -> Run | None:
+def beside(run: LoggedRun) -> LoggedRun | None:
     """The finished run of source only on the same task and seed that lies beside a run; None if there is none."""
     folder = source_only_folder(run.workdir)
     if run.settings["method"] == "source_only" or read_settings(folder) is None or read_summary(folder) is None:
@@ -181,12 +181,14 @@ def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
     if not os.path.lexists(path):
         return {}
     try:
-        with open_regular(path, _MOST_BYTES) as packed, np.load(packed) as file:
-            sizes = {info.filename: info.file_size for info in file.zip.infolist()}
+        with open_regular(path, _MOST_BYTES) as packed:
+            sizes = {info.filename: info.file_size for info in zipfile.ZipFile(packed).infolist()}
             names = [name for name in _ARRAYS if f"{name}.npy" in sizes]
             if sum(sizes[f"{name}.npy"] for name in names) > _MOST_BYTES:
                 raise ValueError(f"its arrays have more than {_MOST_BYTES >> 30} GiB")
-            arrays = {name: file[name] for name in names}
+            packed.seek(0)
+            with np.load(packed) as file:
+                arrays = {name: file[name] for name in names}
         _check_arrays(arrays, classes)
     except (UserError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error

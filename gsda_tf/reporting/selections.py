@@ -1,4 +1,4 @@
-"""How ways of choosing a checkpoint compare, over the finished runs of a sweep."""
+"""Comparison of ways of choosing a checkpoint, over the finished runs of a sweep."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Selections:
 
 
 def selected_accuracies(lines: Sequence[Mapping[str, Any]], key: str = "accuracy/target") -> dict[str, float] | None:
-    """What each criterion's checkpoint of one run scores on the target.
+    """Returns the target accuracy of each criterion's checkpoint of one run.
 
     Args:
       lines: of its metrics.jsonl.

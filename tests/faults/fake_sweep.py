@@ -10,13 +10,13 @@ import signal
 import sys
 
 from gsda_tf.files import write_atomically
-from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps import sweep, trials
 from gsda_tf.sweeps.work import open_pool
 from launch import flags
 
 
-def plan(out: str, steps: int, seeds, hold: bool = False) -> list[sweep.Run]:
-    runs = sweep.plan("digits", ["Fo_Ha"], ["source_only"], [int(seed) for seed in seeds], {"steps": steps}, out)
+def plan(out: str, steps: int, seeds, hold: bool = False) -> list[trials.Trial]:
+    runs = trials.plan("digits", ["Fo_Ha"], ["source_only"], [int(seed) for seed in seeds], {"steps": steps}, out)
     for run in runs:
         wanted = os.path.join(run.workdir, "wanted.json")
         if not os.path.exists(wanted):
@@ -32,7 +32,7 @@ def release(runs) -> None:
         os.remove(os.path.join(run.workdir, "hold"))
 
 
-def lines(run: sweep.Run) -> list[dict]:
+def lines(run: trials.Trial) -> list[dict]:
     """What a run has logged."""
     with contextlib.suppress(FileNotFoundError), open(os.path.join(run.workdir, "metrics.jsonl")) as file:
         return [json.loads(line) for line in file if line.endswith("\n")]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gsda_tf import tasks
 from gsda_tf.errors import UserError
-from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps import trials
 from gsda_tf.training.callbacks import standard
 from gsda_tf.training.experiment import restore
 from tests.data.pictures import encoded, write_domain
@@ -74,12 +74,12 @@ def test_a_finished_run_is_finished_until_its_data_change(photos):
 
 def test_a_sweep_counts_a_run_as_finished_for_the_data_that_it_was_made_with(photos):
     settings = tasks.written(json.loads((photos / "run" / "settings.json").read_text())["settings"])
-    done = sweep.Run(settings.replace({"workdir": str(photos / "run")}), (), "folders/shop_desk")
+    done = trials.Trial(settings.replace({"workdir": str(photos / "run")}), (), "folders/shop_desk")
     assert done.summary() is not None
-    sweep.check_data([done])
+    trials.check_data([done])
     (photos / "shop" / "pen" / "new.jpg").write_bytes(encoded(number=99))
     with pytest.raises(UserError, match=r"finished run on other data \(source class 'pen': 3 images then, 4 now\)"):
-        sweep.check_data([done])
+        trials.check_data([done])
 
 
 def test_an_interrupted_run_keeps_its_checkpoints_when_its_data_change(photos):

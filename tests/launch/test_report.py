@@ -20,3 +20,20 @@ def test_the_last_line_says_what_to_open_and_what_is_next(tmp_path):
     done = commands.run("report", f"--workdir={workdir}")
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"Open {workdir}/report.html. Next: ") and f"launch.export --workdir={workdir}" in last
+
+
+def test_a_trained_run_names_its_page_its_model_and_the_comparison_that_is_missing(tmp_path):
+    from launch.train import next_steps
+
+    workdir = tmp_path / "gsda" / "seed0"
+    summary = {"workdir": str(workdir), "method": "gsda", "export_dir": None}
+    offer, last = next_steps(summary)
+    assert f"--method=source_only --workdir={tmp_path}/source_only/seed0" in offer
+    made, after = last.split(" Next: ")
+    assert made == f"launch.report --workdir={workdir} makes its page."
+    assert after == f"launch.export --workdir={workdir} writes the model."
+    runs.write(workdir)
+    (workdir / "report.html").touch()
+    runs.write(tmp_path / "source_only" / "seed0", "labelled source_only")
+    (last,) = next_steps({**summary, "export_dir": str(workdir / "export" / "1")})
+    assert last.startswith(f"Open {workdir}/report.html. Next: launch.predict --model={workdir}/export --images=DIR")

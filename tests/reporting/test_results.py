@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gsda_tf.reporting.results import write_results
-from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps import sweep, trials
 from tests.reporting import browser
 from tests.runs.made import SUMMARY
 
@@ -24,7 +24,7 @@ def _sweep(out, seeds, accuracy) -> dict[str, str]:
       seeds: how many.
       accuracy: (method, seed) -> 0..1.
     """
-    runs = sweep.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, range(seeds), {"steps": 7}, str(out))
+    runs = trials.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, range(seeds), {"steps": 7}, str(out))
     for run in runs:
         os.makedirs(run.workdir)
         value = accuracy(run.method, run.settings.run.seed)
@@ -76,7 +76,7 @@ def test_what_two_seeds_do_not_show_is_not_bold_and_said_to_be_little(tmp_path, 
 
 
 def test_published_rows_are_folded_where_they_outnumber_ours(tmp_path):
-    (run,) = sweep.plan("office31", ["A_W"], ["gsda"], [0], {"weights": "none"}, str(tmp_path))
+    (run,) = trials.plan("office31", ["A_W"], ["gsda"], [0], {"weights": "none"}, str(tmp_path))
     with open(write_results("office31", [run], [], str(tmp_path))[2], encoding="utf-8") as file:
         text = file.read()
     assert "<details><summary>Published by others, not measured here" in text and "95.7" in text
@@ -85,7 +85,7 @@ def test_published_rows_are_folded_where_they_outnumber_ours(tmp_path):
 def test_names_are_text_not_markup_and_no_columns(tmp_path):
     """Of tasks, settings, logs: whatever a folder or a stranger's run is called."""
     name = "<script>alert(1)</script>|x\x1b[2J"
-    runs = sweep.plan("digits", ["Fo_Ha"], ["gsda"], [0], {"steps": 7}, str(tmp_path))
+    runs = trials.plan("digits", ["Fo_Ha"], ["gsda"], [0], {"steps": 7}, str(tmp_path))
     hostile = [dataclasses.replace(run, task=f"folders/{name}", variant=f"beta={name}") for run in runs]
     failures = [sweep.Failure(run, name, name) for run in hostile]
     texts = [Path(path).read_text("utf-8") for path in write_results(None, hostile, failures, str(tmp_path))]
@@ -100,7 +100,7 @@ def test_names_are_text_not_markup_and_no_columns(tmp_path):
 )
 def test_a_result_that_is_none_counts_as_missing(tmp_path, change):
     _sweep(tmp_path, 1, lambda method, seed: 0.5)
-    (run, *others) = sweep.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, [0], {"steps": 7}, str(tmp_path))
+    (run, *others) = trials.plan("digits", ["Fo_Ha", "Mn_Us"], _METHODS, [0], {"steps": 7}, str(tmp_path))
     path = os.path.join(run.workdir, "summary.json")
     with open(path) as file:
         summary = {**json.load(file), **change}

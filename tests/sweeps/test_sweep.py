@@ -5,13 +5,14 @@ import os
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.sweeps import sweep
+from gsda_tf.sweeps import sweep, trials
+from gsda_tf.sweeps.forecast import Forecast
 from gsda_tf.sweeps.work import LocalPool
 from tests.runs.made import SUMMARY
 
 
 def _plan(out, **given):
-    return sweep.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0, 1], {"steps": 7, **given}, str(out))
+    return trials.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0, 1], {"steps": 7, **given}, str(out))
 
 
 def _finish(run, **changes):
@@ -34,8 +35,8 @@ def test_plan_is_every_method_and_seed_with_all_flags(tmp_path):
 
 
 def test_a_grid_is_a_row_of_each_value_for_methods_that_have_the_setting(tmp_path):
-    grid = sweep.parse_grid(["beta:0,10", "learning_rate:0.1,0.01"])
-    runs = sweep.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0], {}, str(tmp_path), grid)
+    grid = trials.parse_grid(["beta:0,10", "learning_rate:0.1,0.01"])
+    runs = trials.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0], {}, str(tmp_path), grid)
     assert [run.method for run in runs] == [
         "source_only learning_rate=0.1", "source_only learning_rate=0.01",
         "gsda beta=0 learning_rate=0.1", "gsda beta=0 learning_rate=0.01",
@@ -47,15 +48,15 @@ def test_a_grid_is_a_row_of_each_value_for_methods_that_have_the_setting(tmp_pat
 
 
 def test_both_recipes_are_rows(tmp_path):
-    grid = sweep.parse_grid(["recipe:default,paper"])
-    ours, paper = sweep.plan("digits", ["Fo_Ha"], ["gsda"], [0], {}, str(tmp_path), grid)
+    grid = trials.parse_grid(["recipe:default,paper"])
+    ours, paper = trials.plan("digits", ["Fo_Ha"], ["gsda"], [0], {}, str(tmp_path), grid)
     assert (ours.method, paper.method) == ("gsda recipe=default", "gsda recipe=paper")
     assert ours.settings.options.adversarial_weight == 1 and paper.settings.options.adversarial_weight == 3
 
 
 def test_a_grid_of_numbers_words_and_switches():
     texts = ["num_groups:2,3", "extractor:small_cnn,resnet50", "freeze_backbone:true,false", "steps:5,5"]
-    assert sweep.parse_grid(texts) == {
+    assert trials.parse_grid(texts) == {
         "num_groups": ((2,), (3,)),
         "extractor": ("small_cnn", "resnet50"),
         "freeze_backbone": (True, False),
@@ -70,11 +71,11 @@ def test_a_grid_of_numbers_words_and_switches():
 )  # fmt: skip
 def test_says_what_is_wrong_with_a_grid(text, said):
     with pytest.raises(UserError, match=said):
-        sweep.parse_grid([text])
+        trials.parse_grid([text])
 
 
 def test_all_tasks_by_default(tmp_path):
-    tasks = {r.settings.data.task for r in sweep.plan("office31", [], ["gsda"], [0], {}, str(tmp_path))}
+    tasks = {r.settings.data.task for r in trials.plan("office31", [], ["gsda"], [0], {}, str(tmp_path))}
     assert len(tasks) == 6
 
 
@@ -112,15 +113,15 @@ def test_steps_done_are_read_from_a_log_that_is_being_written(tmp_path):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda out: sweep.plan("office13", [], ["gsda"], [0], {}, out), "office31"),
-        (lambda out: sweep.plan("digits", ["Fo_Fo"], ["gsda"], [0], {}, out), "Fo_Ha"),
-        (lambda out: sweep.plan("digits", [], ["gdsa"], [0], {}, out), "gsda"),
-        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"seed": 3}, out), "--seeds"),
-        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"beta": 3.0}, out, {"beta": (1.0,)}), "--grid"),
-        (lambda out: sweep.plan("digits", [], ["gsda"], [0], {"pipeline": "lists"}, out), "--benchmark"),
-        (lambda out: sweep.plan("digits", [], ["source_only"], [0], {}, out, {"beta": (1.0,)}), "option of"),
-        (lambda out: sweep.own_data({"steps": 3}), "--benchmark is missing"),
-        (lambda out: sweep.own_data({"pipeline": "folders", "source_dir": out}), "target_dir"),
+        (lambda out: trials.plan("office13", [], ["gsda"], [0], {}, out), "office31"),
+        (lambda out: trials.plan("digits", ["Fo_Fo"], ["gsda"], [0], {}, out), "Fo_Ha"),
+        (lambda out: trials.plan("digits", [], ["gdsa"], [0], {}, out), "gsda"),
+        (lambda out: trials.plan("digits", [], ["gsda"], [0], {"seed": 3}, out), "--seeds"),
+        (lambda out: trials.plan("digits", [], ["gsda"], [0], {"beta": 3.0}, out, {"beta": (1.0,)}), "--grid"),
+        (lambda out: trials.plan("digits", [], ["gsda"], [0], {"pipeline": "lists"}, out), "--benchmark"),
+        (lambda out: trials.plan("digits", [], ["source_only"], [0], {}, out, {"beta": (1.0,)}), "option of"),
+        (lambda out: trials.own_data({"steps": 3}), "--benchmark is missing"),
+        (lambda out: trials.own_data({"pipeline": "folders", "source_dir": out}), "target_dir"),
     ],
 )
 def test_wrong_names_are_told(tmp_path, call, message):
@@ -151,7 +152,7 @@ def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
 
 
 def test_what_is_named_twice_runs_once(tmp_path):
-    runs = sweep.plan("digits", ["Fo_Ha"] * 2, ["gsda"] * 2, [0, 0], {}, str(tmp_path))
+    runs = trials.plan("digits", ["Fo_Ha"] * 2, ["gsda"] * 2, [0, 0], {}, str(tmp_path))
     assert len(runs) == 1
 
 
@@ -167,7 +168,7 @@ def test_the_time_left_keeps_starts_and_methods_apart(tmp_path):
     """Source only: 10 s of features and imports, then 1 s a step; GSDA: 4 s of imports, then 3 s a step."""
     plain, gsda, plain2, gsda2 = _plan(tmp_path, steps=100)
     clock = _Clock()
-    forecast = sweep.Forecast(1, clock)
+    forecast = Forecast(1, clock)
     assert forecast.left([plain, gsda, plain2, gsda2], []) is None
     forecast.begun(plain)
     for clock.now, steps in ((10.0, 10), (60.0, 60)):
@@ -186,7 +187,7 @@ def test_the_time_left_keeps_starts_and_methods_apart(tmp_path):
 def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
     plain, gsda, plain2, _ = _plan(tmp_path, steps=100)
     clock = _Clock()
-    forecast = sweep.Forecast(2, clock)
+    forecast = Forecast(2, clock)
     forecast.begun(plain)
     for clock.now, steps in ((5.0, 0), (10.0, 10), (20.0, 20)):
         forecast.seen(plain, steps)
@@ -196,25 +197,25 @@ def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
 
 def test_tables_of_another_sweep_are_not_replaced_without_a_word(tmp_path, capsys):
     runs = _plan(tmp_path)
-    with sweep.claimed(str(tmp_path), runs):
+    with trials.claimed(str(tmp_path), runs):
         pass
-    with sweep.claimed(str(tmp_path), runs):
+    with trials.claimed(str(tmp_path), runs):
         assert capsys.readouterr().out == ""
-        with sweep.claimed(str(tmp_path), runs):
+        with trials.claimed(str(tmp_path), runs):
             assert capsys.readouterr().out == ""  # the same sweep, beside it
         with (
             pytest.raises(UserError, match="Another sweep, of other runs, is at work"),
-            sweep.claimed(str(tmp_path), runs[:2]),
+            trials.claimed(str(tmp_path), runs[:2]),
         ):
             pass
-    with sweep.claimed(str(tmp_path), runs[:2]):
+    with trials.claimed(str(tmp_path), runs[:2]):
         said = capsys.readouterr().out
     assert "2 of its runs (digits/Fo_Ha/gsda/seed1, digits/Fo_Ha/source_only/seed1) leave the tables" in said
 
 
 def test_a_folder_of_logs_that_leads_elsewhere_is_refused(tmp_path):
     os.symlink("/tmp", tmp_path / "logs")
-    with pytest.raises(UserError, match="is a symbolic link"), sweep.claimed(str(tmp_path), _plan(tmp_path)):
+    with pytest.raises(UserError, match="is a symbolic link"), trials.claimed(str(tmp_path), _plan(tmp_path)):
         pass
 
 
@@ -228,6 +229,6 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
 def test_what_an_unlabelled_sweep_can_tell_is_said_before(tmp_path):
     runs = _plan(tmp_path)
     _finish(runs[0])
-    labelled, unlabelled = (sweep.outlook(runs, 2, "out", labelled) for labelled in (True, False))
+    labelled, unlabelled = (trials.outlook(runs, 2, "out", labelled) for labelled in (True, False))
     assert labelled == ["4 runs, 1 finished before, 2 at a time, in out"]
     assert "cannot tell which method is right" in unlabelled[1]

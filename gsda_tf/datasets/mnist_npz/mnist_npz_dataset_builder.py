@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gsda_tf.datasets.preparing import digit_arrays, finding
-from gsda_tf.datasets.preparing.labelled_images import LabelledImageBuilder, LabelledImages
+from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
+from gsda_tf.datasets.preparing.labelled_images import LabelledImages
 from gsda_tf.errors import DataError
 
 FILE = "mnist.npz"
 
 
-class Builder(LabelledImageBuilder):
+class Builder(DigitBuilder):
     """MNIST in the form of keras.datasets."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Training and test set of the original."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {FILE}, as keras.datasets keeps it, anywhere under the manual folder."
-    CLASS_NAMES = digit_arrays.CLASS_NAMES
     SIZES: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
-
-    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """See the base class."""
-        path = next(finding.files(manual_dir, lambda name: name == FILE), None)
-        if path is None:
-            return {}
-        return {
-            split: digit_arrays.DigitArrays(path, functools.partial(self._load, path, split)) for split in self.SIZES
-        }
+    FILES: ClassVar[dict[str, str]] = dict.fromkeys(SIZES, r"mnist\.npz")
 
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
         """See the base class."""
@@ -41,7 +31,8 @@ class Builder(LabelledImageBuilder):
             raise DataError(f"No {FILE} in --manual_dir={dl_manager.manual_dir}. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
         return found
 
-    def _load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """See the base class."""
         keys = (f"x_{split}", f"y_{split}")
         try:
             with tfds.core.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import tensorflow_datasets as tfds
-
 from gsda_tf.datasets.office_home import IMAGE_SET
 from gsda_tf.datasets.preparing.labelled_images import FolderBuilder
 
@@ -13,10 +11,7 @@ from gsda_tf.datasets.preparing.labelled_images import FolderBuilder
 class Builder(FolderBuilder):
     """Office-Home."""
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "The release 10072016. Labels follow the class names, in plain sorted order."
     }
-    MANUAL_DOWNLOAD_INSTRUCTIONS = IMAGE_SET.instructions
     IMAGE_SET = IMAGE_SET
-    CLASS_NAMES = IMAGE_SET.class_names

@@ -232,7 +232,7 @@ def _read_file(path: str) -> bytes:
 
 
 def stamp(path: str) -> str:
-    """When a file or a folder of class folders last changed: equal if nothing was added, removed or replaced.
+    """Digests when a file or a folder of class folders last changed: equal if nothing was added, removed, replaced.
 
     Looks at a handful of times, where a fingerprint looks at every image. Empty if there is no such path.
     """

@@ -1,4 +1,4 @@
-"""What is known of a published set of images: its domains, its classes, and how many images each has."""
+"""The facts of a published set of images: its domains, its classes, and how many images each has."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ImageSet:
 
     @property
     def instructions(self) -> str:
-        """What to get, where it is usually found, and where to put it."""
+        """Says what to get, where it is usually found, and where to put it."""
         return (
             f"Get {self.archives} (usually found at {self.home}), and put it, as it is or extracted, anywhere "
             "under the folder given by --manual_dir."

@@ -1,4 +1,4 @@
-"""What the builders of this package share: encoded images in the order of class and name, and where they came from."""
+"""Bases of the builders of this package: encoded images in the order of class and name, and where they came from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
 
     @abc.abstractmethod
     def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """What lies under a folder, by split; a split that is not there is left out. Reads no image."""
+        """Finds the splits that lie under a folder; a split that is not there is left out. Reads no image."""
 
     @abc.abstractmethod
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
@@ -100,7 +100,12 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
 class FolderBuilder(LabelledImageBuilder, skip_registration=True):
     """Builds an `ImageSet` from the archive or folders that the user has under the manual folder."""
 
+    VERSION = tfds.core.Version("1.0.0")
     IMAGE_SET: ImageSet
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        cls.CLASS_NAMES, cls.MANUAL_DOWNLOAD_INSTRUCTIONS = cls.IMAGE_SET.class_names, cls.IMAGE_SET.instructions
 
     def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
         """See the base class."""

@@ -84,7 +84,7 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
 
 
 def is_own(name: str) -> bool:
-    """Whether this package has a builder called `name`."""
+    """Returns whether this package has a builder called `name`."""
     folder = os.path.dirname(os.path.dirname(__file__))
     return name.isidentifier() and os.path.isfile(os.path.join(folder, name, f"{name}_dataset_builder.py"))
 
@@ -116,7 +116,7 @@ def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
 
 
 def has_own(name: str, settings: DataSettings) -> bool:
-    """Whether a builder of this package is prepared, or what it needs lies under the manual folder."""
+    """Returns whether a builder of this package is prepared, or what it needs lies under the manual folder."""
     builder = _own(name, settings)
     return builder.is_prepared() or bool(builder.find(manual_dir_of(settings)))
 
@@ -151,7 +151,7 @@ def catalogue_class_names(name: str) -> tuple[str, ...]:
 
 
 def manual_dir_of(settings: DataSettings) -> str:
-    """Where the user's own copies are looked for: the setting, or the folder that TFDS uses."""
+    """Returns the folder where the user's own copies are looked for: the setting, or the folder that TFDS uses."""
     if settings.manual_dir:
         return os.path.abspath(os.path.expanduser(settings.manual_dir))
     import tensorflow_datasets as tfds
@@ -229,7 +229,7 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
 
 
 def _has_downloads(builder: tfds.core.DatasetBuilder, manual_dir: str) -> bool:
-    """Whether files are there that TFDS may take instead of downloading."""
+    """Returns whether files are there that TFDS may take instead of downloading."""
     names = {info.filename for info in (builder.url_infos or {}).values()}
     if any(os.path.isfile(os.path.join(manual_dir, name)) for name in names):
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import zlib
 from collections.abc import Mapping
@@ -11,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gsda_tf.datasets.preparing import digit_arrays, finding
-from gsda_tf.datasets.preparing.labelled_images import LabelledImageBuilder, LabelledImages
+from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
+from gsda_tf.datasets.preparing.labelled_images import LabelledImages
 from gsda_tf.errors import DataError
 
 _URL = "https://hastie.su.domains/ElemStatLearn/datasets/"
@@ -20,7 +19,7 @@ _PIXELS = 16 * 16
 _MAX_BYTES = 64 * 2**20  # unpacked, four times the larger file
 
 
-class Builder(LabelledImageBuilder):
+class Builder(DigitBuilder):
     """USPS digits."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -29,31 +28,20 @@ class Builder(LabelledImageBuilder):
         f"Get zip.train.gz and zip.test.gz (usually found at {_URL}; also called usps_zip.train.gz) and put them "
         "anywhere under the manual folder."
     )
-    CLASS_NAMES = digit_arrays.CLASS_NAMES
     SIZES: ClassVar[dict[str, int]] = {"train": 7291, "test": 2007}
-
-    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """See the base class."""
-        found = {}
-        for split in self.SIZES:
-            path = next(finding.files(manual_dir, lambda name: name.endswith(f"zip.{split}.gz")), None)  # noqa: B023
-            if path is not None:
-                found[split] = self._arrays(path, split)
-        return found
+    FILES: ClassVar[dict[str, str]] = {split: rf".*zip\.{split}\.gz" for split in SIZES}
 
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
         """See the base class; what is not in the manual folder is downloaded."""
-        try:
-            found = dict(self.find(str(dl_manager.manual_dir)))
-        except AssertionError:  # TFDS: there is no such folder
-            found = {}
+        found = self.found(dl_manager)
         urls = {split: f"{_URL}zip.{split}.gz" for split in self.SIZES if split not in found}
         if urls:
-            found |= {split: self._arrays(str(path), split) for split, path in dl_manager.download(urls).items()}
+            found |= {split: self.arrays(str(path), split) for split, path in dl_manager.download(urls).items()}
         return {split: found[split] for split in self.SIZES}
 
-    def _arrays(self, path: str, split: str) -> LabelledImages:
-        return digit_arrays.DigitArrays(path, functools.cache(functools.partial(read_text, path, self.SIZES[split])))
+    def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """See the base class."""
+        return read_text(path, self.SIZES[split])
 
 
 def read_text(path: str, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import tensorflow_datasets as tfds
-
 from gsda_tf.datasets.preparing.labelled_images import FolderBuilder
 from gsda_tf.datasets.visda2017 import IMAGE_SET
 
@@ -13,10 +11,7 @@ from gsda_tf.datasets.visda2017 import IMAGE_SET
 class Builder(FolderBuilder):
     """VisDA-2017."""
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "Training and validation set of the classification track; the test set is left out."
     }
-    MANUAL_DOWNLOAD_INSTRUCTIONS = IMAGE_SET.instructions
     IMAGE_SET = IMAGE_SET
-    CLASS_NAMES = IMAGE_SET.class_names

@@ -1,0 +1,296 @@
+"""The runs of a sweep, planned from its flags; which of them are finished; and whose tables a folder holds."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gsda_tf import defaults
+from gsda_tf import methods as methods_lib
+from gsda_tf import tasks as tasks_lib
+from gsda_tf.data.domain import TaskData
+from gsda_tf.datasets import get_benchmark
+from gsda_tf.errors import BusyError, UserError, choose
+from gsda_tf.files import disk_errors, locked, open_regular, printable, read_regular, write_atomically
+from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
+from gsda_tf.runs.folder import FREE, same_data
+from gsda_tf.settings import DataSettings, Settings
+from gsda_tf.settings import fields as settings_fields
+
+_MOST_JSON = 2**24
+_OWN = ("task", "method", "add", "seed", "workdir")
+"""Settings that the sweep gives to each run itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One run of the sweep.
+
+    Attributes:
+      settings: resolved, as the train command resolves them.
+      arguments: of the train command.
+      task: name of what is adapted to what, "office31/A_W".
+      variant: what it has of a grid, "beta=10"; "" without one.
+    """
+
+    settings: Settings
+    arguments: tuple[str, ...]
+    task: str
+    variant: str = ""
+
+    @property
+    def workdir(self) -> str:
+        """Its folder."""
+        return self.settings.run.workdir
+
+    @property
+    def method(self) -> str:
+        """With what is added to it, and what it has of a grid: "gsda+mcc beta=10". A row of the table."""
+        chosen = self.settings.method
+        return f"{methods_lib.label(chosen.method, chosen.add)} {self.variant}".rstrip()
+
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        return f"{self.task} {self.method} seed {self.settings.run.seed}"
+
+    def summary(self) -> dict[str, Any] | None:
+        """Its summary.json if it is finished and was made with these very settings, else None."""
+        try:
+            summary = read_summary(self.workdir)
+        except UserError:
+            return None  # damaged: the run says so
+        if summary is None or "settings" not in summary:
+            return None
+        wanted = json.loads(json.dumps(self.settings.flat()))
+        before = json.loads(json.dumps(summary["settings"]))
+        same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
+        return summary if same and summary["step"] == summary["steps"] else None
+
+    def at_work(self) -> bool:
+        """Returns whether a process has it at work now."""
+        try:
+            with locked(os.path.join(self.workdir, ".lock"), os.O_RDWR | os.O_NOFOLLOW):
+                return False
+        except BlockingIOError:
+            return True
+        except (OSError, UserError):
+            return False  # not begun, or not to be begun: the command says why
+
+    def steps_done(self) -> int:
+        """The last step that its log tells of, from the end of the file: it is asked for twice a second."""
+        try:
+            with open_regular(os.path.join(self.workdir, METRICS), 2**40) as file:
+                file.seek(max(os.fstat(file.fileno()).st_size - 8192, 0))
+                found = re.findall(rb'^\{"step": (\d{1,12})\b', file.read(8192), re.MULTILINE)
+        except (OSError, UserError):
+            return 0
+        return int(found[-1]) if found else 0
+
+
+def own_data(given: Mapping[str, Any]) -> TaskData:
+    """Reads which images, lists, arrays or sets of TFDS of the user's own make a task.
+
+    Args:
+      given: settings by name, those about data among them.
+
+    Raises:
+      UserError: no such data are given, or they are not as expected.
+    """
+    known = {field.name for field in dataclasses.fields(DataSettings)}
+    settings = tasks_lib.resolve({k: v for k, v in given.items() if k in known})
+    if settings.data.pipeline == "benchmark":
+        raise UserError(
+            "--benchmark is missing: give its name, such as --benchmark=digits, or data of your own with --pipeline, "
+            "as for the train command."
+        )
+    return tasks_lib.index(settings.data)
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
+    """Settings and their values from "NAME:VALUE,VALUE,...".
+
+    Raises:
+      UserError: not of that form, no such setting, or one that the sweep gives itself.
+    """
+    fields = {field.name: field for field in (*settings_fields(), *methods_lib.all_options().values())}
+    grid = {}
+    for text in texts:
+        name, _, values = text.partition(":")
+        choose("setting", name, [known for known in fields if known not in _OWN])
+        default = fields[name].default
+        try:
+            grid[name] = tuple(dict.fromkeys(_value(default, value) for value in values.split(",")))
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"--grid={text} is not of the form NAME:VALUE,VALUE with values like {defaults.flag(name, default)}."
+            ) from error
+    return grid
+
+
+def _value(default: Any, text: str) -> Any:
+    if isinstance(default, bool):
+        return {"true": True, "false": False}[text]
+    return (int(text),) if isinstance(default, tuple) else type(default)(text)
+
+
+def plan(
+    benchmark: str | None,
+    tasks: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    given: Mapping[str, Any],
+    out: str,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Trial]:
+    """All runs of a sweep; those of one seed come before those of the next, so that a table fills up evenly.
+
+    Args:
+      benchmark: its name; None for data of the user's own.
+      tasks: codes ("A_W"); empty: all. Of the user's own data, the name of `own_data`.
+      methods: names, with added terms behind a plus: "gsda+mcc".
+      seeds: at least one.
+      given: further settings of every run, by name.
+      out: folder of the sweep.
+      grid: values by setting name. Every combination is a row of its own for each method that has such settings.
+
+    Raises:
+      UserError: an unknown name, or a setting that the sweep gives itself.
+    """
+    grid = grid or {}
+    if benchmark is not None:
+        known = get_benchmark(benchmark).tasks
+        for task in tasks:
+            choose(f"task of {benchmark}", task, known)
+        tasks = [f"{benchmark}/{task}" for task in tasks or known]
+    chosen = {method: methods_lib.split(method) for method in dict.fromkeys(methods)}
+    options = {method: Settings(options=methods_lib.options_of(*names)).flat() for method, names in chosen.items()}
+    for name in (*given, *grid):
+        # An option holds for the methods that have it.
+        if methods_lib.owners(name) and not any(name in each for each in options.values()):
+            raise UserError(
+                f"--{name} is an option of {', '.join(methods_lib.owners(name))}, of which none is in "
+                f"--methods={','.join(methods)}: leave --{name} out, or add one."
+            )
+    for name in (*_OWN, *(("pipeline",) if benchmark else ()), *grid):
+        if name in given:
+            raise UserError(
+                f"--{name} cannot be given to {'this' if name in grid else 'a'} sweep: it follows from --benchmark, "
+                "--tasks, --methods, --seeds, --grid and --out."
+            )
+    runs = []
+    for seed in dict.fromkeys(seeds):  # a repeated one is the same run
+        for task in dict.fromkeys(tasks):
+            for method, (plain, add) in chosen.items():
+                for values in _combinations({name: v for name, v in grid.items() if name in options[method]}):
+                    variant = " ".join(defaults.flag(*each).lstrip("-").removesuffix(".0") for each in values.items())
+                    folder = os.path.join(out, task, method, *variant.replace("/", "-").split(), f"seed{seed}")
+                    values.update({name: value for name, value in given.items() if name in options[method]})
+                    values.update({"method": plain, "seed": seed, "workdir": folder})
+                    values.update({"task": task} if benchmark else {})
+                    values.update({"add": add} if add else {})
+                    arguments = tuple(defaults.flag(name, value) for name, value in values.items())
+                    runs.append(Trial(tasks_lib.resolve(values), arguments, task, variant))
+    return runs
+
+
+def check_data(runs: Sequence[Trial]) -> None:
+    """Makes sure that what is finished was made with the data of now: it is not run again, where `train` would tell.
+
+    Args:
+      runs: of the sweep.
+
+    Raises:
+      UserError: what differs, and the choices.
+    """
+    load = functools.lru_cache(tasks_lib.load)
+    for run in runs:
+        if run.settings.data.pipeline != "benchmark" and run.summary() is not None:
+            same_data(load(run.settings.data), read_settings(run.workdir), run.workdir)
+
+
+def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+
+
+def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[str]:
+    """Says what a sweep is about to do, and what it can and cannot tell, in lines.
+
+    Args:
+      runs: of the sweep.
+      jobs: at the same time.
+      out: its folder.
+      labelled: whether the target has labels.
+    """
+    missing = [run for run in runs if run.summary() is None]
+    lines = [f"{len(runs)} runs, {len(runs) - len(missing)} finished before, {jobs} at a time, in {out}"]
+    if any(run.settings.model.keeps_features for run in missing):
+        lines.append(
+            "First the features of the frozen backbone are computed, once for all runs of a task, if they are not kept "
+            "from before; the steps that follow take a small part of the time."
+        )
+    if not labelled:
+        lines.append(
+            "The target has no labels. This sweep can tell how far methods differ from source only, how far their "
+            "seeds agree, and scores that need no label. It cannot tell which method is right: the table of accuracies "
+            "stays empty, and scores are highest for some wrong models, too."
+        )
+    return lines
+
+
+@contextlib.contextmanager
+def claimed(out: str, runs: Sequence[Trial]) -> Iterator[None]:
+    """Keeps the tables of a folder to the runs of one sweep at a time, and says which runs of another leave them.
+
+    A second sweep of the same runs may go on beside the first.
+
+    Args:
+      out: folder of the sweep; made if needed.
+      runs: of the sweep.
+
+    Raises:
+      BusyError: a sweep of other runs is at work in the folder.
+      UserError: its folder of logs is a link, or its list of runs is damaged.
+    """
+    path, logs = os.path.join(out, "sweep.json"), os.path.join(out, "logs")
+    plan = sorted({os.path.relpath(run.workdir, out) for run in runs})
+    if os.path.islink(logs):
+        raise UserError(f"{logs} is a symbolic link, and nothing is written through one: remove the link.")
+    with contextlib.ExitStack() as held:
+        with disk_errors(f"writing to {out}"):
+            os.makedirs(out, exist_ok=True)
+            alone = True
+            try:
+                held.enter_context(locked(os.path.join(out, ".lock")))
+            except BlockingIOError:
+                alone = False
+        before = _runs_of(path) if os.path.lexists(path) else []
+        gone = [name for name in before if name not in plan]
+        if not alone and before != plan:
+            raise BusyError(f"Another sweep, of other runs, is at work in {out}: wait for it, or give another --out.")
+        if gone:
+            some = ", ".join(map(printable, gone[:3])) + (", ..." if len(gone) > 3 else "")
+            print(
+                f"{out} holds the tables of another sweep: {len(gone)} of its runs ({some}) leave the tables, and stay "
+                "in their folders. Give another --out to keep its tables.",
+                flush=True,
+            )
+        if alone:
+            write_atomically(path, json.dumps({"runs": plan}, indent=2) + "\n")
+        yield
+
+
+def _runs_of(path: str) -> list[str]:
+    """Reads which runs, by folder, have made the tables beside a file."""
+    with contextlib.suppress(ValueError, RecursionError):
+        written = json.loads(read_regular(path, _MOST_JSON))
+        if fits(written, {"runs": [str]}):
+            return written["runs"]
+    raise UserError(f"{path} is damaged: remove it, or give another --out.")
