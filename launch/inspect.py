@@ -32,8 +32,12 @@ def main() -> int:
         return 0
     good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
+    centred = settings.model.keeps_features and not settings.model.feature_crops
+    if centred:  # what is frozen computes its features of the centre crops alone, --feature_crops=0
+        settings = settings.replace({"augmentation": "none"})
     inspection.write_png(inspection.contact_sheet(good, settings), path)
-    print(f"One training batch, source above, target below: {path}")
+    crops = " in centre crops, which are all that a frozen backbone sees" if centred else ""
+    print(f"One training batch{crops}, source above, target below: {path}")
     print(f"Open {path}. Next: {COMMANDS}.train with the same flags.", file=sys.stderr)
     return 0
 
