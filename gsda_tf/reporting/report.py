@@ -71,6 +71,7 @@ class _Report:
     def values(self) -> dict[str, Any]:
         """Computes all values of the template, in the order of the page."""
         run, other = self._run, self._source_only
+        summary = run.summary or {}
         evaluated = selection.evaluations(run.lines)
         keys = {key for line in run.lines for key in line}
         known, labelled = run.probabilities is not None, run.labelled
@@ -79,7 +80,8 @@ class _Report:
             "about": self._about(),
             "share": round(100 * run.step / run.steps),
             "evaluated": bool(evaluated),
-            "cautions": (run.summary or {}).get("doubts", ()),
+            "chosen": summary.get("choice"),
+            "cautions": (*summary.get("doubts", ()), *summary.get("warnings", ())),
             "cards": self._cards(evaluated),
             "offered": source_only_folder(run.workdir) if offers else None,
             **(self._unlabelled() if known and not labelled else {"unlabelled": None, "sure": (), "unsure": ()}),

@@ -144,7 +144,9 @@ def source_only_folder(workdir: str) -> str:
 
 def beside(run: LoggedRun) -> LoggedRun | None:
     """The finished run of source only on the same task and seed that lies beside a run; None if there is none."""
-    folder = source_only_folder(run.workdir)
+    folder = os.path.join(run.workdir, "candidates", "source_only", f"seed{run.settings['seed']}")  # of --method=auto
+    if not os.path.isdir(folder):
+        folder = source_only_folder(run.workdir)
     if run.settings["method"] == "source_only" or read_settings(folder) is None or read_summary(folder) is None:
         return None
     found = load_run(folder)
