@@ -110,7 +110,7 @@ def label_free(lines: Lines) -> list[Figure]:
     two evaluations, which leave nothing to select."""
     found = []
     for criterion in CRITERIA.values():
-        if not criterion.key.startswith("score/") or not _changes(lines, criterion.key):
+        if not criterion.key.startswith("score/") or len(_trained(lines, criterion.key)) < 2:
             continue
         steps, values = _values(lines, criterion.key)
         figure, ax = _panel(3.7, 2.5)
@@ -309,10 +309,14 @@ def _values(lines: Lines, key: str) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array(column, float) for column in zip(*found)) if found else (np.array([]), np.array([]))
 
 
-def _changes(lines: Lines, key: str) -> bool:
-    """Returns whether a value was evaluated twice or more in training, and was not always the same."""
+def _trained(lines: Lines, key: str) -> np.ndarray:
+    """Returns the values of a key that were evaluated in training, behind step 0."""
     steps, values = _values(lines, key)
-    return len(np.unique(steps[steps > 0])) > 1 and np.ptp(values[steps > 0]) > 0
+    return values[steps > 0]
+
+
+def _changes(lines: Lines, key: str) -> bool:
+    return len(np.unique(_trained(lines, key))) > 1
 
 
 @dataclasses.dataclass(frozen=True)
