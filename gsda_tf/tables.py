@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gsda_tf.files import cell, printable
@@ -89,10 +89,15 @@ class Table:
         return "\n".join(lines)
 
 
-def _markdown(row, quoted: bool = False) -> str:
+def markdown_text(text: str) -> str:
+    """Returns text that Markdown shows as it is: no markup, no end of a column, on one line."""
+    return printable(text).replace("|", r"\|").replace("<", "&lt;")
+
+
+def _markdown(row: Iterable[Cell], quoted: bool = False) -> str:
     texts = []
     for each in row:
-        text = str(each).replace("|", r"\|").replace("<", "&lt;")
+        text = markdown_text(str(each))
         mark = "**" if each.strong else "*" if quoted and text not in ("", MISSING) else ""
         texts.append(f"{mark}{text}{mark}")
     return "| " + " | ".join(texts) + " |"

@@ -17,7 +17,7 @@ from scipy import stats
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import CRITERIA, SCORES
-from gsda_tf.files import printable, write_atomically
+from gsda_tf.files import write_atomically
 from gsda_tf.reporting import figures
 from gsda_tf.reporting.page import Panel, panel, percent, render
 from gsda_tf.reporting.results_table import ResultsTable, results_table, row_title, score_of
@@ -27,7 +27,7 @@ from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
-from gsda_tf.tables import MISSING, Cell, Table
+from gsda_tf.tables import MISSING, Cell, Table, markdown_text
 
 _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", "accuracy/target", "accuracy/target_mean_class",
@@ -100,8 +100,8 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     caption = _caption(table, runs, known, failed)
     main, sections = _main(table, runs), _sections(rows, known, failures)
     title = get_benchmark(benchmark).title if benchmark else runs[0].task
-    parts = [f"# {printable(title)}", caption]
-    parts += [f"{each.title}\n\n{each.table.markdown()}" for each in main]
+    parts = [f"# {markdown_text(title)}", caption]
+    parts += [f"{markdown_text(each.title)}\n\n{each.table.markdown()}" for each in main]
     parts += [f"## {each.title}\n\n{each.text}\n\n{each.table.markdown()}" for each in sections]
     means, means_caption = _means(table)
     page = {"main": main, "sections": sections, "runs": _runs(runs, known, status, out), "caption": caption}
@@ -134,7 +134,7 @@ def _main(table: ResultsTable, runs: Sequence[Trial]) -> list[Section]:
     model, steps = runs[0].settings.model, sorted({run.settings.optimization.steps for run in runs})
     frozen = ", frozen" if model.freeze_backbone else f", trained from {model.train_from}" if model.train_from else ""
     pixels, said = runs[0].settings.data.image_size, ", ".join(map(str, steps))
-    made = f"Measured here: {printable(os.path.basename(model.extractor))}{frozen}, {pixels} px, {said} steps"
+    made = f"Measured here: {os.path.basename(model.extractor)}{frozen}, {pixels} px, {said} steps"
     sections = [Section(made, "", table.shown())]
     if table.published:
         said = "Published by others, not measured here; ResNet-50 unless a row says otherwise"
