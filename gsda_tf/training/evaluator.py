@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.evaluation import accuracy, unsupervised
-from gsda_tf.files import replacing
+from gsda_tf.runs.contents import read_snapshot, write_snapshot
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.inference import Inference, Outputs
 
@@ -23,8 +22,6 @@ _MOST_MISTAKES = 24
 _MOST_EXTREMES = 12
 _THUMBNAIL = 96
 """Pixels; smaller images are kept as they are."""
-
-SNAPSHOT = "evaluation.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,55 +89,48 @@ class Evaluator:
             scores[f"score/{name}"] = value if np.isfinite(value) else None
         return Evaluation(scores, per_class, chosen, source, target)
 
-    def keep_before(self, workdir: str, evaluation: Evaluation) -> None:
-        """Keeps the features that training starts from, in `SNAPSHOT`.
+    def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
+        """Keeps in evaluation.npz what the model makes of the images before the first step, and at the end.
+
+        Before: source_features_before and target_features_before float32 [<=1000, d] of the images source_indices and
+        target_indices, and source_labels. At the end besides: step; source_features and target_features of the same
+        images; target_labels int32 [nt], -1 unlabelled, and target_probabilities float32 [nt, r] of all target images;
+        source_counts int64 [r], source images by class; and <kind>_indices [m], <kind>_images uint8 [m, h, w, 3] and
+        <kind>_names [m] of three kinds: mistake, the surest first, and where nothing is labelled sure, the surest of
+        each of some classes, and unsure.
 
         Args:
           workdir: of the run.
-          evaluation: before the first step.
+          evaluation: of the weights as they are.
+          step: 0 before the first.
         """
         source, target = self._kept()
-        arrays = {
-            "source_indices": source,
-            "source_labels": self._data.source.labels[source],
-            "source_features_before": evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
-            "target_indices": target,
-            "target_features_before": evaluation.target.features[target],
+        features = {
+            "source_features": evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
+            "target_features": evaluation.target.features[target],
         }
-        _write(workdir, arrays)
+        before = tuple(f"{name}_before" for name in features)
+        arrays = dict(zip(before, features.values())) if step == 0 else {**read_snapshot(workdir, before), **features}
+        arrays.update(source_indices=source, source_labels=self._data.source.labels[source], target_indices=target)
+        if step:
+            arrays.update(self._described(evaluation), step=np.int64(step))
+        write_snapshot(workdir, arrays)
 
-    def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
-        """Adds to `SNAPSHOT` what the model of `step` makes of the images, and its most confident mistakes.
-
-        The file then holds, besides `keep_before`'s: step; source_features and target_features float32 [<=1000, d]
-        of the images source_indices and target_indices; target_labels int32 [nt], -1 unlabelled, and
-        target_probabilities float32 [nt, r] of all target images; source_counts int64 [r], source images by class;
-        and <kind>_indices [m], <kind>_images uint8 [m, h, w, 3] and <kind>_names [m] of three kinds: mistake, the
-        surest first, and where nothing is labelled sure, the surest of each of some classes, and unsure.
-        """
-        source, target = self._kept()
+    def _described(self, evaluation: Evaluation) -> dict[str, np.ndarray]:
         labels, probabilities = self._data.target.labels, evaluation.target.probabilities
         kinds = {"mistake": accuracy.confident_mistakes(probabilities, labels, _MOST_MISTAKES)}
         if not self._data.target.labelled:
             kinds["sure"], kinds["unsure"] = _extremes(probabilities)
-        path = os.path.join(workdir, SNAPSHOT)
-        arrays = dict(np.load(path)) if os.path.exists(path) else {}
-        arrays.update(
-            step=np.int64(step),
-            source_indices=source,
-            source_labels=self._data.source.labels[source],
-            source_features=evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
-            target_indices=target,
-            target_features=evaluation.target.features[target],
-            target_labels=labels,
-            target_probabilities=probabilities,
-            source_counts=np.bincount(self._data.source.labels, minlength=len(self._data.class_names)),
-        )
+        arrays = {
+            "target_labels": labels,
+            "target_probabilities": probabilities,
+            "source_counts": np.bincount(self._data.source.labels, minlength=len(self._data.class_names)),
+        }
         for kind, indices in kinds.items():
             arrays[f"{kind}_indices"] = indices
             arrays[f"{kind}_images"] = _thumbnails(self._data.target, indices, self._settings)
             arrays[f"{kind}_names"] = np.array([self._data.target.records.name(int(i)) for i in indices], np.str_)
-        _write(workdir, arrays)
+        return arrays
 
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the images whose features are kept: those of the source are among the evaluated ones."""
@@ -165,8 +155,3 @@ def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> 
         images = tf.image.resize(images, [_THUMBNAIL] * 2, antialias=True)
         images = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
     return images.numpy()
-
-
-def _write(workdir: str, arrays: dict[str, np.ndarray]) -> None:
-    with replacing(os.path.join(workdir, SNAPSHOT)) as file:
-        np.savez_compressed(file, **arrays)

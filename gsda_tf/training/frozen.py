@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import variable_name
-from gsda_tf.data.batches import Share, evaluation_batches, view_batches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords, FeatureStore, Rows, content_digests
 from gsda_tf.data.images import RULES
@@ -21,7 +20,7 @@ from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.progress import progress, size
 from gsda_tf.settings import Settings
-from gsda_tf.training.distribution import distribute
+from gsda_tf.training.inference import Sharded
 
 _IMAGES_A_FILE, _BYTES_A_FILE = 2048, 2**28
 """Computed features reach the disk at most so many at a time: that much an interruption can lose."""
@@ -109,39 +108,19 @@ class _Embedding:
     """Runs the frozen part of the backbone on the views of a domain's images."""
 
     def __init__(self, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy):
-        replicas = strategy.num_replicas_in_sync
-        self._settings, self._strategy = settings, strategy
         self.views = 1 + settings.model.feature_crops
         self._dtype = np.dtype(settings.model.feature_dtype)
         self.bytes_an_image = self.views * math.prod(extractor.border) * self._dtype.itemsize
-        self._batch = -(-settings.data.evaluation_batch // replicas) * replicas
-
-        @tf.function(reduce_retracing=True, autograph=False)
-        def run(images):
-            features = strategy.run(extractor.freeze, args=(images,))
-            return features if replicas == 1 else strategy.gather(features, axis=0)
-
-        self._run = run
+        self._run = Sharded(extractor.freeze, settings.data, strategy)
 
     def __call__(self, domain: Domain, digests: np.ndarray, bar) -> np.ndarray:
         """[n, 1 + feature_crops, ...]."""
-        data, views = self._settings.data, []
+        views = []
         for view in range(self.views):
-
-            def dataset(share: Share, view: int = view) -> tf.data.Dataset:
-                if view == 0:
-                    return evaluation_batches(domain, data, self._batch, share)
-                # The crop follows from the image, not from its place: it is the same in every task.
-                seeds = np.asarray([[int(d[:15], 16), view] for d in digests], np.int64)
-                return view_batches(domain, data, self._batch, seeds, share)
-
-            parts, done = [], 0
-            for images in distribute(self._strategy, dataset):
-                parts.append(self._kept(self._run(images).numpy()))
-                now = min(done + self._batch, len(domain))
-                bar.update(now - done)
-                done = now
-            views.append(np.concatenate(parts)[: len(domain)])
+            # The crop follows from the image, not from its place: it is the same in every task.
+            seeds = np.asarray([[int(d[:15], 16), view] for d in digests], np.int64) if view else None
+            (features,) = self._run(self._run.batches(domain, seeds), len(domain), bar.update)
+            views.append(self._kept(features))
         return np.stack(views, axis=1)
 
     def _kept(self, features: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.batches import Share, evaluation_batches
+from gsda_tf.data.batches import Share, evaluation_batches, view_batches
 from gsda_tf.data.domain import Domain
 from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
@@ -39,6 +40,59 @@ class Outputs:
         return self.logits.argmax(axis=1)
 
 
+class Sharded:
+    """Runs a function on every image of a domain, in order, without training behaviour.
+
+    Args:
+      function: images [N, ...] -> a tensor [N, ...], or several.
+      settings: geometry and batch size.
+      strategy: whose replicas share the work.
+
+    Attributes:
+      batch: images in a global batch.
+    """
+
+    def __init__(self, function: Callable, settings: DataSettings, strategy: tf.distribute.Strategy):
+        replicas = strategy.num_replicas_in_sync
+        self._settings, self._strategy = settings, strategy
+        self.batch = -(-settings.evaluation_batch // replicas) * replicas
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def run(images):
+            made = strategy.run(function, args=(images,))
+            return made if replicas == 1 else tf.nest.map_structure(lambda x: strategy.gather(x, axis=0), made)
+
+        self._run = run
+
+    def batches(self, domain: Domain, seeds: np.ndarray | None = None) -> Iterable:
+        """The images of a domain; with `seeds`, int64 [n, 2], each as training would see it."""
+
+        def dataset(share: Share) -> tf.data.Dataset:
+            if seeds is None:
+                return evaluation_batches(domain, self._settings, self.batch, share)
+            return view_batches(domain, self._settings, self.batch, seeds, share)
+
+        return distribute(self._strategy, dataset)
+
+    def __call__(
+        self, batches: Iterable, count: int, progress: Callable[[float], Any] = lambda images: None
+    ) -> list[np.ndarray]:
+        """What the function makes of the `count` images of `batches`, one array [count, ...] for each of its results.
+
+        Args:
+          batches: of `batches`.
+          count: images; the last batch is filled up.
+          progress: called with the number of images after each batch.
+        """
+        parts, done = [], 0
+        for images in batches:
+            parts.append([part.numpy() for part in tf.nest.flatten(self._run(images))])
+            now = min(done + self.batch, count)
+            progress(now - done)
+            done = now
+        return [np.concatenate(part)[:count] for part in zip(*parts)]
+
+
 class Inference:
     """Runs E and C on domains, without training behaviour.
 
@@ -50,33 +104,18 @@ class Inference:
     """
 
     def __init__(
-        self,
-        extractor: Callable,
-        classifier: Callable,
-        settings: DataSettings,
-        strategy: tf.distribute.Strategy,
+        self, extractor: Callable, classifier: Callable, settings: DataSettings, strategy: tf.distribute.Strategy
     ):
-        replicas = strategy.num_replicas_in_sync
-        self._settings, self._strategy = settings, strategy
-        self._batch = -(-settings.evaluation_batch // replicas) * replicas
-
         def forward(images):
             features = extractor(images, training=False)
             return features, classifier(features)
 
-        @tf.function(reduce_retracing=True, autograph=False)
-        def run(images):
-            features, logits = strategy.run(forward, args=(images,))
-            if replicas == 1:
-                return features, logits
-            return strategy.gather(features, axis=0), strategy.gather(logits, axis=0)
-
-        self._run = run
+        self._run = Sharded(forward, settings, strategy)
         self._kept: dict[int, tuple[Domain, Iterable]] = {}
         self.step: Callable[[], int | None] = lambda: None
         """Of the weights, for messages."""
 
-    def __call__(self, domain: Domain, progress: Callable[[int], None] | None = None, again: bool = False) -> Outputs:
+    def __call__(self, domain: Domain, again: bool = False) -> Outputs:
         """E and C of every image of `domain`, in order.
 
         Raises:
@@ -84,30 +123,15 @@ class Inference:
 
         Args:
           domain: n images, n > 0.
-          progress: called with the number of images after each batch.
           again: the same domain will be asked for again. Its pipeline is kept, which takes as long to build as a small
             domain to run through.
         """
-
-        features, logits = [], []
-        _, batches = self._kept.get(id(domain)) or (domain, self._batches(domain))
+        _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
         if again:
             self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
-        for images in batches:
-            f, z = self._run(images)
-            features.append(f.numpy())
-            logits.append(z.numpy())
-            if progress is not None:
-                progress(self._batch)
-        outputs = Outputs(np.concatenate(features)[: len(domain)], np.concatenate(logits)[: len(domain)])
+        outputs = Outputs(*self._run(batches, len(domain)))
         for what, values in (("features", outputs.features), ("logits", outputs.logits)):
             bad = int((~np.isfinite(values)).any(axis=1).sum())
             if bad:
                 raise NotFiniteError(f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.step())
         return outputs
-
-    def _batches(self, domain: Domain) -> Iterable:
-        def dataset(share: Share) -> tf.data.Dataset:
-            return evaluation_batches(domain, self._settings, self._batch, share)
-
-        return distribute(self._strategy, dataset)

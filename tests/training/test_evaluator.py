@@ -5,8 +5,9 @@ import pytest
 
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
+from gsda_tf.runs.contents import SNAPSHOT
 from gsda_tf.settings import DataSettings
-from gsda_tf.training.evaluator import SNAPSHOT, Evaluator
+from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.inference import Outputs
 
 _SETTINGS = DataSettings(image_size=4, resize_size=4)
@@ -80,7 +81,7 @@ def test_unlabelled_target(tmp_path):
 def test_what_is_kept_belongs_together(tmp_path):
     data = _data([0, 1, 2, 0, 1])
     evaluator = Evaluator(data, _SETTINGS, _inference)
-    evaluator.keep_before(str(tmp_path), evaluator())
+    evaluator.keep(str(tmp_path), evaluator(), 0)
     before = dict(np.load(tmp_path / SNAPSHOT))
     assert "source_features" not in before
     evaluator.keep(str(tmp_path), evaluator(), 7)

@@ -77,7 +77,7 @@ class Evaluate(Callback):
             return
         evaluation = training.evaluator()
         if training.chief:
-            training.evaluator.keep_before(training.folder.path, evaluation)
+            training.evaluator.keep(training.folder.path, evaluation, step)
             if not training.folder.metrics():  # or the run was stopped before its first checkpoint
                 training.folder.log.write(0, evaluation.known)
 
