@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import sys
@@ -14,7 +13,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import Share
 from gsda_tf.errors import UserError, WorkerLostError
 from gsda_tf.settings import DataSettings, DeviceSettings
-from gsda_tf.training.job import tf_config
+from gsda_tf.training.tf_config import EXPECTED, check_tf_config, tf_config
 
 
 def configure_devices(settings: DeviceSettings) -> None:
@@ -67,7 +66,7 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, RuntimeError, TypeError, KeyError, tf.errors.OpError) as error:
             raise UserError(
-                f"--strategy=multi_worker could not start: {str(error).splitlines()[0]} {_EXPECTED}"
+                f"--strategy=multi_worker could not start: {str(error).splitlines()[0]} {EXPECTED}"
             ) from error
     # Not before: a multi-worker strategy has to come first of all that touches devices.
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -80,68 +79,6 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
             f"{len(devices)}, or split the CPU with --virtual_devices={count}."
         )
     return tf.distribute.MirroredStrategy([device.name for device in devices[:count]])
-
-
-_EXPECTED = (
-    'Expected TF_CONFIG to hold JSON with "cluster": {"worker": ["host:port", ...]} and "task": {"type": "worker", '
-    '"index": i}, the same cluster on every worker.'
-)
-_JOBS = ("chief", "worker")
-
-
-def check_tf_config(text: str) -> int:
-    """Makes sure that TF_CONFIG describes a cluster and this process's place in it.
-
-    Args:
-      text: value of the environment variable TF_CONFIG.
-
-    Returns:
-      How many processes train.
-
-    Raises:
-      UserError: what is wrong with it.
-    """
-    problem = None
-    if not text.strip():
-        problem = "it is not set"
-    else:
-        try:
-            config = json.loads(text)
-        except ValueError as error:
-            problem = f"it is no JSON ({error})"
-        else:
-            problem = _cluster_problem(config)
-    if problem:
-        raise UserError(f"--strategy=multi_worker cannot use TF_CONFIG: {problem}. {_EXPECTED}")
-    return sum(len(config["cluster"].get(job, ())) for job in _JOBS)
-
-
-def _cluster_problem(config) -> str | None:
-    if not isinstance(config, dict):
-        return "it is no object"
-    cluster, task = config.get("cluster"), config.get("task")
-    if not isinstance(cluster, dict) or not cluster:
-        return 'it has no "cluster"'
-    for job, addresses in cluster.items():
-        if job not in _JOBS:
-            return f'"cluster" has the job {job!r}, which takes no part in training'
-        if not isinstance(addresses, list) or not addresses:
-            return f'"cluster" has no list of addresses for {job!r}'
-        for address in addresses:
-            host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-            if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-                return f"{address!r} is no address"
-    every = [address for addresses in cluster.values() for address in addresses]
-    if len(set(every)) < len(every):
-        return "two workers have the same address"
-    if not isinstance(task, dict) or "type" not in task or "index" not in task:
-        return 'it has no "task" with a "type" and an "index"'
-    if not isinstance(task["type"], str) or task["type"] not in cluster:
-        return f'"task" is of the type {task["type"]!r}, the cluster has {", ".join(cluster)}'
-    count, index = len(cluster[task["type"]]), task["index"]
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
-        return f'"task" has the index {index!r}, the cluster has {count} of the type {task["type"]!r}, from 0 on'
-    return None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`--cluster`: TF_CONFIG from what a job scheduler tells each of its processes."""
+"""TF_CONFIG: what it has to be for `--cluster`, and whether it can be used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from gsda_tf.errors import UserError
 
 _FIRST_PORT, _PORTS = 10_000, 20_000
 _MANY = 2**20
+EXPECTED = (
+    'Expected TF_CONFIG to hold JSON with "cluster": {"worker": ["host:port", ...]} and "task": {"type": "worker", '
+    '"index": i}, the same cluster on every worker.'
+)
+_JOBS = ("chief", "worker")
 
 
 def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -36,6 +41,61 @@ def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
         raise UserError(f"--cluster={cluster}: {what}. Expected a process of such a job: see docs/clusters.") from error
     task = {"type": resolver.task_type, "index": resolver.task_id}
     return json.dumps({"cluster": spec, "task": task})
+
+
+def check_tf_config(text: str) -> int:
+    """Makes sure that TF_CONFIG describes a cluster and this process's place in it.
+
+    Args:
+      text: value of the environment variable TF_CONFIG.
+
+    Returns:
+      How many processes train.
+
+    Raises:
+      UserError: what is wrong with it.
+    """
+    problem = None
+    if not text.strip():
+        problem = "it is not set"
+    else:
+        try:
+            config = json.loads(text)
+        except ValueError as error:
+            problem = f"it is no JSON ({error})"
+        else:
+            problem = _cluster_problem(config)
+    if problem:
+        raise UserError(f"--strategy=multi_worker cannot use TF_CONFIG: {problem}. {EXPECTED}")
+    return sum(len(config["cluster"].get(job, ())) for job in _JOBS)
+
+
+def _cluster_problem(config) -> str | None:
+    if not isinstance(config, dict):
+        return "it is no object"
+    cluster, task = config.get("cluster"), config.get("task")
+    if not isinstance(cluster, dict) or not cluster:
+        return 'it has no "cluster"'
+    for job, addresses in cluster.items():
+        if job not in _JOBS:
+            return f'"cluster" has the job {job!r}, which takes no part in training'
+        if not isinstance(addresses, list) or not addresses:
+            return f'"cluster" has no list of addresses for {job!r}'
+        for address in addresses:
+            host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+            if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+                return f"{address!r} is no address"
+    every = [address for addresses in cluster.values() for address in addresses]
+    if len(set(every)) < len(every):
+        return "two workers have the same address"
+    if not isinstance(task, dict) or "type" not in task or "index" not in task:
+        return 'it has no "task" with a "type" and an "index"'
+    if not isinstance(task["type"], str) or task["type"] not in cluster:
+        return f'"task" is of the type {task["type"]!r}, the cluster has {", ".join(cluster)}'
+    count, index = len(cluster[task["type"]]), task["index"]
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        return f'"task" has the index {index!r}, the cluster has {count} of the type {task["type"]!r}, from 0 on'
+    return None
 
 
 def _slurm(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:

@@ -9,8 +9,7 @@ import subprocess
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.training.distribution import check_tf_config
-from gsda_tf.training.job import tf_config
+from gsda_tf.training.tf_config import check_tf_config, tf_config
 from tests.launch import commands
 from tests.processes import REPOSITORY, Process
 
