@@ -228,19 +228,17 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     shapes = reader.get_variable_to_shape_map()
     _check_widths(workdir, settings, shapes)
     widths = {width for shape in shapes.values() for width in shape}
-    # A method whose networks depend on the number of images has variables of that width.
-    built_for = tuple(count if count in widths else 1 for count in sizes(written["data"]))
+    # A method that keeps something of every image has variables of that width; else a number is only compared with.
+    built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
     experiment = Experiment(settings, data, tf.distribute.get_strategy(), built_for=built_for, trains=False)
     try:
         tf.train.Checkpoint(**experiment.deployed_state()).restore(path).assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise UserError(
-            f"{path} is of other networks than {workdir}'s settings.json tells: one was changed."
-        ) from error
+        raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
     return experiment, int(path.rsplit("-", 1)[1])
 
 
-_HARMLESS = 4096
+_HARMLESS, _MANY = 4096, 2**16
 
 
 def _check_widths(workdir: str, settings: Settings, shapes: Mapping[str, Sequence[int]]) -> None:

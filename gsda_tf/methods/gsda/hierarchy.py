@@ -17,6 +17,7 @@ from gsda_tf.files import read_regular
 
 _CLASSES_A_GROUP = 5
 _MOST_BYTES = 2**24
+"""Of a file of groups."""
 
 
 @dataclasses.dataclass(frozen=True)

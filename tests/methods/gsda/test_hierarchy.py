@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,3 +77,7 @@ def test_groups_of_the_users_own(tmp_path):
         path.write_text(wrong)
         with pytest.raises(UserError, match="--groups_file"):
             read_groups(str(path), ["cat", "dog", "hen"])
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="is a pipe: expected a file"):
+        read_groups(str(path), ["cat", "dog", "hen"])
