@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,14 @@ class Checkpoints:
     """
 
     def __init__(self, state: dict[str, list[tf.Variable]], workdir: str, keep: int, write: bool = True):
-        self._state = state
+        self._state, self._workdir, self._keep, self._write = state, workdir, keep, write
         self._checkpoint = tf.train.Checkpoint(**state)
-        self._workdir, self._folder = workdir, os.path.join(workdir, "checkpoints")
-        self._manager = None
+        self._folder = os.path.join(workdir, "checkpoints")
         if write:
-            self._remove_unfinished()
-            self._list_again()
-            self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=keep)
+            self._remove(lambda name: name.startswith(("ckpt-", "selected-")) and "temp" in name)
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint of `step`.
+        """Writes a checkpoint of `step` and removes the oldest.
 
         Raises:
           TrainingError: a weight is not finite; nothing is written.
@@ -61,57 +59,52 @@ class Checkpoints:
                     f"{variable.name} is not finite at step {step}: no checkpoint of it is written. Try a smaller "
                     "--learning_rate or --precision=float32."
                 )
-        if self._manager is None:
+        if not self._write:
             return
         with disk_errors(f"writing a checkpoint to {self._folder}"):
+            os.makedirs(self._folder, exist_ok=True)
             try:
-                self._manager.save(checkpoint_number=step)
+                self._checkpoint.write(os.path.join(self._folder, f"ckpt-{step}"))
             except BaseException:
-                self._remove_unfinished()  # it would take the room that is wanted
+                self._remove(lambda name: "temp" in name)  # it would take the room that is wanted
                 raise
+            for path in paths(self._workdir)[: -self._keep]:
+                self._remove(re.compile(rf"{os.path.basename(path)}\.").match)
 
     def kept(self) -> str:
         """What is left to go on from, for a message."""
         found = paths(self._workdir)
         return f"The last good checkpoint is {found[-1]}." if found else "No checkpoint had been written before."
 
-    def _list_again(self) -> None:
-        """Writes TensorFlow's list of checkpoints from what is there: the list may be damaged, or older."""
-        found = paths(self._workdir)
-        with disk_errors(f"writing to {self._folder}"):
-            if found:
-                tf.compat.v1.train.update_checkpoint_state(self._folder, found[-1], found)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(os.path.join(self._folder, "checkpoint"))
-
-    def _remove_unfinished(self) -> None:
-        """Removes what a process that was killed while it wrote has left."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self._folder):
-                if name.startswith(("ckpt-", "selected-")) and "temp" in name:
-                    path = os.path.join(self._folder, name)
-                    shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-
-    def restore(self, step: int | None = None) -> tuple[int, list[str]]:
-        """Restores the newest checkpoint that is whole, or the one of `step`.
+    def restore(self) -> tuple[int, list[str]]:
+        """Restores the newest checkpoint that is whole.
 
         Returns:
           (its step, 0 if there is none; what was damaged and passed over).
         """
         damaged = []
         for path in paths(self._workdir, descending=True):
-            if step is not None and not path.endswith(f"-{step}"):
-                continue
             try:
                 # Read through first, sums checked: restoring half of it would leave a mixture.
                 _read_through(path)
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                self._checkpoint.read(path).assert_existing_objects_matched()
             except _DAMAGED as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
                 continue
-            return int(path.rsplit("-", 1)[1]), damaged
+            return _step(path), damaged
         return 0, damaged
+
+    def _remove(self, wanted: Callable[[str], Any]) -> None:
+        """Removes files, and folders that a process that was killed has left, by name; those of an index first, without
+        which the rest is no checkpoint."""
+        with contextlib.suppress(OSError):
+            for name in sorted(filter(wanted, os.listdir(self._folder)), key=lambda name: not name.endswith(".index")):
+                path = os.path.join(self._folder, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+
+def _step(path: str) -> int:
+    return int(path.rpartition("-")[2])
 
 
 def paths(workdir: str, descending: bool = False) -> list[str]:

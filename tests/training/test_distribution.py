@@ -10,9 +10,9 @@ import os
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from gsda_tf.errors import UserError
+from gsda_tf.runs.checkpoints import newest
 from gsda_tf.settings import DataSettings, DeviceSettings
 from gsda_tf.training import distribution
 from tests import rounding
@@ -45,7 +45,7 @@ class Runs:
 
 
 def _read(workdir):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints")))
+    reader = newest(str(workdir))[1]
     names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
     values = {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): reader.get_tensor(name) for name in names}
     floats = {n: v for n, v in values.items() if v.dtype.kind == "f" and not n.startswith("loop")}
