@@ -87,7 +87,7 @@ class Checkpoints:
             try:
                 # Read through first, sums checked: restoring half of it would leave a mixture.
                 _read_through(path)
-                self._checkpoint.read(path).assert_existing_objects_matched()
+                self._checkpoint.read(path).assert_existing_objects_matched().expect_partial()
             except _DAMAGED as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
                 continue
