@@ -11,7 +11,7 @@ import numpy as np
 
 from gsda_tf.compat import KERAS_3
 from gsda_tf.data.npz import read_npz
-from gsda_tf.errors import UserError
+from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.files import disk_errors, open_regular, read_regular, replacing, write_atomically
 from gsda_tf.methods import all_options
@@ -121,6 +121,28 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
         if missing := [name for name in _NEEDED if name not in written["settings"]]:
             raise damaged(path, f"without the setting {missing[0]}")
         _check_settings(path, written["settings"])
+    return written
+
+
+def settings_of(workdir: str, flag: str = "workdir") -> dict[str, Any]:
+    """Reads settings.json of a run whose weights are wanted.
+
+    Args:
+      workdir: its folder.
+      flag: by which it was given, for messages.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+      TrainingError: it was written by the other generation of Keras.
+    """
+    written = read_settings(workdir)
+    if written is None:
+        raise UserError(f"--{flag}={workdir} holds no run: expected settings.json and checkpoints/ there.")
+    if written["generation"] != generation():
+        raise TrainingError(
+            f"--{flag}={workdir} was written by {written['generation']}, this is {generation()}: use the environment "
+            "it was trained in. Its export/ loads in both."
+        )
     return written
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
 from gsda_tf.runs import checkpoints
-from gsda_tf.runs.contents import generation, read_settings
+from gsda_tf.runs.contents import settings_of
 
 _MODEL = ("extractor", "preprocessing", "bottleneck_units", "bottleneck_norm", "image_size", "resize_size")
 """What the networks' shapes and inputs depend on: a run that starts from another's weights takes it over."""
@@ -24,7 +24,7 @@ def inherited(run: str) -> dict[str, Any]:
     Raises:
       UserError: no run there.
     """
-    before = _settings(run)
+    before = settings_of(run, "init_from")["settings"]
     # The weights are in the run's checkpoint: none need be downloaded.
     return {**{name: before[name] for name in (*_MODEL, "freeze_backbone", "train_from")}, "weights": "none"}
 
@@ -41,8 +41,9 @@ class Initial:
     """
 
     def __init__(self, run: str, quiet: bool = False):
-        self._run, self._settings, self._quiet = run, _settings(run), quiet
-        self._names = list(read_settings(run)["class_names"])
+        written = settings_of(run, "init_from")
+        self._run, self._settings, self._quiet = run, written["settings"], quiet
+        self._names = list(written["class_names"])
         self._path, self._reader = checkpoints.newest(run)
         if not self._path:
             raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
@@ -119,15 +120,3 @@ def start(init_from: str, workdir: str) -> Initial | None:
         return None
     own = bool(checkpoints.newest(workdir)[0])
     return Initial(workdir if own else init_from, quiet=own)
-
-
-def _settings(run: str) -> dict[str, Any]:
-    written = read_settings(run)
-    if written is None:
-        raise UserError(f"--init_from={run} holds no run: expected settings.json and checkpoints/ there.")
-    if written["generation"] != generation():
-        raise UserError(
-            f"--init_from={run} was written by {written['generation']}, this is {generation()}: use the "
-            "environment it was trained in."
-        )
-    return written["settings"]

@@ -17,14 +17,14 @@ from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.defaults import flag
-from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.errors import UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
 from gsda_tf.runs import checkpoints
-from gsda_tf.runs.contents import generation, read_settings
+from gsda_tf.runs.contents import settings_of
 from gsda_tf.runs.initial import Initial
 from gsda_tf.settings import Settings, absolute
 from gsda_tf.training.frozen import embedded
@@ -204,14 +204,7 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     Raises:
       UserError: no run there, or no such checkpoint; data of classes that the run does not know.
     """
-    written = read_settings(workdir)
-    if written is None:
-        raise UserError(f"--workdir={workdir} holds no run: expected settings.json and checkpoints/ there.")
-    if written["generation"] != generation():
-        raise TrainingError(
-            f"{workdir} was written by {written['generation']}, this is {generation()}: use the "
-            "environment it was trained in. Its export/ loads in both."
-        )
+    written = settings_of(workdir)
     _check_programs(workdir, written["settings"], changes)
     settings = tasks.written(written["settings"])
     changes = absolute(changes)
