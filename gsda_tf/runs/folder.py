@@ -18,7 +18,7 @@ from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserEr
 from gsda_tf.files import disk_errors
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.contents import generation, read_metrics, read_result, read_settings, read_summary, write_settings
-from gsda_tf.runs.log import MetricsLog, NoLog
+from gsda_tf.runs.log import MetricsLog
 from gsda_tf.runs.selected import SelectedWeights
 from gsda_tf.settings import Settings, is_array_file
 
@@ -63,14 +63,13 @@ class RunFolder:
       writes: whether this process is the one that writes; the others look on.
 
     Attributes:
-      checkpoints: all that the run needs to go on.
+      export_root: folder of the versions of its export.
       selected: the weights that a label-free score likes best.
-      log: what was measured.
     """
 
-    checkpoints: Checkpoints
     selected: SelectedWeights
-    log: MetricsLog | NoLog
+    _checkpoints: Checkpoints
+    _log: MetricsLog
 
     def __init__(self, path: str, writes: bool = True):
         self.path, self.writes = path, writes
@@ -110,22 +109,39 @@ class RunFolder:
         Yields:
           The step that training goes on from; 0 for a new run.
         """
-        self.checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
+        self._checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
         self.selected = SelectedWeights(deployed, self.path, settings.run.select)
-        step, damaged = self.checkpoints.restore()
+        step, damaged = self._checkpoints.restore()
         for path in damaged:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
         if step:
             print(f"Going on from step {step} of {self.path}", flush=True)
         if self.writes:
             write_settings(self.path, settings.flat(), extra)
-        self.log = MetricsLog(self.path, step) if self.writes else NoLog()
+            self._log = MetricsLog(self.path, step)
         try:
             yield step
         except TrainingError as error:
-            error.args = (f"{error} {self.checkpoints.kept()}",)
+            error.args = (f"{error} {self._checkpoints.kept()}",)
             raise
-        self.log.close()
+        if self.writes:
+            self._log.close()
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes numbers by name to the log."""
+        if self.writes:
+            self._log.write(step, values)
+
+    def select(self, step: int) -> None:
+        """Keeps the weights as they are if the evaluation of `step` is the one to be selected so far."""
+        if self.writes:
+            self.selected.consider(self.metrics(), step)
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint of `step`; on every process, as each looks whether its weights are finite."""
+        self._checkpoints.save(step)
+        if self.writes:
+            self.selected.prune(self.metrics())
 
     def metrics(self) -> list[dict[str, Any]]:
         """Returns what was logged."""

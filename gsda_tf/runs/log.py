@@ -72,13 +72,3 @@ class MetricsLog:
             for name, value in line.items():
                 if name != "step" and value is not None:
                     tf.summary.scalar(name, value)
-
-
-class NoLog:
-    """The log of a worker that does not write."""
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes nothing."""
-
-    def close(self) -> None:
-        """Has nothing to close."""

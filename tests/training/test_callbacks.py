@@ -63,7 +63,7 @@ def test_checkpoints_by_the_clock_and_before_it_stops(monkeypatch, stopping):
     monkeypatch.setattr(standard.time, "monotonic", lambda: now[0])
     training = _training(checkpoint_steps=100, checkpoint_seconds=250.0)
     saved = []
-    training.folder = types.SimpleNamespace(checkpoints=types.SimpleNamespace(save=saved.append))
+    training.folder = types.SimpleNamespace(save=saved.append)
     callback = standard.Checkpoint(training)
     callback.begin(0)
     for step in range(1, 9):

@@ -32,7 +32,7 @@ class Log(Callback):
     def act(self, step: int) -> None:
         training = self.training
         training.means = training.runner.read_window()
-        training.folder.log.write(step, training.means)
+        training.folder.write(step, training.means)
 
 
 class Label(Callback):
@@ -59,7 +59,7 @@ class Label(Callback):
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)
         classes = len(np.unique(pool[pool >= 0]))
-        training.folder.log.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(classes)})
+        training.folder.write(step, {"pool_share": float((pool >= 0).mean()), "pool_classes": float(classes)})
 
 
 class Evaluate(Callback):
@@ -78,15 +78,15 @@ class Evaluate(Callback):
         evaluation = training.evaluator()
         if training.chief:
             training.evaluator.keep(training.folder.path, evaluation, step)
-            if not training.folder.metrics():  # or the run was stopped before its first checkpoint
-                training.folder.log.write(0, evaluation.known)
+        if not training.folder.metrics():  # or the run was stopped before its first checkpoint
+            training.folder.write(0, evaluation.known)
 
     def act(self, step: int) -> None:
         training = self.training
         # A labelling at the same step has asked the same weights about the same images.
         labelled, training.labelled = training.labelled, None
         training.evaluation = training.evaluator(labelled[1] if labelled and labelled[0] == step else None)
-        training.folder.log.write(step, training.evaluation.known)
+        training.folder.write(step, training.evaluation.known)
 
 
 class Select(Callback):
@@ -99,8 +99,7 @@ class Select(Callback):
         return self.training.settings.run.evaluate_steps
 
     def act(self, step: int) -> None:
-        if self.training.chief:
-            self.training.folder.selected.consider(self.training.folder.metrics(), step)
+        self.training.folder.select(step)
 
 
 class Checkpoint(Callback):
@@ -120,10 +119,8 @@ class Checkpoint(Callback):
         return super().due(moment) or moment.stopping or late
 
     def act(self, step: int) -> None:
-        self.training.folder.checkpoints.save(step)
+        self.training.folder.save(step)
         self._saved_at = time.monotonic()
-        if self.training.chief:
-            self.training.folder.selected.prune(self.training.folder.metrics())
 
 
 class Bar(Callback):
