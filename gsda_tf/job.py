@@ -8,7 +8,7 @@ from typing import Any
 from gsda_tf.choosing import auto
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import COMMANDS
-from gsda_tf.progress import phase
+from gsda_tf.progress import timed
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
 from gsda_tf.training.run import train
@@ -49,7 +49,7 @@ def _report(workdir: str) -> None:
     from gsda_tf.reporting.report import write_report
 
     try:
-        with phase("report"):
+        with timed("report"):
             write_report(workdir)
     except Exception as error:  # the result stands whatever becomes of its pictures
         print(f"The report could not be made ({type(error).__name__}: {error}): {COMMANDS}.report makes it again.")

@@ -24,7 +24,7 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm | Lines:
 
 
 @contextlib.contextmanager
-def phase(name: str, shown: bool = True) -> Iterator[None]:
+def timed(name: str, shown: bool = True) -> Iterator[None]:
     """Names a part of a command as it begins, and says how long it took when it is done.
 
     Raises:

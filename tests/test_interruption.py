@@ -13,7 +13,7 @@ import os, signal, sys
 from gsda_tf import interruption
 from gsda_tf.errors import DiskError
 from gsda_tf.interruption import Interrupted, deferred
-from gsda_tf.progress import phase
+from gsda_tf.progress import timed
 from launch import flags
 
 def lost(number):
@@ -29,13 +29,13 @@ def changed(number):
     raise RuntimeError("KeyboardInterrupt: <stack trace of a graph>")
 
 def passed_over(number):
-    with phase("backbone"):
+    with timed("backbone"):
         lost(number)
     print("went on")
 
 def later(number):
     lost(number)
-    with phase("training"):
+    with timed("training"):
         print("went on")
 
 def in_the_loop(number):

@@ -51,12 +51,12 @@ def test_an_array_is_gone_through_as_a_list_is(count):
     assert list(progress.progress(np.arange(count), file=io.StringIO())) == list(range(count))
 
 
-def test_a_phase_is_named_and_timed(clock, capsys):
-    with progress.phase("export"):
+def test_a_part_is_named_and_timed(clock, capsys):
+    with progress.timed("export"):
         clock[0] += 65
-    with progress.phase("report", shown=False):
+    with progress.timed("report", shown=False):
         pass
     assert capsys.readouterr().out == "export ...\nexport: 1 min 05 s\n"
-    with pytest.raises(ValueError), progress.phase("check"):
+    with pytest.raises(ValueError), progress.timed("check"):
         raise ValueError
     assert capsys.readouterr().out == "check ...\n"

@@ -19,7 +19,7 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError, choose
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
-from gsda_tf.progress import phase
+from gsda_tf.progress import timed
 from gsda_tf.serving import other_formats
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, writing_folder
@@ -98,13 +98,13 @@ def export_model(
         if "saved_model" in formats:
             made.append(os.path.join(aside, "model"))
             units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
-            with phase("export"):
+            with timed("export"):
                 _save(extractor, classifier, class_names, geometry, aside, made[0], assets, units)
                 write_warmup(made[0], samples, geometry.image_size)
-            with phase("check"):  # a fresh process is asked
+            with timed("check"):  # a fresh process is asked
                 _compare(_ask_fresh_process(made[0], samples, aside), expected, class_names, tolerance)
         for name in sorted({*formats} - {"saved_model"}):
-            with phase(name):
+            with timed(name):
                 path, difference = other_formats.write(name, extractor, classifier, aside, seen, expected)
             made.append(path)
             print(f"{name}: probabilities of {len(seen)} samples differ by at most {difference:.2g}", flush=True)

@@ -22,7 +22,7 @@ from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.models import backbones
-from gsda_tf.progress import phase
+from gsda_tf.progress import timed
 from gsda_tf.runs import checkpoints, initial
 from gsda_tf.runs.contents import write_summary
 from gsda_tf.runs.folder import RunFolder, default_workdir
@@ -66,7 +66,7 @@ def train(
     check_batches(settings.data, strategy)
     backbones.check(settings.model)  # data may take an hour to prepare
     chief = is_chief(strategy)
-    with phase("reading", chief):
+    with timed("reading", chief):
         data = data or tasks.load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
@@ -116,7 +116,7 @@ class Training:
         beside: Experiment | None = None,
     ):
         self.settings, self.data, self.folder, self.chief = settings, data, folder, folder.writes
-        with phase("backbone", self.chief):
+        with timed("backbone", self.chief):
             start = initial.start(settings.run.init_from, folder.path)
             self.experiment = experiment = Experiment(settings, data, strategy, start, beside=beside)
             inputs = experiment.inputs
@@ -143,10 +143,10 @@ class Training:
         extra.update(experiment.facts, data=fingerprint(self.data))
         with self.folder.opened(state, deployed, self.settings, extra) as start:
             loop = Loop(runner, self._feed, callbacks.build(self))
-            with phase("training", self.chief):
+            with timed("training", self.chief):
                 loop.run(self.steps)
-            timed = max(self.steps - start - 1, 0)
-            rate = timed * self.images_a_step / loop.training_seconds if loop.training_seconds else 0.0
+            counted = max(self.steps - start - 1, 0)
+            rate = counted * self.images_a_step / loop.training_seconds if loop.training_seconds else 0.0
             return self._finish(rate, time.monotonic() - began, export)
 
     def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
