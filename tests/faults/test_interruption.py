@@ -13,10 +13,10 @@ from gsda_tf.compat import KERAS_3
 from gsda_tf.files import UNFINISHED
 from gsda_tf.runs.checkpoints import Checkpoints, newest, paths
 from gsda_tf.runs.contents import read_metrics
-from gsda_tf.training.callbacks.standard import Log
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.loop import Interrupted
 from gsda_tf.training.run import train
+from gsda_tf.training.runner import StepRunner
 from tests.launch import commands
 from tests.processes import Process
 
@@ -109,15 +109,15 @@ class TestDamage:
 
 def _stopped_once(monkeypatch, settings, step):
     """Trains with a SIGTERM that comes at `step`, and goes on."""
-    original = Log.act
+    original = StepRunner.__call__
 
-    def act(self, now):
-        original(self, now)
-        if now == step:
+    def call(self, iterator, steps):
+        original(self, iterator, steps)
+        if self.steps_done == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "act", act)
+        patch.setattr(StepRunner, "__call__", call)
         with pytest.raises(Interrupted, match=str(step)):
             train(settings)
     return train(settings)

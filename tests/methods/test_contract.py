@@ -208,7 +208,7 @@ def test_the_export_answers_as_what_is_evaluated(name, build, tmp_path):
     module = ServingModule(*built.deployed, built.data.class_names, ImageGeometry(8, 8))
     tf.saved_model.save(module, str(tmp_path), signatures=module.signatures())
     answer = tf.saved_model.load(str(tmp_path)).signatures["images"](
-        images=tf.constant(built.data.target.records.images)
+        images=built.data.target.records.load(tf.range(len(built.data.target)))
     )
     expected = built.inference(built.data.target)
     np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=1e-5)

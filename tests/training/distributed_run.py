@@ -36,8 +36,8 @@ def nudged() -> None:
     experiment = double("training.experiment").Experiment
     original = experiment.__init__
 
-    def init(self, *given):
-        original(self, *given)
+    def init(self, *given, **named):
+        original(self, *given, **named)
         rng = np.random.default_rng(0)
         for name, group in self.state().items():
             for variable in group if not name.endswith("_velocities") else ():
