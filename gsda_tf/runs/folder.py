@@ -124,8 +124,9 @@ class RunFolder:
         except TrainingError as error:
             error.args = (f"{error} {self._checkpoints.kept()}",)
             raise
-        if self.writes:
-            self._log.close()
+        finally:
+            if self.writes:
+                self._log.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes numbers by name to the log."""
