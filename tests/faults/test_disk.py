@@ -4,6 +4,7 @@ Files are kept from growing by the kernel (RLIMIT_FSIZE), so the errors are real
 own writers. The slow test fills a real disk, a small tmpfs.
 """
 
+import contextlib
 import glob
 import os
 import subprocess
@@ -18,9 +19,8 @@ from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import folder as workdir
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.contents import read_metrics
+from gsda_tf.runs.contents import read_metrics, write_snapshot
 from gsda_tf.runs.log import MetricsLog
-from gsda_tf.training import evaluator
 from tests.faults.limited import files_up_to
 from tests.launch import commands
 
@@ -62,6 +62,8 @@ def test_tensorboard_files_too(tmp_path):
         for step in range(500):
             log.write(step, {"a": 1.0})
         log.close()
+    with contextlib.suppress(DiskError):
+        log.close()
 
 
 def test_cached_features(tmp_path):
@@ -75,10 +77,10 @@ def test_cached_features(tmp_path):
 
 
 def test_the_snapshot_for_the_report(tmp_path):
-    evaluator._write(str(tmp_path), {"a": np.zeros(3)})
+    write_snapshot(str(tmp_path), {"a": np.zeros(3)})
     noise = np.random.default_rng(0).random(5000)
     with files_up_to(2000), pytest.raises(DiskError, match=_FULL):
-        evaluator._write(str(tmp_path), {"a": noise})
+        write_snapshot(str(tmp_path), {"a": noise})
     with np.load(tmp_path / "evaluation.npz") as file:
         assert file["a"].shape == (3,)
     assert os.listdir(tmp_path) == ["evaluation.npz"]
