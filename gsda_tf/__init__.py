@@ -7,13 +7,13 @@ evaluation -> serving and reporting. Nothing further down that list is imported 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Domain", "Run", "UserError", "adapt", "list_methods", "load"]
+__all__ = ["AdaptedClassifier", "Domain", "Run", "UserError", "adapt", "list_methods", "load"]
 
 
 def __getattr__(name: str) -> Any:
     # Not before it is asked for: TensorFlow takes seconds to import, and a command has something to say before.
     if name in __all__:
-        from gsda_tf import api
+        from gsda_tf import api, estimator
 
-        return getattr(api, name)
+        return getattr(estimator if name == "AdaptedClassifier" else api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
