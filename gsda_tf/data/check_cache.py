@@ -18,7 +18,7 @@ from gsda_tf.settings import DataSettings
 
 _RULES = f"5 {tf.__version__} {PIL.__version__}"
 """Facts depend on it besides the image: raise the number when other files are refused."""
-_MOST_BYTES = 2**30
+_MOST_BYTES = 2**28
 
 Find = Callable[[Sequence[int]], Iterable["str | None"]]
 """Indices of images -> a fact about each."""

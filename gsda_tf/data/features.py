@@ -32,7 +32,7 @@ _HELD = 2**30
 """Bytes; features that take more are read from the disk as they are needed, by Python, in place of TensorFlow."""
 _LARGE = 2**24
 """Bytes; a larger file of features is compared with its sums once, and then again only if it has changed."""
-_MOST_SOUND = 2**27
+_MOST_SOUND, _MOST_BYTES = 2**27, 2**31
 
 
 class Rows:
@@ -240,7 +240,7 @@ class FeatureStore:
         path = os.path.join(self._folder, name)
         try:
             before = os.lstat(path)
-            if not stat.S_ISREG(before.st_mode):
+            if not stat.S_ISREG(before.st_mode) or before.st_size > _MOST_BYTES:
                 raise PermissionError
             stamp = stamp_of_file(path)
             with open(path, "rb") as file:

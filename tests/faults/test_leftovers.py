@@ -231,7 +231,9 @@ class TestFeatures:
         assert store.find(_DIGESTS)[1].all() and os.listdir(tmp_path) == []
         assert "Damaged features passed over and removed" in capsys.readouterr().out
 
-    @pytest.mark.parametrize("kind", ["empty", "text", "array", "archive", "pickle", "link", "pipe", "other name"])
+    @pytest.mark.parametrize(
+        "kind", ["empty", "text", "array", "archive", "pickle", "link", "pipe", "sparse", "other name"]
+    )
     def test_what_is_none_of_its_own_stays(self, store, tmp_path, kind, capsys):
         """A stranger's files, under names such as the store gives and under others."""
         (own,) = tmp_path.iterdir()
@@ -247,6 +249,11 @@ class TestFeatures:
                     np.save(file, np.zeros((2, 3), np.float32))
                 elif kind in ("archive", "other name"):
                     np.savez(file, digests=_DIGESTS, features=np.ones((2, 1, 3), np.float32))
+                elif kind == "sparse":  # as the store writes them, and a terabyte of zeros
+                    dtype = np.dtype([("digest", "S32"), ("sum", "<u4"), ("features", "<f4", (1, 3))])
+                    header = {"descr": dtype.descr, "fortran_order": False, "shape": (2**40 // dtype.itemsize,)}
+                    np.lib.format.write_array_header_1_0(file, header)
+                    file.truncate(file.tell() + 2**40 // dtype.itemsize * dtype.itemsize)
                 elif kind == "pickle":
                     np.save(file, np.asarray([{}], object), allow_pickle=True)
                 else:
