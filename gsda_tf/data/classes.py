@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import UNLABELLED, Domain
 from gsda_tf.errors import DataError, shown
 
 _SHOWN = 4
@@ -54,6 +54,29 @@ def check_classes(source: Domain, names: Sequence[str], where: str) -> list[str]
             listed = ", ".join(few[:_SHOWN]) + (", ..." if len(few) > _SHOWN else "")
             remarks.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed)}.")
     return remarks
+
+
+def labels_of(
+    classes: Sequence[str | None], names: Sequence[str], at: Callable[[int], str] = "image {}".format
+) -> np.ndarray:
+    """Labels of images whose classes are known by name.
+
+    Args:
+      classes: of n images, None where there is none.
+      names: r names in the order of their labels.
+      at: what a message calls an image, by its index.
+
+    Returns:
+      int32 [n], -1 where there is none.
+
+    Raises:
+      DataError: a class is none of `names`.
+    """
+    label_of = {None: UNLABELLED, **{name: label for label, name in enumerate(names)}}
+    for index, name in enumerate(classes):
+        if name not in label_of:
+            raise DataError(lacking(name, names, at(index)))
+    return np.asarray([label_of[name] for name in classes], np.int32)
 
 
 def lacking(name: str, names: Sequence[str], where: str) -> str:

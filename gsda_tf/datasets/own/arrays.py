@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import check_classes, lacking, plain_name
+from gsda_tf.data.classes import check_classes, labels_of, plain_name
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
@@ -351,12 +351,7 @@ def _ordered(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _domain(arrays: Arrays, names: tuple[str, ...]) -> Domain:
-    label_of = {name: label for label, name in enumerate(names)}
-    for row, name in enumerate(arrays.labels):
-        if name is not None and name not in label_of:
-            raise DataError(lacking(name, names, f"{shown(arrays.path)} row {row}"))
-    labels = np.asarray([UNLABELLED if name is None else label_of[name] for name in arrays.labels], np.int32)
-    where = os.path.basename(arrays.path)
-    if arrays.values.ndim == 4:
-        return Domain(plain_name(arrays.path), ArrayRecords(arrays.values, where), labels)
-    return Domain(plain_name(arrays.path), FeatureRecords(arrays.values[:, None], where), labels)
+    labels = labels_of(arrays.labels, names, lambda row: f"{shown(arrays.path)} row {row}")
+    where, values = os.path.basename(arrays.path), arrays.values
+    records = ArrayRecords(values, where) if values.ndim == 4 else FeatureRecords(values[:, None], where)
+    return Domain(plain_name(arrays.path), records, labels)

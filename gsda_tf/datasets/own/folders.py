@@ -10,10 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-import numpy as np
-
-from gsda_tf.data.classes import check_classes, lacking, plain_name
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.classes import check_classes, labels_of, lacking, plain_name
+from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -94,21 +92,19 @@ def load_folders(settings: DataSettings) -> TaskData:
         )
     names = tuple(sorted(classes))
     labelled, remarks = False, []
+    target_classes: dict[str | None, list[str]] = {None: target.root.paths()}
     if target.tops and _without_classes(target, names):
-        paths = [*target.root.paths(), *(path for name in target.tops for path in target.images(name))]
+        target_classes[None] += [path for name in target.tops for path in target.images(name)]
         remarks.append(
-            f"No folder of --target_dir ({_few(target.tops)}) is a class of the source: its {len(paths):,} images are "
-            "taken as a target without labels."
+            f"No folder of --target_dir ({_few(target.tops)}) is a class of the source: its "
+            f"{len(target_classes[None]):,} images are taken as a target without labels."
         )
-        target_domain = _unlabelled(settings.target_dir, paths)
     elif target.tops and any(map(target.images, target.tops)):
         labelled, target_classes = True, _classes(target)
         for name in target_classes:
             if name not in classes:
                 raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
-        target_domain = _domain(settings.target_dir, target_classes, names)
-    else:
-        target_domain = _unlabelled(settings.target_dir, target.root.paths())
+    target_domain = _domain(settings.target_dir, target_classes, names)
     source_domain = _domain(settings.source_dir, classes, names)
     remarks += [*source.remarks(), *target.remarks(labelled)]
     remarks += check_classes(source_domain, names, f"--source_dir={shown(source.root.path)}")
@@ -225,13 +221,8 @@ def _classes(tree: _Tree) -> dict[str, list[str]]:
     return classes
 
 
-def _domain(root: str, classes: dict[str, list[str]], names: tuple[str, ...]) -> Domain:
-    paths, labels = [], []
-    for label, name in enumerate(names):
-        paths += classes.get(name, [])
-        labels += [label] * len(classes.get(name, []))
-    return Domain(plain_name(root), FileRecords(paths), np.asarray(labels, np.int32))
-
-
-def _unlabelled(root: str, paths: list[str]) -> Domain:
-    return Domain(plain_name(root), FileRecords(paths), np.full(len(paths), UNLABELLED, np.int32))
+def _domain(root: str, classes: dict[str | None, list[str]], names: tuple[str, ...]) -> Domain:
+    """Images in the order of class and path; those without a class stand under None."""
+    images = [(path, name) for name in (*names, None) for path in classes.get(name, ())]
+    labels = labels_of([name for _, name in images], names)
+    return Domain(plain_name(root), FileRecords([path for path, _ in images]), labels)

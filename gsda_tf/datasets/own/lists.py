@@ -10,10 +10,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-import numpy as np
-
-from gsda_tf.data.classes import check_classes, lacking, plain_name
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.classes import check_classes, labels_of, lacking, plain_name
+from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -436,9 +434,6 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
 
 def _domain(list_path: str, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> Domain:
     """Sorted, so that the same images are the same domain in whatever order they are listed."""
-    label_of = {name: label for label, name in enumerate(names)}
-    labels = [UNLABELLED if name is None else label_of[name] for name in classes]
+    labels = labels_of(classes, names)
     order = sorted(range(len(paths)), key=lambda i: (labels[i], paths[i]))
-    return Domain(
-        plain_name(list_path), FileRecords([paths[i] for i in order]), np.asarray([labels[i] for i in order], np.int32)
-    )
+    return Domain(plain_name(list_path), FileRecords([paths[i] for i in order]), labels[order])
