@@ -182,9 +182,9 @@ def _train(given: Mapping[str, Any], pool: Pool, data: TaskData, workdir: str) -
       (the runs that the budget left out, one of those that were trained).
     """
     keep, began, left_out, longest = _Keep(), time.monotonic(), [], 0.0
-    plan = [(candidate, number) for number in range(pool.seeds) for candidate in pool.candidates]
-    for done, (candidate, number) in enumerate(plan):
-        settings = _settings(given, candidate, number, workdir)
+    # All of them before any is trained: a name that is none is told at once.
+    plan = [(name, _settings(given, name, i, workdir)) for i in range(pool.seeds) for name in pool.candidates]
+    for done, (candidate, settings) in enumerate(plan):
         title = f"{candidate}, seed {settings.run.seed}"
         start = time.monotonic()
         late = (start - began + longest) / 60 > pool.budget_minutes > 0

@@ -95,6 +95,8 @@ def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
         run({**given(), "add": ("mcc",)}, tmp_path / "run")
     with pytest.raises(UserError, match="one device"):
         run({**given(), "strategy": "mirrored"}, tmp_path / "run")
+    with pytest.raises(UserError, match="mccc"):
+        run(given(), tmp_path / "run", Pool(("source_only", "mccc")))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "settings.json").write_text("{}")
     with pytest.raises(UserError, match="a run of one method"):
