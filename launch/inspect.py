@@ -26,7 +26,7 @@ def main() -> int:
     if chosen := tasks.chosen(given):
         print(f"Chosen: {chosen}")
     data = tasks.index(settings.data)
-    facts = [inspection.examine(domain, len(data.class_names)) for domain in (data.source, data.target)]
+    facts = [inspection.examine(domain) for domain in (data.source, data.target)]
     print(inspection.describe(data, *facts), *defaults.remarks(settings, data), sep="\n")
     if not data.source.records.visible:
         return 0

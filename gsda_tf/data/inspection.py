@@ -29,32 +29,19 @@ class DomainFacts:
     """Facts about one domain.
 
     Attributes:
-      name: of the domain.
-      size: images.
-      labelled: whether they have labels.
-      counts: images of each class, int [r]; zeros if unlabelled.
       sizes: (width, height) as stored and how often, the most frequent first, of the images that were looked at;
         (e,) of features.
       bad: (index, reason) of each image that cannot be read.
       turned: of the images that were looked at, those stored turned, which EXIF orientation sets right.
     """
 
-    name: str
-    size: int
-    labelled: bool
-    counts: tuple[int, ...]
     sizes: tuple[tuple[tuple[int, ...], int], ...]
     bad: tuple[tuple[int, str], ...]
     turned: int = 0
 
 
-def examine(domain: Domain, num_classes: int) -> DomainFacts:
-    """Decodes every image of a domain once.
-
-    Args:
-      domain: n images.
-      num_classes: r of the task.
-    """
+def examine(domain: Domain) -> DomainFacts:
+    """Decodes every image of a domain once."""
     bad = find_bad(domain)
     unreadable = {index for index, _ in bad}
     readable = np.asarray([i for i in range(len(domain)) if i not in unreadable], np.int64)
@@ -69,40 +56,31 @@ def examine(domain: Domain, num_classes: int) -> DomainFacts:
         height, width = stored_size(record)
         sizes[width, height] += 1
         lying += turned(record)
-    labels = domain.labels[domain.labels >= 0]
-    return DomainFacts(
-        name=domain.name,
-        size=len(domain),
-        labelled=domain.labelled,
-        counts=tuple(np.bincount(labels, minlength=num_classes).tolist()),
-        sizes=tuple(sizes.most_common()),
-        bad=tuple(bad),
-        turned=lying,
-    )
+    return DomainFacts(tuple(sizes.most_common()), tuple(bad), lying)
 
 
 def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
     """The table of images by domain and class, and below it sizes and files that cannot be read."""
-    facts = (source, target)
-    width = max(len(name) for name in (*map(shown, data.class_names), "class", "all"))
-    columns = [max(len(shown(each.name)), 7) for each in facts]
-    rows = [("class", *(shown(each.name) for each in facts))]
-    rows += [("", "source", "target")]
+    both = (("source", data.source, source), ("target", data.target, target))
+    rows = [("class", *(shown(domain.name) for _, domain, _ in both)), ("", "source", "target")]
     for label, name in enumerate(data.class_names):
-        rows.append((shown(name), *(str(each.counts[label] or "-") if each.labelled else "?" for each in facts)))
-    rows.append(("all", *(str(each.size) for each in facts)))
+        counts = [int((domain.labels == label).sum()) or "-" if domain.labelled else "?" for _, domain, _ in both]
+        rows.append((shown(name), *map(str, counts)))
+    rows.append(("all", str(len(data.source)), str(len(data.target))))
+    width, *columns = (max(len(row[i]) for row in rows) for i in range(3))
+    columns = [max(7, column) for column in columns]
     lines = [f"  {row[0]:<{width}}  {row[1]:>{columns[0]}}  {row[2]:>{columns[1]}}" for row in rows]
     rule = "  " + "-" * (width + sum(columns) + 4)
     lines = [data.name, "", *lines[:2], rule, *lines[2:-1], rule, lines[-1], "", *_remarks(data)]
-    for each in facts:
-        lines.append(f"{shown(each.name)}: {_describe_sizes(each)}")
-        if each.turned:
-            seen = sum(count for _, count in each.sizes)
+    for _, domain, facts in both:
+        lines.append(f"{shown(domain.name)}: {_describe_sizes(facts, len(domain))}")
+        if facts.turned:
+            seen = sum(count for _, count in facts.sizes)
             lines.append(
-                f"{shown(each.name)}: {each.turned} of {seen} images are turned upright by their EXIF orientation"
+                f"{shown(domain.name)}: {facts.turned} of {seen} images are turned upright by their EXIF orientation"
             )
-    for role, domain, each in (("source", data.source, source), ("target", data.target, target)):
-        for index, reason in each.bad:
+    for role, domain, facts in both:
+        for index, reason in facts.bad:
             lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
     return "\n".join(lines)
 
@@ -119,7 +97,7 @@ def _remarks(data: TaskData) -> list[str]:
     return said
 
 
-def _describe_sizes(facts: DomainFacts) -> str:
+def _describe_sizes(facts: DomainFacts, size: int) -> str:
     if not facts.sizes:
         return "no image can be read"
     if len(facts.sizes[0][0]) == 1:
@@ -127,7 +105,7 @@ def _describe_sizes(facts: DomainFacts) -> str:
     widths, heights = zip(*(size for size, _ in facts.sizes))
     most, count = facts.sizes[0]
     seen = sum(count for _, count in facts.sizes)
-    looked = "" if seen == facts.size - len(facts.bad) else f", by {seen} of {facts.size} images"
+    looked = "" if seen == size - len(facts.bad) else f", by {seen} of {size} images"
     if len(facts.sizes) == 1:
         return f"all images are {most[0]}x{most[1]} pixels{looked}"
     return (

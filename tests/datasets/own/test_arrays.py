@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import gsda_tf
 from gsda_tf import tasks
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.datasets.own import arrays
@@ -70,6 +71,30 @@ def test_named_numbers(tmp_path):
 def test_labels_are_taken_as_they_are_meant(labels):
     plain = arrays.plain_labels(labels)
     assert plain.dtype.kind in "iU" and plain.astype(int).tolist() == [2, 0, 1, 2, 0, 1]
+
+
+class _Series:
+    """As pandas has them: text is objects, and what is missing is NaN."""
+
+    dtype = np.dtype(object)
+
+    def __init__(self, *values):
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self._values, object)
+
+
+def test_labels_from_python(tmp_path):
+    """The same labels of several kinds are one file; none holds objects, whose addresses would name it."""
+    paths = set()
+    for labels in (list("abcabc"), _Series(*"abcabc"), np.asarray(list("abcabc"), object), [b"a", b"b", b"c"] * 2):
+        paths.add(gsda_tf.Domain.from_arrays(FEATURES, labels, folder=str(tmp_path)).settings[""])
+    (path,) = paths
+    assert _read(path).labels == list("abcabc")
+    for labels, said in ((_Series("a", {}, "b"), "the label of row 1 is a dict"), (FEATURES, "not one-hot")):
+        with pytest.raises(UserError, match=said):
+            gsda_tf.Domain.from_arrays(FEATURES, labels, folder=str(tmp_path))
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, float("nan"), "nan", "NaN", "<NA>", ""])
