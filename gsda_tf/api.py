@@ -62,8 +62,11 @@ class Domain:
 
     @classmethod
     def from_list(cls, path: str, image_root: str = "") -> Domain:
-        """A file with "path label" a line, or "path" for an unlabelled target."""
-        return cls("lists", {"_list": path, "image_root": image_root})
+        """A file with "path label" a line, or "path" for an unlabelled target.
+
+        Paths are relative to `image_root`, or to the file's own folder.
+        """
+        return cls("lists", {"_list": path, "_root": image_root})
 
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
@@ -125,8 +128,7 @@ class Domain:
 
     def given(self, role: str) -> dict[str, str]:
         """Settings by name for the domain as "source" or "target"."""
-        named = {name if name == "image_root" else f"{role}{name}": value for name, value in self.settings.items()}
-        return {name: value for name, value in named.items() if value}
+        return {f"{role}{name}": value for name, value in self.settings.items() if value}
 
 
 def adapt(

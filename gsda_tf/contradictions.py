@@ -16,6 +16,8 @@ PIPELINE_OF = {
     "source_list": ("lists",),
     "target_list": ("lists",),
     "image_root": ("lists",),
+    "source_root": ("lists",),
+    "target_root": ("lists",),
     "list_labels": ("lists",),
     "source": ("arrays", "tfds"),
     "target": ("arrays", "tfds"),

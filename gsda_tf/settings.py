@@ -52,6 +52,8 @@ class DataSettings:
     image_root: str = setting(
         "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
     )
+    source_root: str = setting("", "the same of --source_list alone")
+    target_root: str = setting("", "the same of --target_list alone")
     list_labels: str = setting(
         "auto",
         "what tells the target's classes where lists number the same folders differently (auto: the folders)",
@@ -279,6 +281,7 @@ class Settings:
 
 _PLACES = (
     "data_dir", "manual_dir", "source_dir", "target_dir", "source_list", "target_list", "image_root", "cache",
+    "source_root", "target_root",
     "weights", "extractor", "feature_cache_dir", "method", "groups_file", "init_from", "source", "target",
 )  # fmt: skip
 

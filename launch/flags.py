@@ -26,6 +26,7 @@ from gsda_tf.files import FULL
 
 PLACES = (
     "source_dir", "target_dir", "source_list", "target_list", "image_root", "source", "target", "feature_cache_dir",
+    "source_root", "target_root",
 )  # fmt: skip
 """Where data may lie that have moved since a run was trained on them."""
 

@@ -35,6 +35,8 @@ FREE = frozenset(
         "source_list",
         "target_list",
         "image_root",
+        "source_root",
+        "target_root",
         "cache",
         "feature_cache_dir",
         "checkpoint_steps",

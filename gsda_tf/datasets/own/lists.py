@@ -80,7 +80,7 @@ def load_lists(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=lists`.
 
     Args:
-      settings: `source_list`, `target_list`, `image_root` and `list_labels`.
+      settings: `source_list`, `target_list`, `image_root`, `source_root`, `target_root` and `list_labels`.
 
     Returns:
       Classes in the order of the source's numbers, or of their names; images in the order of class and path.
@@ -95,7 +95,8 @@ def load_lists(settings: DataSettings) -> TaskData:
     source, target = read_list(settings.source_list), read_list(settings.target_list)
     if not source.labelled:
         raise DataError(f"{source.at(source.lines[0])} has no label: expected 'path label'.")
-    paths = [find_images(each, settings.image_root) for each in (source, target)]
+    roots = (settings.source_root or settings.image_root, settings.target_root or settings.image_root)
+    paths = [find_images(each, root) for each, root in zip((source, target), roots)]
     if os.path.samefile(source.path, target.path) or set(paths[0]) == set(paths[1]):
         raise DataError(
             f"--source_list={shown(source.path)} and --target_list={shown(target.path)} list the same images: expected "

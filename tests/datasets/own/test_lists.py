@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import gsda_tf
 from gsda_tf import tasks
 from gsda_tf.data.image_files import on_a_path_left_behind
 from gsda_tf.datasets.own import lists as lists_lib
@@ -302,6 +303,24 @@ def test_paths_with_spaces_and_image_root(tmp_path):
     assert "--image_root" in _refusal(lists_settings(one, two))
 
 
+def test_each_list_may_have_a_root_of_its_own(tmp_path):
+    """The same relative paths in both: by one root for both, the source would be read from the target's folder."""
+    lists = []
+    for first, domain in enumerate(("s", "t")):
+        write_domain(tmp_path / domain, {"bike": 2, "mug": 1}, first=50 * first)
+        lines = [f"{path} {path.split('/')[0]}" for path in _paths(tmp_path / domain, "")]
+        lists.append(_write(tmp_path, f"{domain}.txt", lines))
+    roots = {"source_root": str(tmp_path / "s"), "target_root": str(tmp_path / "t")}
+    for more in (roots, {"image_root": roots["source_root"], "target_root": roots["target_root"]}):
+        data = tasks.load(lists_settings(*lists, **more))
+        names = [domain.records.name(0) for domain in (data.source, data.target)]
+        assert names == [str(tmp_path / domain / "bike" / "frame_0000.jpg") for domain in ("s", "t")]
+    given = {**gsda_tf.Domain.from_list(lists[0], roots["source_root"]).given("source"), "pipeline": "lists"}
+    given.update(gsda_tf.Domain.from_list(lists[1], roots["target_root"]).given("target"))
+    assert tasks.resolve(given).data.source_root == roots["source_root"]
+    assert tasks.resolve(given).data.target_root == roots["target_root"]
+
+
 class TestRefusals:
     """Each is one line that names the list and the line."""
 
@@ -405,6 +424,7 @@ _LABELS = st.integers(0, 400).map(str) | st.text("abcXYZ_-äß", min_size=1, max
 
 
 @given(st.lists(st.tuples(_PATHS, _LABELS), min_size=1, max_size=20), st.sampled_from(["\n", "\r\n", "\r"]), st.data())
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_read(rows, ends, data):
     rows = [(path.strip(" \t") + ".jpg", label) for path, label in rows]
     gaps = data.draw(st.lists(st.sampled_from([" ", "\t", "   "]), min_size=len(rows), max_size=len(rows)))
