@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import io
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from gsda_tf.choosing.choice import PLAIN, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import UserError
-from gsda_tf.files import replacing, write_atomically
+from gsda_tf.files import cell, replacing, write_atomically
 from gsda_tf.runs.contents import write_summary
 from gsda_tf.runs.folder import RunFolder
 from gsda_tf.settings import Settings
@@ -264,13 +263,14 @@ _SHOWN = (("score", 5), ("clusters", 10), ("crowd", 10), ("seeds", 15))
 
 def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str]) -> None:
     """Writes `PREDICTIONS`, the least agreed first, and `CHOICE`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "label", "agreement", "unanimous"])
-    for i in np.argsort(found.agreement, kind="stable"):
-        name, label = data.target.records.name(int(i)), data.class_names[found.answers[i]]
-        writer.writerow([name, label, f"{found.agreement[i]:.4f}", int(found.unanimous[i])])
-    write_atomically(os.path.join(workdir, PREDICTIONS), text.getvalue())
+    # Names of files need not be Unicode.
+    path = os.path.join(workdir, PREDICTIONS)
+    with replacing(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "agreement", "unanimous"])
+        for i in np.argsort(found.agreement, kind="stable"):
+            name, label = data.target.records.name(int(i)), data.class_names[found.answers[i]]
+            writer.writerow([cell(name), cell(label), f"{found.agreement[i]:.4f}", int(found.unanimous[i])])
     content = {
         "chosen": found.choice.name,
         "runner_up": found.choice.runner_up,

@@ -2,12 +2,15 @@
 
 import json
 import os
+import types
 
 import numpy as np
 import pytest
 
 from gsda_tf.choosing import auto
 from gsda_tf.choosing.auto import Pool
+from gsda_tf.choosing.choice import Candidate
+from gsda_tf.choosing.decision import decide
 from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
 
@@ -81,6 +84,19 @@ def test_predictions_begin_with_the_images_to_look_at(given, trained, tmp_path):
     assert lines[0] == "image,label,agreement,unanimous" and len(lines) == 101
     shares = [float(line.split(",")[2]) for line in lines[1:]]
     assert shares == sorted(shares) and lines[1].endswith(",0") and lines[-1].endswith(",1")
+
+
+def test_names_that_are_no_unicode_or_begin_a_formula(trained, tmp_path):
+    class Records:
+        def name(self, index):
+            return ("=cmd()", "caf\udce9.jpg")[index]
+
+    data = types.SimpleNamespace(target=types.SimpleNamespace(records=Records()), class_names=("a", "b"))
+    labels = np.array([0, 1])
+    found = decide([Candidate("mcc", np.eye(2)[None])], np.eye(2), labels, np.eye(2), data.class_names)
+    auto._write(str(tmp_path), found, data, [])
+    rows = (tmp_path / auto.PREDICTIONS).read_bytes().splitlines()
+    assert {row.split(b",")[0] for row in rows[1:]} == {b"'=cmd()", b"caf\xe9.jpg"}
 
 
 def test_what_the_budget_leaves_out_is_said_and_the_first_run_is_always_trained(given, trained, tmp_path, capsys):
