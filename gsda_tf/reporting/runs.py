@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +11,8 @@ import numpy as np
 
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
-from gsda_tf.files import open_regular
 from gsda_tf.runs.contents import read_metrics, read_settings, read_summary
+from gsda_tf.runs.snapshot import read_snapshot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +130,7 @@ def load_run(workdir: str) -> LoggedRun:
         tuple(tuple(group) for group in written.get("groups", ())),
         tuple(read_metrics(workdir)),
         read_summary(workdir),
-        _read_evaluation(os.path.join(workdir, "evaluation.npz"), len(written.get("class_names", ()))),
+        read_snapshot(workdir, len(written["class_names"])),
     )
 
 
@@ -158,59 +156,3 @@ _ALIKE = (
     "seed", "steps", "extractor", "weights", "freeze_backbone", "train_from", "image_size", "learning_rate",
 )  # fmt: skip
 """Settings in which two runs must agree to be compared. Not the bottleneck's width, which a method may bring."""
-
-# What the page shows of evaluation.npz: kinds and dimensions, and the array that tells how many rows there are.
-_ARRAYS = {
-    "target_labels": ("iu", 1, "target_probabilities"),
-    "target_probabilities": ("f", 2, "target_probabilities"),
-    "target_agreement": ("f", 1, "target_probabilities"),
-    "source_labels": ("iu", 1, "source_labels"),
-    "source_counts": ("iu", 1, "source_counts"),
-    "source_features_before": ("f", 2, "source_labels"),
-    "source_features": ("f", 2, "source_labels"),
-    "target_indices": ("iu", 1, "target_indices"),
-    "target_features_before": ("f", 2, "target_indices"),
-    "target_features": ("f", 2, "target_indices"),
-    **{f"{kind}_indices": ("iu", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-    **{f"{kind}_images": ("u", 4, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-    **{f"{kind}_names": ("U", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-}
-_MOST_BYTES = 4 * 2**30
-"""Of these arrays, unpacked."""
-
-
-def _read_evaluation(path: str, classes: int) -> dict[str, np.ndarray]:
-    if not os.path.lexists(path):
-        return {}
-    try:
-        with open_regular(path, _MOST_BYTES) as packed:
-            sizes = {info.filename: info.file_size for info in zipfile.ZipFile(packed).infolist()}
-            names = [name for name in _ARRAYS if f"{name}.npy" in sizes]
-            if sum(sizes[f"{name}.npy"] for name in names) > _MOST_BYTES:
-                raise ValueError(f"its arrays have more than {_MOST_BYTES >> 30} GiB")
-            packed.seek(0)
-            with np.load(packed) as file:
-                arrays = {name: file[name] for name in names}
-        _check_arrays(arrays, classes)
-    except (UserError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, MemoryError) as error:
-        raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error
-    return arrays
-
-
-def _check_arrays(arrays: Mapping[str, np.ndarray], classes: int) -> None:
-    """Raises ValueError or KeyError if what the page shows does not fit together."""
-    for name, value in arrays.items():
-        kinds, dimensions, rows = _ARRAYS[name]
-        counts = (len(arrays[rows]), 0) if name.endswith("_images") else (len(arrays[rows]),)  # none of features
-        if value.dtype.kind not in kinds or value.ndim != dimensions or len(value) not in counts:
-            raise ValueError(f"its {name} are {value.dtype} {list(value.shape)}")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ValueError(f"its {name} are not finite")
-        most = classes if name.endswith("labels") else len(arrays.get("target_labels", ()))
-        known = name.endswith("labels") or ("target_labels" in arrays and name.endswith("_indices"))
-        if known and ((value < -name.endswith("labels")) | (value >= most)).any():
-            raise ValueError(f"its {name} are of no {'class' if name.endswith('labels') else 'image'}")
-    columns = {"target_probabilities": 1, "source_counts": 0}
-    for name, axis in columns.items():
-        if name in arrays and arrays[name].shape[axis] != classes:
-            raise ValueError(f"its {name} are not of {classes} classes")

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from gsda_tf.compat import KERAS_3
-from gsda_tf.data.npz import read_npz
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.evaluation.selection import SCORES
-from gsda_tf.files import disk_errors, open_regular, read_regular, replacing, write_atomically
+from gsda_tf.files import disk_errors, open_regular, read_regular, write_atomically
 from gsda_tf.methods import all_options
 from gsda_tf.settings import check_value, fields
 
-SETTINGS, SUMMARY, METRICS, SNAPSHOT = "settings.json", "summary.json", "metrics.jsonl", "evaluation.npz"
+SETTINGS, SUMMARY, METRICS = "settings.json", "summary.json", "metrics.jsonl"
 
-_MOST_JSON, _MOST_LOG, _MOST_LINE, _MOST_SNAPSHOT = 2**24, 2**28, 2**16, 2**32
-"""Bytes of a JSON file, of the log, of one of its lines, and of the arrays of evaluation.npz."""
+_MOST_JSON, _MOST_LOG, _MOST_LINE = 2**24, 2**28, 2**16
+"""Bytes of a JSON file, of the log, and of one of its lines."""
 LARGEST = float(np.finfo(np.float32).max)
 """No number in a log is larger: what is logged are float32 numbers."""
 _MOST_STEPS = 10**9
@@ -180,28 +179,6 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
         return []
     with disk_errors(f"reading {path}"), open_regular(path, _MOST_LOG) as file:
         return [_line(path, number, text) for number, text in enumerate(_lines(file), start=1)]
-
-
-def write_snapshot(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes evaluation.npz; `training.evaluator.Evaluator.keep` says what it holds."""
-    with replacing(os.path.join(workdir, SNAPSHOT)) as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_snapshot(workdir: str, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads arrays of evaluation.npz by name; those that are not there are left out.
-
-    Raises:
-      UserError: it is damaged.
-    """
-    path = os.path.join(workdir, SNAPSHOT)
-    if not os.path.lexists(path):
-        return {}
-    try:
-        with disk_errors(f"reading {path}"):
-            return read_npz(path, names, _MOST_SNAPSHOT)
-    except ValueError as error:
-        raise damaged(path, str(error)) from error
 
 
 def _lines(file) -> Iterator[bytes]:

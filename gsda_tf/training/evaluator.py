@@ -10,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.evaluation import accuracy, unsupervised
-from gsda_tf.runs.contents import read_snapshot, write_snapshot
+from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.inference import Inference, Outputs
 
@@ -109,8 +109,10 @@ class Evaluator:
             "source_features": evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
             "target_features": evaluation.target.features[target],
         }
-        before = tuple(f"{name}_before" for name in features)
-        arrays = dict(zip(before, features.values())) if step == 0 else {**read_snapshot(workdir, before), **features}
+        if step == 0:
+            arrays = {f"{name}_before": value for name, value in features.items()}
+        else:
+            arrays = {**read_snapshot(workdir, len(self._data.class_names)), **features}
         arrays.update(source_indices=source, source_labels=self._data.source.labels[source], target_indices=target)
         if step:
             arrays.update(self._described(evaluation), step=np.int64(step))

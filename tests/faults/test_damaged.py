@@ -148,7 +148,9 @@ def test_what_is_damaged_is_told_in_one_line(case, tmp_path):
         ({"target_indices": np.full(30, 99)}, "its target_indices are of no image"),
         ({"mistake_images": np.zeros((6, 8, 8))}, "its mistake_images are float64 [6, 8, 8]"),
         ({"target_features": np.array(["x"] * 30)}, "its target_features are <U1 [30]"),
-        ({"target_labels": np.array([None] * 60)}, "Object arrays cannot be loaded"),
+        ({"target_labels": np.array([None] * 60)}, "objects of Python, which are not read"),
+        ({"target_features": np.zeros((30, 9))}, "its target_features are 9 numbers each, of the source"),
+        ({"source_features": None}, "'source_features'"),
     ],
 )
 def test_arrays_that_do_not_fit_together(changes, expected, tmp_path):
@@ -156,13 +158,13 @@ def test_arrays_that_do_not_fit_together(changes, expected, tmp_path):
     path = os.path.join(workdir, "evaluation.npz")
     with np.load(path) as file:
         arrays = dict(file)
-    np.savez(path, **{**arrays, **changes})
+    np.savez(path, **{name: array for name, array in {**arrays, **changes}.items() if array is not None})
     with pytest.raises(UserError, match="remove it, and the report is made without it") as error:
         load_run(workdir)
     assert expected in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["settings.json", "metrics.jsonl", "summary.json"])
+@pytest.mark.parametrize("name", ["settings.json", "metrics.jsonl", "summary.json", "evaluation.npz"])
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a folder", "bytes"])
 def test_what_is_no_file_or_has_no_end_is_neither_waited_for_nor_read(name, kind, tmp_path):
     workdir = runs.write(tmp_path / "run")
@@ -176,7 +178,7 @@ def test_what_is_no_file_or_has_no_end_is_neither_waited_for_nor_read(name, kind
         os.mkdir(path)
     else:
         with open(path, "wb") as file:
-            file.truncate(2**40)
+            file.truncate(2**41)
     with pytest.raises(UserError, match=kind):
         load_run(workdir)
 

@@ -19,8 +19,9 @@ from gsda_tf.errors import DiskError
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import folder as workdir
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.contents import read_metrics, write_snapshot
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.runs.log import MetricsLog
+from gsda_tf.runs.snapshot import write_snapshot
 from tests.faults.limited import files_up_to
 from tests.launch import commands
 
