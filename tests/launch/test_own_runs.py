@@ -257,7 +257,7 @@ def test_two_classes_need_no_flag(tmp_path, monkeypatch):
     assert "The target has 2 images, a batch takes 36" in said
     assert "steps take about" in said
     summary = _summary(tmp_path)
-    assert "groups" not in summary and summary["settings"]["pseudo_label_period"] == 1
+    assert summary["groups"] == [] and summary["settings"]["pseudo_label_period"] == 1
     said = inprocess.refuse(*places[:2], "--extractor=small_cnn", "--num_groups=3", f"--workdir={tmp_path / 'x'}")
     assert "--num_groups=3 asks for more groups than there are classes (2)" in said
 
