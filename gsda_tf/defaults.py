@@ -65,6 +65,11 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
         if count < batch:
             counted = f"{count} images" if count > 1 else "1 image"
             said.append(f"The {role} has {counted}, a batch takes {batch}: images are in it more than once.")
+    scratch = backbones.is_small(settings.model.extractor)
+    regime = "frozen" if settings.model.freeze_backbone else "scratch" if scratch else "trained"
+    why = methods.get_method(settings.method.method).weak.get(regime)
+    if why:
+        said.append(f"--method={settings.method.method} was below --method=source_only here: {why}.")
     options, classes = settings.flat(), len(data.class_names)
     if options.get("num_groups") == () and not options["groups_file"]:
         groups = default_groups(classes)

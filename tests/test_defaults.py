@@ -1,6 +1,7 @@
 """Defaults follow from what was given, from the backbone and from the machine; what was given stays."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -234,3 +235,15 @@ def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
     )
     with pytest.raises(UserError, match="alpa"):
         _resolved(**_OWN, method=f"{path}:Mine", freeze_backbone=True)
+
+
+def test_a_method_that_was_below_source_only_says_so_where_it_was():
+    data = SimpleNamespace(source=range(99), target=range(99), class_names=("a", "b"))
+    said = {
+        name: defaults.remarks(tasks.resolve({**given, "method": name}), data)
+        for name, given in (("gfk", {"task": "digits/Fo_Ha"}), ("mcc", {"task": "digits/Fo_Ha"}))
+    }
+    assert (
+        said["gfk"][-1].startswith("--method=gfk was below --method=source_only here: it works on") and not said["mcc"]
+    )
+    assert not defaults.remarks(tasks.resolve({"method": "gfk", "task": "office31/A_W", "freeze_backbone": True}), data)

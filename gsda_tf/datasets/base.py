@@ -15,8 +15,6 @@ RECIPE: Mapping[str, Any] = {
     "weights": "imagenet",
     "image_size": 224,
     "resize_size": 256,
-    "source_batch": 36,
-    "target_batch": 36,
     "steps": 20_000,
 }
 """Settings that the paper's benchmarks share: ResNet-50, and the recipe of the field where the paper is silent. Its

@@ -81,9 +81,11 @@ class Method:
         sets it to 0.
       discriminator_rate: learning rate of `adversaries`, as a multiple of learning_rate, unless the user gives
         `--discriminator_rate`; None: that flag's default.
+      classifier_rate: learning rate of C, as a multiple of learning_rate.
       regimes: what takes the place of a setting's or an option's default, by its name, where a pretrained backbone is
         "frozen", or "trained", whole or in part: not of what the user gives or a benchmark sets otherwise, and not
         with `--recipe=paper`.
+      weak: why it stayed below source only, as measured, where the backbone is "frozen", "trained" or "scratch".
 
     Attributes:
       classifier: C: f -> logits; trained with E.
@@ -102,6 +104,8 @@ class Method:
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     entropy_option: ClassVar[str | None] = None
     discriminator_rate: ClassVar[float | None] = None
+    classifier_rate: ClassVar[float] = 1.0
+    weak: ClassVar[Mapping[str, str]] = {}
     regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, problem: Problem, options: Any):
@@ -127,6 +131,11 @@ class Method:
     def passes(self) -> int:
         """Forward passes through E in a step."""
         return 1
+
+    def adam_rates(self, phase: str) -> Mapping[str, float]:
+        """Learning rates of the networks that Adam moves in a phase in place of SGD, at the same rate to its end:
+        "extractor", "classifier", or an adversary's name."""
+        return {}
 
     def phase_ends(self, steps: int) -> Sequence[int]:
         """The step at which each phase but the last ends."""
@@ -174,6 +183,9 @@ class Term:
       published: as a method's.
       replaces_entropy: whether it takes the place of the method's own entropy.
       regimes: as a method's, above which they stand.
+
+    Attributes:
+      kept: variables that are not trained but checkpointed, by name.
     """
 
     name: ClassVar[str] = ""
@@ -185,6 +197,21 @@ class Term:
 
     def __init__(self, options: Any):
         self.options = options
+        self.kept: dict[str, tf.Variable] = {}
+
+    def build(self, problem: Problem) -> None:
+        """Makes what it keeps. Called once, under the strategy's scope, where it is trained with."""
+
+    def fit(self, features: Callable[[], tuple[np.ndarray, np.ndarray]], labels: np.ndarray) -> None:
+        """Called before the first step, outside any graph; twice if the run was killed before its first checkpoint.
+
+        Args:
+          features: computes what the backbone makes of source and target as they are now, float32 [ns, e] and [nt, e].
+          labels: int [ns], of the source.
+        """
+
+    def after(self, s: Step) -> None:
+        """Called at the end of each step, whose `adapted` batch it was a loss of: for what it remembers."""
 
     def loss(self, b: Batch) -> tf.Tensor:
         """Weighted; this replica's share, a scalar."""
@@ -203,6 +230,13 @@ class TermMethod(Method):
     def __init__(self, problem: Problem, options: Any):
         super().__init__(problem, options)
         self._term = self.term(options)
+        self._term.build(problem)
+        self.kept = self._term.kept
+
+    def step(self, s: Step) -> None:
+        super().step(s)
+        s.update()
+        self._term.after(s)
 
     def loss(self, b: Batch) -> tf.Tensor:
         return self.classification(b) + b.log(f"loss/{self.term.name}", self._term.loss(b))

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from gsda_tf.methods.batch import Batch, gather_rows
-from gsda_tf.methods.optimizer import MomentumSGD
+from gsda_tf.methods.optimizer import Optimizer
 from gsda_tf.methods.precision import LossScale, finite_or_zero
 
 IMAGES = ("source", "target", "target_again")
@@ -28,7 +28,7 @@ class Networks:
       extractor: E.
       classifier: C.
       groups: variables that are trained, by the name of their optimizer: E in two parts, C, the adversaries.
-      optimizers: by the same names.
+      optimizers: by the same names, or by "PHASE/NAME" for one that takes its place in a phase.
       terms: losses added to the first that moves E; each has a `name`, `images` and a `loss`.
       images: of `IMAGES`, what the method works with unless it says so.
       loss_scale: of the backbone's backward pass.
@@ -39,7 +39,7 @@ class Networks:
     extractor: Any
     classifier: Any
     groups: Mapping[str, Sequence[tf.Variable]]
-    optimizers: Mapping[str, MomentumSGD]
+    optimizers: Mapping[str, Optimizer]
     terms: Sequence[Any] = ()
     images: Sequence[str] = IMAGES[:2]
     loss_scale: LossScale | None = None
@@ -56,6 +56,7 @@ class Step:
       labels: int32 [Ns], of the source.
       phase: of the method.
       progress: p, float32 scalar 0..1.
+      adapted: the batch that E, and the terms, first went down by; None before.
     """
 
     def __init__(self, networks: Networks, batch: Mapping[str, tf.Tensor], step: tf.Tensor, phase: str, progress, rate):
@@ -66,6 +67,7 @@ class Step:
         self.metrics: dict[str, tf.Tensor] = {}
         self._seed = tf.stack([tf.constant(networks.seed % 2**31, tf.int32), tf.cast(step, tf.int32)])
         self._terms = list(networks.terms)
+        self.adapted: Batch | None = None
         self._backward: tuple | None = None
         self._finite: tf.Tensor | None = None
         self._pending: dict[str, list[tf.Tensor | None]] = {}
@@ -109,6 +111,7 @@ class Step:
           *names: "extractor", "classifier", or an adversary's.
         """
         deep = "extractor" in names
+        self.adapted = self.adapted or (batch if deep else None)
         terms = self._terms if deep else []
         if deep:
             self._terms = []
@@ -127,7 +130,7 @@ class Step:
         self.metrics.update(metrics)
         if not deep:
             for name, group in zip(names, gradients):
-                self._networks.optimizers[name].apply(group, self._rate, self._finite)
+                self._optimizer(name).apply(group, self._rate, self._finite)
             return
         self._add("features", [gradient])
         for name, group in zip(names, gradients):
@@ -156,7 +159,7 @@ class Step:
         for name in parts:
             pending[name] = [next(gradients) for _ in networks.groups[name]]
         for name, group in pending.items():
-            networks.optimizers[name].apply(group, self._rate, finite)
+            self._optimizer(name).apply(group, self._rate, finite)
         self._pending = {}
 
     def assign(self, variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
@@ -184,6 +187,11 @@ class Step:
         _on_every_replica(
             memory, lambda v, i, x: v.scatter_update(tf.IndexedSlices(x, i)), indices, tf.gather(rows, last)
         )
+
+    def _optimizer(self, name: str) -> Optimizer:
+        """Of a network in this phase."""
+        optimizers = self._networks.optimizers
+        return optimizers.get(f"{self.phase}/{name}", optimizers[name])
 
     def log(self, name: str, share: tf.Tensor) -> None:
         """Writes a number to the log: this replica's share of it."""

@@ -6,7 +6,8 @@ P = softmax over 2r, P^s and P^t its halves; z^s, z^t the logits' halves.
   E down  1/2 CE_2r(z, y) + 1/2 CE_2r(z, y + r) on the source
           + lambda [1/2 mean_t -log sum P^s + 1/2 mean_t -log sum P^t + mean_t H(P^s + P^t)]
 lambda = 2/(1 + exp(-10 p)) - 1. Both gradients are taken at the same weights. The target's half is deployed. A term
-that is added moves E alone.
+that is added moves E alone. C learns ten times as fast as other new layers, as the authors' does beside E: it is the
+critic.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class SymNets(Method):
     """Two symmetric classifiers that are the critic, too."""
 
     name, title = "symnets", "SymNets"
+    classifier_rate = 10.0
 
     @dataclasses.dataclass(frozen=True)
     class Options:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from gsda_tf.methods import schedules
 from gsda_tf.methods.base import Method, Term
-from gsda_tf.methods.optimizer import MomentumSGD
+from gsda_tf.methods.optimizer import Adam, MomentumSGD, Optimizer
 from gsda_tf.methods.precision import LossScale
 from gsda_tf.methods.step import EXTRACTOR_PARTS, IMAGES, Networks, Step
 from gsda_tf.settings import Settings
@@ -32,7 +32,7 @@ class TrainingStep:
     """
 
     def __init__(self, extractor, method: Method, terms: Sequence[Term], settings: Settings):
-        self._method, self._options = method, settings.optimization
+        self._method, self._terms, self._options = method, terms, settings.optimization
         wanted = {*method.images, *itertools.chain.from_iterable(term.images for term in terms)}
         self.images = tuple(name for name in IMAGES if name in wanted)
         parts = {name: getattr(extractor, name) for name in EXTRACTOR_PARTS}
@@ -42,7 +42,7 @@ class TrainingStep:
             extractor,
             method.classifier,
             groups,
-            {name: self._optimizer(name, group) for name, group in groups.items()} if method.phases else {},
+            self._optimizers(groups),
             terms,
             method.images,
             LossScale() if settings.device.precision == "mixed_float16" else None,
@@ -50,11 +50,23 @@ class TrainingStep:
             settings.run.seed,
         )
 
+    def _optimizers(self, groups: Mapping[str, Sequence[tf.Variable]]) -> dict[str, Optimizer]:
+        """One by the name of each group, and "PHASE/NAME" where Adam moves it in a phase of the method."""
+        optimizers: dict[str, Optimizer] = {}
+        for phase in self._method.phases:
+            rates = dict(self._method.adam_rates(phase))
+            if "extractor" in rates:
+                rates.update(dict.fromkeys(EXTRACTOR_PARTS, rates.pop("extractor")))
+            optimizers.update({f"{phase}/{name}": Adam(groups[name], rates[name]) for name in rates if name in groups})
+        sgd = {name: self._optimizer(name, group) for name, group in groups.items()} if self._method.phases else {}
+        return {**sgd, **optimizers}
+
     def _optimizer(self, name: str, variables: Sequence[tf.Variable]) -> MomentumSGD:
         """The backbone at a share of the learning rate, new layers at the full one, adversaries at a rate of theirs."""
         options = self._options
         adversaries = dict.fromkeys(self._method.adversaries, options.discriminator_rate)
-        rate = {"backbone": options.backbone_rate, **adversaries}.get(name, 1.0)
+        rates = {"backbone": options.backbone_rate, "classifier": self._method.classifier_rate, **adversaries}
+        rate = rates.get(name, 1.0)
         return MomentumSGD(variables, momentum=options.momentum, weight_decay=options.weight_decay, rate=rate)
 
     def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor, phase: str | None = None) -> dict[str, tf.Tensor]:
@@ -74,11 +86,14 @@ class TrainingStep:
         one = Step(self.networks, batch, step, phase or self._method.phases[-1], progress, rate)
         self._method.step(one)
         one.update()
+        for term in self._terms:
+            term.after(one)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {**one.metrics, "learning_rate": rate / replicas}
 
     def state(self) -> dict[str, list[tf.Variable]]:
-        """What a checkpoint holds of it, by name: velocities and the loss scale."""
+        """What a checkpoint holds of it, by name: velocities, the loss scale, and what terms keep."""
         scale = self.networks.loss_scale
         state = {} if scale is None else {"loss_scale": [scale.value, scale.good_steps]}
+        state.update({f"{t.name}_{name}": [kept] for t in self._terms for name, kept in t.kept.items()})
         return {**state, **{f"{name}_velocities": o.velocities for name, o in self.networks.optimizers.items()}}

@@ -94,6 +94,9 @@ class Experiment:
                 initial.into_classifier(self.method.classifier, self.data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
+            self._terms = terms if self._trains else []
+            for term in self._terms:
+                term.build(self._problem())
             self.step = TrainingStep(self.extractor, self.method, terms, settings) if self._trains else None
 
     def _problem(self) -> Problem:
@@ -133,9 +136,19 @@ class Experiment:
 
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""
+        source, target = self._embeddings()
+        self.method.fit(source, self.data.source.labels, target)
+        self.facts.update(self.method.facts())
+
+    def fit_terms(self) -> None:
+        """Lets added terms prepare what they keep, before the first step."""
+        for term in self._terms:
+            term.fit(self._embeddings, self.data.source.labels)
+
+    def _embeddings(self) -> tuple[np.ndarray, np.ndarray]:
         embed = Inference(self.extractor.embed, tf.identity, self.settings.data, self.strategy)
         source, target = (embed(domain).features for domain in (self.inputs.source, self.inputs.target))
-        self.method.fit(source, self.data.source.labels, target)
+        return source, target
 
     def state(self) -> dict[str, list[tf.Variable]]:
         """All that a checkpoint holds, besides the loop's own variables."""

@@ -164,6 +164,8 @@ class Training:
         experiment, method = self.experiment, self.experiment.method
         if method.phases:
             self.runner.phase = method.phases[sum(end <= step for end in self.phase_ends)]
+        if step == 0:
+            experiment.fit_terms()
         if step in self.phase_ends:
             method.begin(self.runner.phase)
         labelling = (step // self.label_period + 1) * self.label_period if self.label_period else self.steps

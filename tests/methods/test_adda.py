@@ -33,14 +33,14 @@ def test_the_critics_loss_against_peers():
 
 def test_the_labels_are_inverted():
     """-log D: its slope is (1 - D) / D times that of log(1 - D), which vanishes where the critic is sure."""
-    method, (f_s, f_t) = adda(adda_weight=0.3), peers.given("f_s", "f_t")
+    method, (f_s, f_t) = adda(), peers.given("f_s", "f_t")
     d = peers.NUMBERS["dann/critic_probability"][8:]
     value, (of_s, of_t) = peers.gradients(lambda s, t: method.extractor_loss(peers.batch(s, t)), f_s, f_t)
-    np.testing.assert_allclose(value, -0.3 * np.log(d).mean(), rtol=1e-9)
+    np.testing.assert_allclose(value, -np.log(d).mean(), rtol=1e-9)
     assert not of_s.any()
     # The peers' loss has half of -log(1 - D) of the target.
     saturating = -2 * peers.NUMBERS["dann/tllib/grad_f_t"]
-    peers.agree(of_t, 0.3 * (1 - d) / d * saturating)
+    peers.agree(of_t, (1 - d) / d * saturating)
 
 
 def test_the_second_phase_begins_with_one_extractor_for_both():

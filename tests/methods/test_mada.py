@@ -11,6 +11,7 @@ pytestmark = pytest.mark.usefixtures("in_double")
 
 
 def mada(strength=0.7, **options):
+    options = {"critic_weight": 0.3, **options}
     method = peers.method("mada", "MADA", adversarial_weight=strength, adversarial_ramp=0.0, **options)
     peers.set_critic(method.critic, "K1", "k1", "K2", "k2")
     return method
