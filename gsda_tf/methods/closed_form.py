@@ -1,17 +1,23 @@
-"""What TCA and GFK share: a linear map of the backbone's features, fitted once, and 1-NN on the source."""
+"""What TCA and GFK share: a linear map of the features, fitted once, and a classifier of the source behind it."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
+import sklearn.linear_model
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.methods.base import Method, Problem
-from gsda_tf.models.classifier import NearestNeighbourHead
+from gsda_tf.models.classifier import NearestNeighbourHead, build_classifier
 from gsda_tf.models.extractor import Extractor
+from gsda_tf.settings import setting
+
+_PENALTY, _ROUNDS = 1.0, 1000
+_NEVER = -1e4
 
 
 class LinearMap(keras.layers.Layer):
@@ -37,17 +43,48 @@ class LinearMap(keras.layers.Layer):
         return tf.math.l2_normalize(x, axis=1) if self.unit_length else x
 
 
+def logistic_regression(z: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fits a softmax of rows z [n, m] to labels; rows are scaled to a mean square of 1 for its penalty.
+
+    Returns:
+      (kernel float64 [m, r], bias [r]). A class without sample is never the answer.
+    """
+    kernel, bias = np.zeros([z.shape[1], num_classes]), np.full(num_classes, _NEVER)
+    classes = np.unique(labels)
+    if len(classes) == 1:  # nothing to tell apart
+        bias[classes] = 0.0
+        return kernel, bias
+    scale = max(float(np.sqrt(np.mean(z**2))), 1e-12)
+    fitted = sklearn.linear_model.LogisticRegression(C=_PENALTY, max_iter=_ROUNDS).fit(z / scale, labels)
+    weights, offsets = fitted.coef_ / scale, fitted.intercept_
+    if len(classes) == 2:  # it fits their difference
+        weights, offsets = np.stack([0 * weights[0], weights[0]]), np.stack([0 * offsets[0], offsets[0]])
+    kernel[:, classes], bias[classes] = weights.T, offsets
+    return kernel, bias
+
+
 class ClosedForm(Method):
     """Fitted, not trained."""
 
     phases = ()
     unit_length = False
+    weak = {"scratch": "it works on what a network that is not trained makes of the images"}
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        mapped_classifier: str = setting(
+            "linear", "classifier of the mapped features: linear, or the nearest neighbour as published",
+            choices=("linear", "nearest"),
+        )  # fmt: skip
 
     def __init__(self, problem: Problem, options: Any):
         super().__init__(problem, options)
         units = self.units(problem)
         self.map = LinearMap(problem.embedding_units, units, self.unit_length)
-        self.classifier = NearestNeighbourHead(problem.num_source, units, problem.num_classes)
+        if options.mapped_classifier == "nearest":
+            self.classifier = NearestNeighbourHead(problem.num_source, units, problem.num_classes)
+        else:
+            self.classifier = build_classifier(units, problem.num_classes)
         backbone = problem.extractor
         self.extractor = Extractor(backbone.preprocess, backbone.backbone, self.map)
         self.kept = {"map": self.map}
@@ -62,8 +99,14 @@ class ClosedForm(Method):
 
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         tf_variable(self.map.matrix).assign(self.matrix(source.astype(np.float64), target.astype(np.float64)))
-        tf_variable(self.classifier.anchors).assign(self.map(tf.constant(source)))
-        tf_variable(self.classifier.labels).assign(labels)
+        mapped = self.map(tf.constant(source))
+        if self.options.mapped_classifier == "nearest":
+            tf_variable(self.classifier.anchors).assign(mapped)
+            tf_variable(self.classifier.labels).assign(labels)
+            return
+        fitted = logistic_regression(mapped.numpy().astype(np.float64), labels, self.problem.num_classes)
+        for variable, value in zip(self.classifier.trainable_variables, fitted):
+            tf_variable(variable).assign(value.astype(np.float32))
 
     def deployed(self, extractor: keras.Model) -> tuple[keras.Model, keras.Model]:
         return self.extractor, self.classifier

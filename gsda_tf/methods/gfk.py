@@ -1,4 +1,4 @@
-"""GFK: "Geodesic Flow Kernel for Unsupervised Domain Adaptation" (Gong et al., CVPR 2012). In closed form, then 1-NN.
+"""GFK: "Geodesic Flow Kernel for Unsupervised Domain Adaptation" (Gong et al., CVPR 2012). In closed form.
 
 P_s, P_t [e, m]: principal components of the domains, each centred by itself. Between the subspaces runs a geodesic
 Phi(t), t in 0..1, and G = int Phi(t) Phi(t)' dt, in closed form by the principal angles. The features are mapped by L
@@ -52,7 +52,7 @@ class GFK(ClosedForm):
     name, title = "gfk", "GFK"
 
     @dataclasses.dataclass(frozen=True)
-    class Options:
+    class Options(ClosedForm.Options):
         gfk_units: int = setting(20, "m, dimensions of each domain's subspace", minimum=1, maximum=2048)
 
     def units(self, problem: Problem) -> int:

@@ -1,4 +1,4 @@
-"""TCA: "Domain Adaptation via Transfer Component Analysis" (Pan et al., IEEE TNN 2011). In closed form, then 1-NN.
+"""TCA: "Domain Adaptation via Transfer Component Analysis" (Pan et al., IEEE TNN 2011). In closed form.
 
 K = X X' of all samples, scaled to length 1 [n, n]; L = e e', e_i = 1/ns or -1/nt, so that tr(K L) is MMD^2; and
 H = I - 11'/n. The m leading w of  K H K w = theta (K L K + mu I) w  give the embedding K W = X (X' W), a linear map
@@ -51,7 +51,7 @@ class TCA(ClosedForm):
     unit_length = True
 
     @dataclasses.dataclass(frozen=True)
-    class Options:
+    class Options(ClosedForm.Options):
         tca_units: int = setting(30, "components", minimum=1, maximum=4096)
         tca_mu: float = setting(1.0, "mu, of the regularization", minimum=1e-12)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from gsda_tf.methods.closed_form import logistic_regression
 from gsda_tf.methods.tca import TCA, transfer_components
 from tests.methods import peers
 from tests.methods.peers import NUMBERS, agree
@@ -126,3 +127,18 @@ def test_a_sample_of_zeros_is_no_nan():
     x[3] = 0
     fake = SimpleNamespace(options=TCA.Options(), map=SimpleNamespace(matrix=np.zeros([8, COUNT])))
     assert np.isfinite(TCA.matrix(fake, x[:NS], x[NS:])).all()
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_the_linear_classifier_by_its_gradient(classes):
+    """At the fit the penalized loss is flat. A class without sample is never the answer."""
+    labels = np.arange(len(X)) % classes
+    kernel, bias = logistic_regression(X, labels, 5)
+    logits = X @ kernel + bias
+    assert (logits.argmax(1) < classes).all() and np.isfinite(logits).all()
+    if classes < 3:
+        return
+    scale = np.sqrt(np.mean(X**2))
+    rest = peers.softmax(logits)[:, :3] - np.eye(3)[labels]
+    of_kernel = (X / scale).T @ rest + kernel[:, :3] * scale
+    assert np.abs(of_kernel).max() < 1e-2 * len(X) and np.abs(rest.sum(0)).max() < 1e-2 * len(X)
