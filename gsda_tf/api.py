@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from gsda_tf import job, tasks
 from gsda_tf import methods as methods_lib
+from gsda_tf.choosing import auto
 from gsda_tf.data import pipeline
 from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
@@ -143,7 +144,8 @@ def adapt(
     Args:
       source: labelled.
       target: whose labels, if there are any, only score the result.
-      method: by name, with added terms behind a plus ("gsda+mcc"), or a class of your own.
+      method: by name, with added terms behind a plus ("gsda+mcc"), or a class of your own; "auto" trains several and
+        takes one without target labels (`run.summary["choice"]` says why).
       extractor: by name, or a Keras model of your own: images -> features.
       **settings: as the flags of the train command: steps=1000, workdir="runs/mine", mcc_temperature=3.0 ...
 
@@ -164,6 +166,8 @@ def adapt(
     if extractor is not None:
         given["extractor"] = _kept_model(extractor) if isinstance(extractor, keras.Model) else extractor
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    if given["method"] == auto.NAME:
+        return Run(job.run_pool(given)["workdir"], {"trust_extractor": given.get("trust_extractor")})
     resolved = tasks.resolve(given)
     configure_devices(resolved.device)
     trusted = {"method": resolved.method.method, "trust_extractor": resolved.model.trust_extractor}

@@ -31,17 +31,17 @@ def run(settings: Settings, data: TaskData | None = None) -> dict[str, Any]:
     return train(settings, export_experiment, _report, data)
 
 
-def run_pool(given: Mapping[str, Any], pool: auto.Pool) -> dict[str, Any]:
+def run_pool(given: Mapping[str, Any]) -> dict[str, Any]:
     """Trains a pool of methods and leaves the one that is chosen without target labels: `--method=auto`.
 
     Args:
-      given: values by setting name, only those that the user gave.
-      pool: of candidates.
+      given: values by setting name and those of `auto.Pool`, only what the user gave.
 
     Returns, raises:
       As `run`.
     """
-    return auto.run({name: v for name, v in given.items() if name != "method"}, pool, export_experiment, _report)
+    pool, settings = auto.Pool.of(given)
+    return auto.run(settings, pool, export_experiment, _report)
 
 
 def _report(workdir: str) -> None:

@@ -13,8 +13,9 @@ from . import flags
 
 flags.define()
 absl_flags.DEFINE_list("candidates", None, "of --method=auto: methods, each with its added terms, such as gsda+mcc")
-absl_flags.DEFINE_integer("candidate_seeds", 2, "of --method=auto: runs of each candidate", lower_bound=1)
-absl_flags.DEFINE_float("budget_minutes", 0, "of --method=auto: what would probably take longer is left out", 0)
+absl_flags.DEFINE_integer("candidate_seeds", None, "of --method=auto: runs of each candidate (default: 2)", 1)
+absl_flags.DEFINE_float("budget_minutes", None, "of --method=auto: what would probably take longer is left out", 0)
+_POOL = ("candidates", "candidate_seeds", "budget_minutes")
 
 
 def main() -> int:
@@ -27,7 +28,7 @@ def main() -> int:
     given = flags.given()
     try:
         if given.get("method") == auto.NAME:
-            summary = job.run_pool(given, _pool())
+            summary = job.run_pool({**given, **{name: absl_flags.FLAGS[name].value for name in _POOL}})
         else:
             settings = tasks.resolve(given)
             if chosen := tasks.chosen(given):
@@ -40,13 +41,6 @@ def main() -> int:
     print_summary(summary)
     print(*next_steps(summary), sep="\n", file=sys.stderr)  # stdout is the result alone
     return 0
-
-
-def _pool():
-    from gsda_tf.choosing.auto import POOL, Pool
-
-    values = absl_flags.FLAGS
-    return Pool(tuple(values.candidates or POOL), values.candidate_seeds, values.budget_minutes)
 
 
 def next_steps(summary: dict) -> list[str]:

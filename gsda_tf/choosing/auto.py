@@ -50,13 +50,32 @@ class Pool:
 
     Attributes:
       candidates: methods with their added terms, "gsda+mcc".
-      seeds: runs of each candidate; the first has the seed of the settings.
+      candidate_seeds: runs of each candidate; the first has the seed of the settings.
       budget_minutes: no run is begun that would probably not end within; 0: all are trained.
     """
 
     candidates: Sequence[str] = POOL
-    seeds: int = SEEDS
+    candidate_seeds: int = SEEDS
     budget_minutes: float = 0.0
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> tuple[Pool, dict[str, Any]]:
+        """Returns the pool that is among what the user gave, and the rest, without the method.
+
+        Raises:
+          UserError: a pool of nothing.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        mine = {name: given[name] for name in names if given.get(name)}
+        if isinstance(mine.get("candidates"), str):
+            mine["candidates"] = mine["candidates"].split(",")
+        pool = cls(**mine)
+        if pool.candidate_seeds < 1 or pool.budget_minutes < 0:
+            raise UserError(
+                f"--candidate_seeds={pool.candidate_seeds}, --budget_minutes={pool.budget_minutes:g}: one seed "
+                "or more was expected, and no minutes below 0."
+            )
+        return pool, {name: v for name, v in given.items() if name not in {*names, "method"}}
 
 
 def run(
@@ -182,7 +201,7 @@ def _train(given: Mapping[str, Any], pool: Pool, data: TaskData, workdir: str) -
     """
     keep, began, left_out, longest = _Keep(), time.monotonic(), [], 0.0
     # All of them before any is trained: a name that is none is told at once.
-    plan = [(name, _settings(given, name, i, workdir)) for i in range(pool.seeds) for name in pool.candidates]
+    plan = [(name, _settings(given, name, i, workdir)) for i in range(pool.candidate_seeds) for name in pool.candidates]
     for done, (candidate, settings) in enumerate(plan):
         title = f"{candidate}, seed {settings.run.seed}"
         start = time.monotonic()
@@ -233,7 +252,7 @@ def _finished(workdir: str, pool: Pool, seed: int) -> list[CandidateRun]:
     runs = [
         CandidateRun(name, seed + number, _folder(workdir, name, seed + number))
         for name in pool.candidates
-        for number in range(pool.seeds)
+        for number in range(pool.candidate_seeds)
     ]
     return [run for run in runs if os.path.exists(os.path.join(run.folder, "summary.json"))]
 

@@ -16,7 +16,7 @@ from gsda_tf.files import write_atomically
 
 from .test_criteria import blobs
 
-POOL = Pool(("source_only", "mcc"), seeds=2)
+POOL = Pool(("source_only", "mcc"), candidate_seeds=2)
 
 
 @pytest.fixture
@@ -106,6 +106,14 @@ def test_what_the_budget_leaves_out_is_said_and_the_first_run_is_always_trained(
     assert summary["choice"].startswith("source_only: there is no other candidate")
 
 
+def test_the_pool_is_taken_from_what_was_given():
+    pool, rest = Pool.of({"method": "auto", "steps": 3, "candidates": "source_only,mcc", "candidate_seeds": None})
+    assert list(pool.candidates) == ["source_only", "mcc"] and pool.candidate_seeds == 2
+    assert rest == {"steps": 3}
+    with pytest.raises(UserError, match="one seed"):
+        Pool.of({"candidate_seeds": -1})
+
+
 def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
     with pytest.raises(UserError, match="name candidates as"):
         run({**given(), "add": ("mcc",)}, tmp_path / "run")
@@ -129,6 +137,6 @@ def test_scrambled_target_labels_change_no_bit_of_the_choice(given, tmp_path):
     """In earnest: candidates are trained, and what is left of them is compared."""
     found = []
     for name, labels in (("true", None), ("scrambled", np.random.default_rng(3).permutation)):
-        run({**given(labels), "evaluate_steps": 4}, tmp_path / name, Pool(POOL.candidates, seeds=1))
+        run({**given(labels), "evaluate_steps": 4}, tmp_path / name, Pool(POOL.candidates, candidate_seeds=1))
         found.append([(tmp_path / name / file).read_bytes() for file in (auto.CHOICE, auto.PREDICTIONS)])
     assert found[0] == found[1]
