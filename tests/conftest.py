@@ -8,11 +8,14 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # each process of the tests has i
     for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(_name, str(_SHARE))
 
+import fcntl
 import random
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 
 import pytest
 import tensorflow as tf
+from absl import logging as absl_logging
 
 from tests import rounding, state
 
@@ -24,6 +27,7 @@ tf.config.set_logical_device_configuration(
 
 # Once per process, too, as nothing undoes it: commands compute so unless they are told otherwise.
 tf.config.experimental.enable_op_determinism()
+absl_logging.set_verbosity(absl_logging.WARNING)  # as TensorFlow does once it writes to its log
 tf.random.set_seed(state.TENSORFLOW_SEED)
 
 
@@ -57,6 +61,29 @@ def _watched(request: pytest.FixtureRequest) -> Iterator[None]:
 # First to be set up and last to be torn down in each scope.
 leaves_nothing = pytest.fixture(autouse=True)(_watched)
 modules_leave_nothing = pytest.fixture(autouse=True, scope="module")(_watched)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Callable[[str, Callable[[str], None]], str]:
+    """What takes long to make is made once for all processes: (name, make) -> folder that `make` filled; to be read."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    root = root / "shared"
+    root.mkdir(exist_ok=True)
+
+    def get(name: str, make: Callable[[str], None]) -> str:
+        folder, whole = root / name, root / f"{name}.whole"
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(str(folder))
+                whole.touch()
+        return str(folder)
+
+    return get
 
 
 @pytest.fixture

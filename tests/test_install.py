@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -15,17 +16,20 @@ from tests.launch.commands import TINY, summary
 from tests.processes import REPOSITORY
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> str:
+@pytest.fixture(scope="session")
+def wheel(shared) -> str:
     """The wheel, built from a copy: building writes beside the sources."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("gsda_tf", "launch"):
-        shutil.copytree(os.path.join(REPOSITORY, name), folder / "source" / name)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(os.path.join(REPOSITORY, name), folder / "source")
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "source")
-    (found,) = folder.glob("*.whl")
-    return str(found)
+
+    def make(folder: str) -> None:
+        source = os.path.join(folder, "source")
+        for name in ("gsda_tf", "launch"):
+            shutil.copytree(os.path.join(REPOSITORY, name), os.path.join(source, name))
+        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+            shutil.copy(os.path.join(REPOSITORY, name), source)
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+
+    (found,) = glob.glob(os.path.join(shared("wheel", make), "*.whl"))
+    return found
 
 
 def _pip(*arguments) -> None:
@@ -34,21 +38,25 @@ def _pip(*arguments) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def gsda(wheel, tmp_path_factory):
+@pytest.fixture(scope="session")
+def gsda(wheel, shared, tmp_path_factory):
     """The installed command, run in a folder of its own: (arguments) -> what it prints."""
+
+    def make(venv: str) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+        # What the package needs is seen where it is, which installing it anew would take minutes for.
+        packages = {key: path.replace(sys.prefix, venv) for key, path in sysconfig.get_paths().items()}
+        with open(os.path.join(packages["purelib"], "needs.pth"), "w") as file:
+            file.write(sysconfig.get_paths()["purelib"] + "\n")
+        _pip("--python", os.path.join(venv, "bin", "python"), "install", "--no-deps", wheel)
+
+    command = os.path.join(shared("venv", make), "bin", "gsda")
     folder = tmp_path_factory.mktemp("elsewhere")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    # What the package needs is seen where it is, which installing it anew would take minutes for.
-    packages = {key: path.replace(sys.prefix, str(folder / "venv")) for key, path in sysconfig.get_paths().items()}
-    with open(os.path.join(packages["purelib"], "needs.pth"), "w") as file:
-        file.write(sysconfig.get_paths()["purelib"] + "\n")
-    _pip("--python", folder / "venv" / "bin" / "python", "install", "--no-deps", wheel)
 
     def run(*arguments: str, code: int = 0) -> str:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
-            [folder / "venv" / "bin" / "gsda", *arguments],
+            [command, *arguments],
             cwd=folder,
             env=environment,
             capture_output=True,
@@ -78,8 +86,9 @@ def test_the_wheel_holds_this_package_alone_with_what_it_reads(wheel):
 
 
 def test_trains_predicts_and_sweeps(gsda):
-    gsda("train", "--workdir=run", "--noreport", *TINY)
-    assert summary(gsda.folder / "run")["step"] == 40
+    tiny = [*TINY, "--steps=4"]
+    gsda("train", "--workdir=run", "--noreport", *tiny)
+    assert summary(gsda.folder / "run")["step"] == 4
     (exported,) = (gsda.folder / "run" / "export").iterdir()
     image = gsda.folder / "image.png"
     from PIL import Image
@@ -87,7 +96,9 @@ def test_trains_predicts_and_sweeps(gsda):
     Image.new("RGB", (8, 8)).save(image)
     gsda("predict", f"--model={exported}", f"--images={image}", "--output=rows.csv")
     assert "image.png" in (gsda.folder / "rows.csv").read_text()
-    said = gsda("sweep", "--benchmark=digits", "--tasks=Fo_Ha", "--methods=source_only", "--seeds=0", *TINY)
+    said = gsda(
+        "sweep", "--benchmark=digits", "--tasks=Fo_Ha", "--methods=source_only", "--seeds=0", *TINY, "--steps=4"
+    )
     assert "Fo→Ha" in said and (gsda.folder / "sweeps" / "digits" / "results.csv").exists()
 
 

@@ -19,7 +19,7 @@ from tests.data.pictures import encoded, folders, picture, write_domain
 _SIZES = {"image_size": 56, "resize_size": 64, "source_batch": 6, "target_batch": 6}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Small, fitting and large images of several formats in two domains."""
     root = tmp_path_factory.mktemp("photos")

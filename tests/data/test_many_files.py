@@ -34,7 +34,7 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Two folders, and a list of each."""
     root = tmp_path_factory.mktemp("photos")

@@ -15,7 +15,7 @@ REAL = os.environ.get("GSDA_REAL_DATA", "")
 pytestmark = pytest.mark.skipif(not REAL, reason="GSDA_REAL_DATA names no folder with real images")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def settings(tmp_path_factory) -> DataSettings:
     """The whole folder is given: the sets in it are found."""
     return DataSettings(manual_dir=REAL, data_dir=str(tmp_path_factory.mktemp("data")))

@@ -11,7 +11,7 @@ from tests.docs import notebooks
 from tests.processes import REPOSITORY
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kernel():
     with notebooks.kernel() as running:
         yield running

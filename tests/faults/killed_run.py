@@ -6,8 +6,6 @@ import signal
 import sys
 import threading
 
-import tensorflow as tf
-
 from gsda_tf.training import run
 
 
@@ -31,12 +29,6 @@ def while_a_checkpoint_is_written(workdir: str) -> None:
 
     sys.setswitchinterval(1e-5)
     threading.Thread(target=watch, daemon=True).start()
-
-
-def while_the_export_is_written(workdir: str) -> None:
-    """With the SavedModel whole, but not in its place."""
-    original = tf.saved_model.save
-    tf.saved_model.save = lambda *given, **named: (original(*given, **named), die())
 
 
 def between_export_and_summary(workdir: str) -> None:

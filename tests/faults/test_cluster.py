@@ -17,7 +17,7 @@ from tests.processes import Process
 _STEPS = 20
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     with DaskCluster(tmp_path_factory.mktemp("dask"), workers=2) as cluster:
         yield cluster
@@ -68,7 +68,15 @@ def test_failures_are_told(tmp_path, cluster):
     assert client.returncode == 1 and "Failed: digits/Fo_Ha source_only seed 9: seed 9 fails. (exit code 2)" in said
 
 
-def test_runs_of_a_killed_worker_go_on_elsewhere_and_a_scheduler_that_dies_is_told(tmp_path, cluster):
+@pytest.fixture
+def mortal(tmp_path):
+    """A cluster of one test's own, to be killed."""
+    with DaskCluster(tmp_path, workers=2) as cluster:
+        yield cluster
+
+
+def test_runs_of_a_killed_worker_go_on_elsewhere_and_a_scheduler_that_dies_is_told(tmp_path, mortal):
+    cluster = mortal
     runs = fake_sweep.plan(str(tmp_path), _STEPS, [0, 1, 2], hold=True)
     client = _sweep(tmp_path, cluster.address, 0, 1, 2)
     cluster.wait_for(lambda: sum(_at_step_10(run) for run in runs) == 2)

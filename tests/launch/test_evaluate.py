@@ -17,7 +17,7 @@ from tests import rounding
 from tests.launch import commands
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def workdir(tmp_path_factory):
     """Neighbourhoods are densest at the start, when all predictions are alike: SND picks an early step."""
     workdir = str(tmp_path_factory.mktemp("run"))

@@ -22,7 +22,7 @@ def _write(path, values, labels=None) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def features(tmp_path_factory):
     """Clusters of three classes, moved in the target: flags, folder of the run, what the command said."""
     folder = tmp_path_factory.mktemp("features")

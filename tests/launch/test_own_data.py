@@ -17,7 +17,7 @@ _TINY = (
 _CLASSES = ("bike", "mug", "pen")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos of mine")
     write_domain(root / "amazon", dict.fromkeys(_CLASSES, 4))
@@ -36,7 +36,7 @@ def _folders(root, target="webcam") -> tuple[str, ...]:
     return ("--pipeline=folders", f"--source_dir={root / 'amazon'}", f"--target_dir={root / target}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def by_folders(photos, tmp_path_factory):
     """A run on the undamaged folders: (its summary, what it printed)."""
     workdir = tmp_path_factory.mktemp("run")

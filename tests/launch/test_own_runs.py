@@ -24,7 +24,7 @@ _SMALL = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """Images of two domains and, in `run`, a finished run of 2 steps on them."""
     root = tmp_path_factory.mktemp("trained")

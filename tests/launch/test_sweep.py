@@ -18,7 +18,7 @@ def _rows(out):
         return {(row["method"], row["seed"]): row for row in csv.DictReader(file)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def swept(tmp_path_factory):
     """Two methods, of which one cannot run: there are more groups than classes."""
     out = str(tmp_path_factory.mktemp("sweep"))

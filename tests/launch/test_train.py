@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import time
 
@@ -15,20 +14,12 @@ from tests.faults import inprocess
 from tests.launch import commands
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("run")
     output = commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false")
     return str(workdir), output
-
-
-@pytest.fixture(scope="module")
-def again(tmp_path_factory):
-    """The same run in another folder."""
-    workdir = tmp_path_factory.mktemp("again")
-    commands.succeed("train", *commands.TINY, f"--workdir={workdir}", "--report=false", "--noexport")
-    return str(workdir)
 
 
 def test_leaves_what_its_user_needs(finished):
@@ -140,39 +131,6 @@ def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
     _assert_as_if_never_interrupted(str(tmp_path), finished[0])
 
 
-def test_a_damaged_checkpoint_is_passed_over(finished, again, tmp_path):
-    shutil.copytree(again, tmp_path, dirs_exist_ok=True)
-    flags = [*commands.TINY, f"--workdir={tmp_path}", "--report=false", "--noexport"]
-    for name in os.listdir(tmp_path / "checkpoints"):
-        if name.startswith("ckpt-40.data"):
-            with open(tmp_path / "checkpoints" / name, "r+b") as file:
-                file.truncate(100)
-    os.remove(tmp_path / "summary.json")
-    output = commands.succeed("train", *flags)
-    assert "Damaged checkpoint passed over" in output and "Going on from step 30" in output
-    _assert_as_if_never_interrupted(str(tmp_path), finished[0])
-
-
-def test_other_settings_in_the_same_folder_are_refused(finished):
-    message = commands.fail("train", *commands.TINY, f"--workdir={finished[0]}", "--report=false", "--beta=3")
-    assert "--beta=1.0 then, 3.0 now" in message and "--overwrite" in message
-
-
-def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
-    import fcntl
-
-    with open(tmp_path / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        message = commands.fail("train", *commands.TINY, f"--workdir={tmp_path}")
-    assert "Another run is at work" in message
-
-
-def test_a_run_that_diverges_says_so_and_writes_no_bad_weights(tmp_path):
-    message = commands.fail("train", *commands.TINY, f"--workdir={tmp_path}", "--learning_rate=1e6")
-    assert "Not finite at step" in message and "the gradient of the extractor" in message
-    assert not os.path.exists(tmp_path / "summary.json")
-
-
 @pytest.mark.parametrize(
     "flag, expected",
     [
@@ -201,10 +159,3 @@ def test_a_mistake_is_told_in_one_line(flag, expected, tmp_path):
     refuse = commands.fail if "--strategy" in flag else lambda _, *flags: inprocess.refuse(*flags)
     assert expected in refuse("train", f"--workdir={tmp_path / 'run'}", *flag.split(" "))
     assert not os.path.exists(tmp_path / "run" / "settings.json")
-
-
-def test_same_seed_same_weights_other_seed_other_weights(finished, again, tmp_path):
-    commands.succeed("train", *commands.TINY, f"--workdir={tmp_path}", "--report=false", "--noexport", "--seed=1")
-    first, second, other = (commands.summary(each)["weights_sha256"] for each in (finished[0], again, tmp_path))
-    assert first == second != other
-    assert json.loads((tmp_path / "settings.json").read_text())["settings"]["seed"] == 1

@@ -38,7 +38,7 @@ def _data():
     return TaskData("t", domain("a", 1.0), domain("b", 0.7), ("p", "q", "r", "s"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plain():
     return _train()
 

@@ -10,12 +10,12 @@ from gsda_tf.models.weights import load_weights
 from tests import rounding
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images():
     return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mobilenet():
     return backbones.build("mobilenet_0.25", "none", 32)
 

@@ -34,7 +34,7 @@ def _branching() -> keras.Model:
     return keras.Model(inputs, layers.Dropout(0.5, name="drop")(nested(x)), name="branching")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images():
     return np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
 

@@ -17,7 +17,7 @@ def _extractor(precision="float32", **changes):
     return compat.seeded(0, lambda: build_extractor(settings, 8, precision))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images():
     return np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
 

@@ -43,7 +43,7 @@ def _save(folder, module, **options) -> str:
     return str(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved(tmp_path_factory):
     return [_save(tmp_path_factory.mktemp("hub") / "m", _Hub(factor)) for factor in (1.0, 2.0)]
 
@@ -85,7 +85,7 @@ def test_is_not_trained_unless_it_says_that_it_can(saved):
     assert not _build(saved[0]).backbone.variables
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trainable(tmp_path_factory):
     """One that is called otherwise in training, where it counts its calls."""
 

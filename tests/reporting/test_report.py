@@ -19,7 +19,7 @@ from tests.reporting import browser, runs
 STATES = ("labelled", "unlabelled", "partial", "going", "new", "source_only")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """Path of the page of a run in each state."""
     folder = tmp_path_factory.mktemp("runs")

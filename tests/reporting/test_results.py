@@ -50,7 +50,7 @@ def _clear(method: str, seed: int) -> float:
     return {"source_only": 0.60, "domain": 0.80, "gsda": 0.801}[method] + [0.0, 0.03, 0.01][seed]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three(tmp_path_factory):
     """(folder, texts) of a sweep over three seeds in which gsda is a tenth of a point better than domain in each."""
     out = tmp_path_factory.mktemp("sweep")

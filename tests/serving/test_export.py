@@ -38,7 +38,7 @@ def _png(images):
     return [tf.io.encode_png(image).numpy() for image in images]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """A version on disk, and the networks it was made from."""
     root = str(tmp_path_factory.mktemp("export"))

@@ -29,7 +29,7 @@ from tests.serving.server import Service, serving
 NAMES = ["cat", "dog"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images(tmp_path_factory):
     """Thirteen images in two folders, and two files that are none."""
     root = tmp_path_factory.mktemp("images")
@@ -44,7 +44,7 @@ def images(tmp_path_factory):
     return str(root)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(images, tmp_path_factory):
     settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=4)
     with open(os.path.join(images, "cat", "picture 00.png"), "rb") as file:
@@ -54,7 +54,7 @@ def exported(images, tmp_path_factory):
     return export_model(*networks, NAMES, ImageGeometry(8, 8), root, {}, [sample])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(exported):
     return local_model(exported)
 

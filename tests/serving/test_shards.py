@@ -24,7 +24,7 @@ NAMES = ["cat", "dog"]
 fsspec = pytest.importorskip("fsspec")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """An export, eleven images and two files that are none, and a list that names them often."""
     root = tmp_path_factory.mktemp("pieces")

@@ -121,7 +121,7 @@ _WRONG = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for i in range(6):

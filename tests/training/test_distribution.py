@@ -37,10 +37,14 @@ class Runs:
         given = [{**SMALL, "workdir": os.path.join(self._folder, name), **change} for name, change in changes.items()]
         self._process = Process("tests.training.distributed_run", [json.dumps(given)], environment)
 
-    def weights(self):
-        """What each run ended with: its weights and velocities, and which labels it trusted."""
+    def end(self) -> None:
+        """Waits for the last of them."""
         _, stderr = self._process.communicate(timeout=400)
         assert self._process.returncode == 0, stderr[-3000:]
+
+    def weights(self):
+        """What each run ended with: its weights and velocities, and which labels it trusted."""
+        self.end()
         return {name: _read(os.path.join(self._folder, name)) for name in self._names}
 
 
@@ -64,21 +68,26 @@ def assert_others(one, other, growth):
     assert rounding.distance(one[0], other[0]) > 1000 * STEPS * growth * rounding.STEP
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+@pytest.fixture(scope="session")
+def runs(shared):
     """One replica; two; and two with a mistake each."""
-    folder = tmp_path_factory.mktemp("runs")
+    folder = shared("distribution", _make_runs)
+    return {name: _read(os.path.join(folder, name)) for name in os.listdir(folder) if not name.startswith("features")}
+
+
+def _make_runs(folder: str) -> None:
     wrong = {**MIRRORED, "change": "absolute_values_summed"}
     cut = {"extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
-    kept = [{**cut, "feature_cache_dir": str(folder / f"features {i}")} for i in range(2)]
+    kept = [{**cut, "feature_cache_dir": os.path.join(folder, f"features {i}")} for i in range(2)]
     mirrored = Runs(folder, {"two": MIRRORED, "two cut": {**MIRRORED, **kept[0]}, "absolute values": wrong})
     nudged = {"nudged": {"change": "nudged"}, "nudged cut": kept[1]}
     others = Runs(folder, {"one": {}, "one cut": kept[1], **nudged})
     twice = Runs(folder, {"twice": {**MIRRORED, "change": "gradients_summed_twice"}})
-    return {**mirrored.weights(), **others.weights(), **twice.weights()}
+    for made in (mirrored, others, twice):
+        made.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def growth(runs):
     """By how much 20 steps multiply a difference."""
     found = rounding.distance(runs["one"][0], runs["nudged"][0]) / NUDGE

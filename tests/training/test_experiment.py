@@ -16,7 +16,7 @@ from gsda_tf.training.experiment import restore
 from tests.methods.build import batch, experiment, task
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gsda():
     """To be looked at."""
     return experiment("gsda", num_groups=(2,))

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def _settings(workdir, **changes):
     return tasks.written({**_RUN, "workdir": str(workdir), **changes})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """(folder, summary) of a run that nothing interrupted; to be read."""
     workdir = tmp_path_factory.mktemp("run")
@@ -70,6 +71,18 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(finished, tmp_path, monke
         run.train(_settings(tmp_path), data=task())
     assert not (tmp_path / "summary.json").exists()
     summary = run.train(_settings(tmp_path), data=task())
+    assert summary["weights_sha256"] == finished[1]["weights_sha256"]
+    assert read_metrics(str(tmp_path)) == read_metrics(str(finished[0]))
+
+
+def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "summary.json").unlink()
+    (newest,) = (tmp_path / "checkpoints").glob("ckpt-6.data*")
+    newest.write_bytes(newest.read_bytes()[:100])
+    summary = run.train(_settings(tmp_path), data=task())
+    said = capsys.readouterr().out
+    assert "Damaged checkpoint passed over" in said and "Going on from step 4" in said
     assert summary["weights_sha256"] == finished[1]["weights_sha256"]
     assert read_metrics(str(tmp_path)) == read_metrics(str(finished[0]))
 
