@@ -12,9 +12,10 @@ from tests.faults import inprocess
 from tests.launch import commands
 from tests.launch.test_own_data import _TINY
 
-_TINY_FEATURES = tuple(
-    flag for flag in _TINY if not flag.startswith(("--extractor", "--weights", "--image", "--resize", "--no"))
-)
+_TINY_FEATURES = (
+    "--steps=4", "--evaluate_steps=4", "--num_groups=2", "--source_batch=6", "--target_batch=6",
+    "--evaluation_batch=12", "--discriminator_units=8", "--bottleneck_units=8", "--pseudo_label_period=2",
+)  # fmt: skip
 
 
 def _write(path, values, labels=None) -> str:

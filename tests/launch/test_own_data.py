@@ -11,8 +11,8 @@ from tests.launch import commands
 
 _TINY = (
     "--extractor=small_cnn", "--weights=none", "--image_size=28", "--resize_size=32", "--steps=4", "--evaluate_steps=4",
-    "--num_groups=2", "--source_batch=6", "--target_batch=6", "--evaluation_batch=12", "--discriminator_units=8",
-    "--bottleneck_units=8", "--pseudo_label_period=2", "--noreport", "--noexport",
+    "--source_batch=6", "--target_batch=6", "--evaluation_batch=12", "--bottleneck_units=8", "--noreport", "--noexport",
+    "--method=mcc",
 )  # fmt: skip
 _CLASSES = ("bike", "mug", "pen")
 

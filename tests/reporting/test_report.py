@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import time
 
 import numpy as np
@@ -20,14 +21,19 @@ STATES = ("labelled", "unlabelled", "partial", "going", "new", "source_only")
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory):
+def pages(shared):
     """Path of the page of a run in each state."""
-    folder = tmp_path_factory.mktemp("runs")
-    for state in STATES:
-        runs.write(folder / state / "gsda" / "seed0", state)
-        if state in ("labelled", "unlabelled"):
-            runs.write(folder / state / "source_only" / "seed0", f"{state} source_only")
-    return {state: write_report(str(folder / state / "gsda" / "seed0")) for state in STATES}
+
+    def make(folder: str) -> None:
+        for state in STATES:
+            workdir = os.path.join(folder, state, "gsda", "seed0")
+            runs.write(workdir, state)
+            if state in ("labelled", "unlabelled"):
+                runs.write(os.path.join(folder, state, "source_only", "seed0"), f"{state} source_only")
+            write_report(workdir)
+
+    folder = shared("pages", make)
+    return {state: os.path.join(folder, state, "gsda", "seed0", "report.html") for state in STATES}
 
 
 def _read(path: str) -> str:
@@ -144,9 +150,9 @@ def test_source_only_has_no_synchronization_and_no_groups(pages):
     assert "source only." in _read(pages["source_only"])
 
 
-def test_the_figures_are_in_tensorboard_once(pages):
-    workdir = os.path.dirname(pages["labelled"])
-    write_report(workdir)
+def test_the_figures_are_in_tensorboard_once(pages, tmp_path):
+    workdir = shutil.copytree(os.path.dirname(pages["labelled"]), tmp_path / "run")
+    write_report(str(workdir))
     (events,) = glob.glob(os.path.join(workdir, "tensorboard", "report", "events*"))
     found = {}
     for record in tf.data.TFRecordDataset(events):
