@@ -21,6 +21,7 @@ from gsda_tf.data.images import ImageGeometry, crop_pixels
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError
 from gsda_tf.settings import DataSettings
+from gsda_tf.tables import Table
 
 _BATCH = 32
 
@@ -89,13 +90,14 @@ def run(folders: Sequence[str], images: int = 480, rounds: int = 5, seed: int = 
 
 def describe(result: dict) -> str:
     """Returns what `run` measured, as a table."""
-    lines = [f"  {'images/s':<24}{'ours':>9}{'Pillow':>9}{'ours/Pillow':>13}"]
+    rows = []
     for each in result["sets"]:
-        ours, pillow = each["ours_per_core"], each["pillow_per_core"]
-        lines.append(f"  {each['name'] + ', by core':<24}{ours:>9.0f}{pillow:>9.0f}{ours / pillow:>12.2f}x")
-        ours, pillow = each["ours_by_clock"], each["pillow_by_clock"]
-        lines.append(f"  {each['name'] + ', by the clock':<24}{ours:>9.0f}{pillow:>9.0f}{ours / pillow:>12.2f}x")
-    lines.append(f"  {'all, by core':<42}{result['speedup']:>12.2f}x")
+        for how in ("core", "clock"):
+            ours, pillow = (each[f"{who}_{'per' if how == 'core' else 'by'}_{how}"] for who in ("ours", "pillow"))
+            said = "by core" if how == "core" else "by the clock"
+            rows.append((f"{each['name']}, {said}", f"{ours:.0f}", f"{pillow:.0f}", f"{ours / pillow:.2f}x"))
+    rows.append(("all, by core", "", "", f"{result['speedup']:.2f}x"))
+    lines = [Table(("images/s", "ours", "Pillow", "ours/Pillow"), rows).text()]
     for each in result["sets"]:
         stages = ", ".join(f"{name} {100 * share:.0f} %" for name, share in each["stages"].items())
         lines.append(f"  our time on {each['name']}: {stages}")

@@ -27,6 +27,7 @@ from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.errors import choose
 from gsda_tf.settings import Settings
+from gsda_tf.tables import Table
 from gsda_tf.training.distribution import build_strategy, check_batches, distribute
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.runner import StepRunner
@@ -157,18 +158,17 @@ def run(settings: Settings, rows: Sequence[str], rounds: int, steps: int, classe
 
 def describe(result: Result) -> str:
     """The table that the command prints."""
+    rows = []
+    for row in result.rows:
+        ratio, spread = result.ratio(row.name), f"{min(row.seconds):.4f}-{max(row.seconds):.4f}"
+        speed, first = f"{row.images / row.median:.1f}", f"{row.first_call_seconds:.1f}"
+        told = (f"{row.median:.4f}", spread, "" if ratio is None else f"{ratio:.3f}", speed, first)
+        rows.append((ROWS[row.name], *told, f"{row.peak_memory / 2**30:.2f}"))
     lines = [
         f"{result.extractor}, {result.classes} classes, {result.discriminators} discriminators, TensorFlow "
         f"{tf.__version__}",
-        f"{'':<50}{'s/step':>9}{'spread':>16}{'ratio':>8}{'images/s':>10}{'first s':>9}{'peak GiB':>10}",
+        Table(("", "s/step", "spread", "ratio", "images/s", "first s", "peak GiB"), rows).text(),
     ]
-    for row in result.rows:
-        ratio = result.ratio(row.name)
-        spread = f"{min(row.seconds):.4f}-{max(row.seconds):.4f}"
-        lines.append(
-            f"{ROWS[row.name]:<50}{row.median:>9.4f}{spread:>16}{'' if ratio is None else f'{ratio:.3f}':>8}"
-            f"{row.images / row.median:>10.1f}{row.first_call_seconds:>9.1f}{row.peak_memory / 2**30:>10.2f}"
-        )
     if result.backbone_flops:
         images = result.rows[0].images
         seconds = 3 * result.backbone_flops * images / result.machine_flops

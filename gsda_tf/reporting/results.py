@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from gsda_tf.choosing import criteria
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import CRITERIA, SCORES
@@ -53,10 +54,11 @@ _SETTINGS_NOTE = (
     "is worth its distance to the oracle, and to one fixed value in the table above."
 )
 _UNLABELLED_NOTE = (
-    "The target has no labels, so no row can be said to be right. Means over runs: how many answers a method changes "
-    "against source only, and on how many its own seeds agree; then scores that need no label, each of which can be "
-    "fooled: entropy is least where everything is called one class, IM rewards a model that is sure of wrong classes, "
-    "SND is highest where all answers are alike, the A-distance is least where the features hold nothing."
+    "The target has no labels, so no row can be said to be right. Means over runs: on which share of the images a "
+    "method says the same as source only, as the other methods, and as itself with another seed; then scores that need "
+    "no label, each of which can be fooled: entropy is least where everything is called one class, IM rewards a model "
+    "that is sure of wrong classes, SND is highest where all answers are alike, the A-distance is least where the "
+    "features hold nothing."
 )
 _SHORT = {"im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
 
@@ -269,28 +271,39 @@ def _selected(chosen: Mapping[str, Selections]) -> Table:
 
 
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
-    """Compares methods by what they answer and by their scores: means over the runs of each row."""
-    said = {run: _predictions(run.workdir, summary["weights_sha256"]) for run, summary in known.items()}
+    """Compares methods by how far their answers agree, and by their scores: means over the runs of each row."""
     keys = ("accuracy/source", *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")))
-    made = []
+    agreed, made = _agreements(known), []
     for row in rows:
         mine = [run for run in known if run.method == row]
-        changed = [1 - share for run in mine for share in _equal(said, run, "source_only", same_seed=True)]
-        agreed = [share for run in mine for share in _equal(said, run, row, same_seed=False)]
-        scores = [[known[run][key] for run in mine if known[run].get(key) is not None] for key in keys]
-        shares = [percent(float(np.mean(values)) if values else None) for values in (changed, agreed, scores[0])]
-        numbers = [f"{np.mean(values):.3f}" if values else MISSING for values in scores[1:]]
-        made.append((row_title(row), len(mine), *shares, *numbers))
-    head = ("method", "runs", "other than source only", "its seeds agree", "accuracy/source, trained on")
-    return Table((*head, "entropy", "IM", "SND", "A-distance"), made)
+        columns = [*zip(*(agreed[run] for run in mine if run in agreed))] or [()] * 3
+        columns += [[known[run].get(key) for run in mine] for key in keys]
+        means = [
+            np.mean([v for v in column if v is not None and not math.isnan(v)] or [math.nan]) for column in columns
+        ]
+        scores = [MISSING if math.isnan(mean) else f"{mean:.3f}" for mean in means[4:]]
+        made.append((row_title(row), len(mine), *map(percent, means[:4]), *scores))
+    agreements = ("as source only", "as other methods", "its seeds agree")
+    head = ("method", "runs", *agreements, "accuracy/source, trained on", "entropy", "IM", "SND", "A-distance")
+    return Table(head, made)
 
 
-def _equal(said: Mapping[Trial, Any], run: Trial, row: str, same_seed: bool) -> list[float]:
-    """Returns on which share of the target a run answers as others of a row do, of the same task."""
-    others = [o for o in said if o is not run and (o.task, o.method) == (run.task, row)]
-    others = [o for o in others if (o.settings.run.seed == run.settings.run.seed) == same_seed]
-    pairs = [(said[run], said[other]) for other in others]
-    return [float(np.mean(a == b)) for a, b in pairs if a is not None and b is not None and a.shape == b.shape]
+def _agreements(known: Summaries) -> dict[Trial, tuple[float, ...]]:
+    """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
+    found: dict[Trial, tuple[float, ...]] = {}
+    for task in dict.fromkeys(run.task for run in known):
+        said = {r: _predictions(r.workdir, known[r]["weights_sha256"]) for r in known if r.task == task}
+        said = {run: answers for run, answers in said.items() if answers is not None}
+        if len({len(answers) for answers in said.values()}) != 1:
+            continue  # none was kept, or a stranger's are of other images
+        predictions, rows = np.stack(list(said.values())), np.array([run.method for run in said])
+        equal, plain = criteria.pairwise_agreement(predictions), rows == "source_only"
+        as_plain = equal[:, plain].mean(axis=1) if plain.any() else np.full(len(rows), np.nan)
+        others, seeds = (
+            f(predictions, rows) for f in (criteria.agreement_with_others, criteria.agreement_between_seeds)
+        )
+        found.update(zip(said, zip(as_plain, others, seeds)))
+    return found
 
 
 @functools.lru_cache(maxsize=1024)

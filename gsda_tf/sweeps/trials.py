@@ -234,7 +234,7 @@ def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[
     if any(run.settings.model.keeps_features for run in missing):
         lines.append(
             "First the features of the frozen backbone are computed, once for all runs of a task, if they are not kept "
-            "from before; the steps that follow take a small part of the time."
+            "from before. The time left is told as soon as steps are done."
         )
     if not labelled:
         lines.append(

@@ -6,11 +6,13 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gsda_tf.reporting.results import write_results
 from gsda_tf.sweeps import sweep, trials
 from tests.reporting import browser
+from tests.reporting import runs as page_runs
 from tests.runs.made import SUMMARY
 
 _METHODS = ("source_only", "domain", "gsda")
@@ -134,3 +136,31 @@ def test_in_a_browser(three, tmp_path, dark):
         assert seen["scroll"] <= 0 and seen["images"] == 1 and seen["broken"] == 0 and seen["dark"] == dark, name
         assert seen["overflow"] == seen["faint"] == seen["small"] == seen["blurred"] == [], name
         assert seen["hidden"] == [] or "1280" in name, "a phone shows every number without scrolling"
+
+
+def test_without_labels_methods_are_compared_by_how_far_they_agree(tmp_path):
+    """Of every four images: source only and GSDA differ in one, the seeds of GSDA in two."""
+    runs = trials.plan("digits", ["Fo_Ha"], ["source_only", "gsda"], [0, 1], {"steps": 7}, str(tmp_path))
+    answers = {("source_only", 0): [0, 1, 2, 3], ("source_only", 1): [0, 1, 2, 3], ("gsda", 0): [0, 1, 2, 0]}
+    answers["gsda", 1] = [0, 1, 0, 3]
+    for run in runs:
+        page_runs.write(run.workdir, "unlabelled", size=20)
+        _answer(run, answers[run.method, run.settings.run.seed])
+    text = Path(write_results("digits", runs, [], str(tmp_path))[1]).read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if "| 2 |" in line]
+    assert [row[2:5] for row in rows] == [["100.0 %", "75.0 %", "100.0 %"], ["75.0 %", "75.0 %", "50.0 %"]]
+    assert "no row can be said to be right" in text
+
+
+def _answer(run, predictions) -> None:
+    """Makes a finished run of a sweep of a run that was written for a page."""
+    path = os.path.join(run.workdir, "evaluation.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    probabilities = np.full((20, 4), 0.02, np.float32)
+    probabilities[np.arange(20), predictions * 5] = 0.94
+    np.savez(path, **{**arrays, "target_probabilities": probabilities})
+    with open(os.path.join(run.workdir, "summary.json")) as file:
+        summary = json.load(file)
+    with open(os.path.join(run.workdir, "summary.json"), "w") as file:
+        json.dump({**summary, "settings": run.settings.flat(), "step": 7, "steps": 7}, file)
