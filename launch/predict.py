@@ -63,7 +63,7 @@ def main() -> int:
             )
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
-        return 75  # EX_TEMPFAIL: nothing is wrong, run it again
+        return flags.STOPPED
     _print(result, time.perf_counter() - began)
     print(f"Open {FLAGS.output}. Next: look at the rows of the lowest score first.", file=sys.stderr)
     return 0

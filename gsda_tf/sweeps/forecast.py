@@ -49,8 +49,11 @@ class Forecast:
         rates = {run: r for run in self._last if (r := self._rate(run)) is not None}
         if not rates:
             return None
-        starts = [self._first[run][0] - self._begun[run][0] for run in self._first if run in self._begun]
+        starts = [self._first[run][0] - self._begun[run][0] for run in self._first]
         start = statistics.median_low(starts)
+        if len(starts) == 1:  # it may have computed features, which the others find: it counts no more than its steps
+            (run,) = self._first
+            start = min(start, self._last[run][0] - self._first[run][0])
         expected = [start + self._pace(run, rates) * run.settings.optimization.steps for run in waiting]
         for run in working:
             began, done = self._last.get(run, self._begun[run])

@@ -195,6 +195,16 @@ def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
     assert forecast.left([], [plain]) == 80  # one run has no half
 
 
+def test_features_that_the_first_run_computes_are_not_expected_of_the_others(tmp_path):
+    plain, *others = _plan(tmp_path, steps=100)
+    clock = _Clock()
+    forecast = Forecast(1, clock)
+    forecast.begun(plain)
+    for clock.now, steps in ((600.0, 10), (610.0, 60)):
+        forecast.seen(plain, steps)
+    assert forecast.left(others, [plain]) == pytest.approx(8 + 3 * (10 + 20))
+
+
 def test_tables_of_another_sweep_are_not_replaced_without_a_word(tmp_path, capsys):
     runs = _plan(tmp_path)
     with trials.claimed(str(tmp_path), runs):
