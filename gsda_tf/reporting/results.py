@@ -100,7 +100,8 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     all_tasks = get_benchmark(benchmark).tasks if benchmark else tasks
     table = results_table(benchmark or "", tasks, all_tasks, rows, list(known.values()))
     caption = _caption(table, runs, known, failed)
-    main, sections = _main(table, runs), _sections(rows, known, failures)
+    shown = _unlabelled(rows, known) if _no_labels(known) else table.shown()
+    main, sections = _main(table, shown, runs), _sections(rows, known, failures)
     title = get_benchmark(benchmark).title if benchmark else runs[0].task
     parts = [f"# {markdown_text(title)}", caption]
     parts += [f"{markdown_text(each.title)}\n\n{each.table.markdown()}" for each in main]
@@ -121,6 +122,8 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
 def _caption(table: ResultsTable, runs: Sequence[Trial], known: Summaries, failed: set[Trial]) -> str:
     by_class = any(s.get("score") == "mean_class_accuracy" for s in known.values())
     counted = f"{len(known)} of {len(runs)} runs finished" + (f", {len(failed)} failed" if failed else "")
+    if _no_labels(known):
+        return f"{counted}. {_UNLABELLED_NOTE}"
     caption = (
         f"{'Percent' if by_class else 'Percent of target images'}, mean ± standard deviation over seeds; last step, no "
         f"target label used. {counted}. {_BOLD}"
@@ -131,13 +134,17 @@ def _caption(table: ResultsTable, runs: Sequence[Trial], known: Summaries, faile
     return caption
 
 
-def _main(table: ResultsTable, runs: Sequence[Trial]) -> list[Section]:
+def _no_labels(known: Summaries) -> bool:
+    return bool(known) and all(score_of(summary) is None for summary in known.values())
+
+
+def _main(table: ResultsTable, shown: Table, runs: Sequence[Trial]) -> list[Section]:
     """Returns the measured rows, with what all runs have in common, and the published ones."""
     model, steps = runs[0].settings.model, sorted({run.settings.optimization.steps for run in runs})
     frozen = ", frozen" if model.freeze_backbone else f", trained from {model.train_from}" if model.train_from else ""
     pixels, said = runs[0].settings.data.image_size, ", ".join(map(str, steps))
     made = f"Measured here: {os.path.basename(model.extractor)}{frozen}, {pixels} px, {said} steps"
-    sections = [Section(made, "", table.shown())]
+    sections = [Section(made, "", shown)]
     if table.published:
         said = "Published by others, not measured here; ResNet-50 unless a row says otherwise"
         sections.append(Section(said, "", table.shown_others(), len(table.published) > len(table.measured)))
@@ -149,9 +156,6 @@ def _sections(rows: Sequence[str], known: Summaries, failures: Sequence[Failure]
     comparisons = significance.compare_all(rows, _values(rows, known))
     if comparisons:
         made.append(Section("Differences between methods", _CAVEAT, _differences(comparisons)))
-    unlabelled = {run: s for run, s in known.items() if score_of(s) is None}
-    if unlabelled:
-        made.append(Section("What can be said without target labels", _UNLABELLED_NOTE, _unlabelled(rows, unlabelled)))
     if chosen := _selections(rows, known):
         made.append(Section("Which checkpoint, without target labels", _SELECTION_NOTE, _selected(chosen)))
     if settings := _between_settings(rows, known):
