@@ -62,18 +62,21 @@ def decide(
       class_names: r names.
     """
     values = criteria.reduced(target_features)
-    groups = criteria.clusters(values, len(class_names))
+    means = np.stack([candidate.mean for candidate in candidates])
+    shares = missing.class_shares(source_labels, len(class_names))
+    # As many clusters as classes that seem to be there: of a class that is missing, more would cut others in two.
+    found = missing.class_shares(means.mean(axis=0).argmax(axis=1), len(class_names))
+    present = int(((found >= missing.THIN * shares) & (shares > 0)).sum())
+    groups = criteria.clusters(values, max(present, 2))
     made = choose(candidates, groups)
     taken = next(candidate for candidate in candidates if candidate.name == made.name)
     seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
     probabilities = np.asarray(taken.probabilities[seed], np.float64)
     answers = probabilities.argmax(axis=1)
     runs = np.concatenate([candidate.predictions for candidate in candidates])
-    means = np.stack([candidate.mean for candidate in candidates])
     share = agreement.agreement(means, answers)
     support = witnesses.neighbours_support(values, means.mean(axis=0), answers)
     others = witnesses.witnesses(source_features, source_labels, target_features, groups, runs)
-    shares = missing.class_shares(source_labels, len(class_names))
     return Decision(
         choice=made,
         seed=seed,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_THIN = 0.25
+THIN = 0.25
+"""Of its share in the source: a class that is predicted less often seems to be missing, or lost."""
 _SURE = 0.9999
 
 
@@ -102,7 +103,7 @@ def warnings(
             "Classes that seem to be missing in the target: no candidate finds an image of "
             f"{_named(empty, class_names)}."
         )
-    thin = np.flatnonzero((shares < _THIN * source_shares) & ~np.isin(np.arange(len(shares)), empty))
+    thin = np.flatnonzero((shares < THIN * source_shares) & ~np.isin(np.arange(len(shares)), empty))
     if len(thin):
         said.append(
             f"Classes that shrank to less than a quarter of their share in the source: {_named(thin, class_names)}."

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
+from gsda_tf.choosing import criteria
 from gsda_tf.choosing.choice import Candidate
 from gsda_tf.choosing.decision import decide
 
@@ -72,3 +73,13 @@ def test_what_all_candidates_miss_is_said():
     found = made(candidate("source_only", few), candidate("mcc", few))
     assert any("missing" in message and "e" in message for message in found.warnings)
     assert found.estimate.value == pytest.approx(0.8)
+
+
+def test_as_many_clusters_as_classes_that_are_there(monkeypatch):
+    counts = []
+    real = criteria.clusters
+    monkeypatch.setattr(criteria, "clusters", lambda values, count: counts.append(count) or real(values, count))
+    made(candidate("source_only", TRUTH), candidate("mcc", TRUTH))
+    made(candidate("source_only", np.minimum(TRUTH, 2)), candidate("mcc", np.minimum(TRUTH, 2)))
+    made(candidate("source_only", 0 * TRUTH), candidate("mcc", 0 * TRUTH))
+    assert counts == [5, 3, 2]
