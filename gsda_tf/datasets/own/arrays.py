@@ -301,6 +301,8 @@ def _label(row: int, value: Any) -> int | str | None:
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return None
     if isinstance(value, str):
+        if len(value) > _MOST_CHARACTERS:
+            raise ValueError(f"the label of row {row} has {len(value):,} characters: expected a name")
         return None if value.casefold() in _MISSING else _plain(value)
     if isinstance(value, (bool, int, np.integer, np.bool_)):
         return int(value)

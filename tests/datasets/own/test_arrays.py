@@ -175,6 +175,7 @@ def test_parquet(tmp_path):
         ({"features": FEATURES, "labels": [0, 1, -1, 1, 1, 1]}, {}, "1 of the 6 rows of .* have no label"),
         ({"features": FEATURES, "labels": [0, 1, -3, 1, 1, 1]}, {}, "go from -3 to 1"),
         ({"features": FEATURES, "labels": [0] * 6}, {}, "1 class"),
+        ({"features": FEATURES, "labels": ["a" * 2000] * 6}, {}, "has 2,000 characters"),
         ({"features": IMAGES.reshape(6, -1), "labels": range(6)}, {}, "features of .* are uint8"),
         ({"features": np.full((6, 5), np.nan), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
         ({"features": np.full((6, 5), 1e300), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
