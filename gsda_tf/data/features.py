@@ -9,6 +9,7 @@ import math
 import os
 import re
 import stat
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -136,7 +137,8 @@ class FeatureRecords(Records):
         if math.prod(array.shape) * array.dtype.itemsize <= _HELD:
             return tf.gather_nd(self._memory.tensor, tf.stack([place, view], -1))
         dtype = tf.as_dtype(array.dtype)
-        read = tf.numpy_function(lambda i, v: array[i, v], [place, view], dtype, stateful=False)
+        memory = weakref.ref(self._memory)  # see `records`
+        read = tf.numpy_function(lambda i, v: memory().array[i, v], [place, view], dtype, stateful=False)
         return tf.ensure_shape(read, (*count, *array.shape[2:]))
 
 

@@ -1,5 +1,9 @@
 """Records: images, or what stands in their place, read by index.
 
+TensorFlow keeps every Python function that a pipeline calls until the process ends: such functions hold what they read
+from weakly, so that the records of a run that is over are let go of, with their memory and open files. Whoever reads a
+pipeline holds its domain.
+
 Every kind answers the same questions, so nobody asks which kind it has. To add one: a subclass of `Records`, or of
 `ImageRecords` or `EncodedRecords`, which know all about images but where they lie.
 """
@@ -13,6 +17,7 @@ import functools
 import hashlib
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -305,15 +310,18 @@ class EncodedRecords(ImageRecords):
     def _pixels(self, index: tf.Tensor, geometry: images.ImageGeometry) -> tf.Tensor:
         """Returns the pixels that every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
 
+        places, store, records = self._places, weakref.ref(self._store), weakref.ref(self)
+
         def get(i: np.ndarray) -> np.ndarray:
-            pixels = self._store.get(int(self._places[i]))
+            pixels = store().get(int(places[i]))
             return np.zeros((0, 0, 3), np.uint8) if pixels is None else pixels
 
         def put(i: np.ndarray, pixels: np.ndarray) -> np.ndarray:
             try:
-                self._store.put(int(self._places[i]), pixels)
+                store().put(int(places[i]), pixels)
             except DiskError as error:
-                self.failure = error
+                if records() is not None:
+                    records().failure = error
                 raise
             return pixels
 
@@ -369,6 +377,13 @@ class FileRecords(EncodedRecords):
         return plain_record(tf.io.read_file(tf.gather(self._table, place)))
 
 
+@dataclasses.dataclass(eq=False)
+class _Reader:
+    """What `builder.as_data_source` returned; with this object its files are closed."""
+
+    source: Any
+
+
 class SourceRecords(EncodedRecords):
     """Encoded images of a TFDS data source (random access by index, ArrayRecord files).
 
@@ -382,13 +397,13 @@ class SourceRecords(EncodedRecords):
 
     def __init__(self, source: Any, key: str, label: str, name_key: str | None = None, files: Sequence[str] = ()):
         super().__init__(len(source))
-        self._source, self._image, self._label, self._name_key = source, key, label, name_key
+        self._reader, self._image, self._label, self._name_key = _Reader(source), key, label, name_key
         self._files = files
 
     def _name(self, place: int) -> str:
         if self._name_key is None:
             return f"{self._label}[{place}]"
-        return f"{self._label}[{place}] ({tf.compat.as_str_any(self._source[place][self._name_key])})"
+        return f"{self._label}[{place}] ({tf.compat.as_str_any(self._reader.source[place][self._name_key])})"
 
     def _stamp(self, place: int) -> str | None:
         """Of the set's files, which hold its images in a fixed order."""
@@ -400,8 +415,10 @@ class SourceRecords(EncodedRecords):
         return "\0".join(stamps) if stamps and None not in stamps else None
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
+        reader, key = weakref.ref(self._reader), self._image
+
         def read(i: np.ndarray) -> bytes:
-            return plain(self._source[int(i)][self._image])
+            return plain(reader().source[int(i)][key])
 
         image = tf.numpy_function(read, [place], tf.string, stateful=False)
         return tf.ensure_shape(image, [])

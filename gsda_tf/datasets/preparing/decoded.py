@@ -50,12 +50,14 @@ def _pixels(domain: Domain, size: int, path: str) -> np.ndarray:
     if prepare.read_beside(path, pixels):
         return pixels
     geometry = images.ImageGeometry(size, size)
+
+    @tf.autograph.experimental.do_not_convert  # as `Records.load`
+    def decode(index: tf.Tensor) -> tf.Tensor:
+        return images.evaluation_image(domain.records.load(index), True, geometry)
+
     batches = (
         tf.data.Dataset.range(len(domain))
-        .map(
-            lambda index: images.evaluation_image(domain.records.load(index), True, geometry),
-            num_parallel_calls=pipeline.CALLS,
-        )
+        .map(decode, num_parallel_calls=pipeline.CALLS)
         .batch(_BATCH)
         .with_options(pipeline.options())
     )
