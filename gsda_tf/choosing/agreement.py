@@ -2,49 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
-
-
-@dataclasses.dataclass(frozen=True)
-class Votes:
-    """A committee's answers.
-
-    Attributes:
-      predictions: int64 [n], the class with the most votes.
-      share: float [n], 0..1, of the votes for it.
-      unanimous: bool [n].
-    """
-
-    predictions: np.ndarray
-    share: np.ndarray
-    unanimous: np.ndarray
-
-
-def vote(probabilities: np.ndarray, weights: np.ndarray | None = None) -> Votes:
-    """Each member has a vote; of equal classes the one with the larger mean probability wins.
-
-    Args:
-      probabilities: [m, n, r], of m members.
-      weights: float [m], of the votes, not negative, not all 0; None: equal.
-
-    Returns:
-      Votes over n images.
-    """
-    probabilities = np.asarray(probabilities, np.float64)
-    weights = np.full(len(probabilities), 1.0) if weights is None else np.asarray(weights, np.float64)
-    weights = weights / weights.sum()
-    answers = probabilities.argmax(axis=2)
-    counted = np.zeros(probabilities.shape[1:])
-    rows = np.arange(counted.shape[0])
-    for answer, weight in zip(answers, weights):
-        counted[rows, answer] += weight
-    mean = np.einsum("m,mnr->nr", weights, probabilities)
-    # Sums of the same weights in another order differ in the last digits: those are ties.
-    predictions = np.where(counted >= counted.max(axis=1, keepdims=True) - 1e-9, mean, -1).argmax(axis=1)
-    voted = answers[weights > 0]
-    return Votes(predictions, counted[rows, predictions], (voted == voted[0]).all(axis=0))
 
 
 def agreement(probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:

@@ -6,12 +6,9 @@ compare methods, for a method that minimises one of them looks best in it whethe
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 
 from gsda_tf.data.domain import evenly
@@ -19,34 +16,6 @@ from gsda_tf.data.domain import evenly
 _DIMENSIONS = 128
 _MOST_CLUSTERED = 5000
 """Images that are clustered: k-means of more says the same."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Criterion:
-    """What a table says of a criterion.
-
-    Attributes:
-      title: as in tables.
-      sign: 1 where more is better, -1 where less is.
-      blind: what it does not see.
-    """
-
-    title: str
-    sign: int
-    blind: str
-
-
-CRITERIA = {
-    "clusters": Criterion("AMI with clusters", 1, "classes that are permuted; it favours methods that cluster"),
-    "crowd": Criterion("agreement with the mean (EnsV)", 1, "a crowd that is wrong together"),
-    "others": Criterion("agreement with other candidates", 1, "the same"),
-    "seeds": Criterion("agreement between seeds", 1, "a method that is wrong in the same way each time"),
-    "weighted_source": Criterion("importance-weighted source", 1, "a target that lies where no source image does"),
-    "entropy": Criterion("entropy", -1, "a method that is sure and wrong: it does not compare methods"),
-    "im": Criterion("information (IM)", 1, "the same"),
-    "snd": Criterion("neighbourhoods (SND)", 1, "the same"),
-}
-"""Criteria that see no target label, by name."""
 
 
 def comparable(features: np.ndarray) -> np.ndarray:
@@ -105,20 +74,6 @@ def cluster_information(predictions: np.ndarray, groups: np.ndarray) -> float:
     return float(adjusted_mutual_info_score(groups, predictions))
 
 
-def ensemble_agreement(probabilities: np.ndarray) -> np.ndarray:
-    """EnsV: how often each candidate says what the mean of all softmaxes does (Hu et al., NeurIPS 2024).
-
-    Args:
-      probabilities: [m, n, r].
-
-    Returns:
-      float [m], 0..1.
-    """
-    probabilities = np.asarray(probabilities)
-    answers = probabilities.mean(axis=0).argmax(axis=1)
-    return (probabilities.argmax(axis=2) == answers).mean(axis=1)
-
-
 def pairwise_agreement(predictions: np.ndarray) -> np.ndarray:
     """How often two candidates say the same.
 
@@ -158,37 +113,3 @@ def _mean_of_pairs(predictions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     counts = chosen.sum(axis=1)
     sums = np.where(chosen, pairwise_agreement(predictions), 0).sum(axis=1)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def importance_weights(source: np.ndarray, target: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """How much likelier an image is in the target than in the source, by a classifier of domains.
-
-    Args:
-      source: float [ns, d], features that the classifier is fitted on, with the target's.
-      target: float [nt, d].
-      held_out: float [m, d], of the source, which get weights.
-
-    Returns:
-      float [m], positive, of mean 1.
-    """
-    values = np.concatenate([source, target, held_out]).astype(np.float64)
-    scale = values[: len(source) + len(target)].std(axis=0)
-    values = (values - values[: len(source) + len(target)].mean(axis=0)) / np.where(scale > 0, scale, 1)
-    is_target = np.repeat([0, 1], [len(source), len(target)])
-    classifier = LogisticRegression(C=0.01, max_iter=200).fit(values[: len(is_target)], is_target)
-    logit = classifier.decision_function(values[len(is_target) :])
-    weights = np.exp(logit - logit.max()) + 1e-12
-    return weights / weights.mean()
-
-
-def weighted_validation(right: np.ndarray, weights: np.ndarray) -> float:
-    """Accuracy on held-out source, weighted as the target is distributed (Sugiyama et al., JMLR 2007).
-
-    Args:
-      right: bool [m], whether each held-out source image is classified rightly.
-      weights: float [m], `importance_weights`.
-
-    Returns:
-      0..1; NaN for no image.
-    """
-    return float(np.average(right, weights=weights)) if len(right) else float("nan")

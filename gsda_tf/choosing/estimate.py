@@ -34,56 +34,6 @@ class Estimate:
     parts: dict[str, float]
 
 
-def atc(held_probabilities: np.ndarray, held_labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Average thresholded confidence (Garg et al., ICLR 2022): the share of target images above the threshold that as
-    many held-out source images exceed as are classified rightly.
-
-    Args:
-      held_probabilities: [m, r], of source images that were not trained on.
-      held_labels: int [m].
-      probabilities: [n, r], of the target.
-
-    Returns:
-      0..1; NaN without held-out images.
-    """
-    if not len(held_labels):
-        return float("nan")
-    wrong = int((held_probabilities.argmax(axis=1) != held_labels).sum())
-    # Of m held-out images, m - wrong are at or above this one; where all are wrong, none is.
-    thresholds = np.append(np.sort(held_probabilities.max(axis=1)), np.inf)
-    return float(np.mean(probabilities.max(axis=1) >= thresholds[wrong]))
-
-
-def doc(held_probabilities: np.ndarray, held_labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Difference of confidences (Guillory et al., ICCV 2021): held-out source accuracy less what confidence lost.
-
-    Arguments and result as `atc`.
-    """
-    if not len(held_labels):
-        return float("nan")
-    right = np.mean(held_probabilities.argmax(axis=1) == held_labels)
-    lost = held_probabilities.max(axis=1).mean() - probabilities.max(axis=1).mean()
-    return float(np.clip(right - lost, 0, 1))
-
-
-def gde(predictions: np.ndarray) -> float:
-    """Generalization disagreement (Jiang et al., ICLR 2022): mean agreement of pairs of seeds.
-
-    Too high where seeds are wrong in the same way, as heads on one frozen backbone are.
-
-    Args:
-      predictions: int [m, n], of m seeds.
-
-    Returns:
-      0..1; NaN if m < 2.
-    """
-    predictions = np.asarray(predictions)
-    if len(predictions) < 2:
-        return float("nan")
-    pairs = np.triu_indices(len(predictions), 1)
-    return float(np.mean(predictions[pairs[0]] == predictions[pairs[1]]))
-
-
 def cot(probabilities: np.ndarray, source_shares: np.ndarray) -> float:
     """Confidence by optimal transport (Lu et al., NeurIPS 2023).
 

@@ -31,55 +31,6 @@ def class_shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return np.bincount(labels, minlength=num_classes) / len(labels)
 
 
-def em_shares(probabilities: np.ndarray, prior: np.ndarray, steps: int = 200) -> np.ndarray:
-    """Class shares of the target by expectation maximization (Saerens et al., Neural Computation 2002).
-
-    q <- mean_i of p_i q / prior, rows normalised.
-
-    Args:
-      probabilities: [n, r], of a classifier that was trained on classes in shares `prior`.
-      prior: float [r]; classes of share 0 stay at 0.
-      steps: of the iteration, which ends when nothing moves.
-
-    Returns:
-      float [r], adding up to 1.
-    """
-    probabilities, prior = np.asarray(probabilities, np.float64), np.asarray(prior, np.float64)
-    shares = prior / prior.sum()
-    ratio = np.divide(probabilities, prior, out=np.zeros_like(probabilities), where=prior > 0)
-    for _ in range(steps):
-        posterior = ratio * shares
-        posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-300)
-        new = posterior.mean(axis=0)
-        new /= max(new.sum(), 1e-300)
-        if np.abs(new - shares).max() < 1e-9:
-            break
-        shares = new
-    return new
-
-
-def bbse_shares(held_predictions: np.ndarray, held_labels: np.ndarray, predictions: np.ndarray, num_classes: int):
-    """Class shares of the target by black box shift estimation (Lipton et al., ICML 2018).
-
-    Solves C q' = mu with C the joint shares of (predicted, true) on held-out source and mu the predicted shares on the
-    target; q = q' times the source's shares, negative ones put to 0.
-
-    Args:
-      held_predictions: int [m], of held-out source images.
-      held_labels: int [m].
-      predictions: int [n], of the target.
-      num_classes: r.
-
-    Returns:
-      float [r], adding up to 1.
-    """
-    joint = np.zeros((num_classes, num_classes))
-    np.add.at(joint, (held_predictions, held_labels), 1 / len(held_labels))
-    ratio = np.linalg.lstsq(joint, class_shares(predictions, num_classes), rcond=1e-6)[0]
-    shares = np.maximum(ratio, 0) * class_shares(held_labels, num_classes)
-    return shares / shares.sum() if shares.sum() > 0 else class_shares(predictions, num_classes)
-
-
 def warnings(
     predictions: np.ndarray,
     probabilities: np.ndarray,

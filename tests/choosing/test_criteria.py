@@ -53,22 +53,6 @@ def test_one_class_in_one_cluster_is_no_information():
     assert criteria.cluster_information(np.zeros(9, int), np.zeros(9, int)) == 0
 
 
-def test_ensemble_agreement_is_that_with_the_argmax_of_the_mean():
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet(np.ones(4), size=(3, 50))
-    found = criteria.ensemble_agreement(probabilities)
-    for model, value in zip(probabilities, found):
-        same = [p.argmax() == probabilities[:, i].mean(axis=0).argmax() for i, p in enumerate(model)]
-        assert value == pytest.approx(np.mean(same))
-
-
-def test_ensemble_agreement_sees_permuted_classes_and_knows_one_candidate():
-    right = np.eye(4)[np.arange(40) % 4] * 0.7 + 0.075
-    permuted = np.roll(right, 1, axis=1)
-    np.testing.assert_allclose(criteria.ensemble_agreement(np.stack([right, right, permuted])), [1, 1, 0])
-    np.testing.assert_allclose(criteria.ensemble_agreement(right[None]), [1])
-
-
 def test_pairs_of_candidates_and_of_seeds():
     predictions = np.array([[0, 1, 2, 3], [0, 1, 2, 0], [0, 0, 2, 3]])
     candidates = np.array([0, 0, 1])
@@ -78,22 +62,3 @@ def test_pairs_of_candidates_and_of_seeds():
     np.testing.assert_allclose(criteria.agreement_with_others(predictions, candidates), [0.75, 0.5, 0.625])
     np.testing.assert_allclose(criteria.agreement_between_seeds(predictions, candidates), [0.75, 0.75, np.nan])
     assert np.isnan(criteria.agreement_with_others(predictions[:2], candidates[:2])).all()
-
-
-def test_importance_weights_are_larger_where_the_target_is():
-    rng = np.random.default_rng(0)
-    source, target = rng.normal(size=(200, 3)), rng.normal([1.5, 0, 0], size=(200, 3))
-    held = np.array([[-2.0, 0, 0], [0.75, 0, 0], [3.0, 0, 0]])
-    weights = criteria.importance_weights(source, target, held)
-    assert (np.diff(weights) > 0).all()
-    assert weights.mean() == pytest.approx(1)
-
-
-def test_importance_weights_bear_a_constant_feature():
-    values = np.random.default_rng(0).normal(size=(20, 2)) * [1, 0]
-    assert np.isfinite(criteria.importance_weights(values[:10], values[10:], values[:5])).all()
-
-
-def test_weighted_validation_is_a_weighted_mean():
-    assert criteria.weighted_validation(np.array([True, False]), np.array([1.5, 0.5])) == pytest.approx(0.75)
-    assert np.isnan(criteria.weighted_validation(np.array([], bool), np.array([])))

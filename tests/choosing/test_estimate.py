@@ -27,36 +27,6 @@ def test_cot_bears_an_absent_class_and_shares_that_do_not_divide():
     assert estimate.cot(np.eye(3)[[0, 1, 0]], np.array([0.5, 0.5, 0.0])) == pytest.approx(1)
 
 
-def confident(right, top):
-    """Binary probabilities of class 0, whose true labels are 0 where right."""
-    return np.stack([np.asarray(top), 1 - np.asarray(top)], axis=1), np.where(right, 0, 1)
-
-
-def test_atc_counts_the_target_above_the_threshold_of_the_source():
-    held, labels = confident([False, True, True, True], [0.6, 0.7, 0.8, 0.9])
-    target, _ = confident([True] * 4, [0.65, 0.71, 0.85, 0.95])
-    assert estimate.atc(held, labels, target) == pytest.approx(0.75)
-    assert estimate.atc(held, labels, held) == pytest.approx(0.75)
-
-
-def test_atc_where_all_or_nothing_is_right():
-    held, labels = confident([False] * 3, [0.6, 0.7, 0.8])
-    assert estimate.atc(held, labels, held) == 0
-    assert estimate.atc(held, 1 - labels, held) == 1
-    assert np.isnan(estimate.atc(np.zeros((0, 2)), np.zeros(0, int), held))
-
-
-def test_doc_takes_what_confidence_lost_off_the_accuracy():
-    held, labels = confident([True, True, True, False], [0.9] * 4)
-    target, _ = confident([True] * 4, [0.8] * 4)
-    assert estimate.doc(held, labels, target) == pytest.approx(0.65)
-
-
-def test_gde_is_the_mean_agreement_of_pairs():
-    assert estimate.gde(np.array([[0, 1], [0, 1], [0, 0]])) == pytest.approx((1 + 0.5 + 0.5) / 3)
-    assert np.isnan(estimate.gde(np.array([[0, 1]])))
-
-
 def test_the_whole_is_the_mean_agreement_within_its_interval_which_few_images_widen():
     probabilities = np.tile([[0.9, 0.1]], (400, 1))
     many = estimate.whole(probabilities, np.full(400, 0.7), np.array([0.5, 0.5]))
