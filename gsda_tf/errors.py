@@ -9,6 +9,9 @@ from collections.abc import Iterable
 COMMANDS = "gsda_tf.launch" if importlib.util.find_spec("gsda_tf.launch") else "launch"
 """The package of the commands: installed, it is one of this package's; in a checkout it lies beside."""
 
+STOPPED = 75
+"""Exit code, EX_TEMPFAIL: nothing is wrong here, and the same command goes on from what is on disk."""
+
 
 class UserError(Exception):
     """Something the user can mend: a flag, a file, a data set, the disk.
@@ -31,7 +34,7 @@ class TrainingError(UserError):
 
 
 class NotFiniteError(TrainingError):
-    """What a network computes is not finite.
+    """Numbers of a network are not finite.
 
     Args:
       what: as the message names it.
@@ -49,7 +52,7 @@ class NotFiniteError(TrainingError):
 class BusyError(TrainingError):
     """Another process has the run at work; when that has ended, this one may go on."""
 
-    exit_code = 75  # EX_TEMPFAIL, as below
+    exit_code = STOPPED
 
 
 class DiskError(UserError):
@@ -61,7 +64,7 @@ class DiskError(UserError):
 class WorkerLostError(TrainingError):
     """Another worker of the run does not answer any more; started again, all go on from the last checkpoint."""
 
-    exit_code = 75  # EX_TEMPFAIL: nothing is wrong here, run it again
+    exit_code = STOPPED
 
 
 def shown(path: str) -> str:

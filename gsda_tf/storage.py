@@ -1,34 +1,51 @@
-"""Files in object storage, `gs://`, `s3://` and what else fsspec knows, for listing, reading and writing results."""
+"""Files in object storage, `gs://`, `s3://` and others of fsspec's, for listing, reading and writing results.
+
+Whoever answers there may lie: what is read is counted as it comes, and nobody is waited for without end.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
 import posixpath
+import queue
 import re
-import shutil
-from collections.abc import Iterator
-from typing import Any
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from gsda_tf.errors import DiskError, UserError
+from gsda_tf.errors import DiskError, UserError, shown
 
-_MOST_TEXT = 20_000_000_000
-"""Bytes: a list of a hundred million paths."""
+_KINDS = ("gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "hf", "http", "https", "hdfs", "webhdfs",
+          "sftp", "ssh", "ftp", "memory")  # fmt: skip
+"""Others of fsspec's unpack archives, follow references or read this machine's files."""
+_MOST_TEXT = 10**9
+"""Bytes: a list of some ten million paths."""
+_SECONDS, _LISTING_SECONDS = 60.0, 900.0
+"""How long an answer is waited for."""
+_SLOWEST = 20_000
+"""Bytes a second: so much longer may take what has come so far."""
+_BLOCK = 1 << 20
+_Value = TypeVar("_Value")
+
+
+class TooLargeError(ValueError):
+    """A file is larger than whoever asks can use."""
 
 
 def remote(path: str) -> bool:
-    """Whether a path is an address."""
-    return "://" in path
+    """Returns whether a path is an address."""
+    return re.match(r"[A-Za-z][\w+.:-]*://", path) is not None
 
 
 def beside(folder: str, path: str) -> str:
-    """A path that is relative to a folder, as seen from elsewhere; addresses stay what they are."""
+    """Returns a path that is relative to a folder, as seen from elsewhere; addresses stay what they are."""
     return path if remote(path) else os.path.join(folder, path)
 
 
 def find(where: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Addresses of the files that `where` names, sorted: one, a pattern with * or ?, or all below a folder.
+    """Returns addresses of the files that `where` names, sorted: one, a pattern with * or ?, or all below a folder.
 
     Args:
       where: an address.
@@ -38,8 +55,8 @@ def find(where: str, suffixes: tuple[str, ...]) -> list[str]:
       UserError: the storage cannot be reached.
     """
     system, path = _system(where)
-    with _reached(where):
-        found = system.glob(path) if glob.has_magic(path) else system.find(path)
+    search = system.glob if glob.has_magic(path) else system.find
+    found = _reach(where, lambda _: search(path), _LISTING_SECONDS)
     plain = re.split(r"[*?\[]", path)[0]
     above = len(posixpath.dirname(plain) if plain != path else path.rstrip("/"))
     kept = [name for name in found if name.lower().endswith(suffixes) and "/." not in name[above:]]
@@ -47,27 +64,34 @@ def find(where: str, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def read(path: str, most: int) -> bytes:
-    """What a file holds.
+    """Returns what a file holds.
 
     Args:
       path: an address.
-      most: bytes.
+      most: bytes; of a larger file not much more is read, whatever its length is said to be.
 
     Raises:
       FileNotFoundError: it is not there.
-      ValueError: it is larger than `most`.
-      UserError: the storage cannot be reached.
+      TooLargeError: it is larger than `most`.
+      UserError: the storage cannot be reached, or does not send it.
     """
     system, name = _system(path)
-    with _reached(path):
-        size = system.info(name)["size"]
-        if size is not None and size > most:
-            raise ValueError(f"larger than {most:,} bytes")
-        return system.cat_file(name)
+
+    def work(moved: list[int]) -> bytes:
+        blocks = []
+        with system.open(name, "rb") as file:
+            while block := file.read(min(_BLOCK, most + 1 - moved[0])):
+                blocks.append(block)
+                moved[0] += len(block)
+                if moved[0] > most:
+                    raise TooLargeError(f"larger than {most:,} bytes")
+        return b"".join(blocks)
+
+    return _reach(path, work, passed=(FileNotFoundError, TooLargeError))
 
 
 def text(path: str) -> str:
-    """A UTF-8 file, as `read`.
+    """Returns a UTF-8 file, as `read`.
 
     Raises:
       UserError: it is not there, or no UTF-8.
@@ -75,7 +99,7 @@ def text(path: str) -> str:
     try:
         return read(path, _MOST_TEXT).decode("utf-8-sig")
     except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{shown(path)} cannot be read: {error}") from error
 
 
 def upload(local: str, path: str) -> None:
@@ -85,29 +109,74 @@ def upload(local: str, path: str) -> None:
       UserError: the storage cannot be reached, or written.
     """
     system, name = _system(path)
-    with _reached(path):
+
+    def work(moved: list[int]) -> None:
         if hasattr(system, "makedirs"):
             system.makedirs(posixpath.dirname(name), exist_ok=True)
         with open(local, "rb") as source, system.open(name, "wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+            while block := source.read(_BLOCK):
+                target.write(block)
+                moved[0] += len(block)
+
+    _reach(path, work, _LISTING_SECONDS)
 
 
 def _system(path: str) -> tuple[Any, str]:
+    kind = path.split("://")[0]
+    if kind.lower() not in _KINDS:
+        known = ", ".join(f"{name}://" for name in _KINDS if name != "memory")
+        raise UserError(f"{shown(path)} is not read or written: expected a path, or an address of {known}.")
     try:
         import fsspec
 
         return fsspec.core.url_to_fs(path)
-    except (ImportError, ValueError) as error:  # each kind of storage has a package of its own, which it names
-        raise UserError(f"{path} cannot be reached: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # each kind of storage has a package of its own, which it names, and errors of its own
+        raise _unreachable(path, error) from error
 
 
-@contextlib.contextmanager
-def _reached(path: str) -> Iterator[None]:
-    """Tells in one line what a storage raises, of whatever kind; missing files and sizes stay what they are."""
-    try:
-        yield
-    except (FileNotFoundError, ValueError, UserError):
-        raise
-    except Exception as error:
-        said = next(iter(str(error).splitlines()), "")[:300]
-        raise DiskError(f"{path} cannot be reached: {type(error).__name__}: {said}") from error
+def _unreachable(path: str, error: Exception) -> UserError:
+    said = next(iter(str(error).splitlines()), "")[:300]
+    kind = UserError if isinstance(error, (ImportError, ValueError)) else DiskError
+    return kind(f"{shown(path)} cannot be reached: {type(error).__name__}: {shown(said)}")
+
+
+def _reach(
+    path: str,
+    work: Callable[[list[int]], _Value],
+    seconds: float = _SECONDS,
+    passed: tuple[type[Exception], ...] = (),
+) -> _Value:
+    """Returns what `work` returns, and tells in one line what a storage raises, of whatever kind.
+
+    Args:
+      path: an address.
+      work: counts the bytes that went through in what it is given.
+      seconds: how long it may take, besides the time for those bytes.
+      passed: errors that stay what they are.
+    """
+    moved, ended = [0], queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            ended.put((work(moved), None))
+        except Exception as error:
+            ended.put((None, error))
+
+    # Nobody can end a thread that waits for a server; this one holds up neither its caller nor the end of the process.
+    threading.Thread(target=run, daemon=True).start()
+    began = time.monotonic()
+    while (left := began + seconds + moved[0] / _SLOWEST - time.monotonic()) > 0:
+        try:
+            value, error = ended.get(timeout=left)
+        except queue.Empty:
+            continue
+        if error is None or isinstance(error, passed):
+            break
+        raise _unreachable(path, error) from error
+    else:
+        raise DiskError(
+            f"{shown(path)} cannot be reached: {moved[0]:,} bytes came or went within {time.monotonic() - began:.0f} s."
+        )
+    if error is not None:
+        raise error
+    return value

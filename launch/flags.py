@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from gsda_tf import interruption
 from gsda_tf import settings as settings_lib
-from gsda_tf.errors import DiskError, TrainingError, UserError
+from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError
 from gsda_tf.files import FULL
 
 PLACES = (
@@ -32,9 +32,6 @@ PLACES = (
 
 _MOST, _END = 1600, 600
 """Characters of the longest message, and of its end where it is cut."""
-
-STOPPED = 75
-"""Exit code of a command that was asked to stop: EX_TEMPFAIL, nothing is wrong, run it again."""
 
 
 def define(names: Sequence[str] | None = None) -> None:

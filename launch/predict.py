@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import time
 
@@ -80,12 +81,12 @@ def _model():
 
 
 def _spread(pools: contextlib.ExitStack):
-    from gsda_tf.cluster import DaskPool
-    from gsda_tf.serving.shards import Pieces
+    from gsda_tf.serving.shards import answered
+    from gsda_tf.workers import DaskPool
 
     pool = pools.enter_context(DaskPool(FLAGS.scheduler, FLAGS.jobs, FLAGS.threads))
     where = (FLAGS.server, FLAGS.model_name, FLAGS.timeout) if FLAGS.server else (FLAGS.model,)
-    return Pieces(pool, where).answered
+    return functools.partial(answered, pool, where)
 
 
 def _print(result, seconds: float) -> None:

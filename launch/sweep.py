@@ -58,7 +58,7 @@ def main() -> int:
     print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...", flush=True)
     from gsda_tf.reporting.results import write_results
     from gsda_tf.sweeps import sweep, trials
-    from gsda_tf.sweeps.work import open_pool
+    from gsda_tf.workers import open_pool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.

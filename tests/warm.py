@@ -8,10 +8,8 @@ import gsda_tf
 from gsda_tf.data.fonts import render_digits
 
 # Importing TensorFlow Serving's messages starts TensorFlow, and a fork of that stands still for ever; the rest is not
-# installed everywhere, or starts threads.
-_NOT_SHARED = {
-    f"gsda_tf.{name}" for name in ("serving.client", "serving.shards", "data.augmentation_addons", "cluster")
-}
+# installed everywhere.
+_NOT_SHARED = {f"gsda_tf.{name}" for name in ("serving.client", "serving.shards", "data.augmentation_addons")}
 
 _found = {module.name for module in pkgutil.walk_packages(gsda_tf.__path__, "gsda_tf.")}
 assert _found >= _NOT_SHARED, f"renamed or gone: {_NOT_SHARED - _found}"

@@ -25,7 +25,7 @@ from gsda_tf.data.image_files import (
     plain,
     walk,
 )
-from gsda_tf.datasets.own.lists import parse_list, read_list
+from gsda_tf.datasets.own.lists import ImageList, parse_list, read_list
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.progress import progress
@@ -36,14 +36,14 @@ from gsda_tf.serving.model import Model
 MAX_BYTES = 200_000_000
 """A larger file is not read: as many as are in work have to fit into memory."""
 
-Spread = Callable[[str, Mapping[str, object], Sequence[str], int, int, Mapping[str, bool]], Iterator[list[str]]]
-"""(output, what rows are bound to, paths, rows that are there, batch, options) -> the rows that are missing."""
+Spread = Callable[[Model, str, Sequence[str], int, int, Mapping[str, bool]], Iterator[list[str]]]
+"""(model, folder of the output, paths, rows that are there, batch, options) -> the rows that are missing."""
 _AT_ONCE = 2
 # Batches in work: while one is in the network, the next one is read and decoded.
 
 
 def find_images(where: str) -> list[str]:
-    """Paths of images, sorted, or in the list's order. What is passed over is said.
+    """Returns paths of images, sorted, or in the list's order. What is passed over is said.
 
     Args:
       where: an image, a folder (all below it, but for what systems leave behind), a pattern with * or ?, or a list
@@ -56,9 +56,7 @@ def find_images(where: str) -> list[str]:
     if storage.remote(where) and not where.lower().endswith(".txt"):
         found = storage.find(where, (*SUFFIXES, *UNREAD_SUFFIXES))
     elif storage.remote(where):
-        found = [
-            os.path.join(os.path.dirname(where), each.path) for each in parse_list(where, storage.text(where)).lines
-        ]
+        found = _listed(parse_list(where, storage.text(where)))
     elif os.path.isdir(where):
         found = _below(where)
     elif glob.has_magic(where) and not os.path.exists(where):
@@ -67,13 +65,34 @@ def find_images(where: str) -> list[str]:
     elif where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)) and os.path.isfile(where):
         found = [where]
     elif os.path.isfile(where):
-        root = os.path.dirname(where)
-        found = [os.path.join(root, line.path) for line in read_list(where).lines]
+        found = _listed(read_list(where))
     else:
         raise UserError(f"--images={where}: no such folder, pattern or list file.")
     if not found:
         raise UserError(f"--images={where} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
     return found
+
+
+def _listed(images: ImageList) -> list[str]:
+    """Returns the paths that a list names, relative to it.
+
+    A list from elsewhere names no file of this machine, nor any other storage, and one of this machine no address:
+    nothing is opened or fetched because a list says so.
+
+    Raises:
+      UserError: it does.
+    """
+    root, elsewhere = os.path.dirname(images.path), storage.remote(images.path)
+    for line in images.lines:
+        path = line.path.replace("\\", "/")
+        if elsewhere and (path.startswith("/") or ".." in path.split("/") or "://" in path):
+            raise UserError(f"{images.at(line)} is outside of the list's folder: expected paths below {shown(root)}.")
+        if storage.remote(path):
+            raise UserError(
+                f"{images.at(line)} is an address, which a list on this machine may not name: put the list beside the "
+                "images, and give its address to --images."
+            )
+    return [os.path.join(root, line.path) for line in images.lines]
 
 
 def _below(folder: str) -> list[str]:
@@ -90,7 +109,7 @@ def _below(folder: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a prediction run did.
+    """The outcome of a prediction run.
 
     Attributes:
       images: rows in the output.
@@ -134,7 +153,7 @@ def predict(
       probabilities: whether rows hold all of them.
       features: whether rows hold f.
       restart: drop the rows that a run with another model, other options or images left.
-      spread: `Pieces.answered`, to have others answer; None: this process does.
+      spread: `shards.answered` of a pool, to have others answer; None: this process does.
 
     Raises:
       UserError: an output of another kind, a full disk, a partial file of another run.
@@ -144,14 +163,15 @@ def predict(
     options = {"probabilities": probabilities, "features": features}
     made_with = rows.describe(model.identity, options, paths, model.probe)
     local = rows.local_path(output)
+    folder = os.path.dirname(os.path.abspath(local))
     with disk_errors(f"writing {local}"):
-        os.makedirs(os.path.dirname(os.path.abspath(local)), exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         with rows.opened(local, made_with, paths, restart) as (file, done):
             with progress(total=len(paths), initial=done, unit="image", desc="predict") as bar:
                 if spread is None:
                     lines = answered(model, paths[done:], batch, options)
                 else:
-                    lines = spread(local, made_with, paths, done, batch, options)
+                    lines = spread(model, folder, paths, done, batch, options)
                 for several in lines:
                     file.writelines(several)
                     file.flush()
@@ -168,7 +188,7 @@ def predict(
 def answered(
     model: Model, paths: Sequence[str], batch: int, options: Mapping[str, bool], folder: str = ""
 ) -> Iterator[list[str]]:
-    """The rows of one batch after another, in order, as lines; the next batches are in work meanwhile.
+    """Yields the rows of one batch after another, in order, as lines; the next batches are in work meanwhile.
 
     Args:
       model: what is asked.
@@ -206,27 +226,21 @@ def answered(
 def _read(path: str) -> bytes | str:
     """An image file as the model takes it, or why that cannot be."""
     try:
-        record = _read_remote(path) if storage.remote(path) else _read_file(path)
-        return record if isinstance(record, str) else plain(record)
+        return plain(storage.read(path, MAX_BYTES) if storage.remote(path) else _read_file(path))
     except OSError as error:
         return f"cannot be opened: {error.strerror or 'it is not there'}"
-    except BadImageError as error:
+    except (BadImageError, storage.TooLargeError) as error:
         return str(error)
 
 
-def _read_remote(path: str) -> bytes | str:
-    try:
-        return storage.read(path, MAX_BYTES)
-    except ValueError as error:
-        return str(error)
-
-
-def _read_file(path: str) -> bytes | str:
+def _read_file(path: str) -> bytes:
     with open(path, "rb", opener=_opener) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return "not a file"
-        return file.read() if status.st_size <= MAX_BYTES else f"larger than {MAX_BYTES:,} bytes"
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise BadImageError("not a file")
+        record = file.read(MAX_BYTES + 1)
+    if len(record) > MAX_BYTES:
+        raise BadImageError(f"larger than {MAX_BYTES:,} bytes")
+    return record
 
 
 def _opener(path: str, flags: int) -> int:

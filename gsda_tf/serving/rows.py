@@ -23,7 +23,7 @@ _EVERY = {"path", "label", "score", "error"}
 
 
 def local_path(output: str) -> str:
-    """The file on this machine that becomes the output: the output itself, or one in the current folder for an address.
+    """Returns the file on this machine that becomes the output: itself, or one in the current folder for an address.
 
     The latter's name tells addresses apart that end alike.
     """
@@ -34,14 +34,14 @@ def local_path(output: str) -> str:
 
 
 def partial_path(output: str) -> str:
-    """Where the rows of an unfinished run are."""
+    """Returns the path of the rows of an unfinished run."""
     return f"{local_path(output)}.partial"
 
 
 def describe(
     model: str, options: Mapping[str, bool], paths: Sequence[str], probe: Sequence[float] = ()
 ) -> dict[str, object]:
-    """What a partial file is bound to: its first line."""
+    """Returns what a partial file is bound to: its first line."""
     digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
     return {
         "model": model,
@@ -55,7 +55,7 @@ def describe(
 def opened(
     output: str, made_with: Mapping[str, object], paths: Sequence[str], restart: bool
 ) -> Iterator[tuple[TextIO, int]]:
-    """The partial file of an output, ready for more rows.
+    """Opens the partial file of an output for more rows.
 
     Args:
       output: the file that is wanted in the end.
@@ -117,7 +117,7 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
 
 
 def alike(first: object, second: object) -> bool:
-    """Whether one model gave both probabilities of one image, on whatever machine."""
+    """Returns whether one model gave both probabilities of one image, on whatever machine."""
     try:
         # Logarithms tell apart what is sure of the same class.
         first, second = (np.log(np.asarray(p, float) + 1e-30) for p in (first, second))
@@ -127,7 +127,7 @@ def alike(first: object, second: object) -> bool:
 
 
 def _own(row: dict | None, line: bytes, made_with: Mapping[str, object]) -> bool:
-    """Whether this is the first line of a partial file, or what a kill has left of one."""
+    """Returns whether this is the first line of a partial file, or what a kill has left of one."""
     return _HEAD.startswith(line[: len(_HEAD)]) if row is None else row.keys() >= made_with.keys()
 
 
@@ -143,7 +143,7 @@ def _parsed(line: bytes) -> dict | None:
 
 
 def rows(partial: str) -> Iterator[dict]:
-    """The rows of a partial file, one by one."""
+    """Yields the rows of a partial file, one by one."""
     with open(partial, encoding="utf-8") as file:
         next(file)
         for line in file:
@@ -151,7 +151,7 @@ def rows(partial: str) -> Iterator[dict]:
 
 
 def line(row: Mapping[str, object]) -> str:
-    """A row as a line of the partial file."""
+    """Returns a row as a line of the partial file."""
     return json.dumps(row, allow_nan=False) + "\n"
 
 

@@ -19,7 +19,7 @@ from gsda_tf.progress import progress, seconds
 from gsda_tf.run_child import STOP_SECONDS
 from gsda_tf.sweeps.forecast import Forecast
 from gsda_tf.sweeps.trials import Trial
-from gsda_tf.sweeps.work import Ended, Pool, Task, Wish
+from gsda_tf.workers import Ended, Pool, Task, Wish
 
 TRAIN = f"{COMMANDS}.train"
 """The command of a run."""

@@ -11,7 +11,7 @@ import sys
 
 from gsda_tf.files import write_atomically
 from gsda_tf.sweeps import sweep, trials
-from gsda_tf.sweeps.work import open_pool
+from gsda_tf.workers import open_pool
 from launch import flags
 
 

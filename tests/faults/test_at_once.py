@@ -18,9 +18,9 @@ from gsda_tf.files import write_atomically
 from gsda_tf.reporting import report
 from gsda_tf.serving.export import export_model
 from gsda_tf.sweeps import sweep
-from gsda_tf.sweeps.work import LocalPool
 from gsda_tf.training import frozen
 from gsda_tf.training.run import train
+from gsda_tf.workers import LocalPool
 from tests.faults import fake_sweep
 from tests.faults.limited import files_up_to
 from tests.reporting import runs

@@ -8,7 +8,7 @@ import distributed
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.sweeps.work import open_pool
+from gsda_tf.workers import open_pool
 from tests.dask_cluster import DaskCluster
 from tests.faults import fake_sweep
 from tests.launch import commands
@@ -97,7 +97,7 @@ def test_runs_of_a_killed_worker_go_on_elsewhere_and_a_scheduler_that_dies_is_to
 
 
 def test_no_scheduler(monkeypatch):
-    monkeypatch.setattr("gsda_tf.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("gsda_tf.workers._CONNECT_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999"):
         with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
             open_pool(address, 1)

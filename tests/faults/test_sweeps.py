@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gsda_tf.sweeps import work
-from gsda_tf.sweeps.work import Task, Wish, perform
+from gsda_tf import workers
+from gsda_tf.workers import Task, Wish, perform
 from tests.faults import fake_sweep
 from tests.processes import REPOSITORY, Process
 
@@ -104,7 +104,7 @@ def _task(tmp_path, seed=0) -> Task:
 
 @pytest.mark.parametrize("seed, wish, code", [(0, Wish.STOP, 75), (8, Wish.STOP, -9), (8, Wish.KILL, -9)])
 def test_who_does_not_stop_is_killed(tmp_path, monkeypatch, seed, wish, code):
-    monkeypatch.setattr(work, "STOP_SECONDS", -9.0)  # a second in all
+    monkeypatch.setattr(workers, "STOP_SECONDS", -9.0)  # a second in all
     task, began = _task(tmp_path, seed), []
 
     def wanted():

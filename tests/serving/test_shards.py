@@ -1,5 +1,7 @@
 """Predictions over Dask and of object storage: whoever is killed, the rows are those of one machine, byte for byte."""
 
+import dataclasses
+import functools
 import os
 import signal
 
@@ -7,13 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gsda_tf import storage
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
-from gsda_tf.serving import predict
-from gsda_tf.serving import shards as pieces
+from gsda_tf.serving import predict, shards
 from gsda_tf.serving.export import export_model
 from gsda_tf.serving.model import local_model
 from gsda_tf.settings import ModelSettings
@@ -73,7 +73,7 @@ def test_killed_workers_and_clients_lose_nothing_and_double_nothing(folder, tmp_
     lines_here, lines_there = (path.read_bytes().splitlines(keepends=True) for path in (expected, output))
     assert [pair for pair in zip(lines_here, lines_there) if pair[0] != pair[1]][:5] == []
     assert len(lines_here) == len(lines_there)
-    assert not {"rows.csv.parts", "rows.csv.partial"} & set(os.listdir(tmp_path))
+    assert "rows.csv.partial" not in os.listdir(tmp_path)
 
 
 class _Here:
@@ -103,56 +103,42 @@ def model(folder):
 
 
 def _predict(folder, model, output, pool, **options):
-    spread = pieces.Pieces(pool, (str(folder / "export"),)).answered
+    spread = functools.partial(shards.answered, pool, (str(folder / "export"),))
     paths = predict.find_images(str(folder / "list.txt"))[:500]
     return predict.predict(model, paths, str(output), 3, spread=spread, **options)
 
 
-def test_finished_pieces_are_not_answered_again(folder, model, tmp_path, monkeypatch):
-    """The client dies when the third piece has come; those that the workers have finished since are taken."""
-    pool, original = _Here(), pieces.Pieces._finished
+def test_pieces_begin_where_they_always_do_and_a_row_is_asked_for_once(folder, model, tmp_path, monkeypatch):
+    """The client dies when the third piece is in work; rows from before are kept, in whatever piece they end."""
+    pool, original = _Here(), shards._result
 
-    def dies(first, *rest):
-        if first == 2 * 3 * 16:
+    def dies(future):
+        if pool.called == 6:
             raise KeyboardInterrupt
-        yield from original(first, *rest)
+        return original(future)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pieces.Pieces, "_finished", staticmethod(dies))
+        patch.setattr(shards, "_result", dies)
         _predict(folder, model, tmp_path / "rows.jsonl", pool)
-    finished = os.listdir(tmp_path / "rows.jsonl.parts")
-    assert pool.called == 6 and len(finished) == 4
-    (tmp_path / "rows.jsonl.parts" / sorted(finished)[1]).write_text("damaged")
+    partial = tmp_path / "rows.jsonl.partial"
+    lines = partial.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1 + 2 * 48
+    partial.write_bytes(b"".join(lines[:60]))
     again = _Here()
-    _predict(folder, model, tmp_path / "rows.jsonl", again)
-    assert again.called == 11 - 2 - 3
+    assert _predict(folder, model, tmp_path / "rows.jsonl", again).resumed == 59
+    assert again.called == 11 - 1
     predict.predict(model, predict.find_images(str(folder / "list.txt"))[:500], str(tmp_path / "one.jsonl"), 3)
     assert (tmp_path / "rows.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["one.jsonl", "rows.jsonl"]
 
 
-def test_pieces_of_another_run_are_not_taken(folder, model, tmp_path):
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pieces.Pieces, "_finished", staticmethod(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)))
-        _predict(folder, model, tmp_path / "rows.jsonl", _Here())
-    pool = _Here()
-    _predict(folder, model, tmp_path / "rows.jsonl", pool, features=True, restart=True)
-    assert pool.called == 11 and not (tmp_path / "rows.jsonl.parts").exists()
-
-
-def test_a_worker_with_another_model_is_refused(folder, model, tmp_path, monkeypatch):
-    import dataclasses
-
+def test_a_worker_with_another_model_or_without_the_folders_is_refused(folder, model, tmp_path):
     other = dataclasses.replace(model, identity="another")
     with pytest.raises(UserError, match=r"A worker found another model at .*export than the client"):
         _predict(folder, other, tmp_path / "rows.csv", _Here())
     assert not (tmp_path / "rows.csv").exists()
-
-
-def test_no_rows_through_a_link(folder, model, tmp_path):
-    (tmp_path / "rows.csv.parts").symlink_to(folder)
-    with pytest.raises(UserError, match="parts is a symbolic link"):
-        _predict(folder, model, tmp_path / "rows.csv", _Here())
+    with pytest.raises(UserError, match="A worker does not see /nowhere: all workers need"):
+        next(shards.answered(_Here(), (str(folder / "export"),), model, "/nowhere", ["x.png"], 0, 1, {}))
 
 
 class TestStorage:
@@ -192,18 +178,17 @@ class TestStorage:
         with pytest.raises(UserError, match="holds no images"):
             predict.find_images(f"{bucket}/none")
         system = type(fsspec.filesystem("memory"))
-        monkeypatch.setattr(system, "cat_file", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no\nnetwork")))
+        monkeypatch.setattr(system, "_open", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no\nnetwork")))
         monkeypatch.setattr(predict, "MAX_BYTES", 5000)
         with pytest.raises(DiskError, match=r"00\.png cannot be reached: RuntimeError: no$"):
             predict._read(f"{bucket}/images/00.png")
 
-    def test_unknown_kinds_are_told(self):
-        for address in ("nonsense://x/y", "s3://bucket/x" if not _has("s3fs") else "nonsense://"):
-            with pytest.raises(UserError, match="cannot be reached"):
-                storage.find(address, (".png",))
-
-
-def _has(module) -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec(module) is not None
+    def test_a_list_reaches_neither_files_from_elsewhere_nor_elsewhere_from_here(self, bucket, tmp_path):
+        system = fsspec.filesystem("memory")
+        for path in ("/etc/x.png", "../x.png", "images/../../x.png", "file:///etc/x.png", "memory://other/x.png"):
+            system.pipe("/bucket/bad.txt", f"images/00.png\n{path}\n".encode())
+            with pytest.raises(UserError, match=r"bad\.txt line 2 .* is outside of the list's folder"):
+                predict.find_images(f"{bucket}/bad.txt")
+        (tmp_path / "list.txt").write_text(f"{bucket}/images/00.png\n")
+        with pytest.raises(UserError, match=r"list\.txt line 1 .* is an address, which a list on this machine"):
+            predict.find_images(str(tmp_path / "list.txt"))

@@ -7,7 +7,7 @@ import pytest
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import sweep, trials
 from gsda_tf.sweeps.forecast import Forecast
-from gsda_tf.sweeps.work import LocalPool
+from gsda_tf.workers import LocalPool
 from tests.runs.made import SUMMARY
 
 

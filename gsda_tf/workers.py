@@ -1,0 +1,295 @@
+"""Command lines that go on from what is on disk, and who runs them: this machine, or the workers of a Dask scheduler.
+
+Dask's workers need this package and the folders of the client, at the same paths. A worker that dies takes its tasks
+with it, and Dask hands them to another; tasks whose client is gone, or wants them no more, are asked to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import gc
+import importlib
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
+from typing import Any, Union
+
+from gsda_tf.errors import DiskError, UserError
+from gsda_tf.files import disk_errors, open_to_append
+from gsda_tf.run_child import STOP_SECONDS
+
+_POLL_SECONDS = 0.2
+_CONNECT_SECONDS = 30
+_SILENT = {DiskError.exit_code: "the disk is full, or may not be written"}
+
+
+class Wish(enum.IntEnum):
+    """The wish of whoever waits for a command."""
+
+    GO_ON = 0
+    STOP = 1
+    """Write a checkpoint and end."""
+    KILL = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A command that may be run anywhere and as often as needed: it goes on from what is in its folder.
+
+    Attributes:
+      module: as for `python -m`.
+      arguments: of its command line.
+      folder: it is run in.
+      log: file that all it says is added to.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    folder: str
+    log: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """The end of a command: its exit code, and its last error, or the last thing it said, in one line."""
+
+    code: int
+    said: str
+
+
+def perform(
+    task: Task, environment: Mapping[str, str] | None = None, wish: Callable[[], Wish] = lambda: Wish.GO_ON
+) -> Ended:
+    """Runs a command to its end, which comes soon if this process dies or the wish changes.
+
+    Args:
+      task: the command.
+      environment: variables that it has besides those of this process.
+      wish: asked a few times a second.
+
+    Raises:
+      DiskError: its log cannot be written.
+    """
+    with disk_errors(f"writing {task.log}"):
+        os.makedirs(os.path.dirname(task.log), exist_ok=True)
+        log = open_to_append(task.log)
+    with log:
+        start = log.tell()
+        # In a session of its own: a Ctrl-C at the terminal reaches whoever waits alone, who passes it on once.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gsda_tf.run_child", task.module, *task.arguments],
+            cwd=task.folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        while wish() == Wish.GO_ON and not _ended(process):
+            pass
+        process.stdin.close()
+        for _ in range(round((STOP_SECONDS + 10) / _POLL_SECONDS)):
+            if wish() == Wish.KILL or _ended(process):
+                break
+    finally:
+        process.stdin.close()
+        process.kill()  # nothing, if it has ended
+        process.wait()
+    return Ended(process.returncode, _last_error(task.log, start, process.returncode))
+
+
+def _ended(process: subprocess.Popen) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_POLL_SECONDS)
+    return process.returncode is not None
+
+
+def _last_error(log: str, start: int, code: int) -> str:
+    with open(log, "rb") as file:
+        file.seek(start)
+        text = file.read().decode("utf-8", "replace")
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b.*:", line)]
+    return (errors or lines or [_SILENT.get(code, "it said nothing")])[-1].removeprefix("Error: ")[:500]
+
+
+def thread_limits(threads: int, jobs: int) -> dict[str, str]:
+    """Returns variables that make a process use so many threads.
+
+    Args:
+      threads: 0: its share of the cores beside so many `jobs`, if there are several and the user has said nothing.
+    """
+    names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
+    if threads:
+        return dict.fromkeys(names, str(threads))
+    share = str(max(1, (os.cpu_count() or 1) // jobs))
+    return {name: os.environ.get(name, share) for name in names} if jobs > 1 else {}
+
+
+def _places(jobs: int, threads: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Variables of each of so many tasks at a time: its share of the cores, and one of the GPUs."""
+    one_each = [{"CUDA_VISIBLE_DEVICES": gpus[job % len(gpus)]} if gpus else {} for job in range(jobs)]
+    return [{**thread_limits(threads, jobs), **gpu} for gpu in one_each]
+
+
+class LocalPool:
+    """Runs tasks on this machine; to be used as a context.
+
+    Args:
+      jobs: at the same time.
+      threads: of each; 0: its share of the cores if there are several jobs, else what the libraries choose.
+      gpus: of this machine, one for each task at work; none: each sees all.
+    """
+
+    def __init__(self, jobs: int, threads: int = 0, gpus: Sequence[str] = ()):
+        self.width = jobs
+        self._wish = Wish.GO_ON
+        self._own, places = threading.local(), _places(jobs, threads, gpus)
+        # Each thread has a place of its own, and runs one task at a time.
+        self._executor = futures.ThreadPoolExecutor(jobs, initializer=lambda: setattr(self._own, "place", places.pop()))
+
+    def __enter__(self) -> LocalPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+
+    def submit(self, task: Task) -> futures.Future[Ended]:
+        """Runs a task as soon as there is room."""
+        return self._executor.submit(lambda: perform(task, self._own.place, lambda: self._wish))
+
+    def end(self, wish: Wish) -> None:
+        """Asks all tasks at work to stop, or kills them; their futures are done when they have ended."""
+        self._wish = wish
+
+
+class DaskPool:
+    """Runs tasks on the workers of a scheduler, as many at a time as they have threads; to be used as a context.
+
+    Args:
+      scheduler: address of one that runs, such as tcp://host:8786, or "local": one of our own, with `jobs` workers.
+      jobs: workers of "local".
+      threads: of each task; 0: its share of the worker's cores.
+      gpus: of this machine, for "local": one for each worker.
+
+    Raises:
+      UserError: Dask is not installed, or no scheduler answers.
+    """
+
+    width = sys.maxsize
+    """Tasks that may be submitted at the same time."""
+
+    def __init__(self, scheduler: str, jobs: int = 1, threads: int = 0, gpus: Sequence[str] = ()):
+        try:
+            import distributed
+        except ImportError as error:
+            raise UserError(f"--scheduler={scheduler} needs Dask: pip install dask distributed.") from error
+        for name in ("distributed", "distributed.client"):  # what became of whom is told by what becomes of the tasks
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._threads, self._cluster, self.client = threads, None, None
+        if scheduler == "local":
+            self._threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+            self._cluster = distributed.SpecCluster(
+                {
+                    number: {"cls": distributed.Nanny, "options": {"nthreads": 1, "env": place}}
+                    for number, place in enumerate(_places(jobs, self._threads, gpus))
+                },
+                {
+                    "cls": distributed.Scheduler,
+                    "options": {"dashboard": False, "dashboard_address": None, "port": 0},
+                },
+                silence_logs=logging.CRITICAL,
+            )
+        with contextlib.suppress(OSError, ValueError, TypeError):  # a time-out is an OSError
+            self.client = distributed.Client(
+                self._cluster or scheduler, timeout=_CONNECT_SECONDS, set_as_default=False, name="gsda_tf"
+            )
+        if self.client is None:
+            # A client that has failed closes itself when it is collected. If that happens while another one starts,
+            # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
+            gc.collect()
+            raise UserError(
+                f"--scheduler={scheduler}: no Dask scheduler answers there. Expected an address such as "
+                "tcp://host:8786, or local."
+            )
+        if not self.threads():
+            print(f"Waiting for workers to join {scheduler} ...", file=sys.stderr, flush=True)
+        self._executor = self.client.get_executor(pure=False)
+
+    def __enter__(self) -> DaskPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def threads(self) -> int:
+        """Returns the number of threads of all workers that are there now."""
+        return sum(self.client.nthreads().values())
+
+    def submit(self, task: Task) -> futures.Future[Ended]:
+        """Runs a task on a worker, and on another if that one dies."""
+        return self.call(_perform_on_worker, task, self._threads)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> futures.Future[Any]:
+        """Calls a function of this package on a worker, and on another if that one dies.
+
+        Its future is cancelled if the scheduler is gone, and holds `distributed.KilledWorker` if it has taken several
+        workers with it.
+        """
+        # By name: a scheduler unpickles what passes through it, and would import all that the function needs,
+        # TensorFlow mostly, and hear nobody meanwhile.
+        return self._executor.submit(_named, function.__module__, function.__name__, *arguments)
+
+    def end(self, wish: Wish) -> None:
+        """Lets go of all tasks; those at work stop within a moment, and are not waited for."""
+        self._executor.shutdown(wait=False)
+
+
+def _named(module: str, name: str, *arguments: Any) -> Any:
+    return getattr(importlib.import_module(module), name)(*arguments)
+
+
+def _perform_on_worker(task: Task, threads: int) -> Ended:
+    """Runs the command for as long as somebody wants it."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    if not os.path.isdir(task.folder):
+        raise UserError(f"{worker.address} does not see {task.folder}: all workers need the client's folders.")
+
+    def wish() -> Wish:
+        known = worker.state.tasks.get(key)
+        wanted = known is not None and known.state in ("executing", "long-running")
+        return Wish.GO_ON if wanted and worker.status.name in ("running", "paused") else Wish.STOP
+
+    threads = threads or max(1, (os.cpu_count() or 1) // worker.state.nthreads)
+    return perform(task, thread_limits(threads, jobs=1), wish)
+
+
+Pool = Union[LocalPool, DaskPool]
+
+
+def open_pool(scheduler: str, jobs: int, threads: int = 0, gpus: Sequence[str] = ()) -> Pool:
+    """Returns a pool of this machine, or on a Dask scheduler.
+
+    Args:
+      scheduler: "" for processes of this machine, else see `DaskPool`.
+      jobs: see `LocalPool`.
+      threads: see `LocalPool`.
+      gpus: see `LocalPool`.
+
+    Raises:
+      UserError: see `DaskPool`.
+    """
+    return DaskPool(scheduler, jobs, threads, gpus) if scheduler else LocalPool(jobs, threads, gpus)
