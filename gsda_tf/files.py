@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from gsda_tf.errors import DiskError, UserError
@@ -106,7 +107,7 @@ def locked(path: str, flags: int = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, wait:
 
 
 def open_to_append(path: str) -> IO[bytes]:
-    """A file that only grows, unbuffered; made if it is not there, never followed if it is a link.
+    """Opens a file that only grows, unbuffered; made if it is not there, never followed if it is a link.
 
     Raises:
       UserError: it is a symbolic link.
@@ -169,13 +170,29 @@ def write_atomically(path: str, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def content_digest(folder: str, names: Iterable[str]) -> str:
+    """Returns the SHA-256 of files, wherever their folder lies, in hexadecimal.
+
+    Args:
+      folder: of the files.
+      names: their paths below it, in an order that is always the same.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            digest.update(f"{name} {os.fstat(file.fileno()).st_size} ".encode())
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def printable(text: str) -> str:
-    """Text of one line: control characters, and what is no Unicode, are escaped."""
+    """Returns text as one line: control characters, and what is no Unicode, are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def cell(value: Any) -> Any:
-    """A value as a cell of a CSV file: text is text there, to a spreadsheet and to a terminal.
+    """Returns a value as a cell of a CSV file: text is text there, to a spreadsheet and to a terminal.
 
     What would begin a formula comes behind an apostrophe, as in a spreadsheet; control characters are escaped. Bytes
     of a name that are no Unicode stay as they are (surrogates).

@@ -90,7 +90,7 @@ class ModelSettings:
     weights: str = setting("imagenet", "weights of the extractor: imagenet, none, or a file")
     preprocessing: str = setting(
         "auto",
-        "what a backbone is fed; auto: as it was published, -1..1 for FILE.keras",
+        "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked",
         choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
     )
     freeze_backbone: bool = setting(False, "train on the backbone's features, computed once and kept on disk")

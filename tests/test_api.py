@@ -101,7 +101,8 @@ def test_folders_and_a_keras_model_as_extractor(folder):
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs))
     run = gsda_tf.adapt(
         *(gsda_tf.Domain.from_folder(str(folder / name)) for name in ("labelled", "new")),
-        method="source_only", extractor=model, image_size=16, resize_size=16, bottleneck_units=4, augmentation="none",
+        method="source_only", extractor=model, preprocessing="minus_one_to_one", image_size=16, resize_size=16,
+        bottleneck_units=4, augmentation="none",
         source_batch=4, target_batch=4, **_QUICK,
     )  # fmt: skip
     said = run.predict([str(folder / "new" / "dark" / "0.png"), str(folder / "new" / "light" / "3.png")])
@@ -125,7 +126,7 @@ def test_a_tf_data_set_of_images(folder):
     np.testing.assert_allclose(said, run.predict(images)["probabilities"], atol=1e-5)
     with pytest.raises(gsda_tf.UserError, match="Unknown format 'onnx'"):
         run.export(format=["keras", "onnx"])
-    assert os.listdir(os.path.dirname(path)) == ["1.keras"]
+    assert sorted(os.listdir(os.path.dirname(path))) == ["1.keras", "1.labels.txt"]
 
 
 def test_mistakes_are_one_sentence(folder):

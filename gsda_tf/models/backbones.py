@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import os
 import re
@@ -17,6 +18,7 @@ from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
 from gsda_tf.models import foreign, hdf5
 from gsda_tf.models.repeatable import repeatable
+from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
 from gsda_tf.models.weights import check_shapes, check_there, load_checked, load_weights
 from gsda_tf.settings import MODEL_FILES, ModelSettings
@@ -44,10 +46,11 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
         "keras_hub:PRESET", or "features:N".
       weights: "imagenet", "none", or a weights file. A saved model brings its own.
       image_size: S, pixels.
-      preprocessing: "auto" is what the model was published with, and -1..1 for a saved one.
+      preprocessing: "auto" is what the model was published with; a saved one is looked into.
 
     Raises:
-      UserError: unknown name, a file that cannot be loaded, weights of another model.
+      UserError: unknown name, a file that cannot be loaded, weights of another model; a saved model that does not show
+        how its images are scaled, with "auto".
     """
     if feature_units(name):
         inputs = keras.Input([feature_units(name)])
@@ -55,7 +58,10 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     if foreign.is_foreign(name):
         backbone = Backbone(*foreign.load(name, image_size))
     elif is_file(name):
-        backbone = _saved(name, image_size)
+        model = _saved(name, image_size)
+        if preprocessing == "auto":
+            preprocessing = _shown_preprocessing(name, model, image_size)
+        backbone = Backbone(model, PREPROCESSING[preprocessing])
     elif name in OWN:
         backbone = OWN[name](image_size)
         if weights not in ("none", "imagenet"):
@@ -87,13 +93,13 @@ def check(settings: ModelSettings) -> None:
 
 
 def feature_units(name: str) -> int:
-    """N of the extractor "features:N", which is given features and leaves them as they are; 0 of any other."""
+    """Returns N of the extractor "features:N", which is given features and leaves them as they are; 0 of any other."""
     found = re.fullmatch(r"features:([1-9]\d*)", name)
     return int(found[1]) if found else 0
 
 
 def synchronized(model: keras.Model) -> keras.Model:
-    """The same network whose batch norm takes its statistics over all replicas' samples.
+    """Returns the same network whose batch norm takes its statistics over all replicas' samples.
 
     Args:
       model: functional or sequential.
@@ -124,7 +130,7 @@ PREPROCESSING: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def small_cnn(image_size: int) -> Backbone:
-    """Three 3x3 convolutions for digits; trained from scratch."""
+    """Builds three 3x3 convolutions for digits; trained from scratch."""
     layers = [keras.Input([image_size, image_size, 3])]
     for filters in (32, 64, 128):
         layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
@@ -139,13 +145,12 @@ OWN: dict[str, Callable[[int], Backbone]] = {"small_cnn": small_cnn}
 
 
 def is_small(name: str) -> bool:
-    """Whether a network of this name is no pretrained backbone but one of this package's own, beside which
-    discriminators are not cheap."""
+    """Returns whether a network is one of this package's own, beside which discriminators are not cheap."""
     return name in OWN
 
 
 def application_names() -> dict[str, tuple[Callable, Callable]]:
-    """Every image model of keras.applications: lower-case name -> (constructor, preprocessing)."""
+    """Returns every image model of keras.applications: lower-case name -> (constructor, preprocessing)."""
     found = {}
     for _, module in inspect.getmembers(keras.applications, inspect.ismodule):
         preprocess = getattr(module, "preprocess_input", None)
@@ -167,7 +172,7 @@ _USUAL_SIZE = 224
 
 
 def own_size(name: str) -> int | None:
-    """Height and width of the images that a network was made for, pixels; None if it does not matter or is not known.
+    """Returns the height, and width, of images that a network was made for, pixels; None if it is not known or any.
 
     Args:
       name: see `build`.
@@ -187,7 +192,7 @@ def own_size(name: str) -> int | None:
 
 
 def is_file(name: str) -> bool:
-    """Whether an extractor is a saved model and no name."""
+    """Returns whether an extractor is a saved model and no name."""
     return name.endswith(MODEL_FILES) or os.sep in name
 
 
@@ -229,8 +234,25 @@ def _saved_config(path: str) -> dict[str, Any]:
     return model_config(path)
 
 
-def _saved(path: str, image_size: int) -> Backbone:
-    """A model somebody saved. `--preprocessing` says what it is fed; layers of its own come on top."""
+def _shown_preprocessing(path: str, model: keras.Model, image_size: int) -> str:
+    found = expected_preprocessing(model, image_size)
+    if found is None:
+        raise UserError(
+            f"--extractor={path} does not show how its images are scaled (it has no Rescaling or Normalization before "
+            f"its first weights): say --preprocessing={', '.join(PREPROCESSING)}, as it was trained; none is 0..255."
+        )
+    _tell(f"{path} scales its images itself: --preprocessing={found}.")
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def _tell(remark: str) -> None:
+    """Says it once, however often the network is built."""
+    print(remark, flush=True)
+
+
+def _saved(path: str, image_size: int) -> keras.Model:
+    """A model somebody saved."""
     config = _saved_config(path)
     try:
         with unpacked_weights(path) as weights:
@@ -252,7 +274,7 @@ def _saved(path: str, image_size: int) -> Backbone:
             f"--extractor={path} takes images of {expected[1]}x{expected[2]}, but --image_size={image_size}: "
             f"set --image_size={expected[1]}."
         )
-    return Backbone(model, PREPROCESSING["minus_one_to_one"])
+    return model
 
 
 def _from_config(config: dict[str, Any]) -> keras.Model:

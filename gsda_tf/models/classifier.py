@@ -13,7 +13,7 @@ from gsda_tf.losses.norms import squared_distances
 def build_classifier(
     feature_units: int, num_classes: int, hidden_units: Sequence[int] = (), name: str = "classifier"
 ) -> keras.Model:
-    """C: features float32 [N, d] -> logits float32 [N, r]; with hidden layers, ReLU between."""
+    """Builds C: features float32 [N, d] -> logits float32 [N, r]; with hidden layers, ReLU between."""
     features = x = keras.Input([feature_units], dtype="float32")
     for units in hidden_units:
         x = keras.layers.Dense(units, activation="relu", dtype="float32")(x)

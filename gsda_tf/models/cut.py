@@ -63,7 +63,7 @@ def _refusal(name: str, place: str, graph: _Graph | None) -> str:
 
 
 class _Graph:
-    """What feeds what in a model, its layers in an order in which each comes after those that feed it.
+    """The graph of a model, its layers in an order in which each comes after those that feed it.
 
     A layer's output crosses alone if nothing before the layer feeds anything behind it, in whatever such order.
 
@@ -78,7 +78,7 @@ class _Graph:
         # Keras 3 has operations that are no layers in a graph.
         self._parts: dict[str, Any] = {part.name: part for part in getattr(plain, "operations", plain.layers)}
         nodes = {part["name"]: part["inbound_nodes"] for part in plain.get_config()["layers"]}
-        last_use = {source: i for i, node in enumerate(nodes.values()) for source in _named(node, nodes)}
+        last_use = {source: i for i, node in enumerate(nodes.values()) for source in sources(node, nodes)}
         image = tuple(model.input_shape[1:])
         self._order, self._sizes, self._levels, self._weighted = list(nodes), {}, [], []
         reach = -1
@@ -136,8 +136,8 @@ class _Graph:
         return None if best is None else self._order[best]
 
 
-def _named(node: Any, names: dict[str, Any]) -> Iterator[str]:
-    """The layers that a node's configuration names as its inputs: [name, node, tensor] in Keras 2 and 3 alike."""
+def sources(node: Any, names: dict[str, Any]) -> Iterator[str]:
+    """Yields the layers that feed a node, by its configuration: [name, node, tensor] in Keras 2 and 3 alike."""
     if isinstance(node, dict):
         node = list(node.values())
     if not isinstance(node, (list, tuple)):
@@ -145,4 +145,4 @@ def _named(node: Any, names: dict[str, Any]) -> Iterator[str]:
     if len(node) >= 3 and isinstance(node[0], str) and node[0] in names and isinstance(node[1], int):
         yield node[0]
     for part in node:
-        yield from _named(part, names)
+        yield from sources(part, names)

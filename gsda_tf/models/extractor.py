@@ -39,7 +39,7 @@ class Extractor(keras.Model):
         self._cut = cut
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """f of (1).
+        """Computes f of (1).
 
         Args:
           images: uint8 or float [N, S, S, 3], 0..255; or what `freeze` or `embed` made of them before.
@@ -56,7 +56,7 @@ class Extractor(keras.Model):
         return int(self.backbone.output_shape[-1])
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The backbone's pooled output, float32 [N, e]; see `call`. What is frozen has no training behaviour."""
+        """Computes the backbone's pooled output, float32 [N, e]; see `call`. What is frozen never trains."""
         if self._cut is None:
             if len(images.shape) == 2:
                 return images
@@ -66,7 +66,7 @@ class Extractor(keras.Model):
         return pool(tf.cast(self._cut.rest(tf.cast(border, tf.float32), training=training), tf.float32))
 
     def freeze(self, images: tf.Tensor) -> tf.Tensor:
-        """What the frozen part makes of images, float32 [N, *border]: what is kept of them on disk."""
+        """Computes what the frozen part makes of images, float32 [N, *border], which is kept on disk."""
         if self._cut is None:
             return self.embed(images)
         return tf.cast(self._cut.front(self.preprocess(tf.cast(images, tf.float32)), training=False), tf.float32)
@@ -149,7 +149,7 @@ def extractor_beside(extractor: Extractor, settings: ModelSettings) -> Extractor
 def copy_extractor(
     extractor: Extractor, settings: ModelSettings, image_size: int, precision: str = "float32"
 ) -> Extractor:
-    """A second E with the same weights, whose bottleneck and, unless it is frozen, backbone are its own.
+    """Returns a second E with the same weights, whose bottleneck and, unless it is frozen, backbone are its own.
 
     Args:
       extractor: the first, built from the same settings.

@@ -5,20 +5,20 @@ Loading one may run what its author put into it, so neither is touched before th
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 import keras
 import tensorflow as tf
 
 from gsda_tf.errors import UserError
+from gsda_tf.files import content_digest
 from gsda_tf.settings import ModelSettings
 
 _HUB = "keras_hub:"
 
 
 def is_foreign(name: str) -> bool:
-    """Whether an extractor is called like a preset, or is the path of a SavedModel folder."""
+    """Returns whether an extractor is called like a preset, or is the path of a SavedModel folder."""
     return name.startswith(_HUB) or (os.sep in name and os.path.isfile(os.path.join(name, "saved_model.pb")))
 
 
@@ -78,26 +78,26 @@ class SavedModel(keras.layers.Layer):
         return signature(**dict.fromkeys(signature.structured_input_signature[1], images))
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Features [N, e], or a map of them [N, h, w, e], of images in 0..1, float32 [N, S, S, 3]."""
+        """Computes features [N, e], or a map of them [N, h, w, e], of images in 0..1, float32 [N, S, S, 3]."""
         return _features(self._ask(images, bool(training)))
 
     # Keras 3 does not look for variables that are TensorFlow's.
     @property
     def variables(self) -> list[tf.Variable]:
-        """What checkpoints hold; nothing of a model that is not trained."""
+        """The variables that checkpoints hold; none of a model that is not trained."""
         return [*self._taught, *self._kept]
 
     weights = variables
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
-        """What the model itself says is trained."""
+        """The variables that the model itself says are trained."""
         return list(self._taught) if self.trainable else []
 
     trainable_weights = trainable_variables
 
     def get_config(self) -> dict:
-        """What tells it from any other: features are kept under that."""
+        """Returns what tells it from any other: features are kept under that."""
         return {**super().get_config(), "digest": self._digest}
 
 
@@ -110,19 +110,12 @@ def _features(out) -> tf.Tensor:
 
 
 def _digest(path: str) -> str:
-    digest = hashlib.sha256()
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        for name in sorted(files):
-            with open(os.path.join(folder, name), "rb") as file:
-                digest.update(f"{os.path.relpath(file.name, path)} {os.fstat(file.fileno()).st_size} ".encode())
-                while block := file.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
+    found = ((folder, name) for folder, _, names in os.walk(path) for name in names)
+    return content_digest(path, sorted(os.path.relpath(os.path.join(*each), path) for each in found))
 
 
 def load(name: str, image_size: int):
-    """A model, float32 [N, S, S, 3] -> features or a map of them, and what brings images in 0..255 to its input.
+    """Loads a model, float32 [N, S, S, 3] -> features or a map of them, and what brings images in 0..255 to its input.
 
     Raises:
       UserError: it cannot be loaded, or does not take such images.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,22 +14,25 @@ import numpy as np
 _MOST_LINKS, _MOST_WORDS = 200_000, 100_000
 _MOST_ATTRIBUTE_BYTES = 64 * 2**20
 _MOST_CHUNK_BYTES = 64 * 2**20
+_MOST_RATIO = 20
+"""Numbers of a network take so many times the room that they have in the file, at most: they do not shrink."""
 _FILTERS = frozenset((h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32))
 _LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
 _WORDS = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT)
 
 
 def data_sets(path: str) -> dict[str, tuple[int, ...]]:
-    """The shape of every data set by its name in the file. No number is read, and no other file is opened.
+    """Returns the shape of every data set by its name in the file. No number is read, and no other file is opened.
 
     Args:
       path: of a file.
 
     Raises:
       ValueError: it is no HDF5 file, is damaged, or holds what weights do not need: links, data in other files,
-        filters that plug-ins bring, types that are no numbers, attributes that are no words.
+        filters that plug-ins bring, types that are no numbers, attributes that are no words; or far more numbers than
+        the file has room for.
     """
-    found: dict[str, tuple[int, ...] | None] = {}
+    found: dict[str, tuple[tuple[int, ...], int] | None] = {}
     with _readable(), h5py.File(path, "r") as file:
         _check_attributes(file["/"].id, "/")
 
@@ -42,7 +47,13 @@ def data_sets(path: str) -> dict[str, tuple[int, ...]]:
         problem = file.id.links.visit(look, info=True)
         if problem is not None:
             raise problem
-    return {name: shape for name, shape in found.items() if shape is not None}
+    sets = {name: shape for name, shape in found.items() if shape is not None}
+    unpacked, status = sum(size for _, size in sets.values()), os.stat(path)
+    # What a sparse file has no blocks for takes no room either.
+    room = min(status.st_size, 512 * status.st_blocks or status.st_size)
+    if unpacked > _MOST_CHUNK_BYTES + _MOST_RATIO * room:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes from {room:,}")
+    return {name: shape for name, (shape, _) in sets.items()}
 
 
 @contextlib.contextmanager
@@ -53,8 +64,8 @@ def _readable() -> Iterator[None]:
         raise ValueError(f"it is damaged, or no HDF5 file ({str(error).splitlines()[0][:200]})") from error
 
 
-def _look(file: h5py.h5f.FileID, name: bytes, link: Any, found: dict[str, tuple[int, ...] | None]) -> None:
-    """Adds the object behind a link, with its shape if it has one."""
+def _look(file: h5py.h5f.FileID, name: bytes, link: Any, found: dict[str, tuple[tuple[int, ...], int] | None]) -> None:
+    """Adds the object behind a link, with its shape and bytes if it has any."""
     shown = name.decode("utf-8", "backslashreplace")
     if link.type != h5py.h5l.TYPE_HARD:
         raise ValueError(f"{shown} is a link to another place")
@@ -68,7 +79,7 @@ def _look(file: h5py.h5f.FileID, name: bytes, link: Any, found: dict[str, tuple[
 
 
 def words(thing: h5py.HLObject, name: str) -> list[str]:
-    """An attribute that is a list of words, as Keras writes it: in one, or in parts with numbers behind the name.
+    """Reads an attribute that is a list of words, as Keras writes it: in one, or in parts with numbers behind the name.
 
     Raises:
       ValueError: it is something else.
@@ -91,7 +102,7 @@ def _check_attributes(thing: Any, shown: str) -> None:
             raise ValueError(f"an attribute of {shown} is neither words nor numbers")
 
 
-def _shape(data: h5py.h5d.DatasetID, shown: str) -> tuple[int, ...]:
+def _shape(data: h5py.h5d.DatasetID, shown: str) -> tuple[tuple[int, ...], int]:
     plan = data.get_create_plist()
     # The layout first: asking a virtual data set for its shape opens other files.
     if plan.get_layout() not in _LAYOUTS or plan.get_external_count():
@@ -102,9 +113,7 @@ def _shape(data: h5py.h5d.DatasetID, shown: str) -> tuple[int, ...]:
     if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or kind.get_size() > 8:
         raise ValueError(f"{shown} holds no numbers")
     if plan.get_layout() == h5py.h5d.CHUNKED:
-        chunk = kind.get_size()
-        for extent in plan.get_chunk():
-            chunk *= extent
-        if chunk > max(_MOST_CHUNK_BYTES, data.get_storage_size() * 20):
+        chunk = kind.get_size() * math.prod(plan.get_chunk())
+        if chunk > max(_MOST_CHUNK_BYTES, data.get_storage_size() * _MOST_RATIO):
             raise ValueError(f"{shown} is unpacked in pieces of {chunk:,} bytes")
-    return tuple(data.shape)
+    return tuple(data.shape), kind.get_size() * math.prod(data.shape)

@@ -67,7 +67,7 @@ class RepeatableDropout(keras.layers.Layer):
 
 
 def repeatable(model: keras.Model) -> keras.Model:
-    """The same network with the same weights, whose dropout a checkpoint can go on with.
+    """Returns the same network with the same weights, whose dropout a checkpoint can go on with.
 
     Args:
       model: functional or sequential, if it has any dropout.
@@ -98,7 +98,7 @@ def _refusal(model: keras.Model, layer: keras.layers.Layer) -> str:
 
 
 def _is_random(layer: tf.Module) -> bool:
-    """Whether a layer draws random numbers while training."""
+    """Returns whether a layer draws random numbers while training."""
     if isinstance(layer, keras.layers.Dropout):
         return bool(layer.rate)
     if isinstance(layer, (keras.layers.GaussianNoise, keras.layers.GaussianDropout, keras.layers.AlphaDropout)):
@@ -108,7 +108,7 @@ def _is_random(layer: tf.Module) -> bool:
 
 
 def plain(model: keras.Model) -> keras.Model:
-    """The same network with the same weights in Keras's own layers, for inference.
+    """Returns the same network with the same weights in Keras's own layers, for inference.
 
     Args:
       model: that `repeatable` made.

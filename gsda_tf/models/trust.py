@@ -89,7 +89,7 @@ _KEYS = _words("module class_name config registered_name build_config name inbou
 
 
 def model_config(path: str) -> dict[str, Any]:
-    """The description of a saved model, which holds nothing but layers of Keras and arithmetic.
+    """Returns the description of a saved model, which holds nothing but layers of Keras and arithmetic.
 
     Args:
       path: of a `.keras` file.
@@ -118,7 +118,7 @@ def model_config(path: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def unpacked_weights(path: str) -> Iterator[str]:
-    """The weights of a `.keras` file as a file of their own, as long as the block lasts.
+    """Yields the weights of a `.keras` file as a file of their own, as long as the block lasts.
 
     Raises:
       UserError: the file is damaged.
@@ -164,7 +164,7 @@ def _model_problem(config: Any) -> str | None:
 
 
 def _problem(value: Any, name: str = "") -> str | None:
-    """What in a description is none of the listed things, or None. What is compiled or never read is dropped."""
+    """Finds what in a description is none of the listed things, or None. What is compiled or never read is dropped."""
     if isinstance(value, list):
         return next(filter(None, (_problem(item, name) for item in value)), None)
     if isinstance(value, str):

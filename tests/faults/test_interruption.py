@@ -140,9 +140,10 @@ def test_dropout_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
         ]
     ).save(path)  # fmt: skip
     small = {
-        "task": "digits/Fo_Ha", "method": "source_only", "extractor": path, "weights": "none", "image_size": 16,
-        "resize_size": 16, "augmentation": "none", "steps": 6, "report_steps": 3, "evaluate_steps": 6,
-        "export": False, "report": False, "source_batch": 8, "bottleneck_units": 8, "learning_rate": 0.05,
+        "task": "digits/Fo_Ha", "method": "source_only", "extractor": path, "preprocessing": "none",
+        "image_size": 16, "resize_size": 16, "augmentation": "none", "steps": 6, "report_steps": 3,
+        "evaluate_steps": 6, "export": False, "report": False, "source_batch": 8, "bottleneck_units": 8,
+        "learning_rate": 0.05,
     }  # fmt: skip
     for name in ("whole", "stopped"):
         settings = tasks.resolve({**small, "workdir": str(tmp_path / name)})

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gsda_tf.errors import UserError
 from gsda_tf.models import backbones
+from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.weights import load_weights
 from tests import rounding
 
@@ -95,7 +97,7 @@ def test_a_saved_model_comes_as_it_was_saved(tmp_path, images):
     path = str(tmp_path / "own.keras")
     model = keras.Sequential([keras.Input([32, 32, 3]), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
     model.save(path)
-    loaded = backbones.build(path, "none", 32)
+    loaded = backbones.build(path, "none", 32, "none")
     assert rounding.distance(loaded.model(images), model(images)) < rounding.FORWARD
     with pytest.raises(UserError, match="set --image_size=32"):
         backbones.build(path, "none", 64)
@@ -106,3 +108,52 @@ def test_a_saved_model_that_takes_no_images_is_refused(tmp_path):
     keras.Sequential([keras.Input([7]), keras.layers.Dense(2)]).save(path)
     with pytest.raises(UserError, match="expected one image input"):
         backbones.build(path, "none", 32)
+
+
+def _published(name, values):
+    """What keras.applications makes of images before a network."""
+    return getattr(keras.applications, name).preprocess_input(values)
+
+
+_MEAN, _VARIANCE = [0.485, 0.456, 0.406], [0.0524, 0.0502, 0.0506]
+_L = keras.layers
+_HEADS = {
+    "0..255 by Rescaling": (lambda x: _L.Rescaling(1 / 127.5, offset=-1)(x), "none"),
+    "0..255 by two": (lambda x: _L.Normalization(mean=_MEAN, variance=_VARIANCE)(_L.Rescaling(1 / 255)(x)), "none"),
+    "0..1 by Rescaling": (lambda x: _L.Rescaling(2.0, offset=-1)(x), "zero_to_one"),
+    "0..1 by Normalization": (lambda x: _L.Normalization(mean=_MEAN, variance=_VARIANCE)(x), "zero_to_one"),
+    "-1..1 to 0..1": (lambda x: _L.Rescaling(0.5, offset=0.5)(x), "minus_one_to_one"),
+    "arithmetic": (lambda x: _published("mobilenet_v2", x), "none"),
+    "the mean alone": (lambda x: _L.Normalization(mean=[104, 117, 123], variance=[1, 1, 1])(x), "none"),
+    "in a sequential model": (lambda x: keras.Sequential([_L.Resizing(16, 16), _L.Rescaling(1 / 255)])(x), "none"),
+    "nothing": (lambda x: x, None),
+    "only padding": (lambda x: _L.ZeroPadding2D()(x), None),
+}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("case", _HEADS)
+def test_a_saved_model_that_scales_its_images_is_given_what_it_wants(case, nested, tmp_path, capsys):
+    head, expected = _HEADS[case]
+    inputs = keras.Input([16, 16, 3])
+    inner = keras.Input([16, 16, 3])
+    body = keras.Model(inner, keras.layers.Conv2D(4, 3)(head(inner) if nested else inner))
+    x = body(inputs if nested else head(inputs)) if case != "only padding" or nested else head(body(inputs))
+    keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "mine.keras")
+    path = str(tmp_path / "mine.keras")
+    if expected is None:
+        with pytest.raises(UserError, match=r"mine\.keras does not show how its images are scaled .*: say --prep"):
+            backbones.build(path, "none", 16)
+        return
+    images = tf.constant([[[[0.0, 127.5, 255.0]]]])
+    np.testing.assert_array_equal(
+        backbones.build(path, "none", 16).preprocess(images), backbones.PREPROCESSING[expected](images)
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == f"{path} scales its images itself: --preprocessing={expected}."
+
+
+def test_what_the_networks_of_keras_have_inside_is_seen():
+    """EfficientNet and MobileNetV3 are published with their scaling inside; others are not."""
+    for name, expected in (("EfficientNetB0", "none"), ("MobileNetV3Small", "none"), ("MobileNet", None)):
+        model = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(32, 32, 3))
+        assert expected_preprocessing(model, 32) == expected, name

@@ -134,7 +134,7 @@ def test_networks_pass(tmp_path):
     model.compile("sgd", "mse")
     path = str(tmp_path / "x.keras")
     model.save(path)
-    loaded = backbones.build(path, "none", 8).model
+    loaded = backbones.build(path, "none", 8, "none").model
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
 
@@ -147,7 +147,7 @@ def test_looking_costs_no_random_numbers(tmp_path):
         load()
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).get_weights()[0]
 
-    loads = (lambda: keras.models.load_model(path, compile=False), lambda: backbones.build(path, "none", 8))
+    loads = (lambda: keras.models.load_model(path, compile=False), lambda: backbones.build(path, "none", 8, "none"))
     expected, found = (compat.seeded(3, functools.partial(after, load)) for load in loads)
     np.testing.assert_array_equal(found, expected)
 
