@@ -36,6 +36,9 @@ RULES = 3
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
+_PIXELS_AT_ONCE = 2**20
+# So many are laid over the background at a time.
+
 BACKGROUND = 255
 """Grey value that shows through where an image is transparent: white."""
 
@@ -52,11 +55,13 @@ class ImageGeometry:
       image_size: of the input.
       resize_size: of the square.
       keep_fitting: whether evaluation leaves pixels that have the input's size already as they are.
+      max_bytes: of an encoded image's pixels, all channels in their depth; one with more is refused.
     """
 
     image_size: int
     resize_size: int
     keep_fitting: bool = True
+    max_bytes: int = 8 * MAX_PIXELS
 
 
 @functools.cache
@@ -125,10 +130,10 @@ def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) 
         return evaluation_pixels(record[None], geometry)[0]
 
     def jpeg() -> tf.Tensor:
-        shape = _jpeg_shape(record)
+        shape = _jpeg_shape(record, geometry.max_bytes)
         return _at_ratio(shape, geometry, lambda ratio: _centre_of_jpeg(record, shape, ratio, geometry))
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record), geometry))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record, geometry.max_bytes), geometry))
 
 
 def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
@@ -192,20 +197,33 @@ def decode_for(record: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
 
 
-def _decode_png(record: tf.Tensor) -> tf.Tensor:
+def _decode_png(record: tf.Tensor, max_bytes: int = ImageGeometry.max_bytes) -> tf.Tensor:
     """uint8 [h, w, 3]; what is transparent shows `BACKGROUND`."""
-    with tf.control_dependencies([_png_shape(record)]):
+    with tf.control_dependencies([_png_shape(record, max_bytes)]):
         record = tf.identity(record)
-    before_pixels = tf.strings.split(record[None], b"IDAT").flat_values[0]
-    has_alpha = tf.reduce_any(tf.equal(tf.strings.substr(record, 25, 1), [b"\x04", b"\x06"]))
-    has_alpha |= tf.size(tf.strings.split(before_pixels[None], b"tRNS").flat_values) > 1
 
     def composed() -> tf.Tensor:
-        pixels = tf.cast(tf.io.decode_png(record, channels=4), tf.int32)
-        alpha = pixels[..., 3:]
-        return tf.cast((pixels[..., :3] * alpha + BACKGROUND * (255 - alpha) + 127) // 255, tf.uint8)
+        pixels = tf.io.decode_png(record, channels=4)
+        height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+        rows = tf.maximum(_PIXELS_AT_ONCE // width, 1)
 
-    return tf.cond(has_alpha, composed, lambda: tf.io.decode_png(record, channels=3))
+        def strip(first: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            part = tf.cast(pixels[first : first + rows], tf.int32)
+            over = part[..., :3] * part[..., 3:] + BACKGROUND * (255 - part[..., 3:])
+            return first + rows, done.write(first // rows, tf.cast((over + 127) // 255, tf.uint8))
+
+        # In strips: whole, the numbers between take ten times the memory of the image.
+        strips = tf.TensorArray(tf.uint8, -(-height // rows), infer_shape=False, element_shape=[None, None, 3])
+        _, strips = tf.while_loop(lambda first, _: first < height, strip, (0, strips), parallel_iterations=1)
+        return strips.concat()
+
+    return tf.cond(_has_alpha(record), composed, lambda: tf.io.decode_png(record, channels=3))
+
+
+def _has_alpha(record: tf.Tensor) -> tf.Tensor:
+    before_pixels = tf.strings.split(record[None], b"IDAT").flat_values[0]
+    has_alpha = tf.reduce_any(tf.equal(tf.strings.substr(record, 25, 1), [b"\x04", b"\x06"]))
+    return has_alpha | (tf.size(tf.strings.split(before_pixels[None], b"tRNS").flat_values) > 1)
 
 
 _RATIOS = (1, 2, 4, 8)
@@ -216,9 +234,9 @@ def _is_jpeg(record: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(record, 0, 3), JPEG)
 
 
-def _jpeg_shape(record: tf.Tensor) -> tf.Tensor:
+def _jpeg_shape(record: tf.Tensor, max_bytes: int = ImageGeometry.max_bytes) -> tf.Tensor:
     """Height and width by the header, int32 [2], refused if too large to decode."""
-    shape = _allowed(tf.io.extract_jpeg_shape(record)[:2])
+    shape = _allowed(tf.io.extract_jpeg_shape(record)[:2], 3.0, max_bytes)
     scans = tf.size(tf.strings.split(record[None], SCAN_START).flat_values) - 1
     scanned = tf.cast(scans, tf.float32) * tf.maximum(_pixels(shape), float(_PIXELS_A_SCAN))
     fine = tf.debugging.assert_less_equal(scanned, float(MAX_SCANNED), "a JPEG of so many scans is not decoded")
@@ -231,19 +249,21 @@ def too_many_scans(scans: int, pixels: int) -> bool:
     return scans * max(pixels, _PIXELS_A_SCAN) > MAX_SCANNED
 
 
-def _png_shape(record: tf.Tensor) -> tf.Tensor:
+def _png_shape(record: tf.Tensor, max_bytes: int) -> tf.Tensor:
     """The same of a PNG."""
     is_png = tf.equal(tf.strings.substr(record, 0, len(PNG)), PNG) & (tf.strings.length(record) > 26)
     known = tf.debugging.Assert(is_png, ["neither JPEG nor PNG"])
     with tf.control_dependencies([known] if known is not None else []):
-        return _allowed(tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)[::-1])
+        shape = tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)[::-1]
+    depth = tf.where(tf.equal(tf.strings.substr(record, 24, 1), b"\x10"), 2.0, 1.0)
+    return _allowed(shape, depth * tf.where(_has_alpha(record), 4.0, 3.0), max_bytes)
 
 
-def _allowed(shape: tf.Tensor) -> tf.Tensor:
+def _allowed(shape: tf.Tensor, bytes_a_pixel: float | tf.Tensor, max_bytes: int) -> tf.Tensor:
     """`shape`, refused if that is too much to decode."""
-    fine = tf.debugging.assert_less_equal(
-        _pixels(shape), float(MAX_PIXELS), f"an image of more than {MAX_PIXELS:,} pixels is not decoded"
-    )
+    pixels = _pixels(shape)
+    small = (pixels <= float(MAX_PIXELS)) & (pixels * bytes_a_pixel <= float(max_bytes)) & tf.reduce_all(shape > 0)
+    fine = tf.debugging.Assert(small, [f"an image of more than {MAX_PIXELS:,} pixels is not decoded"])
     with tf.control_dependencies([fine] if fine is not None else []):
         return tf.identity(shape)
 

@@ -1,4 +1,4 @@
-"""What a model says of a batch, checked: a server may serve another model, or answer anything at all."""
+"""Checks a model's answers: a server may serve another model, or answer anything at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What a model says of a batch.
+    """The answers of a model to a batch.
 
     Attributes:
       labels: class names; empty where the image could not be decoded.
@@ -26,7 +26,7 @@ class Answers:
 
 
 def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str], features: bool) -> Answers:
-    """Answers from a signature's outputs by name.
+    """Returns answers from a signature's outputs by name.
 
     Args:
       out: of the signature.
@@ -53,7 +53,7 @@ def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str
 
 
 def texts(values: np.ndarray) -> list[str]:
-    """UTF-8 strings of an output.
+    """Returns the UTF-8 strings of an output.
 
     Raises:
       ValueError: other values.

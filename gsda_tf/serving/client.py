@@ -20,7 +20,7 @@ _MOST_NAMES, _MOST_NUMBERS = 100_000, 2**28
 
 
 def remote_model(server: str, name: str = "gsda", timeout: float = 60.0) -> Model:
-    """A model behind `grpc://HOST:PORT`.
+    """Returns a model behind `grpc://HOST:PORT`.
 
     The version that answers first answers all: a server that rolls to another meanwhile does not mix two models.
 

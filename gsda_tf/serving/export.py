@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,12 +17,13 @@ from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError, choose
-from gsda_tf.files import disk_errors
+from gsda_tf.files import disk_errors, printable
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
 from gsda_tf.serving import other_formats
+from gsda_tf.serving.fresh import FreshProcess, fresh_process
 from gsda_tf.serving.module import ServingModule
-from gsda_tf.serving.versions import place, writing_folder
+from gsda_tf.serving.versions import LABELS, place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
 
 TOLERANCE = 1e-5
@@ -34,20 +35,19 @@ the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an exp
 
 # Runs in a process with TensorFlow alone: the export must not need this package.
 _ASK = """
-import sys, numpy as np, tensorflow as tf
-model = tf.saved_model.load(sys.argv[1])
-asked = np.load(sys.argv[2])
+model = tf.saved_model.load(arguments[0])
+asked = np.load(arguments[1])
 if "features" in asked:
     asked = {"features": tf.constant(asked["features"])}
 else:
     asked = {"image_bytes": tf.constant([image.tobytes() for image in asked.values()])}
 answer = model.signatures["serving_default"](**asked)
-np.savez(sys.argv[3], probabilities=answer["probabilities"].numpy(), label=answer["label"].numpy().astype(bytes))
+np.savez(arguments[2], probabilities=answer["probabilities"].numpy(), label=answer["label"].numpy().astype(bytes))
 """
 
 
 def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
-    """Some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
+    """Returns some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
 
     Of a domain of features: float32 [<=count, e].
     """
@@ -68,8 +68,8 @@ def export_model(
 ) -> str:
     """Writes `export_root/<version>/`, `<version>.keras`, `<version>.tflite`, one more than the highest version there.
 
-    Each is written aside, loaded in a fresh process, asked about `samples`, and only when all answer rightly moved
-    into place.
+    The files have `<version>.labels.txt` beside them, a class a line. Each is written aside, loaded in a fresh process,
+    asked about `samples`, and only when all answer rightly moved into place.
 
     Args:
       extractor: E, images [N, S, S, 3] -> f [N, d].
@@ -94,20 +94,29 @@ def export_model(
         choose("format", name, other_formats.FORMATS)
     with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
         seen, made = _seen(geometry, samples), []
-        expected = _in_memory(extractor, classifier, seen)
         if "saved_model" in formats:
             made.append(os.path.join(aside, "model"))
             units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
-            with timed("export"):
-                _save(extractor, classifier, class_names, geometry, aside, made[0], assets, units)
-                write_warmup(made[0], samples, geometry.image_size)
-            with timed("check"):  # a fresh process is asked
-                _compare(_ask_fresh_process(made[0], samples, aside), expected, class_names, tolerance)
-        for name in sorted({*formats} - {"saved_model"}):
+            with fresh_process(_ASK, aside) as fresh:
+                with timed("export"):
+                    _save(extractor, classifier, class_names, geometry, aside, made[0], assets, units)
+                    write_warmup(made[0], samples, geometry.image_size)
+                with timed("check"):
+                    answer = _ask(fresh, made[0], samples, aside)
+                    expected = _in_memory(extractor, classifier, seen)  # meanwhile
+                    _compare(answer(), expected, class_names, tolerance)
+        others = sorted({*formats} - {"saved_model"})
+        if others and not made:
+            expected = _in_memory(extractor, classifier, seen)
+        for name in others:
             with timed(name):
                 path, difference = other_formats.write(name, extractor, classifier, aside, seen, expected)
             made.append(path)
             print(f"{name}: probabilities of {len(seen)} samples differ by at most {difference:.2g}", flush=True)
+        if others:
+            made.append(os.path.join(aside, "model" + LABELS))
+            with open(made[-1], "w", encoding="utf-8") as file:
+                file.writelines(f"{printable(name)}\n" for name in class_names)
         return place(made, export_root)[0]
 
 
@@ -161,7 +170,7 @@ def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets
 
 
 def _seen(geometry: ImageGeometry, samples: Sequence[bytes] | np.ndarray) -> np.ndarray:
-    """What the network gets of them in evaluation: uint8 [n, S, S, 3], or the features."""
+    """Returns what the network is given in evaluation: uint8 [n, S, S, 3], or the features."""
     if isinstance(samples, np.ndarray):
         return samples
     return np.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
@@ -175,18 +184,25 @@ def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:
         return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
 
 
-def _ask_fresh_process(model_dir: str, samples: Sequence[bytes], aside: str) -> Mapping[str, np.ndarray]:
-    """Probabilities and labels of the export, loaded where nothing of this process is."""
+def _ask(
+    fresh: FreshProcess, model_dir: str, samples: Sequence[bytes] | np.ndarray, aside: str
+) -> Callable[[], Mapping[str, np.ndarray]]:
+    """Has the export loaded where nothing of this process is; call what is returned for probabilities and labels."""
     question, answer = os.path.join(aside, "samples.npz"), os.path.join(aside, "answer.npz")
     if isinstance(samples, np.ndarray):
         np.savez(question, features=samples)
     else:
         np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
-    done = other_formats.fresh_process(_ASK, [model_dir, question, answer], aside)
-    if done.returncode:
-        raise TrainingError(f"The export could not be loaded again and was removed: {done.stderr.strip()[-300:]}")
-    with np.load(answer) as loaded:
-        return dict(loaded)
+    fresh.ask([model_dir, question, answer])
+
+    def wait() -> Mapping[str, np.ndarray]:
+        problem = fresh.end()
+        if problem:
+            raise TrainingError(f"The export could not be loaded again and was removed: {problem[-300:]}")
+        with np.load(answer) as loaded:
+            return dict(loaded)
+
+    return wait
 
 
 def _compare(answer: Mapping[str, np.ndarray], expected: np.ndarray, names: Sequence[str], tolerance: float) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.files import content_digest
 from gsda_tf.serving.answers import Answers, checked
 from gsda_tf.serving.versions import versions
 
@@ -32,7 +32,7 @@ class Model:
 
 
 def local_model(path: str) -> Model:
-    """An export on this machine.
+    """Loads an export on this machine.
 
     Args:
       path: a version's folder, or the folder of versions (then the newest).
@@ -70,17 +70,12 @@ def local_model(path: str) -> Model:
 
 
 def signature(features: bool) -> str:
-    """Name of the signature to ask."""
+    """Returns the name of the signature to ask."""
     return "features" if features else "serving_default"
 
 
 def _content(path: str) -> str:
-    """A number for the graph and the weights, wherever they lie."""
-    digest = hashlib.sha256()
+    """Returns a number for the graph and the weights, wherever they lie."""
     weights = sorted(os.listdir(os.path.join(path, "variables")))
-    for name in ["saved_model.pb", *(os.path.join("variables", name) for name in weights)]:
-        with open(os.path.join(path, name), "rb") as file:
-            digest.update(f"{name} {os.fstat(file.fileno()).st_size} ".encode())
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return f"export with SHA-256 {digest.hexdigest()}"
+    digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
+    return f"export with SHA-256 {digest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -9,12 +10,14 @@ import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
+from gsda_tf.data.images import evaluation_pixels
 
 LABEL_OF_BAD_IMAGE = ""
 """Label of a row whose image could not be decoded; its score is 0."""
 
-MAX_PIXELS = 50_000_000
-"""An encoded image with more pixels is a bad image: a header of 30 bytes must not make a server reserve gigabytes.
+MAX_BYTES = 150_000_000
+"""An image whose pixels take more while they are decoded is a bad image: a header of 30 bytes must not make a server
+reserve gigabytes. 50 million pixels of RGB, and fewer of 16 bits or with transparency.
 
 Below the limit of training, whose images are the user's own: a request may come from anybody.
 """
@@ -29,8 +32,8 @@ class ServingModule(tf.Module):
       class_names: r names.
       geometry: of the network's input.
       assets: paths of files to carry along.
-      max_pixels: encoded images with more are bad.
       feature_units: e, where E takes features of another model; 0: it takes images.
+      max_bytes: see `MAX_BYTES`.
     """
 
     def __init__(
@@ -40,14 +43,27 @@ class ServingModule(tf.Module):
         class_names: Sequence[str],
         geometry: images.ImageGeometry,
         assets: Sequence[str] = (),
-        max_pixels: int = MAX_PIXELS,
         feature_units: int = 0,
+        max_bytes: int = MAX_BYTES,
     ):
         super().__init__(name="gsda")
-        self._extractor, self._classifier, self._geometry = extractor, classifier, geometry
-        self._max_pixels, self._units = max_pixels, feature_units
-        # What is saved: the variables by themselves, whatever kind of Keras made them.
+        self._geometry, self._units = dataclasses.replace(geometry, max_bytes=max_bytes), feature_units
+        size = geometry.image_size
+        taken = [None, feature_units] if feature_units else [None, size, size, 3]
+
+        @tf.function(input_signature=[tf.TensorSpec(taken, tf.float32 if feature_units else tf.uint8)], autograph=False)
+        def network(inputs):
+            features = extractor(inputs, training=False)
+            return features, tf.nn.softmax(classifier(features))
+
+        # Traced once, for all ways in. The models themselves are no attributes: saving would trace each of their
+        # layers, and what is wanted is the variables, whatever kind of Keras made them.
+        self._network = network.get_concrete_function()
         self.weights = [tf_variable(v) for model in (extractor, classifier) for v in model.variables]
+        copies = tf.distribute.get_strategy().experimental_local_results  # of a variable, on each device
+        known = {id(copy.handle) for variable in self.weights for copy in copies(variable)}
+        held = [x for x in self._network.captured_inputs if x.dtype == tf.resource and id(x) not in known]
+        self.programs = [extractor, classifier] if held else []  # somebody's SavedModel may hold more than variables
         self.names = tf.Variable(list(class_names), trainable=False, dtype=tf.string, name="class_names")
         self.files = [tf.saved_model.Asset(path) for path in assets]
 
@@ -78,7 +94,8 @@ class ServingModule(tf.Module):
 
         @tf.function(input_signature=[pixels], autograph=False)
         def from_pixels(images):
-            answer = self._answer(self._from_pixels(images), tf.ones(tf.shape(images)[:1], tf.bool))
+            seen = evaluation_pixels(images, self._geometry)
+            answer = self._answer(seen, tf.ones(tf.shape(images)[:1], tf.bool))
             del answer["features"]
             return answer
 
@@ -114,7 +131,7 @@ class ServingModule(tf.Module):
         count, size = tf.shape(image_bytes)[0], self._geometry.image_size
 
         def one(row: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return row, images.decoding(self._geometry)(self._allowed(record), tf.zeros([2], tf.int64))
+            return row, images.decoding(self._geometry)(record, tf.zeros([2], tf.int64))
 
         # The row past the last, so that there is a batch even if no image is good.
         spare = tf.data.Dataset.from_tensors((count, tf.zeros([size, size, 3], tf.uint8)))
@@ -136,30 +153,8 @@ class ServingModule(tf.Module):
         placed = tf.scatter_nd(rows[:, None], decoded, [count + 1, size, size, 3])
         return placed[:count], good[:count]
 
-    def _allowed(self, record: tf.Tensor) -> tf.Tensor:
-        """`record`, refused if it is neither JPEG nor PNG, or too large by its header."""
-
-        def starts_with(magic: bytes) -> tf.Tensor:
-            return tf.equal(tf.strings.substr(record, 0, len(magic)), magic)
-
-        def png_shape() -> tf.Tensor:
-            return tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)
-
-        # Each further format is one more decoder that strangers reach; a GIF may hold frames without end.
-        known = tf.debugging.Assert(starts_with(images.JPEG) | starts_with(images.PNG), ["neither JPEG nor PNG"])
-        with tf.control_dependencies([known] if known is not None else []):
-            shape = tf.cond(starts_with(images.JPEG), lambda: tf.io.extract_jpeg_shape(record)[:2], png_shape)
-        pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
-        fine = tf.debugging.Assert((pixels > 0) & (pixels <= self._max_pixels), ["too many pixels"])
-        with tf.control_dependencies([fine] if fine is not None else []):
-            return tf.identity(record)
-
-    def _from_pixels(self, batch: tf.Tensor) -> tf.Tensor:
-        return images.evaluation_pixels(batch, self._geometry)
-
     def _answer(self, decoded: tf.Tensor, good: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = self._extractor(decoded, training=False)
-        probabilities = tf.nn.softmax(self._classifier(features))
+        features, probabilities = self._network(decoded)
         best = tf.argmax(probabilities, axis=-1)
         label = tf.gather(tf.convert_to_tensor(self.names), best)
         return {

@@ -7,8 +7,6 @@ Both take float32 [N, S, S, 3] in 0..255, images of the network's own size, or t
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 
 import keras
@@ -16,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.errors import COMMANDS, TrainingError, UserError
+from gsda_tf.errors import UserError
 from gsda_tf.models.repeatable import plain
+from gsda_tf.serving.fresh import fresh_process
 
 FORMATS = ("saved_model", "keras", "tflite")
 """The first is what is served, see `export`."""
@@ -25,14 +24,10 @@ FORMATS = ("saved_model", "keras", "tflite")
 TOLERANCE = {"keras": 1e-5, "tflite": 1e-3}
 """Largest difference of a probability to the model in memory; kernels of TFLite add up in another order."""
 
-CHECK_SECONDS = 900.0
-"""After so long a process that checks what was written is given up."""
-
 # Runs in a process with TensorFlow alone: the files must not need this package, and TFLite's converter, which says a
 # lot, may end a process.
 _ASK = """
-import os, sys, zipfile, numpy as np, tensorflow as tf
-kind, made, question, answer = sys.argv[1:]
+kind, made, question, answer = arguments
 asked = np.load(question)
 try:
     if kind == "keras":
@@ -72,16 +67,18 @@ def write(
     """
     path, question, answer = (os.path.join(aside, name) for name in (f"model.{kind}", "seen.npy", f"{kind}.npy"))
     np.save(question, np.asarray(seen, np.float32))
-    if kind == "keras":
-        try:
-            one_model(extractor, classifier, seen.shape[1:]).save(path)
-        except (NotImplementedError, TypeError, ValueError) as error:
-            raise _refusal(kind, str(error)) from error
-    else:
-        _save(extractor, classifier, seen.shape[1:], os.path.join(aside, "lite"))
-    done = fresh_process(_ASK, [kind, path, question, answer], aside)
-    if done.returncode:
-        raise _refusal(kind, (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1])
+    with fresh_process(_ASK, aside) as fresh:
+        if kind == "keras":
+            try:
+                one_model(extractor, classifier, seen.shape[1:]).save(path)
+            except (NotImplementedError, TypeError, ValueError) as error:
+                raise _refusal(kind, str(error)) from error
+        else:
+            _save(extractor, classifier, seen.shape[1:], os.path.join(aside, "lite"))
+        fresh.ask([kind, path, question, answer])
+        problem = fresh.end()
+    if problem:
+        raise _refusal(kind, problem)
     difference = float(np.abs(np.load(answer) - expected).max())
     if not difference <= TOLERANCE[kind]:  # also catches NaN
         raise _refusal(kind, f"probabilities differ by {difference:.2g}, at most {TOLERANCE[kind]:g} was expected")
@@ -96,7 +93,7 @@ def _refusal(kind: str, reason: str) -> UserError:
 
 
 def one_model(extractor: keras.Model, classifier: keras.Model, shape: Sequence[int]) -> keras.Model:
-    """Layers of Keras alone, from images [N, S, S, 3] in 0..255, or features [N, e], to probabilities [N, r].
+    """Returns layers of Keras alone, from images [N, S, S, 3] in 0..255, or features [N, e], to probabilities [N, r].
 
     Raises:
       ValueError: the preprocessing is more than a linear map of each pixel's channels.
@@ -129,7 +126,7 @@ def _preprocessing(preprocess: Callable, size: int) -> keras.layers.Layer:
 
 
 def _save(extractor: keras.Model, classifier: keras.Model, shape: Sequence[int], path: str) -> None:
-    """What TFLite's converter reads: a SavedModel of the two networks and nothing around them."""
+    """Writes what TFLite's converter reads: a SavedModel of the two networks and nothing around them."""
     module = tf.Module()
     module.weights = [tf_variable(v) for model in (extractor, classifier) for v in model.variables]
 
@@ -138,23 +135,3 @@ def _save(extractor: keras.Model, classifier: keras.Model, shape: Sequence[int],
         return {"probabilities": tf.nn.softmax(classifier(extractor(inputs, training=False)))}
 
     tf.saved_model.save(module, path, signatures=ask.get_concrete_function())
-
-
-def fresh_process(script: str, arguments: Sequence[str], aside: str) -> subprocess.CompletedProcess:
-    """A script where nothing of this process is, on the CPU.
-
-    Raises:
-      TrainingError: it takes for ever.
-    """
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment.pop("TF_CONFIG", None)
-    command = [sys.executable, "-c", script, *arguments]
-    try:
-        return subprocess.run(
-            command, cwd=aside, env=environment, capture_output=True, text=True, timeout=CHECK_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TrainingError(
-            f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
-            f"{COMMANDS}.export exports the checkpoint again."
-        ) from error

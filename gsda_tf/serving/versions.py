@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from gsda_tf.files import UNFINISHED, locked, remove_unfinished
 
+LABELS = ".labels.txt"
+"""Ending of the file with the class names, beside the files of a version."""
+
 
 def versions(export_root: str) -> list[int]:
-    """Versions that are there, ascending."""
+    """Returns the versions that are there, ascending."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         names = os.listdir(export_root)
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
@@ -21,7 +24,7 @@ def versions(export_root: str) -> list[int]:
 
 @contextlib.contextmanager
 def writing_folder(export_root: str) -> Iterator[str]:
-    """A folder beside the versions to write the next one in; removed at the end, with those of killed exports.
+    """Makes a folder beside the versions to write the next one in; removed at the end, with those of killed exports.
 
     Its owner holds a lock on it, which the kernel lets go of when the owner dies.
 
@@ -50,7 +53,7 @@ def place(made: Sequence[str], export_root: str) -> list[str]:
     """Moves a whole export to `export_root/<version>`, one more than the highest version there.
 
     Args:
-      made: its folder, its files, or both; a file keeps its ending: <version>.keras.
+      made: its folder, its files, or both, all called "model"; a file keeps its ending: <version>.keras.
       export_root: folder of the versions.
 
     Returns:
@@ -61,7 +64,7 @@ def place(made: Sequence[str], export_root: str) -> list[str]:
             stem for stem, _ in map(os.path.splitext, os.listdir(export_root)) if stem.isascii() and stem.isdigit()
         ]
         version = os.path.join(export_root, str(max(map(int, taken), default=0) + 1))
-        finals = [version + os.path.splitext(path)[1] for path in made]
+        finals = [version + os.path.basename(path)[len("model") :] for path in made]
         for path, final in zip(made, finals):
             os.rename(path, final)
     return finals

@@ -103,3 +103,13 @@ def test_photographs_agree_with_decoding_resizing_and_cropping(domain):
           f"training {np.mean(training):.2f} (at most {max(training):.2f}) of 255")  # fmt: skip
     assert np.mean(evaluation) <= 1 and max(evaluation) <= 4
     assert np.mean(training) <= 3 and max(training) <= 8
+
+
+@pytest.mark.parametrize("pixels", [1, 70, 10**6])
+def test_what_is_transparent_is_composed_alike_in_strips_of_any_size(pixels, monkeypatch):
+    monkeypatch.setattr(images, "_PIXELS_AT_ONCE", pixels)
+    image = np.random.default_rng(0).integers(0, 256, (13, 30, 4)).astype(np.uint8)
+    colour, alpha = image[..., :3].astype(int), image[..., 3:].astype(int)
+    expected = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    decode = tf.function(lambda record: images.decode(record))
+    np.testing.assert_array_equal(decode(tf.io.encode_png(image)), expected)

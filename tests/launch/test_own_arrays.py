@@ -78,7 +78,7 @@ def test_the_other_formats_take_features(features):
     assert [line.split(":")[0] for line in said if "differ by at most" in line] == ["keras", "tflite"]
     with np.load(run.parent / "target.npz") as target, np.load(run / "evaluation.npz") as kept:
         asked, expected = target["features"].astype(np.float32), kept["target_probabilities"]
-    assert sorted(os.listdir(run / "export")) == ["1", "2.keras", "2.tflite"]
+    assert sorted(os.listdir(run / "export")) == ["1", "2.keras", "2.labels.txt", "2.tflite"]
     np.testing.assert_allclose(
         keras.models.load_model(run / "export" / "2.keras").predict(asked, verbose=0), expected, atol=1e-5
     )

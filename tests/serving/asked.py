@@ -1,4 +1,4 @@
-"""`python -c CODE ARGUMENTS` in a folder, as a module: `python -m tests.serving.asked FOLDER CODE ARGUMENTS`."""
+"""A script of `fresh.FreshProcess` in a folder, as a module: `python -m tests.serving.asked FOLDER CODE ARGUMENTS`."""
 
 import os
 import sys
@@ -6,5 +6,4 @@ import sys
 if __name__ == "__main__":
     folder, code, *arguments = sys.argv[1:]
     os.chdir(folder)
-    sys.argv = ["-c", *arguments]
-    exec(code)
+    exec(code, {"arguments": arguments})

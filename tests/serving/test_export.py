@@ -14,12 +14,13 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
-from gsda_tf.serving import export, other_formats
+from gsda_tf.serving import export, fresh
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, versions, writing_folder
 from gsda_tf.settings import ModelSettings
 from tests import rounding
 from tests.data.pictures import scans
+from tests.processes import Process
 
 NAMES = ["cat", "dog", "hen"]
 
@@ -110,6 +111,14 @@ def test_a_batch_without_one_good_image_is_answered(exported):
         assert answer["features"].shape == (len(batch), 8) and not answer["probabilities"].numpy().any()
 
 
+def test_a_batch_of_no_image_has_an_answer_of_no_rows(exported):
+    signatures = tf.saved_model.load(exported[0]).signatures
+    for name in ("serving_default", "features"):
+        answer = signatures[name](image_bytes=tf.constant([], tf.string))
+        assert answer["probabilities"].shape == (0, 3) and answer["label"].shape == answer["score"].shape == (0,)
+    assert signatures["images"](images=tf.zeros([0, 20, 30, 3], tf.uint8))["probabilities"].shape == (0, 3)
+
+
 def test_only_jpeg_and_png_up_to_a_size_are_decoded():
     from io import BytesIO
 
@@ -120,7 +129,7 @@ def test_only_jpeg_and_png_up_to_a_size_are_decoded():
         Image.fromarray(_images(1, size)[0]).save(file, kind)
         return file.getvalue()
 
-    ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18), max_pixels=500).signatures()["serving_default"]
+    ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18), max_bytes=1500).signatures()["serving_default"]
     fine, large = (20, 25), (20, 26)
     batch = [saved(kind, size) for kind in ("PNG", "JPEG") for size in (fine, large)]
     batch += [saved(kind, fine) for kind in ("GIF", "BMP")]
@@ -128,6 +137,16 @@ def test_only_jpeg_and_png_up_to_a_size_are_decoded():
     wide[16:20] = (2**32 - 1).to_bytes(4, "big")  # a width that is negative if it is read as a signed number
     labels = ask(image_bytes=tf.constant([*batch, bytes(wide), batch[0][:20]]))["label"].numpy()
     assert [bool(label) for label in labels] == [True, False, True, False, False, False, False, False]
+
+
+def test_the_size_of_a_png_counts_its_channels_and_their_depth():
+    kinds = {(1, "uint8"): 3, (3, "uint8"): 3, (3, "uint16"): 6, (2, "uint8"): 4, (4, "uint8"): 4, (4, "uint16"): 8}
+    batch = [tf.io.encode_png(np.zeros([20, 30, channels], dtype)) for channels, dtype in kinds]
+    networks = _networks()
+    for most in (3, 4, 6):
+        module = ServingModule(*networks, NAMES, ImageGeometry(16, 18), max_bytes=600 * most)
+        labels = module.signatures()["serving_default"](image_bytes=tf.stack(batch))["label"].numpy()
+        assert [bool(label) for label in labels] == [taken <= most for taken in kinds.values()]
 
 
 def test_holds_the_two_networks_and_nothing_else(exported):
@@ -175,7 +194,7 @@ def test_versions_count_up_and_the_previous_one_stays(exported):
     ],
 )
 def test_the_check_finds(answer, expected, monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "_ask_fresh_process", lambda *_: {k: np.asarray(v) for k, v in answer.items()})
+    monkeypatch.setattr(export, "_ask", lambda *_: lambda: {k: np.asarray(v) for k, v in answer.items()})
     monkeypatch.setattr(export, "_in_memory", lambda *_: np.asarray([[0.2, 0.8, 0.0]]))
     monkeypatch.setattr(export, "_save", lambda *given: os.makedirs(given[5]))
     with pytest.raises(TrainingError, match=expected):
@@ -196,7 +215,7 @@ def test_other_weights_on_disk_than_in_memory_are_found(tmp_path, monkeypatch):
 
 
 def test_a_check_that_takes_for_ever_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(other_formats, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(fresh, "CHECK_SECONDS", 0.01)
     with pytest.raises(TrainingError, match=r"within 0.01 s and was removed"):
         export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
     assert os.listdir(tmp_path) == []
@@ -259,7 +278,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
         tasks.written(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
     )
     expected = {}
-    monkeypatch.setattr(export, "_ask_fresh_process", lambda *_: expected)
+    monkeypatch.setattr(export, "_ask", lambda *_: lambda: expected)
     monkeypatch.setattr(export, "_compare", lambda answer, memory, names, tolerance: expected.update(p=memory))
     path = export.export_experiment(experiment, str(tmp_path), {"step": 3}, precision)
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
@@ -274,6 +293,12 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     np.testing.assert_allclose(answer, expected["p"], atol=1e-5 if precision == "float32" else export.MIXED_TOLERANCE)
     trained = experiment.method.classifier(experiment.extractor(domain.records.images))
     np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
+
+
+def test_networks_on_two_devices_are_exported_as_on_one(tmp_path):
+    process = Process("tests.serving.mirrored", [str(tmp_path)])
+    said, told = process.communicate()
+    assert said.split()[-1:] == ["alike"], told[-3000:]
 
 
 def _cli(folder, *arguments):
@@ -331,7 +356,9 @@ def test_the_other_generation_answers_alike(writer, exported, tmp_path, monkeypa
         path = done.stdout.splitlines()[-1]
     here = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(samples))
     monkeypatch.setattr(sys, "executable", _OTHER)
-    there = export._ask_fresh_process(path, samples, str(tmp_path))
+    monkeypatch.setattr(fresh, "FreshProcess", fresh.FreshProcess.__base__)  # that takes any interpreter
+    with fresh.fresh_process(export._ASK, str(tmp_path)) as process:
+        there = export._ask(process, path, samples, str(tmp_path))()
     assert np.ptp(here["probabilities"].numpy(), axis=0).max() > 1e-3  # it does not say one thing of everything
     assert rounding.distance(there["probabilities"], here["probabilities"]) < rounding.FORWARD
     np.testing.assert_array_equal(there["label"], here["label"].numpy().astype(bytes))

@@ -29,7 +29,7 @@ def test_all_formats_are_one_version_that_answers_alike(tmp_path):
     networks = _networks()
     formats = ["tflite", "saved_model", "keras"]
     path = export_model(*networks, NAMES, GEOMETRY, str(tmp_path), {}, _png(_images()), formats=formats)
-    assert path == str(tmp_path / "1") and sorted(os.listdir(tmp_path)) == ["1", "1.keras", "1.tflite"]
+    assert path == str(tmp_path / "1") and sorted(os.listdir(tmp_path)) == ["1", "1.keras", "1.labels.txt", "1.tflite"]
     expected = _expected(*networks)
     served = tf.saved_model.load(path).signatures["images"](images=tf.constant(_images()))["probabilities"]
     ask = tf.lite.Interpreter(path + ".tflite").get_signature_runner()
@@ -38,6 +38,7 @@ def test_all_formats_are_one_version_that_answers_alike(tmp_path):
     assert rounding.distance(whole.predict(_PIXELS.astype(np.float32), verbose=0), expected) < rounding.FORWARD
     np.testing.assert_allclose(ask(inputs=_PIXELS.astype(np.float32))["probabilities"], expected, atol=1e-3)
     assert served.shape == [4, 3]
+    assert (tmp_path / "1.labels.txt").read_text() == "".join(f"{name}\n" for name in NAMES)
 
 
 @pytest.mark.parametrize("preprocessing", ["caffe", "torch", "none", "zero_to_one"])
@@ -58,7 +59,7 @@ def test_dropout_that_can_be_repeated_becomes_that_of_keras(tmp_path):
     x = keras.layers.Conv2D(4, 3, strides=4)(inputs)
     x = keras.Sequential([keras.layers.SpatialDropout2D(0.5), keras.layers.Conv2D(4, 1)])(x)
     keras.Model(inputs, keras.layers.Dropout(0.5)(x)).save(tmp_path / "mine.keras")
-    settings = ModelSettings(extractor=str(tmp_path / "mine.keras"), bottleneck_units=8)
+    settings = ModelSettings(extractor=str(tmp_path / "mine.keras"), preprocessing="none", bottleneck_units=8)
     networks = build_extractor(settings, 16), _networks()[1]
     assert any(isinstance(layer, RepeatableDropout) for layer in networks[0].submodules)
     whole = other_formats.one_model(*networks, [16, 16, 3])
@@ -83,7 +84,7 @@ def test_a_classifier_that_is_code_of_this_package_has_no_keras_file(tmp_path):
     ],
 )
 def test_what_does_not_convert_is_told_in_one_line_and_leaves_nothing(change, reason, tmp_path, monkeypatch):
-    script = other_formats._ASK.replace("try:", f"{change}\ntry:").replace(", tensorflow as tf", "")
+    script = other_formats._ASK.replace("try:", f"{change}\ntry:")
     monkeypatch.setattr(other_formats, "_ASK", script)
     with pytest.raises(UserError, match=f"--format=tflite .{reason}"):
         export_model(*_networks(), NAMES, GEOMETRY, str(tmp_path), {}, _png(_images()), formats=["tflite"])
