@@ -17,7 +17,7 @@ import tensorflow as tf
 from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
 from gsda_tf.models import foreign, hdf5
-from gsda_tf.models.repeatable import repeatable
+from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
 from gsda_tf.models.weights import check_shapes, check_there, load_checked, load_weights
@@ -104,16 +104,11 @@ def synchronized(model: keras.Model) -> keras.Model:
     Args:
       model: functional or sequential.
     """
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = True
-        return type(layer).from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=clone)
-    copy.set_weights(model.get_weights())
-    return copy
+    return with_layers(
+        model,
+        keras.layers.BatchNormalization,
+        lambda layer: type(layer).from_config({**layer.get_config(), "synchronized": True}),
+    )
 
 
 def _imagenet(mode: str) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -81,7 +81,7 @@ def repeatable(model: keras.Model) -> keras.Model:
     if not found:
         return model
     try:
-        model = _clone(model, keras.layers.Dropout, _repeatable)
+        model = with_layers(model, keras.layers.Dropout, _repeatable)
     except ValueError as error:
         raise UserError(_refusal(model, found[0])) from error
     left = [layer for layer in model.submodules if _is_random(layer)]
@@ -119,7 +119,7 @@ def plain(model: keras.Model) -> keras.Model:
     def replace(layer: RepeatableDropout) -> keras.layers.Layer:
         return keras.layers.Dropout(layer.rate, name=layer.name, dtype=layer.dtype_policy)
 
-    return _clone(model, RepeatableDropout, replace)
+    return with_layers(model, RepeatableDropout, replace)
 
 
 def _repeatable(layer: keras.layers.Dropout) -> RepeatableDropout:
@@ -131,16 +131,25 @@ def _repeatable(layer: keras.layers.Dropout) -> RepeatableDropout:
     return RepeatableDropout(layer.rate, shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
 
 
-def _clone(model: keras.Model, kind: type, replacement: Callable) -> keras.Model:
-    """A copy whose layers of a kind are replaced by others without weights that matter."""
+def with_layers(
+    model: keras.Model, kind: type | tuple[type, ...], replacement: Callable[[keras.layers.Layer], keras.layers.Layer]
+) -> keras.Model:
+    """Returns a copy whose layers of a kind are replaced; all other layers, and replacements alike, keep their weights.
+
+    Args:
+      model: functional or sequential; models in it are copied likewise.
+      kind: of the layers.
+      replacement: layer -> the one in its place.
+    """
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
-            return _clone(layer, kind, replacement)
+            return with_layers(layer, kind, replacement)
         return replacement(layer) if isinstance(layer, kind) else type(layer).from_config(layer.get_config())
 
     clone = keras.models.clone_model(model, clone_function=replace)
     for layer in model.layers:
-        if not isinstance(layer, (keras.Model, kind)):
-            clone.get_layer(layer.name).set_weights(layer.get_weights())
+        new = clone.get_layer(layer.name)
+        if not isinstance(layer, keras.Model) and len(layer.weights) == len(new.weights):
+            new.set_weights(layer.get_weights())
     return clone
