@@ -85,34 +85,33 @@ def opened(
 
 
 def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[str], restart: bool) -> tuple[int, int]:
-    """Rows of an interrupted run, and where in the file they end. What a kill or a crash damaged comes after."""
-    done = end = 0
+    """Returns the rows of an interrupted run, and where in the file they end; what a kill damaged comes after."""
     with open(partial, "rb") as file:
-        for number, line in enumerate(file):
+        head = file.readline()
+        row = _parsed(head)
+        # It may be empty, or what a kill has left of a first line.
+        if not (_HEAD.startswith(head[: len(_HEAD)]) if row is None else row.keys() >= made_with.keys()):
+            raise UserError(
+                f"{partial} is in the way: it holds no rows of {COMMANDS}.predict. Move it, or choose another --output."
+            )
+        if row is None:
+            return 0, 0
+        other = [word for key, word in _WORDS.items() if row.get(key) != made_with[key]]
+        if not other and not alike(row["probe"], made_with["probe"]):
+            other = [_WORDS["model"]]
+        if other and restart:
+            return 0, 0
+        if other:
+            raise UserError(
+                f"{partial} was left by a run with {' and '.join(other)}: give the same flags again to go on with it, "
+                "or --restart to drop it."
+            )
+        done, end = 0, len(head)
+        for line, path in zip(file, paths):
             row = _parsed(line)
-            if number == 0 and not _own(row, line, made_with):
-                raise UserError(
-                    f"{partial} is in the way: it holds no rows of {COMMANDS}.predict. Move it, or choose another "
-                    "--output."
-                )
-            if row is None:
+            if row is None or row.get("path") != path or not row.keys() >= _EVERY:
                 break
-            if number == 0:
-                other = [word for key, word in _WORDS.items() if row.get(key) != made_with[key]]
-                if not other and not alike(row["probe"], made_with["probe"]):
-                    other = [_WORDS["model"]]
-                if other and restart:
-                    break
-                if other:
-                    raise UserError(
-                        f"{partial} was left by a run with {' and '.join(other)}: give the same flags again to go on "
-                        "with it, or --restart to drop it."
-                    )
-            elif done < len(paths) and row.get("path") == paths[done] and row.keys() >= _EVERY:
-                done += 1
-            else:
-                break
-            end += len(line)
+            done, end = done + 1, end + len(line)
     return done, end
 
 
@@ -124,11 +123,6 @@ def alike(first: object, second: object) -> bool:
     except (TypeError, ValueError):
         return False
     return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-3, atol=1e-3))
-
-
-def _own(row: dict | None, line: bytes, made_with: Mapping[str, object]) -> bool:
-    """Returns whether this is the first line of a partial file, or what a kill has left of one."""
-    return _HEAD.startswith(line[: len(_HEAD)]) if row is None else row.keys() >= made_with.keys()
 
 
 def _parsed(line: bytes) -> dict | None:
