@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import glob
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 
@@ -27,7 +26,7 @@ from gsda_tf.data.image_files import (
 )
 from gsda_tf.datasets.own.lists import ImageList, parse_list, read_list
 from gsda_tf.errors import UserError, shown
-from gsda_tf.files import disk_errors
+from gsda_tf.files import disk_errors, printable, read_regular
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
 from gsda_tf.serving.answers import Answers
@@ -224,28 +223,17 @@ def answered(
 
 
 def _read(path: str) -> bytes | str:
-    """An image file as the model takes it, or why that cannot be."""
+    """Reads an image file as the model takes it; returns why that cannot be where it cannot."""
     try:
-        return plain(storage.read(path, MAX_BYTES) if storage.remote(path) else _read_file(path))
+        return plain(storage.read(path, MAX_BYTES) if storage.remote(path) else read_regular(path, MAX_BYTES))
     except OSError as error:
         return f"cannot be opened: {error.strerror or 'it is not there'}"
     except (BadImageError, storage.TooLargeError) as error:
         return str(error)
-
-
-def _read_file(path: str) -> bytes:
-    with open(path, "rb", opener=_opener) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise BadImageError("not a file")
-        record = file.read(MAX_BYTES + 1)
-    if len(record) > MAX_BYTES:
-        raise BadImageError(f"larger than {MAX_BYTES:,} bytes")
-    return record
-
-
-def _opener(path: str, flags: int) -> int:
-    # A pipe that nobody writes to would be waited for.
-    return os.open(path, flags | os.O_NONBLOCK)
+    except UserError as error:
+        if storage.remote(path):  # it is not there any more, which is no row's fault
+            raise
+        return str(error).removeprefix(printable(path)).strip(" .")
 
 
 def _why_undecodable(path: str) -> str:

@@ -355,5 +355,8 @@ def test_what_cannot_be_opened_is_told(model, tmp_path):
     (tmp_path / name).write_bytes(tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy())
     paths = [str(tmp_path / n) for n in ("missing.png", "pipe.jpg", name)]
     result = predict.predict(model, paths, str(tmp_path / "rows.csv"))
-    assert dict(result.reasons) == {paths[0]: "cannot be opened: No such file or directory", paths[1]: "not a file"}
+    assert dict(result.reasons) == {
+        paths[0]: "cannot be opened: No such file or directory",
+        paths[1]: "is a pipe: expected a file",
+    }
     assert os.fsencode(paths[2]) in (tmp_path / "rows.csv").read_bytes()
