@@ -6,12 +6,14 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
 import stat
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -162,6 +164,32 @@ def read_regular(path: str, limit: int) -> bytes:
     if len(data) > limit:  # it grew, or lies about its size as those of /proc do
         raise UserError(f"{printable(path)} has more than {limit:,} bytes.")
     return data
+
+
+_AT_ONCE = 2**20
+"""Bytes that are read of an archive at a time; so many say of some ten thousand members where they lie."""
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never read in large pieces: a list of members of any length is refused, not built."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(_AT_ONCE + 1 if size is None or size < 0 else size)
+        if len(data) > _AT_ONCE:
+            raise ValueError("too many members")
+        return data
+
+
+@contextlib.contextmanager
+def open_archive(path: str, limit: int) -> Iterator[zipfile.ZipFile]:
+    """Opens a ZIP archive of some thousand members at most, to be read in pieces; see `open_regular`.
+
+    Raises:
+      ValueError: it has more members.
+      zipfile.BadZipFile: it is no archive.
+    """
+    with open_regular(path, limit) as raw, zipfile.ZipFile(_Bounded(raw.raw)) as archive:
+        yield archive
 
 
 def write_atomically(path: str, content: str | bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import os
 import zipfile
@@ -13,23 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gsda_tf.errors import DataError, shown
-from gsda_tf.files import open_regular
+from gsda_tf.files import open_archive
 
 MOST_BYTES = 2**40
-_AT_ONCE = 2**20
-"""Bytes that are read at a time; so many say of some ten thousand members where they lie."""
 _RATIO, _SMALL = 100, 2**26
 """An array of more than so many bytes takes at most so many times what it is packed in."""
-
-
-class _Bounded(io.BufferedReader):
-    """A file that is never read in large pieces: a list of members of any length is refused, not built."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(_AT_ONCE + 1 if size is None or size < 0 else size)
-        if len(data) > _AT_ONCE:
-            raise ValueError("too many members")
-        return data
 
 
 def read_npz(path: str, names: Sequence[str], most: int = 0) -> dict[str, np.ndarray]:
@@ -46,7 +33,7 @@ def read_npz(path: str, names: Sequence[str], most: int = 0) -> dict[str, np.nda
       UserError: it is a pipe, a device or a folder.
       OSError: it cannot be read.
     """
-    with _damage(), open_regular(path, MOST_BYTES) as raw, zipfile.ZipFile(_Bounded(raw.raw)) as archive:
+    with _damage(), open_archive(path, MOST_BYTES) as archive:
         known = set(archive.namelist())
         members = [archive.getinfo(f"{name}.npy") for name in names if f"{name}.npy" in known]
         refuse_large(path, sum(m.file_size for m in members), sum(m.compress_size for m in members), most)

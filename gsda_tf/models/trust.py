@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from gsda_tf.errors import UserError
+from gsda_tf.files import open_archive
 
 _MAX_CONFIG_BYTES = 64 * 2**20
+_MAX_BYTES = 2**40
 _MAX_RATIO = 20
 """Weights take this many times the room that they have in the archive, at most; numbers of a network do not shrink."""
 _MEMBERS = frozenset(("metadata.json", "config.json", "model.weights.h5"))
@@ -100,13 +102,14 @@ def model_config(path: str) -> dict[str, Any]:
     Raises:
       UserError: it is another kind of file, is damaged, or names anything else.
     """
-    if not path.endswith(".keras") or not zipfile.is_zipfile(path):
+    if not path.endswith(".keras") or not os.path.isfile(path) or not zipfile.is_zipfile(path):
         raise UserError(
             f"--extractor={path} is no .keras file: expected a model saved with model.save('FILE.keras'). Models in "
             "HDF5 or as folders are not loaded, for Keras cannot load them safely; weights alone go to --weights."
         )
     with _opened(path) as archive:
-        config = json.loads(archive.read("config.json"))
+        with archive.open("config.json") as file:
+            config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))
         problem = _model_problem(config)
     if problem:
         raise UserError(
@@ -134,7 +137,7 @@ def unpacked_weights(path: str) -> Iterator[str]:
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     """The archive, whose members are known and not larger than they should be; nothing is unpacked yet."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, _MAX_BYTES) as archive:
             members = archive.infolist()
             unknown = sorted({member.filename for member in members} - _MEMBERS)
             if unknown or len(members) > len({member.filename for member in members}):

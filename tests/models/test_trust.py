@@ -170,6 +170,7 @@ def test_hdf5_models_are_refused_whatever_they_are_called(tmp_path):
         ({"model.weights.h5": bytes(10**6)}, "has 1,000,000 bytes of model.weights.h5: it is not what it seems"),
         ({"assets/../../x": b""}, r"holds 'assets/\.\./\.\./x': it is not what it seems"),
         ({"model.weights.npz": b""}, "holds 'model.weights.npz'"),
+        ({f"{i:06}": b"" for i in range(22_000)}, r"is damaged \(too many members"),
         ({"config.json": b"["}, r"is damaged \(.*get or save it anew"),
         ({"config.json": b"[]"}, "it describes no model"),
     ],
