@@ -49,9 +49,10 @@ class ServingModule(tf.Module):
         super().__init__(name="gsda")
         self._geometry, self._units = dataclasses.replace(geometry, max_bytes=max_bytes), feature_units
         size = geometry.image_size
-        taken = [None, feature_units] if feature_units else [None, size, size, 3]
+        self._row = (feature_units,) if feature_units else (size, size, 3)
+        spec = tf.TensorSpec([None, *self._row], tf.float32 if feature_units else tf.uint8)
 
-        @tf.function(input_signature=[tf.TensorSpec(taken, tf.float32 if feature_units else tf.uint8)], autograph=False)
+        @tf.function(input_signature=[spec], autograph=False)
         def network(inputs):
             features = extractor(inputs, training=False)
             return features, tf.nn.softmax(classifier(features))
@@ -154,7 +155,10 @@ class ServingModule(tf.Module):
         return placed[:count], good[:count]
 
     def _answer(self, decoded: tf.Tensor, good: tf.Tensor) -> dict[str, tf.Tensor]:
-        features, probabilities = self._network(decoded)
+        count = tf.shape(decoded)[0]
+        # Convolutions that were fused fail where there is no image.
+        one = tf.zeros([tf.cast(tf.equal(count, 0), tf.int32), *self._row], decoded.dtype)
+        features, probabilities = (x[:count] for x in self._network(tf.concat([decoded, one], axis=0)))
         best = tf.argmax(probabilities, axis=-1)
         label = tf.gather(tf.convert_to_tensor(self.names), best)
         return {
