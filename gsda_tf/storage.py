@@ -143,7 +143,7 @@ def _unreachable(path: str, error: Exception) -> UserError:
 def _reach(
     path: str,
     work: Callable[[list[int]], _Value],
-    seconds: float = _SECONDS,
+    seconds: float = 0.0,
     passed: tuple[type[Exception], ...] = (),
 ) -> _Value:
     """Returns what `work` returns, and tells in one line what a storage raises, of whatever kind.
@@ -151,7 +151,7 @@ def _reach(
     Args:
       path: an address.
       work: counts the bytes that went through in what it is given.
-      seconds: how long it may take, besides the time for those bytes.
+      seconds: how long it may take, besides the time for those bytes; 0: `_SECONDS`.
       passed: errors that stay what they are.
     """
     moved, ended = [0], queue.SimpleQueue()
@@ -164,7 +164,7 @@ def _reach(
 
     # Nobody can end a thread that waits for a server; this one holds up neither its caller nor the end of the process.
     threading.Thread(target=run, daemon=True).start()
-    began = time.monotonic()
+    began, seconds = time.monotonic(), seconds or _SECONDS
     while (left := began + seconds + moved[0] / _SLOWEST - time.monotonic()) > 0:
         try:
             value, error = ended.get(timeout=left)

@@ -56,10 +56,10 @@ def test_nobody_is_waited_for_without_end(bucket, tmp_path, monkeypatch):
     (tmp_path / "rows.csv").write_text("x")
     try:
         monkeypatch.setattr(system, "find", lambda *_, **__: held.wait())
-        with pytest.raises(DiskError, match="0 bytes came or went within 0 s"):
+        with pytest.raises(DiskError, match=r"0 bytes came or went within \d+ s"):
             storage.find(bucket, (".png",))
         monkeypatch.setattr(system, "_open", lambda *_, **__: Drips())
-        with pytest.raises(DiskError, match=r"\d+ bytes came or went within 0 s"):
+        with pytest.raises(DiskError, match=r"\d+ bytes came or went within \d+ s"):
             storage.read(f"{bucket}/images/00.png", 10**6)
         with pytest.raises(DiskError, match="0 bytes came or went"):
             storage.upload(str(tmp_path / "rows.csv"), f"{bucket}/rows.csv")

@@ -36,6 +36,7 @@ def _memory(name: str) -> float:
 if __name__ == "__main__":
     ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18)).signatures()["serving_default"]
     grown = {}
+    ask(image_bytes=tf.constant([png(*PICTURES["RGBA of 16 bits"])] * 2))  # what is made once is there
     for name, picture in PICTURES.items():
         record = tf.constant([png(*picture)])
         with open("/proc/self/clear_refs", "w") as file:
