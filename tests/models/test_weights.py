@@ -210,8 +210,8 @@ def _every(path):
     "make, expected",
     [
         (_external, "takes its numbers from another file"),
-        (_huge, "which none of its weights has"),
-        (_bomb, "which none of its weights has"),
+        (_huge, "it unpacks to 4,000,000,000,"),
+        (_bomb, "it unpacks to 2,400,000,"),
         (lambda file, name: file.create_dataset(name, data=np.full(_SHAPE, np.inf, "f4")), "not finite"),
         (lambda file, name: None, "are not the weights of net"),
     ],
