@@ -301,9 +301,10 @@ class PreparedMap(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """float32 [N, m] of float32 [N, e]."""
         x = tf.where(tf.convert_to_tensor(self.root) > 0, tf.sign(x) * tf.sqrt(tf.abs(x)), x)
-        x = tf.math.l2_normalize(tf.math.l2_normalize(x, axis=1) - self.mean, axis=1)
+        mean, offset = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.offset)
+        x = tf.math.l2_normalize(tf.math.l2_normalize(x, axis=1) - mean, axis=1)
         x = tf.math.l2_normalize(tf.matmul(x, tf.convert_to_tensor(self.components)), axis=1)
-        return tf.math.l2_normalize(tf.matmul(x, tf.convert_to_tensor(self.projection)) - self.offset, axis=1)
+        return tf.math.l2_normalize(tf.matmul(x, tf.convert_to_tensor(self.projection)) - offset, axis=1)
 
 
 class TwoPrototypesHead(keras.Model):
