@@ -246,4 +246,4 @@ def test_a_method_that_was_below_source_only_says_so_where_it_was():
     assert (
         said["gfk"][-1].startswith("--method=gfk was below --method=source_only here: it works on") and not said["mcc"]
     )
-    assert not defaults.remarks(tasks.resolve({"method": "gfk", "task": "office31/A_W", "freeze_backbone": True}), data)
+    assert not defaults.remarks(tasks.resolve({"method": "tca", "task": "office31/A_W", "freeze_backbone": True}), data)

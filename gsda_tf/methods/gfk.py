@@ -50,6 +50,7 @@ class GFK(ClosedForm):
     """The geodesic flow between the domains' subspaces."""
 
     name, title = "gfk", "GFK"
+    weak = {**ClosedForm.weak, "frozen": "its two subspaces hold less than a classifier of all features uses"}
 
     @dataclasses.dataclass(frozen=True)
     class Options(ClosedForm.Options):
