@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from gsda_tf.datasets.mnist_npz import mnist_npz_dataset_builder as mnist_npz
@@ -10,6 +12,7 @@ from gsda_tf.datasets.office31 import office31_dataset_builder as office31
 from gsda_tf.datasets.office_home import office_home_dataset_builder as office_home
 from gsda_tf.datasets.usps import usps_dataset_builder as usps
 from gsda_tf.datasets.visda2017 import visda2017_dataset_builder as visda2017
+from tests import state
 from tests.datasets import fakes
 
 
@@ -17,6 +20,14 @@ class _OfTheDummies:
     """Lets the builder expect as many images as the dummy data have, so that its check of the counts runs too."""
 
     ATTRIBUTE: str
+
+    @pytest.fixture(autouse=True)
+    def seeds(self):
+        """TFDS's test case sets NumPy's, and takes TensorFlow's away."""
+        numbers = np.random.get_state()
+        yield
+        np.random.set_state(numbers)
+        tf.random.set_seed(state.TENSORFLOW_SEED)
 
     @pytest.fixture(autouse=True)
     def expect_dummies(self, monkeypatch):
