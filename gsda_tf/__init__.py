@@ -6,8 +6,9 @@ evaluation -> serving and reporting. Nothing further down that list is imported 
 
 from typing import Any
 
-__version__ = "0.1.0"
-__all__ = ["AdaptedClassifier", "Domain", "Run", "UserError", "adapt", "list_methods", "load"]
+from gsda_tf.version import __version__
+
+__all__ = ["AdaptedClassifier", "Domain", "Run", "UserError", "__version__", "adapt", "list_methods", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ import numpy as np
 import sklearn
 import tensorflow as tf
 
-import gsda_tf
 from gsda_tf import defaults, methods, tasks
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
@@ -34,6 +33,7 @@ from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Outputs
 from gsda_tf.training.loop import Loop
 from gsda_tf.training.runner import FitRunner, StepRunner
+from gsda_tf.version import __version__
 
 Export = Callable[[Experiment, str, dict[str, Any]], str]
 """(experiment with the weights to export, folder of the versions, summary) -> folder of the new version."""
@@ -218,7 +218,7 @@ class Training:
 def versions() -> dict[str, str]:
     """Of what a result depends on."""
     return {
-        "gsda_tf": gsda_tf.__version__,
+        "gsda_tf": __version__,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
