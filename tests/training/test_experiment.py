@@ -61,11 +61,13 @@ def test_what_is_deployed_needs_neither_adversaries_nor_velocities(gsda):
 
 def test_the_digest_is_that_of_e_and_c(gsda):
     first = gsda.weights_sha256()
+    pool = gsda.pool.numpy()
     gsda.pool.assign(tf.zeros_like(gsda.pool))
     (bank, *_) = gsda.state()["discriminators"]
     value = bank.numpy()
     bank.assign(value + 1)
     assert gsda.weights_sha256() == first
+    gsda.pool.assign(pool)
     bank.assign(value)
     bias = gsda.state()["classifier"][1]
     value = bias.numpy()
