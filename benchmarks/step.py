@@ -20,11 +20,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from benchmarks.plain_step import PlainStep
-from gsda_tf import methods, tasks
+from gsda_tf import methods
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets import get_benchmark, split_task
+from gsda_tf.datasets.loading import load
 from gsda_tf.errors import choose
 from gsda_tf.settings import Settings
 from gsda_tf.tables import Table
@@ -133,7 +134,7 @@ def run(settings: Settings, rows: Sequence[str], rounds: int, steps: int, classe
         choose("row", name, ROWS)
     strategy = build_strategy(settings.device)
     check_batches(settings.data, strategy)
-    real = tasks.load(settings.data) if _REAL in rows else None
+    real = load(settings.data) if _REAL in rows else None
     if classes is None:
         classes = len(real.class_names) if real else _task_classes(settings)
     with tempfile.TemporaryDirectory() as cache:
@@ -241,7 +242,10 @@ def _settings(settings: Settings, name: str) -> Settings:
         changes["slopes"] = "closed_form"
     elif name == _REAL:
         del changes["augmentation"]
-    return tasks.with_method(settings, method).replace(changes)
+    # Options that both methods have keep their values.
+    before, options = settings.flat(), methods.options_of(method)
+    shared = {field.name: before[field.name] for field in dataclasses.fields(options) if field.name in before}
+    return dataclasses.replace(settings, options=options).replace({"method": method, "add": (), **shared, **changes})
 
 
 def _task_classes(settings: Settings) -> int:

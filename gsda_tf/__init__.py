@@ -1,7 +1,7 @@
 """GSDA: unsupervised domain adaptation with hierarchical gradient synchronization.
 
-The way through the package is the way of the data: tasks -> data -> models -> losses -> methods -> training ->
-evaluation -> serving and reporting. Nothing further down that list is imported by anything further up.
+The way through the package is the way of the data: settings -> data -> models -> losses -> methods -> recipes ->
+training -> evaluation -> serving and reporting. Nothing further down that list is imported by anything further up.
 """
 
 from typing import Any

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import job, tasks
+from gsda_tf import job, recipes
 from gsda_tf import methods as methods_lib
 from gsda_tf.choosing import auto
 from gsda_tf.data import pipeline
@@ -36,6 +36,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.files import replacing
 from gsda_tf.methods.base import Method
 from gsda_tf.runs.contents import read_metrics, read_summary
+from gsda_tf.settings import names
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.experiment import Experiment, restore
@@ -165,27 +166,28 @@ def adapt(
         given["add"] = add
     if extractor is not None:
         given["extractor"] = _kept_model(extractor) if isinstance(extractor, keras.Model) else extractor
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     if given["method"] == auto.NAME:
-        return Run(job.run_pool(given)["workdir"], {"trust_extractor": given.get("trust_extractor")})
-    resolved = tasks.resolve(given)
+        mine = {name: given.get(name) for name in names("restoring") if name != "method"}
+        return Run(job.run_pool(given)["workdir"], mine)
+    resolved = recipes.resolve(given)
     configure_devices(resolved.device)
-    trusted = {"method": resolved.method.method, "trust_extractor": resolved.model.trust_extractor}
-    return Run(job.run(resolved)["workdir"], trusted)
+    mine = {name: value for name, value in resolved.flat().items() if name in names("restoring")}
+    return Run(job.run(resolved)["workdir"], mine)
 
 
-def load(workdir: str, method: str | None = None, trust_extractor: bool = False) -> Run:
+def load(workdir: str, method: str | None = None, trust_extractor: bool = False, **settings: Any) -> Run:
     """A run from its folder.
 
     Args:
       workdir: its folder.
       method: FILE.py:Name, if the run was trained by code in a file and you trust that file; it is run.
       trust_extractor: whether its extractor may be run if it is a program.
+      **settings: where its data lie and features are kept on this machine: data_dir, source_dir, feature_cache_dir ...
 
     Raises:
       UserError: there is none.
     """
-    return Run(workdir, {**({"method": method} if method else {}), "trust_extractor": trust_extractor})
+    return Run(workdir, {**settings, "method": method, "trust_extractor": trust_extractor})
 
 
 def list_methods() -> dict[str, str]:
@@ -198,20 +200,20 @@ class Run:
 
     Args:
       workdir: its folder.
-      trusted: "method" and "trust_extractor", the programs in it that may be run.
+      mine: settings that its folder does not decide: the programs in it that may be run, where data lie here.
 
     Attributes:
       workdir: its folder.
       summary: what summary.json holds.
     """
 
-    def __init__(self, workdir: str, trusted: Mapping[str, Any] | None = None):
+    def __init__(self, workdir: str, mine: Mapping[str, Any] | None = None):
         summary = read_summary(workdir)
         if summary is None:
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
         self.workdir, self.summary = workdir, summary
         self._experiment: Experiment | None = None
-        self._trusted = {name: value for name, value in (trusted or {}).items() if value}
+        self._mine = {name: value for name, value in (mine or {}).items() if value}
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -232,7 +234,7 @@ class Run:
     def experiment(self) -> Experiment:
         """The networks with the weights of the newest checkpoint, and the data."""
         if self._experiment is None:
-            self._experiment, _ = restore(self.workdir, **self._trusted)
+            self._experiment, _ = restore(self.workdir, **self._mine)
         return self._experiment
 
     @property

@@ -18,7 +18,7 @@ def run(settings: Settings, data: TaskData | None = None) -> dict[str, Any]:
     """Trains, exports and reports, as far as the settings ask for it; or goes on with it.
 
     Args:
-      settings: resolved, `tasks.resolve`.
+      settings: resolved, `recipes.resolve`.
       data: of the task, where they are at hand.
 
     Returns:

@@ -1,17 +1,18 @@
-"""Every setting of a run: its name, default and meaning, in one place.
+"""Every setting of a run, once: its name, its default, and in its metadata all that the rest of the package asks of it.
 
-`launch/flags.py` makes one flag of each field, so the help text here is the help text there. A benchmark
-overrides defaults with the paper's values (`gsda_tf/datasets/`), a flag overrides both.
+`launch/flags.py` makes one flag of each field, so the help text here is the help text there. What holds where nothing
+is given is told by `gsda_tf/recipes/`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, choose, nearest
 
 _MOST = 10**9
 """No number is larger: what counts steps stays far below what TensorFlow counts with."""
@@ -19,61 +20,147 @@ MOST_PIXELS = 4096
 _MOST_IN_BATCH = 2**17
 _MOST_UNITS = 2**17
 PIPELINES = ("benchmark", "folders", "lists", "arrays", "tfds")
+MODEL_FILES = (".keras", ".h5", ".hdf5")
+"""How the file of a whole model ends, where a network could be named as well."""
+
+
+MARKS = {
+    "everyday": "the short help has it",
+    "swept": "a sweep gives it to each run itself",
+    "restoring": "it may be given where a run is restored from its folder",
+    "network": "weights and inputs of the networks depend on it, so that --init_from takes it over",
+    "compared": "runs that are compared agree in it",
+    "images": "it says nothing where features stand in place of images",
+}
+"""What a setting may be, in one word of its second text."""
 
 
 def setting(
     default: Any,
     help: str,
+    marks: str = "",
     *,
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
     maximum: float = _MOST,
+    path: bool | Callable[[str], bool] = False,
+    needs: Mapping[str, tuple] | None = None,
+    excludes: tuple[str, ...] = (),
+    may_change: bool | Callable[[str], bool] = False,
+    foreign: bool = True,
 ) -> Any:
-    """A dataclass field that carries what a flag of the same name needs to know.
+    """A dataclass field that says all of itself.
 
-    `minimum` and `maximum` are of numbers, the latter of each number in a tuple, too.
+    Args:
+      default: what holds where nothing else is said.
+      help: of the flag of the same name.
+      marks: of `MARKS`, with spaces between.
+      choices: the values there are; () if that is open.
+      minimum: of a number.
+      maximum: of a number, or of each in a tuple.
+      path: whether it names a place, here or in object storage; or which of its values do.
+      needs: another setting and the values of it with which this one means something, () being any but none. One of
+        several is enough.
+      excludes: settings that are not given together with this one.
+      may_change: whether a run may go on with another value, as nothing that is computed depends on it; or with which.
+      foreign: whether the folder of a run, which may be anybody's, may bring it: what computes. Where this machine
+        keeps and finds things, its devices, and whom its user trusts are never taken from there.
     """
-    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {name: value for name, value in locals().items() if name not in ("default", "marks")}
+    assert set(marks.split()) <= set(MARKS), marks
+    known = {mark: mark in marks.split() for mark in MARKS}
+    return dataclasses.field(default=default, metadata={**metadata, "needs": needs or {}, **known})
+
+
+def _machine(default: Any, help: str, marks: str = "", **more: Any) -> Any:
+    """A setting of this machine and its user alone."""
+    return setting(default, help, marks, may_change=True, foreign=False, **more)
+
+
+def _place(help: str, marks: str = "", **more: Any) -> Any:
+    """Where data lie; what they are is told by their fingerprint. Reading them is harmless, whoever names the place."""
+    return setting("", help, f"restoring {marks}", path=True, may_change=True, **more)
+
+
+def _but(*words: str) -> Callable[[str], bool]:
+    """Every value but these words is a path."""
+    return lambda value: value not in words
+
+
+def is_array_file(value: str) -> bool:
+    """Whether `source` or `target` is a file of arrays and not the name of a data set."""
+    return value.lower().endswith((".npz", ".parquet"))
+
+
+def _is_model_path(extractor: str) -> bool:
+    return not extractor.startswith("keras_hub:") and (os.sep in extractor or extractor.endswith(MODEL_FILES))
+
+
+_FOLDERS = {"pipeline": ("folders",)}
+_LISTS = {"pipeline": ("lists",)}
+_NAMED = {"pipeline": ("arrays", "tfds")}
+_FROZEN = {"freeze_backbone": (True,), "train_from": ()}
+_MIRRORED = {"strategy": ("mirrored",)}
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
     """Which images, and what is done to them before the network sees them."""
 
-    pipeline: str = setting("benchmark", "where the images come from", choices=PIPELINES)
-    task: str = setting("digits/Fo_Ha", "BENCHMARK/SOURCE_TARGET, for --pipeline=benchmark")
-    data_dir: str = setting("", "where prepared data sets are kept (default: TFDS's own folder)")
-    manual_dir: str = setting("", "where archives or folders that you downloaded yourself lie")
-    source_dir: str = setting("", "labelled images, one folder a class, for --pipeline=folders")
-    target_dir: str = setting("", "target images, one folder a class or one flat folder, for --pipeline=folders")
-    source_list: str = setting("", "file with 'path label' a line, for --pipeline=lists")
-    target_list: str = setting("", "file with 'path label' or 'path' a line, for --pipeline=lists")
-    image_root: str = setting(
-        "", "what the paths of the lists are relative to (default: the list's folder); / if they are absolute"
+    pipeline: str = setting("benchmark", "where the images come from", "everyday", choices=PIPELINES)
+    task: str = setting(
+        "digits/Fo_Ha", "BENCHMARK/SOURCE_TARGET, for --pipeline=benchmark", "everyday swept",
+        needs={"pipeline": ("benchmark",)},
+    )  # fmt: skip
+    data_dir: str = _machine(
+        "", "where prepared data sets are kept (default: TFDS's own folder)", "restoring", path=True
     )
-    source_root: str = setting("", "the same of --source_list alone")
-    target_root: str = setting("", "the same of --target_list alone")
+    manual_dir: str = _machine(
+        "", "where archives or folders that you downloaded yourself lie", "everyday restoring", path=True
+    )
+    source_dir: str = _place("labelled images, one folder a class, for --pipeline=folders", "everyday", needs=_FOLDERS)
+    target_dir: str = _place(
+        "target images, one folder a class or one flat folder, for --pipeline=folders", "everyday", needs=_FOLDERS
+    )
+    source_list: str = _place("file with 'path label' a line, for --pipeline=lists", needs=_LISTS)
+    target_list: str = _place("file with 'path label' or 'path' a line, for --pipeline=lists", needs=_LISTS)
+    image_root: str = _place(
+        "what the paths of the lists are relative to (default: the list's folder); / if they are absolute", needs=_LISTS
+    )
+    source_root: str = _place("the same of --source_list alone", needs=_LISTS)
+    target_root: str = _place("the same of --target_list alone", needs=_LISTS)
     list_labels: str = setting(
-        "auto",
-        "what tells the target's classes where lists number the same folders differently (auto: the folders)",
-        choices=("auto", "numbers", "folders"),
+        "auto", "what tells the target's classes where lists number the same folders differently (auto: the folders)",
+        choices=("auto", "numbers", "folders"), needs=_LISTS,
+    )  # fmt: skip
+    # Arrays may lie elsewhere, but a set of TFDS is what its name says.
+    source: str = setting(
+        "", "file of --pipeline=arrays, or NAME[/CONFIG][:SPLIT] of --pipeline=tfds", "restoring", path=is_array_file,
+        may_change=is_array_file, needs=_NAMED,
+    )  # fmt: skip
+    target: str = setting(
+        "", "the same, of the target", "restoring", path=is_array_file, may_change=is_array_file, needs=_NAMED
     )
-    source: str = setting("", "file of --pipeline=arrays, or NAME[/CONFIG][:SPLIT] of --pipeline=tfds")
-    target: str = setting("", "the same, of the target")
-    image_size: int = setting(224, "height and width of the network's input, pixels", minimum=1, maximum=MOST_PIXELS)
+    image_size: int = setting(
+        224, "height and width of the network's input, pixels", "everyday network compared images", minimum=1,
+        maximum=MOST_PIXELS,
+    )  # fmt: skip
     resize_size: int = setting(
-        256, "images are resized to this square before they are cropped, pixels", minimum=1, maximum=MOST_PIXELS
-    )
+        256, "images are resized to this square before they are cropped, pixels", "network images", minimum=1,
+        maximum=MOST_PIXELS,
+    )  # fmt: skip
     augmentation: str = setting(
-        "standard", "random changes to training images", choices=("standard", "strong", "digits", "none")
+        "standard", "random changes to training images", "images", choices=("standard", "strong", "digits", "none")
     )
-    cache: str = setting("", "keep decoded images: 'memory', or a folder, where other runs find them too")
-    on_bad_image: str = setting("error", "what to do with a file that is no image", choices=("error", "skip"))
+    cache: str = _machine(
+        "", "keep decoded images: 'memory', or a folder, where other runs find them too", "restoring images",
+        path=_but("memory"),
+    )  # fmt: skip
+    on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
     source_batch: int = setting(36, "source images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
     target_batch: int = setting(36, "target images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
     evaluation_batch: int = setting(
-        128, "images in one evaluation batch, over all devices", minimum=1, maximum=_MOST_IN_BATCH
+        128, "images in one evaluation batch, over all devices", minimum=1, maximum=_MOST_IN_BATCH, may_change=True
     )
 
 
@@ -82,43 +169,51 @@ class ModelSettings:
     """The extractor E, the classifier C and the discriminators D."""
 
     extractor: str = setting(
-        "resnet50",
-        "small_cnn, an image model of keras.applications by name, FILE.keras, the path of a SavedModel folder in the "
-        "form of TF-Hub, or keras_hub:PRESET",
+        "resnet50", "small_cnn, an image model of keras.applications by name, FILE.keras, the path of a SavedModel "
+        "folder in the form of TF-Hub, or keras_hub:PRESET", "everyday network compared images", path=_is_model_path,
+    )  # fmt: skip
+    trust_extractor: bool = _machine(
+        False, "run the extractor even if it is a program: a SavedModel, or a preset", "restoring"
     )
-    trust_extractor: bool = setting(False, "run the extractor even if it is a program: a SavedModel, or a preset")
-    weights: str = setting("imagenet", "weights of the extractor: imagenet, none, or a file")
+    weights: str = setting(
+        "imagenet", "weights of the extractor: imagenet, none, or a file", "compared images",
+        path=_but("imagenet", "none"),
+    )  # fmt: skip
     preprocessing: str = setting(
-        "auto",
-        "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked",
-        choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
-    )
-    freeze_backbone: bool = setting(False, "train on the backbone's features, computed once and kept on disk")
+        "auto", "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked",
+        "network images", choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
+    )  # fmt: skip
+    freeze_backbone: bool = setting(
+        False, "train on the backbone's features, computed once and kept on disk", "everyday network compared images",
+        excludes=("train_from",),
+    )  # fmt: skip
     train_from: str = setting(
-        "",
-        "freeze the backbone before a place, keep what it makes of the images on disk, and train the rest: stage2 to "
-        "stage5, from the first weights whose map is 4 to 32 times smaller than the image; last, the stage of the "
-        "smallest map; or the layer that is trained first, by its name in Keras",
-    )
-    feature_cache_dir: str = setting("", "where what is frozen keeps features (default: <data_dir>/features)")
+        "", "freeze the backbone before a place, keep what it makes of the images on disk, and train the rest: stage2 "
+        "to stage5, from the first weights whose map is 4 to 32 times smaller than the image; last, the stage of the "
+        "smallest map; or the layer that is trained first, by its name in Keras", "everyday network compared images",
+    )  # fmt: skip
+    feature_cache_dir: str = _machine(
+        "", "where what is frozen keeps features (default: <data_dir>/features)", "restoring images", path=True,
+        needs=_FROZEN,
+    )  # fmt: skip
     feature_crops: int = setting(
-        0, "random crops of each image that are kept to train on; 0: the centre crop", minimum=0, maximum=1000
-    )
+        0, "random crops of each image that are kept to train on; 0: the centre crop", "images", minimum=0,
+        maximum=1000, needs=_FROZEN,
+    )  # fmt: skip
     feature_dtype: str = setting(
-        "float32", "how features are kept; float16 takes half the room", choices=("float32", "float16")
-    )
+        "float32", "how features are kept; float16 takes half the room", "images", choices=("float32", "float16"),
+        needs=_FROZEN,
+    )  # fmt: skip
     bottleneck_units: int = setting(
-        256,
-        "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and with MCC "
-        "on a frozen one, if neither you nor the benchmark nor --recipe=paper sets it",
-        minimum=1,
+        256, "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and "
+        "with MCC on a frozen one, if neither you nor the benchmark nor --recipe=paper sets it", "network", minimum=1,
         maximum=_MOST_UNITS,
-    )
+    )  # fmt: skip
     bottleneck_norm: str = setting(
-        "layer", "normalization of each sample's bottleneck, before its ReLU", choices=("none", "layer")
+        "layer", "normalization of each sample's bottleneck, before its ReLU", "network", choices=("none", "layer")
     )
     sync_batch_norm: bool = setting(
-        False, "the backbone's batch norm takes its statistics over all devices, as one device would"
+        False, "the backbone's batch norm takes its statistics over all devices, as one device would", "images"
     )
     discriminator_units: tuple[int, ...] = setting(
         (1024, 1024), "widths of each discriminator's hidden layers", maximum=_MOST_UNITS
@@ -134,39 +229,39 @@ class ModelSettings:
 class MethodSettings:
     """What is trained, and on which samples of the target. Options of a method stand in its file."""
 
-    method: str = setting("gsda", "a method by name, or FILE.py:Name for one of your own; that file is run")
-    add: tuple[str, ...] = setting((), "terms added to the method's loss of extractor and classifier, such as mcc,bnm")
-    recipe: str = setting(
-        "default",
-        "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full strength, "
-        "--bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
-        "--bottleneck_units and --alpha whether the backbone is frozen or trained",
-        choices=("default", "paper"),
+    method: str = setting(
+        "gsda", "a method by name, or FILE.py:Name for one of your own; that file is run", "everyday swept restoring",
+        path=lambda name: ":" in name,
+    )  # fmt: skip
+    add: tuple[str, ...] = setting(
+        (), "terms added to the method's loss of extractor and classifier, such as mcc,bnm", "swept"
     )
+    recipe: str = setting(
+        "default", "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full "
+        "strength, --bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
+        "--bottleneck_units and --alpha whether the backbone is frozen or trained", "everyday",
+        choices=("default", "paper"),
+    )  # fmt: skip
     confidence_threshold: float = setting(
         0.0, "smallest probability at which a target label is trusted", minimum=0, maximum=1
     )
     pseudo_label_period: int = setting(
-        500,
-        "steps between two labellings of the target, by which it is drawn in balance; 0: never. Methods that do not "
-        "prescribe it do so only if it is given",
-        minimum=0,
-    )
+        500, "steps between two labellings of the target, by which it is drawn in balance; 0: never. Methods that do "
+        "not prescribe it do so only if it is given", minimum=0,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizationSettings:
     """Stochastic gradient descent with Nesterov momentum, and its schedule."""
 
-    steps: int = setting(20_000, "training steps", minimum=1)
-    learning_rate: float = setting(0.01, "initial learning rate of new layers", minimum=0)
+    steps: int = setting(20_000, "training steps", "everyday compared", minimum=1)
+    learning_rate: float = setting(0.01, "initial learning rate of new layers", "compared", minimum=0)
     backbone_rate: float = setting(0.1, "learning rate of the backbone, as a share of learning_rate", minimum=0)
     discriminator_rate: float = setting(
-        3.0,
-        "learning rate of the discriminators and of other networks that only a method has, as a multiple of "
-        "learning_rate; a method may bring its own default",
-        minimum=0,
-    )
+        3.0, "learning rate of the discriminators and of other networks that only a method has, as a multiple of "
+        "learning_rate; a method may bring its own default", minimum=0,
+    )  # fmt: skip
     rate_decay: float = setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
     momentum: float = setting(0.9, "Nesterov momentum", minimum=0, maximum=1)
     weight_decay: float = setting(1e-3, "added to the gradient of kernels as weight_decay * kernel", minimum=0)
@@ -176,26 +271,24 @@ class OptimizationSettings:
 class DeviceSettings:
     """On what the run computes, and how precisely."""
 
-    strategy: str = setting(
+    strategy: str = _machine(
         "default", "how work is spread", choices=("default", "one_device", "mirrored", "multi_worker")
     )
-    cluster: str = setting(
-        "tf_config",
-        "who tells --strategy=multi_worker of its workers: the variable TF_CONFIG, Slurm's srun, an indexed Job",
-        choices=("tf_config", "slurm", "kubernetes"),
-    )
-    num_devices: int = setting(0, "devices for --strategy=mirrored; 0: all", minimum=0, maximum=4096)
-    virtual_devices: int = setting(
-        0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0, maximum=256
+    cluster: str = _machine(
+        "tf_config", "who tells --strategy=multi_worker of its workers: the variable TF_CONFIG, Slurm's srun, an "
+        "indexed Job", choices=("tf_config", "slurm", "kubernetes"), needs={"strategy": ("multi_worker",)},
+    )  # fmt: skip
+    num_devices: int = _machine(0, "devices for --strategy=mirrored; 0: all", minimum=0, maximum=4096, needs=_MIRRORED)
+    virtual_devices: int = _machine(
+        0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0, maximum=256, needs=_MIRRORED
     )
     precision: str = setting(
-        "float32", "precision of the backbone", choices=("float32", "mixed_float16", "mixed_bfloat16")
+        "float32", "precision of the backbone", "images", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
     jit_compile: str = setting(
-        "none",
-        "what XLA compiles: nothing, all that follows the features, or the whole step; one device only",
+        "none", "what XLA compiles: nothing, all that follows the features, or the whole step; one device only",
         choices=("none", "heads", "step"),
-    )
+    )  # fmt: skip
     deterministic: bool = setting(True, "the same run gives the same weights")
 
 
@@ -203,20 +296,23 @@ class DeviceSettings:
 class RunSettings:
     """Where the run writes, and how often."""
 
-    workdir: str = setting("", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)")
-    seed: int = setting(0, "everything random follows from it", minimum=0, maximum=2**32 - 1)
-    init_from: str = setting(
-        "", "folder of a run whose extractor and, if the classes are among its own, classifier this one starts from"
+    workdir: str = _machine(
+        "", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)", "everyday swept"
     )
-    overwrite: bool = setting(False, "start anew in a workdir that holds another run")
+    seed: int = setting(0, "everything random follows from it", "everyday swept compared", minimum=0, maximum=2**32 - 1)
+    init_from: str = setting(
+        "", "folder of a run whose extractor and, if the classes are among its own, classifier this one starts from",
+        path=True, foreign=False,
+    )  # fmt: skip
+    overwrite: bool = _machine(False, "start anew in a workdir that holds another run")
     report_steps: int = setting(50, "steps between two lines in the logs", minimum=1)
     evaluate_steps: int = setting(500, "steps between two evaluations", minimum=1)
-    checkpoint_steps: int = setting(1000, "steps between two checkpoints", minimum=1)
-    checkpoint_seconds: float = setting(600.0, "at most this long between two checkpoints", minimum=0)
-    keep_checkpoints: int = setting(3, "checkpoints that are kept", minimum=1)
+    checkpoint_steps: int = _machine(1000, "steps between two checkpoints", minimum=1)
+    checkpoint_seconds: float = _machine(600.0, "at most this long between two checkpoints", minimum=0)
+    keep_checkpoints: int = _machine(3, "checkpoints that are kept", minimum=1)
     select: str = setting("last", "which checkpoint is exported", choices=("last", "entropy", "im", "snd"))
-    export: bool = setting(True, "write a SavedModel of the selected checkpoint at the end")
-    report: bool = setting(True, "write report.html, the page of pictures, at the end")
+    export: bool = _machine(True, "write a SavedModel of the selected checkpoint at the end")
+    report: bool = _machine(True, "write report.html, the page of pictures, at the end")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,6 +333,10 @@ class Settings:
     options: Any = NoOptions()
     """The options of the method and of the terms that are added to it, `methods.options_of`."""
 
+    def fields(self) -> tuple[dataclasses.Field, ...]:
+        """The fields of every section, each with what `setting` was given in its metadata."""
+        return tuple(field for section in self._sections() for field in dataclasses.fields(section))
+
     def flat(self) -> dict[str, Any]:
         """Every setting by its name, in the order of this file."""
         return {f.name: getattr(section, f.name) for section in self._sections() for f in dataclasses.fields(section)}
@@ -245,11 +345,10 @@ class Settings:
         """A copy with the settings in `values`, by name, changed.
 
         Raises:
-          UserError: a name that does not exist, or a value out of range.
+          UserError: a name that does not exist, a value of another kind or out of range, or values that contradict one
+            another.
         """
-        unknown = set(values) - set(self.flat())
-        if unknown:
-            raise UserError(f"Unknown settings: {', '.join(sorted(unknown))}.")
+        values = converted(values, self.fields())
         sections = {}
         for field in dataclasses.fields(self):
             section = getattr(self, field.name)
@@ -260,68 +359,163 @@ class Settings:
         return changed
 
     def validate(self) -> None:
-        """Raises UserError for a value out of its range."""
-        for section in self._sections():
-            for field in dataclasses.fields(section):
-                check_value(field, getattr(section, field.name))
-        if self.data.resize_size < self.data.image_size:
+        """Raises UserError for values that contradict one another, whoever set them."""
+        data, device = self.data, self.device
+        if data.resize_size < data.image_size:
             raise UserError(
-                f"--resize_size={self.data.resize_size} is smaller than --image_size={self.data.image_size}: "
+                f"--resize_size={data.resize_size} is smaller than --image_size={data.image_size}: "
                 "images are resized first and cropped then, so it must be at least as large."
             )
-        if self.device.jit_compile != "none" and self.device.strategy in ("mirrored", "multi_worker"):
+        if device.jit_compile != "none" and device.strategy in ("mirrored", "multi_worker"):
             raise UserError(
-                f"--jit_compile={self.device.jit_compile} works on one device, but --strategy={self.device.strategy} "
+                f"--jit_compile={device.jit_compile} works on one device, but --strategy={device.strategy} "
                 "spreads the step: leave one of them out."
             )
+        if device.virtual_devices and device.num_devices > device.virtual_devices:
+            raise UserError(
+                f"--num_devices={device.num_devices} is more than --virtual_devices={device.virtual_devices}: expected "
+                "at most as many."
+            )
+
+    def validate_given(self, given: Mapping[str, Any]) -> None:
+        """Looks whether what was given means something beside what holds.
+
+        Args:
+          given: values by setting name, only those that the user gave.
+
+        Raises:
+          UserError: naming both sides and what to do.
+        """
+        holds = self.flat()
+        for field in self.fields():
+            value, needs = given.get(field.name), field.metadata["needs"]
+            if not value:
+                continue
+            said = flag(field.name, value)
+            for other in field.metadata["excludes"]:
+                if given.get(other):
+                    raise UserError(f"{said} and {flag(other, given[other])} contradict each other: leave one out.")
+            if needs and not any(holds[name] in allowed if allowed else holds[name] for name, allowed in needs.items()):
+                wanted = " or ".join(flag(n, v) for n, allowed in needs.items() for v in allowed or (None,))
+                first = next(iter(needs))
+                raise UserError(
+                    f"{said} is for {wanted}, but {flag(first, holds[first])}: say {wanted}, or leave --{field.name} "
+                    "out."
+                )
 
     def _sections(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
-_PLACES = (
-    "data_dir", "manual_dir", "source_dir", "target_dir", "source_list", "target_list", "image_root", "cache",
-    "source_root", "target_root",
-    "weights", "extractor", "feature_cache_dir", "method", "groups_file", "init_from", "source", "target",
-)  # fmt: skip
+def fields() -> tuple[dataclasses.Field, ...]:
+    """The fields of all settings but the options of methods."""
+    return Settings().fields()
 
 
-def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values with every path absolute and `~` expanded, so that one place is written in one way."""
-    made = dict(values)
-    for name in _PLACES:
-        value = values.get(name)
-        if value and not _is_word(name, value):
-            made[name] = os.path.abspath(os.path.expanduser(value))
+def names(mark: str) -> tuple[str, ...]:
+    """The settings that have something in their metadata, such as "restoring"."""
+    return tuple(field.name for field in fields() if field.metadata[mark])
+
+
+def may_change(name: str, *values: Any) -> bool:
+    """Whether a run may go on with one of these values of a setting where it had the other."""
+    allowed = next((field.metadata["may_change"] for field in fields() if field.name == name), False)
+    return all(allowed(str(value)) for value in values) if callable(allowed) else allowed
+
+
+def flag(name: str, value: Any) -> str:
+    """A setting as it is written in a command; without its value if that is None."""
+    if value is None or isinstance(value, bool):
+        return f"--no{name}" if value is False else f"--{name}"
+    return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def converted(values: Mapping[str, Any], known: Iterable[dataclasses.Field]) -> dict[str, Any]:
+    """What is given by setting name, as it is meant; None is not given.
+
+    Raises:
+      UserError: see `convert`; or a name that does not exist.
+    """
+    by_name = {field.name: field for field in known}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {choose("setting", name, by_name): convert(by_name[name], value) for name, value in given.items()}
+
+
+def convert(field: dataclasses.Field, value: Any) -> Any:
+    """The value of a setting, from a command, from Python or from JSON, as it is meant.
+
+    Numbers may be NumPy's or text, whole numbers 10.0, paths pathlib's, truth "no", a tuple a list, text with commas
+    or one value alone. A path becomes absolute, so that one place is written in one way wherever the process goes.
+
+    Raises:
+      UserError: it is of another kind, or out of range; the message names the setting.
+    """
+    declared = str(field.type)
+    kind = next((kind for kind in _EXPECTED if re.search(rf"\b{kind.__name__}\b", declared)), None)
+    if kind is None:  # of a user's own method, declared otherwise
+        return value
+    many = isinstance(field.default, tuple)
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    try:
+        if many:
+            parts = (
+                plain.split(",") if isinstance(plain, str) else plain if isinstance(plain, (list, tuple)) else [plain]
+            )
+            made = tuple(_single(kind, part) for part in parts if part != "")
+        else:
+            made = _single(kind, plain)
+    except (ValueError, TypeError, OverflowError) as error:
+        expected = _EXPECTED[kind][many]
+        raise UserError(f"--{field.name}={_short(value)}: expected {expected}.") from error
+    if kind is str and not many:
+        made = _absolute(field, made)
+    check_value(field, made)
     return made
 
 
-def is_array_file(value: str) -> bool:
-    """Whether `source` or `target` is a file of arrays and not the name of a data set."""
-    return value.lower().endswith((".npz", ".parquet"))
+_EXPECTED = {
+    bool: ("yes or no", "yes or no with commas between"),
+    int: ("a whole number", "whole numbers with commas between, such as 20,5"),
+    float: ("a number", "numbers with commas between"),
+    str: ("text", "names with commas between"),
+}
+_TRUTH = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
 
 
-def _is_word(name: str, value: str) -> bool:
-    """Whether the value of a setting that may be a path is something else."""
-    words = {"cache": ("memory",), "weights": ("imagenet", "none")}
-    if "://" in value:  # object storage
-        return True
-    if name == "method":
-        return ":" not in value
-    if name == "extractor":
-        return value.startswith("keras_hub:") or (os.sep not in value and not value.endswith(MODEL_FILES))
-    if name in ("source", "target"):
-        return not is_array_file(value)
-    return value in words.get(name, ())
+def _single(kind: type, value: Any) -> Any:
+    """Raises ValueError or TypeError if a value is not of a kind, nor can be meant so."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if kind is bool:
+        truth = _TRUTH.get(str(value).lower() if isinstance(value, (bool, int, str)) else "")
+        if truth is None:
+            raise ValueError
+        return truth
+    if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
+        raise TypeError
+    made = kind(value)
+    if not isinstance(value, str) and made != value and made == made:  # 10.0 is whole, 10.5 is not; NaN is told later
+        raise ValueError
+    return made
 
 
-MODEL_FILES = (".keras", ".h5", ".hdf5")
-"""How the file of a whole model ends, where a network could be named as well."""
+def _absolute(field: dataclasses.Field, value: str) -> str:
+    path = field.metadata["path"]
+    if value and "://" not in value and (path(value) if callable(path) else path):
+        return os.path.abspath(os.path.expanduser(value))
+    return os.path.expanduser(value) if value.startswith("~") else value
 
 
-def fields() -> tuple[dataclasses.Field, ...]:
-    """The fields of every section, each with `help`, `choices`, `minimum` and `maximum` in its metadata."""
-    return tuple(f for section in Settings()._sections() for f in dataclasses.fields(section))
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_SHOWN = 100
+"""Characters of a value that a message quotes."""
 
 
 def check_value(field: dataclasses.Field, value: Any) -> None:
@@ -329,7 +523,9 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
     shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
     if choices and value not in choices:
-        raise UserError(f"--{field.name}={value} is unknown: expected one of {', '.join(choices)}.")
+        raise UserError(
+            f"--{field.name}={value} is unknown: expected one of {', '.join(choices)}.{nearest(value, choices)}"
+        )
     if minimum is not None and not value >= minimum:  # also catches NaN
         raise UserError(f"--{field.name}={value} is out of range: expected at least {minimum:g}.")
     numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, (int, float))]

@@ -1,8 +1,10 @@
 """Measures speed beside a reference, in one run.
 
-`python -m launch.benchmark --what=step --task=office_home/Ar_Pr --weights=none` measures training steps on noise,
-beside the backbone alone; every flag of launch.train is accepted. `--what=input --folders=DIR,DIR` measures files to
-batches, beside a Pillow loader. What is measured stands in `benchmarks/` of the repository, which is not installed.
+    python -m launch.benchmark --task=digits/Fo_Ha --rounds=3
+
+`--what=step` measures training steps on noise, beside the backbone alone; every flag of launch.train is accepted.
+`--what=input --folders=DIR,DIR` measures files to batches, beside a Pillow loader. What is measured stands in
+`benchmarks/` of the repository, which is not installed.
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ def main() -> int:
 
 def _step() -> int:
     from benchmarks import step as step_benchmark
-    from gsda_tf import tasks
+    from gsda_tf import recipes
     from gsda_tf.files import write_atomically
     from gsda_tf.training.distribution import configure_devices
 
     values = absl_flags.FLAGS
-    settings = tasks.resolve(flags.given())
+    settings = recipes.resolve(flags.given())
     configure_devices(settings.device)
     rows = values.rows or step_benchmark.DEFAULT_ROWS
     result = step_benchmark.run(settings, rows, values.rounds, values.turn_steps, values.classes)

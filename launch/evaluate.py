@@ -1,4 +1,9 @@
-"""Scores a run again from its checkpoint: `python -m launch.evaluate --workdir=runs/digits/Fo_Ha/gsda/seed0`."""
+"""Scores a run again from its checkpoint.
+
+    python -m launch.evaluate --workdir=runs/digits/Fo_Ha/gsda/seed0
+
+Images, lists and arrays are read where the run read them, unless their new place is given.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,11 @@ import sys
 from absl import flags as absl_flags
 
 from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.settings import names
 
 from . import flags
 
-flags.define(["workdir", "data_dir", "manual_dir", "evaluation_batch", "method", "trust_extractor", *flags.PLACES])
+flags.define(["workdir", "evaluation_batch", *names("restoring")])
 flags.define_step()
 
 

@@ -1,4 +1,6 @@
-"""Exports a checkpoint of a run: `python -m launch.export --workdir=DIR`.
+"""Exports a checkpoint of a run.
+
+    python -m launch.export --workdir=runs/digits/Fo_Ha/gsda/seed0 --step=1000
 
 A SavedModel is what is served. A .keras or .tflite file beside it takes float32 images [N, S, S, 3] in 0..255, of the
 network's own size (or features, where the run was trained on features), and gives probabilities [N, r].
@@ -11,9 +13,11 @@ import sys
 
 from absl import flags as absl_flags
 
+from gsda_tf.settings import names
+
 from . import flags
 
-flags.define(["workdir", "precision", "data_dir", "manual_dir", "method", "trust_extractor", *flags.PLACES])
+flags.define(["workdir", "precision", *names("restoring")])
 flags.define_step()
 absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model, keras, tflite, or several of them")
 

@@ -24,49 +24,47 @@ from gsda_tf import settings as settings_lib
 from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError
 from gsda_tf.files import FULL
 
-PLACES = (
-    "source_dir", "target_dir", "source_list", "target_list", "image_root", "source", "target", "feature_cache_dir",
-    "source_root", "target_root",
-)  # fmt: skip
-"""Where data may lie that have moved since a run was trained on them."""
-
 _MOST, _END = 1600, 600
 """Characters of the longest message, and of its end where it is cut."""
 
 
+class _Parser(flags.ArgumentParser):
+    """Reads a setting as Python's are read."""
+
+    def __init__(self, field: dataclasses.Field):
+        super().__init__()
+        self._field = field
+
+    def parse(self, argument: Any) -> Any:
+        return settings_lib.convert(self._field, argument)
+
+
 def define(names: Sequence[str] | None = None) -> None:
-    """Defines a flag for every setting, or for those named. Unset flags are None, so that a benchmark's own
-    values hold unless the user says otherwise."""
+    """Defines a flag for every setting, or for those named. Unset flags are None, so that recipes' values hold unless
+    the user says otherwise."""
     from gsda_tf import methods
 
-    options = methods.all_options() if names is None else {}
-    for field in (*settings_lib.fields(), *options.values()):
-        if (names is not None and field.name not in names) or field.name in flags.FLAGS:
-            continue  # not wanted, or defined before: one process may import several commands
-        shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        text = f"{field.metadata['help']} (default: {shown!r})" if shown != "" else field.metadata["help"]
-        if field.name in options:
-            text = f"{', '.join(methods.owners(field.name))}: {text}"
-        _define(field, text)
+    options = methods.all_options().values() if names is None else ()
+    for field in (*settings_lib.fields(), *options):
+        if names is None or field.name in names:
+            _define(field)
 
 
-def _define(field: dataclasses.Field, text: str) -> None:
+def _define(field: dataclasses.Field) -> None:
+    if field.name in flags.FLAGS:  # one process may import several commands
+        return
+    _DEFINED[field.name] = field
+    text = field.metadata["help"]
     if isinstance(field.default, bool):
-        flags.DEFINE_boolean(field.name, None, text)
-    elif isinstance(field.default, tuple):
-        flags.DEFINE_list(field.name, None, text)
-    elif isinstance(field.default, int):
-        flags.DEFINE_integer(field.name, None, text)
-    elif isinstance(field.default, float):
-        flags.DEFINE_float(field.name, None, text)
-    elif field.metadata["choices"]:
-        flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), text)
+        flag = flags.BooleanFlag(field.name, None, text)
+        flag.parser = _Parser(field)
     else:
-        flags.DEFINE_string(field.name, None, text)
+        flag = flags.Flag(_Parser(field), None, field.name, None, text)
+    flags.DEFINE_flag(flag)
 
 
-_OWN: dict[str, dataclasses.Field] = {}
-"""Options of a method that the command line names by its file."""
+_DEFINED: dict[str, dataclasses.Field] = {}
+"""Settings that are flags of this process."""
 
 
 def _define_own(argv: Sequence[str]) -> None:
@@ -77,13 +75,10 @@ def _define_own(argv: Sequence[str]) -> None:
     """
     from gsda_tf import methods
 
-    _OWN.clear()
     for argument in argv if "steps" in flags.FLAGS else ():  # commands that train
         name = re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL)
         for field in dataclasses.fields(methods.options_of(name[1])) if name else ():
-            _OWN[field.name] = field
-            if field.name not in flags.FLAGS:
-                _define(field, field.metadata["help"])
+            _define(field)
 
 
 def define_step() -> None:
@@ -93,27 +88,9 @@ def define_step() -> None:
 
 
 def given() -> dict[str, Any]:
-    """The settings that the user gave, by name.
-
-    Raises:
-      UserError: a list of numbers that is none.
-    """
-    from gsda_tf import methods
-
-    values = {}
-    for field in (*settings_lib.fields(), *{**methods.all_options(), **_OWN}.values()):
-        if field.name not in flags.FLAGS or flags.FLAGS[field.name].value is None:
-            continue
-        value = flags.FLAGS[field.name].value
-        if isinstance(field.default, tuple) and field.name != "add":
-            try:
-                value = tuple(int(part) for part in value)
-            except ValueError as error:
-                raise UserError(
-                    f"--{field.name}={','.join(value)}: expected whole numbers with commas between, such as 20,5."
-                ) from error
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return values
+    """The settings that the user gave, by name."""
+    values = {name: flags.FLAGS[name].value for name in _DEFINED if name in flags.FLAGS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def run(main: Callable[[], int | None]) -> None:

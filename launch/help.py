@@ -16,28 +16,6 @@ from gsda_tf import settings as settings_lib
 
 _SHARED = f"{__package__}.flags"
 """Where flags are defined that several commands have."""
-_EVERY_DAY = (
-    "pipeline", "source_dir", "target_dir", "task", "manual_dir", "method", "recipe", "extractor",
-    "freeze_backbone", "train_from", "image_size", "steps", "seed", "workdir",
-)  # fmt: skip
-_NOT_OF_A_SWEEP = ("task", "method", "seed", "workdir")
-_FOLDERS = "--pipeline=folders --source_dir=photos/shop --target_dir=photos/phone"
-_EXAMPLES = {
-    "train": (
-        ("Own folders, one a class; the target's may be one flat folder of images without labels:", _FOLDERS),
-        ("A benchmark that you downloaded; --task=digits/Fo_Ha needs no download:",
-         "--task=office31/A_W --manual_dir=downloads"),
-        ("No GPU: the backbone's features are computed once, what follows takes minutes:",
-         f"{_FOLDERS} --extractor=densenet169 --freeze_backbone --steps=2000"),
-    ),
-    "sweep": (("Which method is best, over three seeds:", "--benchmark=digits --tasks=Fo_Ha --jobs=2"),),
-    "inspect": (("Look before you train:", _FOLDERS),),
-    "evaluate": (("", "--workdir=runs/digits/Fo_Ha/gsda/seed0"),),
-    "report": (("", "--workdir=runs/digits/Fo_Ha/gsda/seed0"),),
-    "export": (("The checkpoint of another step:", "--workdir=runs/digits/Fo_Ha/gsda/seed0 --step=1000"),),
-    "predict": (("", "--model=runs/digits/Fo_Ha/gsda/seed0/export --images=photos/new --output=predictions.csv"),),
-    "benchmark": (("Time of a training step:", "--task=digits/Fo_Ha --rounds=3"),),
-}  # fmt: skip
 
 
 def asked(argv: Sequence[str]) -> str:
@@ -61,7 +39,7 @@ def text(line: str, everything: bool) -> str:
     command = line.replace(".", " ").split()[-1]
     module = f"{__package__}.{command}"
     about = sys.modules.get(module, sys.modules["__main__"]).__doc__ or ""
-    about = re.sub("`python -m launch.[a-z]+", f"`{line}", about)
+    about = re.sub(r"python -m launch\.[a-z]+", line, about)
     by_module = flags.FLAGS.flags_by_module_dict()
     own = sorted(
         (f for name in (sys.argv[0], module, _SHARED) for f in by_module.get(name, [])), key=lambda flag: flag.name
@@ -70,16 +48,16 @@ def text(line: str, everything: bool) -> str:
     own = [flag for flag in own if flag.name not in {field.name for field in _settings()}]
     inherited = [field for field in settings_lib.fields() if field.name in flags.FLAGS]
     whole = len(inherited) == len(settings_lib.fields())
-    lines = [line for part in about.strip().split("\n\n") for line in (*_wrapped(part), "")]
-    for said, arguments in _EXAMPLES.get(command, ()):
-        lines += [*_wrapped(said), *_wrapped(f"{line} {arguments}", "    ", " \\"), ""]
+    lines = []
+    for part in about.strip().split("\n\n"):  # an indented one is an example
+        lines += [*(_wrapped(part, "    ", " \\") if part.startswith("    ") else _wrapped(part)), ""]
     if own:
         lines += [f"Flags of {command}:", *_rows((flag.name, _default(flag.default), flag.help) for flag in own), ""]
     if not whole:
         lines += ["Settings of the run that it takes:" if own else "Flags:", *_fields(inherited)]
     elif not everything:
-        named = {field.name: field for field in inherited}
-        days = [name for name in _EVERY_DAY if command != "sweep" or name not in _NOT_OF_A_SWEEP]
+        named, swept = {field.name: field for field in inherited}, settings_lib.names("swept")
+        days = [name for name in settings_lib.names("everyday") if command != "sweep" or name not in swept]
         heading = "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
         lines += [heading, *_fields(named[name] for name in days), ""]
         lines += _wrapped(f"Methods: {', '.join(methods.method_names())}.")

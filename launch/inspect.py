@@ -1,4 +1,9 @@
-"""Shows what a run would train on: `python -m launch.inspect` with the flags of launch.train."""
+"""Shows what a run would train on: look before you train.
+
+    python -m launch.inspect --source_dir=photos/shop --target_dir=photos/phone
+
+Takes the flags of launch.train.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +22,18 @@ absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (defaul
 
 def main() -> int:
     """Prints counts by domain and class, sizes and damaged files, and writes the picture of a batch."""
-    from gsda_tf import defaults, tasks
+    from gsda_tf import recipes
     from gsda_tf.data import inspection
     from gsda_tf.data.checking import leave_out
+    from gsda_tf.datasets.loading import index
 
     given = flags.given()
-    settings = tasks.resolve(given)
-    if chosen := tasks.chosen(given):
+    settings = recipes.resolve(given)
+    if chosen := recipes.chosen(given):
         print(f"Chosen: {chosen}")
-    data = tasks.index(settings.data)
+    data = index(settings.data)
     facts = [inspection.examine(domain) for domain in (data.source, data.target)]
-    print(inspection.describe(data, *facts), *defaults.remarks(settings, data), sep="\n")
+    print(inspection.describe(data, *facts), *recipes.remarks(settings, data), sep="\n")
     if not data.source.records.visible:
         return 0
     good = leave_out(data, *([index for index, _ in each.bad] for each in facts))

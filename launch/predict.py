@@ -1,4 +1,9 @@
-"""Labels images with an export: `python -m launch.predict --model=DIR --images=DIR --output=predictions.csv`."""
+"""Labels images with an export.
+
+    python -m launch.predict --model=runs/digits/Fo_Ha/gsda/seed0/export --images=photos --output=predictions.csv
+
+Interrupted, the same command goes on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Makes the page about a run: `python -m launch.report --workdir=DIR`. The run may still be going."""
+"""Makes the page about a run.
+
+    python -m launch.report --workdir=runs/digits/Fo_Ha/gsda/seed0
+
+The run may still be going.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """Runs a benchmark's tasks with several methods and seeds, and makes the table.
 
-`python -m launch.sweep --benchmark=digits --methods=source_only,gsda --seeds=0,1,2`. Every flag of train is
-accepted too and holds for all runs, so images of your own (`--pipeline=folders --source_dir=DIR --target_dir=DIR`) can
-stand in place of a benchmark. `--grid=beta:0,1,10` makes a row of each value. Runs that are finished are not run again.
+    python -m launch.sweep --benchmark=digits --methods=source_only,gsda --seeds=0,1,2 --jobs=2
+
+Every flag of train is accepted too and holds for all runs, so images of your own (`--source_dir=DIR --target_dir=DIR`)
+can stand in place of a benchmark. `--grid=beta:0,1,10` makes a row of each value. Runs that are finished are not run
+again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,18 @@
-"""Trains on a task: `python -m launch.train --task=digits/Fo_Ha`."""
+"""Trains on a task: `python -m launch.train --task=digits/Fo_Ha`, which needs no download.
+
+Own folders, one a class; the target's may be one flat folder of images without labels:
+
+    python -m launch.train --source_dir=photos/shop --target_dir=photos/phone
+
+A benchmark that you downloaded:
+
+    python -m launch.train --task=office31/A_W --manual_dir=downloads
+
+No GPU: the backbone's features are computed once, what follows takes minutes:
+
+    python -m launch.train --source_dir=photos/shop --target_dir=photos/phone --extractor=densenet169
+    --freeze_backbone --steps=2000
+"""
 
 from __future__ import annotations
 
@@ -20,7 +34,7 @@ _POOL = ("candidates", "candidate_seeds", "budget_minutes")
 
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
-    from gsda_tf import job, tasks
+    from gsda_tf import job, recipes
     from gsda_tf.choosing import auto
     from gsda_tf.interruption import Interrupted
     from gsda_tf.training.distribution import configure_devices
@@ -30,8 +44,8 @@ def main() -> int:
         if given.get("method") == auto.NAME:
             summary = job.run_pool({**given, **{name: absl_flags.FLAGS[name].value for name in _POOL}})
         else:
-            settings = tasks.resolve(given)
-            if chosen := tasks.chosen(given):
+            settings = recipes.resolve(given)
+            if chosen := recipes.chosen(given):
                 print(f"Chosen: {chosen}", flush=True)
             configure_devices(settings.device)
             summary = job.run(settings)

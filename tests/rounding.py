@@ -30,7 +30,7 @@ from gsda_tf import compat
 
 _NAME = "gsda_tf_double"
 # What computes on features and weights. Images are bytes until the extractor casts them, so their way there is shared.
-_DOUBLED = frozenset(("compat", "defaults", "losses", "methods", "models", "settings", "tasks", "training"))
+_DOUBLED = frozenset(("compat", "losses", "methods", "models", "recipes", "settings", "training"))
 
 
 def bound(terms: int, dtype=np.float64) -> float:

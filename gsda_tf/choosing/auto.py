@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import methods, tasks
+from gsda_tf import methods, recipes
 from gsda_tf.choosing import agreement
 from gsda_tf.choosing.choice import PLAIN, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
+from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
 from gsda_tf.runs.contents import write_summary
@@ -103,7 +104,7 @@ def run(
         raise UserError(f"--add={','.join(given['add'])}: --method={NAME} has its own; name candidates as gsda+mcc.")
     plain = _settings(given, pool.candidates[0], 0)
     configure_devices(plain.device)
-    data = tasks.load(plain.data)
+    data = loading.load(plain.data)
     workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):
@@ -176,7 +177,7 @@ def _settings(given: Mapping[str, Any], name: str, number: int, workdir: str = "
         values.update(workdir=workdir, overwrite=False)
     if workdir and candidate:
         values.update(workdir=_folder(workdir, name, seed), export=True, report=False)
-    settings = tasks.resolve(values)
+    settings = recipes.resolve(values)
     if settings.device.strategy in ("mirrored", "multi_worker"):
         raise UserError(
             f"--method={NAME} trains one candidate after the other on one device, but --strategy="

@@ -11,12 +11,6 @@ import pkgutil
 from gsda_tf.datasets.base import Benchmark, split_task
 from gsda_tf.errors import choose
 
-BENCHMARKS: dict[str, Benchmark] = {
-    benchmark.name: benchmark
-    for found in pkgutil.iter_modules(__path__, f"{__name__}.")
-    for benchmark in getattr(importlib.import_module(found.name), "BENCHMARKS", ())
-}
-
 
 def get_benchmark(name: str) -> Benchmark:
     """The benchmark called `name`.
@@ -26,5 +20,11 @@ def get_benchmark(name: str) -> Benchmark:
     """
     return BENCHMARKS[choose("benchmark", name, BENCHMARKS)]
 
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for found in pkgutil.iter_modules(__path__, f"{__name__}.")
+    for benchmark in getattr(importlib.import_module(found.name), "BENCHMARKS", ())
+}
 
 __all__ = ["BENCHMARKS", "Benchmark", "get_benchmark", "split_task"]

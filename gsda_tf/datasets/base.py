@@ -1,24 +1,13 @@
-"""Benchmarks: domains, tasks between them, and the settings that belong to it."""
+"""Benchmarks: domains, and tasks between them. The settings that belong to them stand in gsda_tf/recipes/."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.errors import UserError, choose
 from gsda_tf.settings import DataSettings
-
-RECIPE: Mapping[str, Any] = {
-    "extractor": "resnet50",
-    "weights": "imagenet",
-    "image_size": 224,
-    "resize_size": 256,
-    "steps": 20_000,
-}
-"""Settings that the paper's benchmarks share: ResNet-50, and the recipe of the field where the paper is silent. Its
-alpha and beta for Office-31 and Office-Home are the defaults of GSDA's options."""
 
 Pair = tuple[str, str]
 Load = Callable[[str, str, DataSettings], Domain]
@@ -35,9 +24,6 @@ class Benchmark:
       classes: their names, in the order of the labels; or a function that tells them, where asking is slow.
       load: (code, role, settings) -> Domain; role is "source" or "target".
       pairs: the tasks; None: every ordered pair of different domains.
-      settings: values, by setting name, that differ from the defaults.
-      task_settings: values that differ again for one task, by its name after the slash.
-      regimes: values that differ again where a pretrained backbone is "frozen", or "trained", whole or in part.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
     """
 
@@ -47,14 +33,7 @@ class Benchmark:
     classes: tuple[str, ...] | Callable[[], tuple[str, ...]]
     load: Load
     pairs: tuple[Pair, ...] | None = None
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     score: str = "accuracy"
-    task_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    regimes: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-
-    def prescribed(self, name: str) -> dict[str, Any]:
-        """The settings that belong to the task `name` ("A_W")."""
-        return {**self.settings, **self.task_settings.get(name, {})}
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -55,8 +55,6 @@ def _svhn(role: str, settings: DataSettings) -> Domain:
 
 _LOADERS = {"Fo": _fonts, "Ha": _handwriting, "Mn": _mnist, "Us": _usps, "Sv": _svhn}
 _DOMAINS = {"Fo": "fonts", "Ha": "handwriting", "Mn": "mnist", "Us": "usps", "Sv": "svhn"}
-# Fo and Ha are 8x8. As soon as one of the others takes part, its pixels are worth keeping.
-_LARGE = {"image_size": 32, "resize_size": 32, "steps": 10_000}
 
 BENCHMARKS = (
     Benchmark(
@@ -65,27 +63,5 @@ BENCHMARKS = (
         domains=_DOMAINS,
         classes=tuple(str(digit) for digit in range(10)),
         load=lambda code, role, settings: _LOADERS[code](role, settings),
-        settings={
-            "extractor": "small_cnn",
-            "weights": "none",
-            "image_size": 8,
-            "resize_size": 8,
-            "augmentation": "none",
-            "source_batch": 64,
-            "target_batch": 64,
-            "evaluation_batch": 512,
-            "bottleneck_units": 128,
-            "discriminator_units": (256,),
-            "backbone_rate": 1.0,
-            "num_groups": (3,),
-            "alpha": 0.1,
-            "steps": 3000,
-        },
-        task_settings={
-            f"{source}_{target}": _LARGE
-            for source in _DOMAINS
-            for target in _DOMAINS
-            if source != target and {source, target} != {"Fo", "Ha"}
-        },
     ),
 )

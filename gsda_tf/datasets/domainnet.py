@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from gsda_tf.data.domain import Domain
-from gsda_tf.datasets.base import RECIPE, Benchmark
+from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.settings import DataSettings
 
@@ -32,8 +32,5 @@ BENCHMARKS = (
         domains=DOMAINS,
         classes=_class_names,
         load=_load,
-        # 345 classes: two levels of groups, each group of the finer one holding five classes; and discriminators a
-        # tenth of the usual size, because there are 430 of them.
-        settings={**RECIPE, "num_groups": (15, 69), "discriminator_units": (256, 256), "steps": 30_000},
     ),
 )

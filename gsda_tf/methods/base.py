@@ -163,6 +163,16 @@ class Method:
         """(E, C) that are evaluated, exported and served: images -> f, f -> logits."""
         return extractor, self.classifier
 
+    @classmethod
+    def paper(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `--recipe=paper` sets of this method's own options, by name, beside all settings as they are."""
+        return {}
+
+    @classmethod
+    def remarks(cls, settings: Mapping[str, Any], num_classes: int) -> Sequence[str]:
+        """What the user should know before training on so many classes, a line each."""
+        return ()
+
     def facts(self) -> dict[str, Any]:
         """Returns what was drawn or chosen and belongs into settings.json and the summary, by name: numbers, texts, or
         lists of them, or lists of such lists."""

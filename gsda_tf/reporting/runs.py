@@ -13,6 +13,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.runs.contents import read_metrics, read_settings, read_summary
 from gsda_tf.runs.snapshot import read_snapshot
+from gsda_tf.settings import names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +149,5 @@ def beside(run: LoggedRun) -> LoggedRun | None:
     if run.settings["method"] == "source_only" or read_settings(folder) is None or read_summary(folder) is None:
         return None
     found = load_run(folder)
-    alike = all(found.settings.get(name) == run.settings.get(name) for name in _ALIKE)
+    alike = all(found.settings.get(name) == run.settings.get(name) for name in names("compared"))
     return found if alike and (found.task, found.class_names) == (run.task, run.class_names) else None
-
-
-_ALIKE = (
-    "seed", "steps", "extractor", "weights", "freeze_backbone", "train_from", "image_size", "learning_rate",
-)  # fmt: skip
-"""Settings in which two runs must agree to be compared. Not the bottleneck's width, which a method may bring."""

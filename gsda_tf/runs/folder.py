@@ -20,37 +20,8 @@ from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.contents import generation, read_metrics, read_result, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.runs.selected import SelectedWeights
-from gsda_tf.settings import Settings, is_array_file
+from gsda_tf.settings import Settings, may_change
 
-# Settings that do not change what is computed: a run may go on with other values of these.
-FREE = frozenset(
-    {
-        "workdir",
-        "overwrite",
-        "data_dir",
-        "manual_dir",
-        # Where data lie; what they are is told by their fingerprint.
-        "source_dir",
-        "target_dir",
-        "source_list",
-        "target_list",
-        "image_root",
-        "source_root",
-        "target_root",
-        "cache",
-        "feature_cache_dir",
-        "checkpoint_steps",
-        "checkpoint_seconds",
-        "keep_checkpoints",
-        "export",
-        "report",
-        "evaluation_batch",
-        "strategy",
-        "cluster",
-        "num_devices",
-        "virtual_devices",
-    }
-)
 _SHOWN = 8
 _FOLDERS = ("checkpoints", "tensorboard", "export")
 _FILES = ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json")
@@ -188,13 +159,6 @@ def default_workdir(settings: Settings, data: TaskData) -> str:
     return os.path.join("runs", data.name, name, f"seed{settings.run.seed}")
 
 
-def _is_free(name: str, now: Any, then: Any) -> bool:
-    """Whether a setting may differ; arrays, too, may lie elsewhere, but a set of TFDS is what its name says."""
-    if name in ("source", "target"):
-        return is_array_file(str(now)) and is_array_file(str(then))
-    return name in FREE
-
-
 def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Refuses to go on with a run that was started with other settings.
 
@@ -217,7 +181,7 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | N
     different = [
         f"--{name}={then.get(name)} then, {value} now"
         for name, value in now.items()
-        if not _is_free(name, value, then.get(name)) and then.get(name) != value
+        if then.get(name) != value and not may_change(name, value, then.get(name))
     ]
     if different:
         raise TrainingError(

@@ -13,9 +13,7 @@ from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
 from gsda_tf.runs import checkpoints
 from gsda_tf.runs.contents import settings_of
-
-_MODEL = ("extractor", "preprocessing", "bottleneck_units", "bottleneck_norm", "image_size", "resize_size")
-"""What the networks' shapes and inputs depend on: a run that starts from another's weights takes it over."""
+from gsda_tf.settings import names
 
 
 def inherited(run: str) -> dict[str, Any]:
@@ -26,7 +24,7 @@ def inherited(run: str) -> dict[str, Any]:
     """
     before = settings_of(run, "init_from")["settings"]
     # The weights are in the run's checkpoint: none need be downloaded.
-    return {**{name: before[name] for name in (*_MODEL, "freeze_backbone", "train_from")}, "weights": "none"}
+    return {**{name: before[name] for name in names("network")}, "weights": "none"}
 
 
 class Initial:
@@ -62,7 +60,7 @@ class Initial:
         variables = [tf_variable(variable) for variable in extractor.variables]
         if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
             then = self._settings
-            differ = [f"--{n}={then[n]} there, {now[n]} now" for n in _MODEL if then[n] != now[n]]
+            differ = [f"--{n}={then[n]} there, {now[n]} now" for n in names("network") if then[n] != now[n]]
             raise UserError(
                 f"--init_from={self._run} has another network ({'; '.join(differ) or 'weights of other shapes'}): "
                 "leave these flags out, and they follow that run."

@@ -12,21 +12,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gsda_tf import defaults
 from gsda_tf import methods as methods_lib
-from gsda_tf import tasks as tasks_lib
+from gsda_tf import recipes
 from gsda_tf.data.domain import TaskData
-from gsda_tf.datasets import get_benchmark
+from gsda_tf.datasets import get_benchmark, loading
 from gsda_tf.errors import BusyError, UserError, choose
 from gsda_tf.files import disk_errors, locked, open_regular, printable, read_regular, write_atomically
 from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
-from gsda_tf.runs.folder import FREE, same_data
-from gsda_tf.settings import DataSettings, Settings
+from gsda_tf.runs.folder import same_data
+from gsda_tf.settings import DataSettings, Settings, convert, flag, may_change, names
 from gsda_tf.settings import fields as settings_fields
 
 _MOST_JSON = 2**24
-_OWN = ("task", "method", "add", "seed", "workdir")
-"""Settings that the sweep gives to each run itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Trial:
             return None
         wanted = json.loads(json.dumps(self.settings.flat()))
         before = json.loads(json.dumps(summary["settings"]))
-        same = all(before.get(name) == value for name, value in wanted.items() if name not in FREE)
+        same = all(before.get(n) == v or may_change(n, v, before.get(n)) for n, v in wanted.items())
         return summary if same and summary["step"] == summary["steps"] else None
 
     def at_work(self) -> bool:
@@ -105,13 +102,13 @@ def own_data(given: Mapping[str, Any]) -> TaskData:
       UserError: no such data are given, or they are not as expected.
     """
     known = {field.name for field in dataclasses.fields(DataSettings)}
-    settings = tasks_lib.resolve({k: v for k, v in given.items() if k in known})
+    settings = recipes.resolve({k: v for k, v in given.items() if k in known})
     if settings.data.pipeline == "benchmark":
         raise UserError(
             "--benchmark is missing: give its name, such as --benchmark=digits, or data of your own with --pipeline, "
             "as for the train command."
         )
-    return tasks_lib.index(settings.data)
+    return loading.index(settings.data)
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
@@ -124,21 +121,12 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
     grid = {}
     for text in texts:
         name, _, values = text.partition(":")
-        choose("setting", name, [known for known in fields if known not in _OWN])
-        default = fields[name].default
+        field = fields[choose("setting", name, [known for known in fields if known not in names("swept")])]
         try:
-            grid[name] = tuple(dict.fromkeys(_value(default, value) for value in values.split(",")))
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"--grid={text} is not of the form NAME:VALUE,VALUE with values like {defaults.flag(name, default)}."
-            ) from error
+            grid[name] = tuple(dict.fromkeys(convert(field, value) for value in values.split(",")))
+        except UserError as error:
+            raise UserError(f"--grid={text} is not of the form NAME:VALUE,VALUE: {error}") from error
     return grid
-
-
-def _value(default: Any, text: str) -> Any:
-    if isinstance(default, bool):
-        return {"true": True, "false": False}[text]
-    return (int(text),) if isinstance(default, tuple) else type(default)(text)
 
 
 def plan(
@@ -179,7 +167,7 @@ def plan(
                 f"--{name} is an option of {', '.join(methods_lib.owners(name))}, of which none is in "
                 f"--methods={','.join(methods)}: leave --{name} out, or add one."
             )
-    for name in (*_OWN, *(("pipeline",) if benchmark else ()), *grid):
+    for name in (*names("swept"), *(("pipeline",) if benchmark else ()), *grid):
         if name in given:
             raise UserError(
                 f"--{name} cannot be given to {'this' if name in grid else 'a'} sweep: it follows from --benchmark, "
@@ -190,14 +178,14 @@ def plan(
         for task in dict.fromkeys(tasks):
             for method, (plain, add) in chosen.items():
                 for values in _combinations({name: v for name, v in grid.items() if name in options[method]}):
-                    variant = " ".join(defaults.flag(*each).lstrip("-").removesuffix(".0") for each in values.items())
+                    variant = " ".join(flag(*each).lstrip("-").removesuffix(".0") for each in values.items())
                     folder = os.path.join(out, task, method, *variant.replace("/", "-").split(), f"seed{seed}")
                     values.update({name: value for name, value in given.items() if name in options[method]})
                     values.update({"method": plain, "seed": seed, "workdir": folder})
                     values.update({"task": task} if benchmark else {})
                     values.update({"add": add} if add else {})
-                    arguments = tuple(defaults.flag(name, value) for name, value in values.items())
-                    runs.append(Trial(tasks_lib.resolve(values), arguments, task, variant))
+                    arguments = tuple(flag(name, value) for name, value in values.items())
+                    runs.append(Trial(recipes.resolve(values), arguments, task, variant))
     return runs
 
 
@@ -210,7 +198,7 @@ def check_data(runs: Sequence[Trial]) -> None:
     Raises:
       UserError: what differs, and the choices.
     """
-    load = functools.lru_cache(tasks_lib.load)
+    load = functools.lru_cache(loading.load)
     for run in runs:
         if run.settings.data.pipeline != "benchmark" and run.summary() is not None:
             same_data(load(run.settings.data), read_settings(run.workdir), run.workdir)

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import compat, tasks
+from gsda_tf import compat, recipes
 from gsda_tf.compat import variable_name
-from gsda_tf.contradictions import check_given
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
-from gsda_tf.defaults import flag
+from gsda_tf.datasets.loading import load
 from gsda_tf.errors import UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
@@ -26,7 +25,7 @@ from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_
 from gsda_tf.runs import checkpoints
 from gsda_tf.runs.contents import settings_of
 from gsda_tf.runs.initial import Initial
-from gsda_tf.settings import Settings, absolute
+from gsda_tf.settings import Settings, flag
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
 
@@ -35,7 +34,7 @@ class Experiment:
     """Networks, optimizers and state of one run.
 
     Args:
-      settings: resolved, `tasks.resolve`.
+      settings: resolved, `recipes.resolve`.
       data: of the task.
       strategy: under whose scope variables are made.
       initial: weights that E and C start from, `initial.start`.
@@ -208,8 +207,9 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     Args:
       workdir: that a training run wrote.
       step: of the checkpoint; None is the newest.
-      **changes: settings that may differ from the run's, by name (where data lie, precision). Data that are not
-        those of the run are taken and told; classes have the run's names in any case.
+      **changes: settings that may differ from the run's, by name (where data lie, precision). Those that are this
+        machine's and user's alone are never the folder's: see `settings.setting`. Data that are not those of the run
+        are taken and told; classes have the run's names in any case.
 
     Returns:
       (experiment, step of its weights).
@@ -219,11 +219,10 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     """
     written = settings_of(workdir)
     _check_programs(workdir, written["settings"], changes)
-    settings = tasks.written(written["settings"])
-    changes = absolute(changes)
-    settings = settings.replace(changes)
-    check_given(changes, settings)
-    data = tasks.load(settings.data, written["class_names"])
+    settings, passed_over = recipes.restored(written["settings"], changes)
+    if passed_over:
+        print(f"{workdir} names {', '.join(passed_over)}: not taken from a run's folder, give it if it is so here.")
+    data = load(settings.data, written["class_names"])
     other = changes_of_data(written["data"], fingerprint(data))
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")

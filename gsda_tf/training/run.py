@@ -13,11 +13,12 @@ import numpy as np
 import sklearn
 import tensorflow as tf
 
-from gsda_tf import defaults, methods, tasks
+from gsda_tf import methods, recipes
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import fingerprint
+from gsda_tf.datasets.loading import load
 from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.models import backbones
@@ -49,7 +50,7 @@ def train(
     """Trains as the settings describe, or goes on with it. `job.run` is this with export and report.
 
     Args:
-      settings: resolved, `tasks.resolve`.
+      settings: resolved, `recipes.resolve`.
       export: called at the end if the settings ask for one.
       report: called with the run's folder, likewise.
       data: of the task, where they are at hand; None: what the settings name is loaded.
@@ -67,11 +68,11 @@ def train(
     backbones.check(settings.model)  # data may take an hour to prepare
     chief = is_chief(strategy)
     with timed("reading", chief):
-        data = data or tasks.load(settings.data)
+        data = data or load(settings.data)
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
     if chief:
-        print(data.summary(), *data.remarks, *defaults.remarks(settings, data), sep="\n", flush=True)
+        print(data.summary(), *data.remarks, *recipes.remarks(settings, data), sep="\n", flush=True)
     folder = RunFolder(workdir, writes=chief)
     with folder.held(settings.run.overwrite):
         data = folder.same(settings, data)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import step as step_benchmark
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
@@ -24,7 +24,7 @@ _SMALL = {
 
 
 def _settings(**changes):
-    return tasks.written({**_SMALL, **changes})
+    return recipes.written({**_SMALL, **changes})
 
 
 def _data():
@@ -41,7 +41,7 @@ def _data():
 @pytest.mark.parametrize("slopes", ["closed_form", "tapes"])
 def test_plain_step_does_what_the_training_step_does(slopes):
     """In float64: E, C and D after three steps, in which a difference has no time to grow."""
-    experiment_lib, settings = double("training.experiment"), double("tasks").written(_SMALL)
+    experiment_lib, settings = double("training.experiment"), double("recipes").written(_SMALL)
     ends, starts = [], []
     for plain in (False, True):
         changed = settings.replace({"slopes": slopes})

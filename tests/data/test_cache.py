@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
 from gsda_tf.data import cache, images
 from gsda_tf.data.batches import TrainingBatches, evaluation_batches
 from gsda_tf.data.checking import decoding_errors
+from gsda_tf.datasets import loading
 from gsda_tf.errors import DiskError
 from tests.data.pictures import encoded, folders, picture, write_domain
 
@@ -35,7 +35,7 @@ def photos(tmp_path_factory):
 
 def _batches(photos, kept: str, again: int = 1) -> list[np.ndarray]:
     settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
-    data = tasks.load(settings)
+    data = loading.load(settings)
     for _ in range(again):
         training = TrainingBatches(data, settings, seed=3).dataset(0, 3)
         result = [batch[key].numpy() for batch in training for key in ("source_images", "target_images")]
@@ -63,7 +63,7 @@ def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
     read = []
     for kept in ("", "memory", str(tmp_path)):
         settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
-        data = tasks.load(settings)
+        data = loading.load(settings)
         part = data.source.chosen(chosen).chosen(np.asarray([3, 0, 1]))
         again = dataclasses.replace(part, records=part.records.kept(lambda records: cache.MemoryStore()))
         for domain in (part, again, part):
@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_clear_message(photos, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     settings = folders(photos / "source", photos / "target", cache=str(tmp_path), **_SIZES)
-    data = tasks.load(settings)
+    data = loading.load(settings)
     monkeypatch.setattr("gsda_tf.files.os.replace", full)
     with pytest.raises(DiskError, match=r"No space left.*keeping decoded images in .*--cache"), decoding_errors(data):
         list(TrainingBatches(data, settings, seed=0).dataset(0, 2))

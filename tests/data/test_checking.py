@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
 from gsda_tf.data import checking, image_files, images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import FileRecords
+from gsda_tf.datasets import loading
 from gsda_tf.errors import DataError
 from tests.data.pictures import bomb, encoded, folders, frames, odd_files, scans, write_domain
 
@@ -114,7 +114,7 @@ class TestTask:
         with open(path, "wb") as file:
             file.write(content)
         with pytest.raises(DataError) as refused:
-            tasks.load(folders(*dirs))
+            loading.load(folders(*dirs))
         message = str(refused.value)
         assert f"1 image of the target cannot be read: {path}: " in message and reason in message
         assert "--on_bad_image=skip" in message and message.isprintable()
@@ -124,15 +124,15 @@ class TestTask:
             with open(os.path.join(dirs[0], "bike", f"x{index}.png"), "wb"):
                 pass
         with pytest.raises(DataError, match=r"^9 images of the source cannot be read: .*; and 4 more\."):
-            tasks.load(folders(*dirs))
+            loading.load(folders(*dirs))
 
     def test_skip_tells_each_once_and_leaves_it_out(self, dirs, capsys):
-        good = tasks.load(folders(*dirs))
+        good = loading.load(folders(*dirs))
         names = ("a\nb.jpg", "z.png")
         for name, content in zip(names, (b"", _BAD["jpeg cut in its pixels"][0])):
             with open(os.path.join(dirs[0], "mug", name), "wb") as file:
                 file.write(content)
-        data = tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
+        data = loading.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
         said = capsys.readouterr().out.splitlines()
         assert len(said) == 2 and all(line.startswith("Left out of the source: ") for line in said)
         assert "a\\nb.jpg: empty file" in said[0] and "z.png: truncated JPEG" in said[1]
@@ -147,8 +147,8 @@ class TestTask:
         path = os.path.join(dirs[0], "mug", "inside.png")
         with open(path, "wb") as file:
             file.write(content)
-        assert len(tasks.load(folders(*dirs)).source) == 5, "only decoding can tell"
-        assert len(tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0]))).source) == 4
+        assert len(loading.load(folders(*dirs)).source) == 5, "only decoding can tell"
+        assert len(loading.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0]))).source) == 4
         assert path in capsys.readouterr().out
 
     def test_skip_needs_an_image_of_every_class(self, dirs):
@@ -156,10 +156,10 @@ class TestTask:
             with open(os.path.join(dirs[0], "mug", name), "wb"):
                 pass
         with pytest.raises(DataError, match="No image of the source's class 'mug' can be read"):
-            tasks.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
+            loading.load(folders(*dirs, on_bad_image="skip", data_dir=os.path.dirname(dirs[0])))
 
     def test_an_error_while_decoding_names_the_file(self, dirs):
-        data = tasks.load(folders(*dirs))
+        data = loading.load(folders(*dirs))
         victim = data.target.records.name(2)
         with open(victim, "wb") as file:
             file.write(b"damaged since")
@@ -168,6 +168,6 @@ class TestTask:
         assert f"1 image of the target cannot be read: {victim}" in str(refused.value)
 
     def test_other_errors_stay_what_they_are(self, dirs):
-        data = tasks.load(folders(*dirs))
+        data = loading.load(folders(*dirs))
         with pytest.raises(tf.errors.InvalidArgumentError), checking.decoding_errors(data):
             tf.reshape(tf.zeros([3]), [2])

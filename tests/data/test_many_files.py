@@ -17,13 +17,14 @@ _PROBE = """
 import json, resource, sys, time
 import tensorflow as tf
 import gsda_tf.training.run
-from gsda_tf import tasks
+from gsda_tf import recipes
+from gsda_tf.datasets import loading
 from gsda_tf.data.batches import TrainingBatches
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 sum(tf.data.Dataset.range(2).as_numpy_iterator())
 before, start = peak(), time.perf_counter()
-settings = tasks.resolve({**json.loads(sys.argv[1]), "image_size": 8, "resize_size": 8, "weights": "none"})
-data = tasks.load(settings.data)
+settings = recipes.resolve({**json.loads(sys.argv[1]), "image_size": 8, "resize_size": 8, "weights": "none"})
+data = loading.load(settings.data)
 TrainingBatches(data, settings.data, seed=0).plan(0, 1)
 print(json.dumps({
     "seconds": time.perf_counter() - start,

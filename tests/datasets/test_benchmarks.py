@@ -7,13 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from gsda_tf import methods, tasks
+from gsda_tf import methods, recipes
 from gsda_tf.datasets import BENCHMARKS, get_benchmark
 from gsda_tf.datasets.office31 import CALTECH_CLASSES, IMAGE_SET
 from gsda_tf.datasets.office31.office31_dataset_builder import Builder as Office31
 from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
 from gsda_tf.datasets.visda2017.visda2017_dataset_builder import Builder as Visda2017
 from gsda_tf.errors import UserError
+from gsda_tf.recipes.layers import recipe_of
 from gsda_tf.settings import DataSettings, Settings
 from tests.datasets import fakes
 
@@ -47,27 +48,29 @@ def test_tasks(name, names):
     ],
 )
 def test_settings_of_the_paper(task, alpha, beta, groups):
-    settings = tasks.resolve({"task": task, "recipe": "paper"})
+    settings = recipes.resolve({"task": task, "recipe": "paper"})
     assert (settings.options.alpha, settings.options.beta, settings.options.num_groups) == (alpha, beta, groups)
     assert settings.model.extractor == "resnet50"
     assert (settings.data.image_size, settings.data.resize_size) == (224, 256)
     assert settings.optimization.steps in (20_000, 30_000)
-    assert tasks.resolve({"task": task, "alpha": 0.5}).options.alpha == 0.5
+    assert recipes.resolve({"task": task, "alpha": 0.5}).options.alpha == 0.5
 
 
 def test_every_task_has_valid_settings():
     known = {*Settings().flat(), *methods.all_options()}
     for benchmark in BENCHMARKS.values():
-        assert set(benchmark.task_settings) <= set(benchmark.tasks)
-        assert set(benchmark.regimes) <= {"frozen", "trained"}
-        for values in (benchmark.settings, *benchmark.task_settings.values(), *benchmark.regimes.values()):
+        recipe = recipe_of(benchmark.name)
+        of_tasks, regimes = getattr(recipe, "TASKS", {}), [getattr(recipe, n, {}) for n in ("FROZEN", "TRAINED")]
+        assert set(of_tasks) <= set(benchmark.tasks)
+        for values in (recipe.SETTINGS, *of_tasks.values(), *regimes):
             assert set(values) <= known
         for name in benchmark.tasks:
-            tasks.resolve({"task": f"{benchmark.name}/{name}"})
+            recipes.resolve({"task": f"{benchmark.name}/{name}"})
 
 
 def test_image_size_of_digits():
-    sizes = {name: tasks.resolve({"task": f"digits/{name}"}).data.image_size for name in get_benchmark("digits").tasks}
+    names = get_benchmark("digits").tasks
+    sizes = {name: recipes.resolve({"task": f"digits/{name}"}).data.image_size for name in names}
     assert {name for name, size in sizes.items() if size == 8} == {"Fo_Ha", "Ha_Fo"}
     assert set(sizes.values()) == {8, 32}
 
@@ -85,7 +88,7 @@ def test_domainnet_has_345_classes():
 @pytest.mark.parametrize("task", ["office31/A_A", "office31/A_X", "visda2017/Re_Sy", "office32/A_W"])
 def test_unknown_task(task):
     with pytest.raises(UserError, match="Unknown"):
-        tasks.resolve({"task": task})
+        recipes.resolve({"task": task})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.images import ImageGeometry, evaluation_image, training_image
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.datasets.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
@@ -68,10 +68,9 @@ def test_own_copies(copies):
 
 def test_pixels_in_memory_are_those_of_the_files(copies):
     settings, _ = copies
-    prescribed = get_benchmark("digits").prescribed("Mn_Us")
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
     given = {f.name: given[f.name] for f in dataclasses.fields(settings) if given[f.name] != f.default}
-    in_memory = tasks.resolve({**given, **prescribed, "task": "digits/Mn_Us"}).data
+    in_memory = recipes.resolve({**given, "task": "digits/Mn_Us"}).data
     geometry = ImageGeometry(32, 32)
     for _ in range(2):  # the second time from the file kept beside the records
         for name, split in (("mnist_npz", "train"), ("usps", "test")):

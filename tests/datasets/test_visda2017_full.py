@@ -17,13 +17,14 @@ _PROBE = """
 import json, resource, sys, time
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from gsda_tf import tasks
+from gsda_tf import recipes
+from gsda_tf.datasets import loading
 from gsda_tf.data.batches import TrainingBatches
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 tf.constant(0) + 1
 before, start = peak(), time.perf_counter()
-settings = tasks.resolve({"task": "visda2017/Sy_Re", "manual_dir": sys.argv[1], "data_dir": sys.argv[2]})
-data = tasks.load(settings.data)
+settings = recipes.resolve({"task": "visda2017/Sy_Re", "manual_dir": sys.argv[1], "data_dir": sys.argv[2]})
+data = loading.load(settings.data)
 TrainingBatches(data, settings.data, seed=0).plan(0, 1)
 print(json.dumps({
     "seconds": time.perf_counter() - start,

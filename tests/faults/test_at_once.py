@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.cache import FolderStore
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.features import FeatureStore, content_digests
@@ -111,7 +111,7 @@ def test_a_clock_that_goes_back(tmp_path, monkeypatch):
         now[0] -= 3600
         return now[0]
 
-    settings = tasks.resolve(
+    settings = recipes.resolve(
         {
             "task": "digits/Fo_Ha", "steps": 6, "checkpoint_steps": 2, "report_steps": 2, "evaluate_steps": 3,
             "method": "source_only", "source_batch": 8, "bottleneck_units": 8, "workdir": str(tmp_path),

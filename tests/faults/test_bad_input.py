@@ -57,8 +57,8 @@ def test_images(case, name, dirs, tmp_path):
 
 def test_unusual_images_are_read(dirs):
     """What is unusual but no mistake is trained on, not refused."""
-    from gsda_tf import tasks
     from gsda_tf.data.batches import TrainingBatches
+    from gsda_tf.datasets import loading
     from tests.data.pictures import folders
 
     folder = os.path.join(dirs[0], "bike")
@@ -75,7 +75,7 @@ def test_unusual_images_are_read(dirs):
         with open(os.path.join(os.fsencode(folder), os.fsencode(name)), "wb") as file:
             file.write(content)
     settings = folders(*dirs, image_size=16, resize_size=16, source_batch=22, target_batch=8, augmentation="none")
-    data = tasks.load(settings)
+    data = loading.load(settings)
     assert len(data.source) == 4 + 7
     # Classes take turns, so 22 of them are each of the nine bikes at least once.
     batch = next(iter(TrainingBatches(data, settings, 0).dataset(0, 1)))
@@ -168,10 +168,11 @@ def test_lists(case, dirs, tmp_path):
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_no_mistake(dirs):
-    from gsda_tf import tasks
+    from gsda_tf import recipes
+    from gsda_tf.datasets import loading
 
     flags = dict(f[2:].split("=") for f in _lists(dirs, b"\xef\xbb\xbf" + _GOOD.replace(b"\n", b"\r\n")))
-    assert len(tasks.load(tasks.written(flags).data).source) == 2
+    assert len(loading.load(recipes.written(flags).data).source) == 2
 
 
 def _model(tmp_path, *layers, shape=(16, 16, 3)):
@@ -233,8 +234,8 @@ def test_models(case, dirs, tmp_path):
 
 
 def test_skip_reports_each_file_once_and_decodes_no_file_twice(dirs, tmp_path, capsys, monkeypatch):
-    from gsda_tf import tasks
     from gsda_tf.data import images, records
+    from gsda_tf.datasets import loading
     from tests.data.pictures import folders
 
     for name in ("a.jpg", "b.jpg"):
@@ -245,22 +246,22 @@ def test_skip_reports_each_file_once_and_decodes_no_file_twice(dirs, tmp_path, c
     monkeypatch.setattr(records, "SETTLED", 0.0)
     original = images.decode
     monkeypatch.setattr(images, "decode", lambda record: decoded.append(1) or original(record))
-    assert len(tasks.load(settings).target) == 4
+    assert len(loading.load(settings).target) == 4
     told = [line for line in capsys.readouterr().out.splitlines() if "Left out" in line]
     assert len(told) == 2 and "a.jpg: truncated JPEG" in told[0] and "b.jpg: truncated JPEG" in told[1]
     assert len(decoded) == 8  # the good ones; the others show by their ends
-    assert len(tasks.load(settings).target) == 4
+    assert len(loading.load(settings).target) == 4
     assert [line for line in capsys.readouterr().out.splitlines() if "Left out" in line] == told
     assert len(decoded) == 8
     changed = os.path.join(dirs[1], "mug", "a.jpg")
     with open(changed, "wb") as file:
         file.write(encoded())
-    assert len(tasks.load(settings).target) == 5 and len(decoded) == 9
+    assert len(loading.load(settings).target) == 5 and len(decoded) == 9
     with open(changed, "wb") as file:
         file.write(b"")
-    assert len(tasks.load(settings).target) == 4
+    assert len(loading.load(settings).target) == 4
     (kept,) = {os.path.dirname(path) for path in inprocess.tree(tmp_path / "kept")}
     for path in inprocess.tree(kept):
         with open(path, "w") as file:
             file.write("damaged \\u")
-    assert len(tasks.load(settings).target) == 4 and len(decoded) == 17
+    assert len(loading.load(settings).target) == 4 and len(decoded) == 17

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell
 from gsda_tf.reporting.runs import load_run
@@ -194,7 +194,7 @@ def test_what_is_no_file_or_has_no_end_is_neither_waited_for_nor_read(name, kind
     ],
 )
 def test_networks_are_not_made_larger_than_the_weights_that_there_are(changes, told):
-    settings = tasks.written({"bottleneck_units": 64, **changes})
+    settings = recipes.written({"bottleneck_units": 64, **changes})
     refused = pytest.raises(UserError, match=f"settings.json tells of {told}, and its checkpoint has nothing of that")
     with refused if told else contextlib.nullcontext():
         _check_widths("run", settings, {"bottleneck": [1280, 64], "classifier": [64, 10]})

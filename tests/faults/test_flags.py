@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gsda_tf import recipes
 from gsda_tf import settings as settings_lib
-from gsda_tf import tasks
 from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.errors import UserError
 from gsda_tf.training.tf_config import check_tf_config
@@ -91,7 +91,7 @@ def _parse(*arguments):
     from launch import flags, train
 
     def main():
-        tasks.resolve(flags.given())
+        recipes.resolve(flags.given())
 
     with mock.patch.object(train, "main", main):
         return inprocess.run(*arguments)
@@ -122,7 +122,7 @@ def test_numbers_above_the_maximum_are_refused(field):
 
 
 def test_each_number_of_a_list_has_a_maximum():
-    for field in (f for f in settings_lib.fields() if isinstance(f.default, tuple)):
+    for field in (f for f in settings_lib.fields() if f.type == "tuple[int, ...]"):
         with pytest.raises(UserError, match=f"^--{field.name}=4,9{{30}} is out of range: expected at most"):
             settings_lib.Settings().replace({field.name: (4, 10**30 - 1)})
 
@@ -131,7 +131,7 @@ def test_each_number_of_a_list_has_a_maximum():
 @given(st.one_of(st.text(max_size=12), st.from_regex(r"[a-z0-9_]{1,10}/[A-Za-z]{0,3}_?[A-Za-z]{0,3}", fullmatch=True)))
 def test_task_names_are_known_or_refused(name):
     try:
-        resolved = tasks.resolve({"task": name})
+        resolved = recipes.resolve({"task": name})
     except UserError as error:
         assert "expected" in str(error) or "BENCHMARK/SOURCE_TARGET" in str(error)
     else:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.compat import KERAS_3
 from gsda_tf.files import UNFINISHED
 from gsda_tf.runs.checkpoints import Checkpoints, newest, paths
@@ -146,7 +146,7 @@ def test_dropout_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
         "learning_rate": 0.05,
     }  # fmt: skip
     for name in ("whole", "stopped"):
-        settings = tasks.resolve({**small, "workdir": str(tmp_path / name)})
+        settings = recipes.resolve({**small, "workdir": str(tmp_path / name)})
         configure_devices(settings.device)  # the same sums in the same order
         train(settings) if name == "whole" else _stopped_once(monkeypatch, settings, step=3)
     whole, stopped = _weights(tmp_path / "whole"), _weights(tmp_path / "stopped")

@@ -4,7 +4,8 @@ import ast
 import glob
 import socket
 
-from gsda_tf import tasks
+from gsda_tf import recipes
+from gsda_tf.datasets import loading
 
 _MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "ctypes", "requests"}
 _CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "urlopen", "urlretrieve", "extractall", "extract"}
@@ -50,5 +51,5 @@ def test_a_run_without_downloads_asks_nobody(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     monkeypatch.setattr(socket, "getaddrinfo", refused)
-    settings = tasks.resolve({"task": "digits/Fo_Ha"})
-    assert len(tasks.load(settings.data).target) == 1797
+    settings = recipes.resolve({"task": "digits/Fo_Ha"})
+    assert len(loading.load(settings.data).target) == 1797

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import trials
 from gsda_tf.training.callbacks import standard
@@ -73,7 +73,7 @@ def test_a_finished_run_is_finished_until_its_data_change(photos):
 
 
 def test_a_sweep_counts_a_run_as_finished_for_the_data_that_it_was_made_with(photos):
-    settings = tasks.written(json.loads((photos / "run" / "settings.json").read_text())["settings"])
+    settings = recipes.written(json.loads((photos / "run" / "settings.json").read_text())["settings"])
     done = trials.Trial(settings.replace({"workdir": str(photos / "run")}), (), "folders/shop_desk")
     assert done.summary() is not None
     trials.check_data([done])

@@ -1,6 +1,5 @@
 import os
 
-from launch.train import next_steps
 from tests.launch import commands
 from tests.reporting import runs
 
@@ -24,6 +23,8 @@ def test_the_last_line_says_what_to_open_and_what_is_next(tmp_path):
 
 
 def test_a_trained_run_names_its_page_its_model_and_the_comparison_that_is_missing(tmp_path):
+    from launch.train import next_steps
+
     workdir = tmp_path / "gsda" / "seed0"
     summary = {"workdir": str(workdir), "method": "gsda", "export_dir": None}
     offer, last = next_steps(summary)

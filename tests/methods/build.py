@@ -31,7 +31,7 @@ def experiment(method, data=None, strategy=None, package=single, **changes):
 
     `package` is `rounding.single` or `rounding.double`.
     """
-    settings = package("tasks").written({**SMALL, "method": method, **changes})
+    settings = package("recipes").written({**SMALL, "method": method, **changes})
     return package("training.experiment").Experiment(settings, data or task(), strategy or tf.distribute.get_strategy())
 
 

@@ -17,9 +17,9 @@ assert len(_FED["labels"]) != NS
 
 def _step(name, add, strategy):
     """All variables before and after the last phase's step."""
-    tasks, lib = double("tasks"), double("training.experiment")
+    recipes, lib = double("recipes"), double("training.experiment")
     options = {"num_groups": (2,)} if name in ("gsda", "domain_group_class") else {}
-    settings = tasks.written({**SMALL, "method": name, "add": add, "discriminator_units": (6,), **options})
+    settings = recipes.written({**SMALL, "method": name, "add": add, "discriminator_units": (6,), **options})
     built = lib.Experiment(settings, task(), strategy)
     whole = batch(images=built.method.images, **_FED)
     _fill_memory(built)
@@ -43,7 +43,7 @@ def _fed(strategy, whole):
 
 def _remembered(strategy):
     """A memory of five images after a batch that has the first of them on both devices, and one twice on a device."""
-    built = double("training.experiment").Experiment(double("tasks").written(SMALL), task(), strategy)
+    built = double("training.experiment").Experiment(double("recipes").written(SMALL), task(), strategy)
     whole = {**batch(**_FED), "target_indices": tf.constant([3, 1, 3, 3], tf.int64)}
     whole["rows"] = tf.reshape(tf.range(8.0), [4, 2])
     with strategy.scope():

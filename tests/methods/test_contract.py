@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import methods, tasks
+from gsda_tf import methods, recipes
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import UserError
@@ -237,10 +237,10 @@ def test_two_replicas_take_the_step_of_one():
 
 
 def test_terms_add_to_any_method_and_take_the_place_of_its_entropy(build):
-    settings = tasks.resolve({"method": "gsda", "add": ("mcc", "bnm")})
+    settings = recipes.resolve({"method": "gsda", "add": ("mcc", "bnm")})
     assert settings.options.alpha == 0.0 and settings.options.mcc_temperature == 2.5
-    assert tasks.resolve({"method": "gsda", "add": ("mcc",), "alpha": 0.3}).options.alpha == 0.3
-    assert tasks.resolve({"method": "gsda", "add": ("bsp",)}).options.alpha == 0.1  # of digits
+    assert recipes.resolve({"method": "gsda", "add": ("mcc",), "alpha": 0.3}).options.alpha == 0.3
+    assert recipes.resolve({"method": "gsda", "add": ("bsp",)}).options.alpha == 0.1  # of digits
     terms = ("mcc", "bnm", "afn", "bsp", "entropy")
     metrics = build("mcd", add=terms).step(batch(), tf.constant(0, tf.int64))
     assert {f"loss/{name}" for name in terms} <= set(metrics)
@@ -270,22 +270,22 @@ def test_a_term_moves_a_method_that_is_not_fed_the_target(build):
 
 def test_a_term_is_not_added_to_what_is_fitted():
     with pytest.raises(UserError, match=r"--add=mcc is for methods that train, but --method=tca is fitted"):
-        tasks.resolve({"method": "tca", "add": ("mcc",)})
+        recipes.resolve({"method": "tca", "add": ("mcc",)})
 
 
 def test_an_option_of_another_method_is_refused_with_one_line():
     with pytest.raises(UserError, match=r"--beta is an option of gsda, but --method=mcc: leave it out, or choose one"):
-        tasks.resolve({"method": "mcc", "beta": 2.0})
+        recipes.resolve({"method": "mcc", "beta": 2.0})
     with pytest.raises(UserError, match=r"--mcc_weight is an option of mcc, --add=mcc, but --method=gsda"):
-        tasks.resolve({"method": "gsda", "mcc_weight": 2.0})
+        recipes.resolve({"method": "gsda", "mcc_weight": 2.0})
     with pytest.raises(UserError, match=r"Unknown term of --add 'mmc': .*Did you mean 'mcc'"):
-        tasks.resolve({"add": ("mmc",)})
+        recipes.resolve({"add": ("mmc",)})
 
 
 def test_published_options_belong_to_their_benchmark():
-    assert tasks.resolve({"task": "visda2017/Sy_Re", "method": "mcc"}).options.mcc_temperature == 3.0
-    assert tasks.resolve({"task": "office31/A_W", "method": "mcc"}).options.mcc_temperature == 2.5
-    assert tasks.resolve({"task": "office_home/Ar_Pr", "method": "mcd"}).options.mcd_weight == 30.0
+    assert recipes.resolve({"task": "visda2017/Sy_Re", "method": "mcc"}).options.mcc_temperature == 3.0
+    assert recipes.resolve({"task": "office31/A_W", "method": "mcc"}).options.mcc_temperature == 2.5
+    assert recipes.resolve({"task": "office_home/Ar_Pr", "method": "mcd"}).options.mcd_weight == 30.0
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_file_that_holds_no_such_method_is_told(name, content, told, tmp_path)
     if content is not None:
         (tmp_path / name.split(":")[0]).write_text(content)
     with pytest.raises(UserError, match=told):
-        tasks.written({**SMALL, "method": str(tmp_path / name)})
+        recipes.written({**SMALL, "method": str(tmp_path / name)})
 
 
 def test_a_program_that_a_run_names_is_not_run_before_the_user_says_so(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
@@ -23,7 +23,7 @@ def _settings(**changes):
         "discriminator_units": (6,), "num_groups": (2,), "steps": STEPS, "source_batch": 8, "target_batch": 8,
         "augmentation": "none", "learning_rate": 0.02, "backbone_rate": 1.0,
     }  # fmt: skip
-    return tasks.written({**base, **changes})
+    return recipes.written({**base, **changes})
 
 
 def _data():

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.runs.contents import write_settings
 from tests.runs.made import DATA, SUMMARY
 
@@ -28,7 +28,7 @@ def write(folder, state: str = "labelled", classes=CLASSES, size: int = SIZE, ex
     workdir = str(folder)
     os.makedirs(workdir, exist_ok=True)
     method = "source_only" if "source_only" in state else "gsda"
-    settings = tasks.resolve({"task": "digits/Fo_Ha", "method": method, "steps": STEPS, "workdir": workdir})
+    settings = recipes.resolve({"task": "digits/Fo_Ha", "method": method, "steps": STEPS, "workdir": workdir})
     half = len(classes) // 2
     groups = [] if method == "source_only" else [classes[:half], classes[half:]]
     extra = {"task": "digits/Fo_Ha", "class_names": list(classes), "groups": groups, "data": DATA}

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.errors import TrainingError
 from gsda_tf.runs.contents import write_settings
 from gsda_tf.runs.folder import check_same_run
@@ -14,7 +14,7 @@ from tests.launch import commands
 from tests.processes import REPOSITORY
 from tests.runs.made import DATA
 
-_NOW = tasks.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
+_NOW = recipes.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
 _EXTRA = {"task": "digits/Fo_Ha", "class_names": ["0", "1"], "data": DATA}
 
 

@@ -67,7 +67,7 @@ def test_a_grid_of_numbers_words_and_switches():
 @pytest.mark.parametrize(
     ("text", "said"),
     [("beta", "NAME:VALUE"), ("beta:", "NAME:VALUE"), ("beta:1,x", "NAME:VALUE"), ("betta:1", "Did you mean 'beta'"),
-     ("seed:1,2", "Unknown setting 'seed'"), ("freeze_backbone:yes", "NAME:VALUE")],
+     ("seed:1,2", "Unknown setting 'seed'"), ("freeze_backbone:maybe", "NAME:VALUE")],
 )  # fmt: skip
 def test_says_what_is_wrong_with_a_grid(text, said):
     with pytest.raises(UserError, match=said):

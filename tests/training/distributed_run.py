@@ -83,7 +83,7 @@ def main() -> None:
     for given in json.loads(sys.argv[1]):
         change = given.pop("change", None)
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        runs.append((double("tasks").written(values), change))
+        runs.append((double("recipes").written(values), change))
     # Once: TensorFlow has no other devices once it has computed.
     distribution.configure_devices(max((settings.device for settings, _ in runs), key=lambda d: d.virtual_devices))
     for settings, change in runs:

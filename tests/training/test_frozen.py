@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords
@@ -21,7 +21,7 @@ def _settings(folder, **changes):
         "discriminator_units": (5,), "num_groups": (2,), "steps": 5, "source_batch": 4, "target_batch": 4,
         "freeze_backbone": True, "feature_cache_dir": str(folder / "cache"), "evaluation_batch": 3,
     }  # fmt: skip
-    return tasks.written({**base, **changes})
+    return recipes.written({**base, **changes})
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ _RUN = {**SMALL, "method": "mcc", "steps": 6, "report_steps": 2, "evaluate_steps
 
 
 def _settings(workdir, **changes):
-    from gsda_tf import tasks
+    from gsda_tf import recipes
 
-    return tasks.written({**_RUN, "workdir": str(workdir), **changes})
+    return recipes.written({**_RUN, "workdir": str(workdir), **changes})
 
 
 @pytest.fixture(scope="session")

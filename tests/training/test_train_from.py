@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data import features
 from gsda_tf.data import records as data_records
 from gsda_tf.data.batches import TrainingBatches
@@ -60,7 +60,7 @@ def data():
 
 
 def _settings(folder, **changes):
-    return tasks.written({**TINY, "feature_cache_dir": str(folder), **changes})
+    return recipes.written({**TINY, "feature_cache_dir": str(folder), **changes})
 
 
 def _step(experiment, inputs, seed=0):
@@ -75,7 +75,7 @@ def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data, cr
     """The same crops of the same images, in float64: the front run before, or in the step."""
     with rounding.in_double():
         values = {**TINY, "feature_cache_dir": str(tmp_path), "feature_crops": crops}
-        settings = rounding.double("tasks").written(values)
+        settings = rounding.double("recipes").written(values)
         build = rounding.double("training.experiment").Experiment
         kept = build(settings, data, STRATEGY)
         before = [v.numpy() for v in kept.extractor.frozen.variables]

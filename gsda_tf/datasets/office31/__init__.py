@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from gsda_tf.data.domain import Domain
-from gsda_tf.datasets.base import RECIPE, Benchmark
+from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
 from gsda_tf.settings import DataSettings
@@ -47,7 +47,6 @@ BENCHMARKS = (
         domains=_DOMAINS,
         classes=IMAGE_SET.class_names,
         load=_load,
-        settings={**RECIPE, "num_groups": (6,)},
     ),
     Benchmark(
         name="office31_partial",
@@ -55,10 +54,5 @@ BENCHMARKS = (
         domains=_DOMAINS,
         classes=IMAGE_SET.class_names,
         load=_load_partial,
-        # The paper's alpha is ten times Office-31's. From the first step, it would hold the target to what a
-        # classifier that knows nothing yet says, now and then to classes that the target does not have, for good.
-        settings={**RECIPE, "alpha": 0.2, "alpha_ramp": 40.0, "beta": 10.0, "num_groups": (6,)},
-        # Measured with the last stage trained, not the whole: docs/when_it_helps.md, "Partial targets".
-        regimes={"trained": {"alpha": 0.1, "alpha_ramp": 10.0}},
     ),
 )

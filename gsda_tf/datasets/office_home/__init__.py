@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gsda_tf.datasets.base import RECIPE, Benchmark
+from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
 
@@ -22,6 +22,5 @@ BENCHMARKS = (
         domains=_DOMAINS,
         classes=IMAGE_SET.class_names,
         load=lambda code, role, settings: prepare.load_domain("office_home", _DOMAINS[code], _DOMAINS[code], settings),
-        settings={**RECIPE, "num_groups": (13,), "steps": 30_000},
     ),
 )

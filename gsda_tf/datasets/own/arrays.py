@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,6 @@ from gsda_tf.files import open_regular
 from gsda_tf.settings import DataSettings
 
 NAMES = ("features", "images", "labels", "class_names")
-_OF_IMAGES = (
-    "extractor", "weights", "preprocessing", "freeze_backbone", "train_from", "feature_crops", "feature_dtype",
-    "feature_cache_dir", "sync_batch_norm", "image_size", "resize_size", "augmentation", "cache", "on_bad_image",
-    "precision",
-)  # fmt: skip
-"""Settings that say nothing where features stand in place of images."""
 _MOST_COLUMNS, _MOST_CHARACTERS = 2**14, 1000
 _NO_FEATURE = re.compile(r"__index_level_\d+__|unnamed(: \d+)?|index|id|", re.IGNORECASE)
 """Columns that programs write unasked."""
@@ -106,27 +100,14 @@ def load_arrays(settings: DataSettings) -> TaskData:
     )
 
 
-def prescribed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that follow from what the source holds: none for images; for features, that there is no backbone.
-
-    Args:
-      given: values by setting name, only those that the user gave.
+def feature_units(path: str) -> int:
+    """e of the features [n, e] that a source file holds; 0 if it holds images.
 
     Raises:
-      UserError: see `load_arrays`; or a setting about images is given where there are none.
+      UserError: see `load_arrays`.
     """
-    path = given.get("source", "")
     values = _read("source", path).values
-    if values.ndim != 2:
-        return {}
-    for name in _OF_IMAGES:
-        if name in given:
-            raise UserError(
-                f"--{name}={given[name]} is about images, but --source={shown(path)} holds features: leave it out."
-            )
-    return {
-        "extractor": f"features:{values.shape[1]}", "weights": "none", "freeze_backbone": True, "augmentation": "none",
-    }  # fmt: skip
+    return values.shape[1] if values.ndim == 2 else 0
 
 
 def _read(role: str, path: str) -> Arrays:

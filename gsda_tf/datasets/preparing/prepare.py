@@ -19,7 +19,7 @@ import numpy as np
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import SourceRecords
 from gsda_tf.datasets.preparing import finding
-from gsda_tf.errors import DataError, DiskError, UserError
+from gsda_tf.errors import DataError, DiskError, UserError, choose
 from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
@@ -129,24 +129,21 @@ def catalogue_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBui
     """
     import tensorflow_datasets as tfds
 
-    data_dir = _data_dir(settings)
-    builder = tfds.builder(name, data_dir=data_dir)
+    builder = _catalogue(name, _data_dir(settings))
     wanted = tfds.core.FileFormat.ARRAY_RECORD
     if builder.is_prepared() and builder.info.file_format != wanted:
         # Prepared by somebody else in another format: leave that alone.
-        builder = tfds.builder(name, data_dir=os.path.join(builder.data_dir_root, "array_record"))
+        builder = _catalogue(name, os.path.join(builder.data_dir_root, "array_record"))
     if not builder.is_prepared():
         _check_reachable(builder, manual_dir_of(settings))
         _prepare(builder, settings, quiet=False)
-        builder = tfds.builder(name, data_dir=builder.data_dir_root)
+        builder = _catalogue(name, builder.data_dir_root)
     return builder
 
 
 def catalogue_class_names(name: str) -> tuple[str, ...]:
     """The class names of a data set of the TFDS catalogue, in the order of its labels. Downloads nothing."""
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder(name)
+    builder = _catalogue(name, None)
     return tuple(builder.info.features[feature_of(builder, "ClassLabel")].names)
 
 
@@ -158,6 +155,24 @@ def manual_dir_of(settings: DataSettings) -> str:
 
     root = _data_dir(settings) or str(tfds.core.constants.DATA_DIR)
     return os.path.join(os.path.expanduser(root), "downloads", "manual")
+
+
+def _catalogue(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """A builder by its code alone. `tfds.builder` would take what its code does not know from files in `data_dir`, and
+    import whatever module these name.
+
+    Raises:
+      UserError: no such configuration.
+    """
+    import tensorflow_datasets as tfds
+
+    plain, _, config = name.partition("/")
+    kind = tfds.builder_cls(plain)
+    if config and not kind.builder_configs:
+        raise UserError(f"{plain} has no configurations: leave /{config} out.")
+    if config:
+        choose(f"configuration of {plain}", config, kind.builder_configs)
+    return kind(data_dir=data_dir, config=config or None)
 
 
 def _own(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:

@@ -5,7 +5,7 @@ Scored by the mean over classes. The target is the validation set: trained on wi
 
 from __future__ import annotations
 
-from gsda_tf.datasets.base import RECIPE, Benchmark
+from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
 
@@ -27,7 +27,6 @@ BENCHMARKS = (
         classes=IMAGE_SET.class_names,
         load=lambda code, role, settings: prepare.load_domain("visda2017", _SPLITS[code], _DOMAINS[code], settings),
         pairs=(("Sy", "Re"),),
-        settings={**RECIPE, "alpha": 0.2, "beta": 10.0, "num_groups": (4,), "steps": 30_000},
         score="mean_class_accuracy",
     ),
 )

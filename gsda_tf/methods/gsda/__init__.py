@@ -6,6 +6,7 @@ gradients are kept in step. The rows of the paper's ablation (Table 1), below, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,9 +19,16 @@ from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.gsda import alignment, synchronization
 from gsda_tf.methods.gsda.discriminators import Discriminators
 from gsda_tf.methods.gsda.gradient_norms import GRADIENT_NORMS
-from gsda_tf.methods.gsda.hierarchy import Hierarchy, build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.hierarchy import (
+    Hierarchy,
+    build_hierarchy,
+    default_groups,
+    hierarchy_from_groups,
+    read_groups,
+)
 from gsda_tf.methods.gsda.options import GroupOptions, GSDAOptions, LevelOptions
 from gsda_tf.methods.gsda.pairs import Pairs, build_pairs
+from gsda_tf.settings import flag
 
 
 class GSDA(Method):
@@ -78,6 +86,20 @@ class GSDA(Method):
         b.log("adversarial_weight", b.share(strength))
         scores = self._discriminate(b, b.once("pairs", self._pairs))
         return loss + strength * (self._synchronization(b, scores) - tf.reduce_sum(scores.losses))
+
+    @classmethod
+    def paper(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Equation (16) adds up the levels, each as strong as one alone; the option is what they share."""
+        groups = len(set(settings.get("num_groups", ()))) or 1
+        return {"adversarial_weight": float(len(cls.levels) - 1 + groups)}
+
+    @classmethod
+    def remarks(cls, settings: Mapping[str, Any], num_classes: int) -> Sequence[str]:
+        if settings.get("num_groups") != () or settings["groups_file"]:
+            return ()
+        groups = default_groups(num_classes)
+        chosen = flag("num_groups", groups) if groups else "No groups of classes"
+        return [f"{chosen}, as there are {num_classes} classes."]
 
     def facts(self) -> dict[str, Any]:
         names = np.asarray(self.problem.class_names)

@@ -33,7 +33,10 @@ class GroupOptions(LevelOptions):
     num_groups: tuple[int, ...] = setting(
         (), "groups of classes, one number for each level of groups (default: one group for every five classes)"
     )
-    groups_file: str = setting("", "JSON file with lists of class names to use as groups; they may overlap")
+    groups_file: str = setting(
+        "", "JSON file with lists of class names to use as groups; they may overlap",
+        path=True, excludes=("num_groups",),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

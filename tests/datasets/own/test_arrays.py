@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import gsda_tf
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.datasets import loading
 from gsda_tf.datasets.own import arrays
 from gsda_tf.errors import UserError
 
@@ -25,8 +26,8 @@ def _task(folder, source, target, **given):
     for name, content in (("a", source), ("b", target)):
         np.savez(folder / f"{name}.npz", **content)
     given = {"pipeline": "arrays", "source": str(folder / "a.npz"), "target": str(folder / "b.npz"), **given}
-    settings = tasks.resolve(given)
-    return settings, tasks.load(settings.data)
+    settings = recipes.resolve(given)
+    return settings, loading.load(settings.data)
 
 
 def test_features(tmp_path):
@@ -140,22 +141,22 @@ def test_parquet(tmp_path):
     pq.write_table(pa.table({"x0": FEATURES[:, 0]}), tmp_path / "narrow.parquet")
     pq.write_table(pa.table(columns), tmp_path / "b.parquet")
     given = {"pipeline": "arrays", "source": str(tmp_path / "a.parquet"), "target": str(tmp_path / "b.parquet")}
-    data = tasks.load(tasks.resolve(given).data)
+    data = loading.load(recipes.resolve(given).data)
     assert isinstance(data.source.records, FeatureRecords) and data.class_names == ("a", "b")
     np.testing.assert_array_equal(data.source.records.features[:, 0], FEATURES.astype(np.float32))
     with pytest.raises(UserError, match=r"1.*in one only"):
-        tasks.load(tasks.resolve({**given, "target": str(tmp_path / "narrow.parquet")}).data)
+        loading.load(recipes.resolve({**given, "target": str(tmp_path / "narrow.parquet")}).data)
     index = {"__index_level_0__": range(6), "Unnamed: 0": range(6)}
     pq.write_table(
         pa.table({**columns, **index, "label": pa.array(list("ababab")).dictionary_encode()}), tmp_path / "a.parquet"
     )
-    data = tasks.load(tasks.resolve(given).data)
+    data = loading.load(recipes.resolve(given).data)
     assert data.source.records.spec(None).shape == (5,) and data.source.labels.tolist() == [0, 1] * 3
     assert "'__index_level_0__', 'Unnamed: 0'" in data.remarks[0]
     for labels in ([1, 2, None, 1, 2, 1], [0.5] * 6):
         pq.write_table(pa.table({**columns, "label": labels}), tmp_path / "a.parquet")
         with pytest.raises(UserError, match=r"1 of the 6 rows|the label of row 0 is 0\.5"):
-            tasks.load(tasks.resolve(given).data)
+            loading.load(recipes.resolve(given).data)
     pq.write_table(pa.table({**columns, "class_id": range(6)}), tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"'class_id' of .* looks like a label"):
         _read(tmp_path / "b.parquet")
@@ -201,13 +202,13 @@ def test_settings_about_images_are_refused_where_there_are_none(tmp_path, given)
 
 def test_the_extractor_of_features_is_not_for_images():
     with pytest.raises(UserError, match="leave it out"):
-        tasks.resolve({"extractor": "features:5"})
+        recipes.resolve({"extractor": "features:5"})
 
 
 @pytest.mark.parametrize("given", [{"source": "a.npz"}, {"pipeline": "arrays"}, {"pipeline": "arrays", "source": "no"}])
 def test_names_the_missing_flag(given):
     with pytest.raises(UserError, match=r"--source|--pipeline"):
-        tasks.resolve(given)
+        recipes.resolve(given)
 
 
 def _file(path, content: bytes, name="features.npy"):

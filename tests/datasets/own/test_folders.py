@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf import tasks
 from gsda_tf.data import images
 from gsda_tf.data.classes import plain_name
+from gsda_tf.datasets import loading
 from gsda_tf.errors import DataError, UserError
 from tests.data import pictures
 from tests.data.pictures import folders, odd_files, write_domain
@@ -24,7 +24,7 @@ def target(tmp_path):
 
 def _refusal(settings) -> str:
     with pytest.raises(UserError) as refused:
-        tasks.load(settings)
+        loading.load(settings)
     message = str(refused.value)
     assert "\n" not in message
     return message
@@ -35,7 +35,7 @@ def _names(domain) -> list[str]:
 
 
 def test_a_folder_is_a_class(source, target):
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.name == "folders/photos_sketches"
     assert data.class_names == ("bike", "mug", "pen")
     assert data.source.labels.tolist() == [0, 0, 0, 1, 1, 2, 2]
@@ -50,7 +50,7 @@ def test_a_folder_is_a_class(source, target):
 
 
 def test_the_order_of_the_disk_does_not_matter(source, target, monkeypatch):
-    expected = _names(tasks.load(folders(source, target)).source)
+    expected = _names(loading.load(folders(source, target)).source)
     scandir = os.scandir
 
     class Backwards:
@@ -64,7 +64,7 @@ def test_the_order_of_the_disk_does_not_matter(source, target, monkeypatch):
             pass
 
     monkeypatch.setattr(os, "scandir", Backwards)
-    assert _names(tasks.load(folders(source, target)).source) == expected
+    assert _names(loading.load(folders(source, target)).source) == expected
 
 
 def test_a_flat_target_has_no_labels(source, tmp_path):
@@ -72,7 +72,7 @@ def test_a_flat_target_has_no_labels(source, tmp_path):
     flat.mkdir()
     for number in range(3):
         (flat / f"{number}.png").write_bytes(pictures.encoded("PNG", number))
-    data = tasks.load(folders(source, flat))
+    data = loading.load(folders(source, flat))
     assert data.target.labels.tolist() == [-1, -1, -1] and not data.target.labelled
     assert data.source.labelled and not data.partial
     assert "no accuracy is claimed" in data.summary()
@@ -80,7 +80,7 @@ def test_a_flat_target_has_no_labels(source, tmp_path):
 
 def test_fewer_target_classes_are_partial_adaptation(source, tmp_path):
     target = write_domain(tmp_path / "few", {"bike": 1, "pen": 2}, first=50)
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.partial and data.target_classes == (0, 2)
     assert data.target.labels.tolist() == [0, 2, 2]
     assert "partial adaptation, the target has 2 of the 3 classes" in data.summary()
@@ -89,7 +89,7 @@ def test_fewer_target_classes_are_partial_adaptation(source, tmp_path):
 def test_the_official_images_level_is_gone_through(tmp_path, target):
     source = tmp_path / "amazon"
     write_domain(source / "images", {"bike": 1, "mug": 1, "pen": 1})
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.name == "folders/amazon_sketches" and data.class_names == ("bike", "mug", "pen")
 
 
@@ -97,7 +97,7 @@ def test_the_official_images_level_is_gone_through(tmp_path, target):
 def test_any_name_will_do(tmp_path, name):
     source = write_domain(tmp_path / f"s {name}", {name: 1, "other": 1})
     target = write_domain(tmp_path / f"t {name}", {name: 2, "other": 1}, first=9)
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert set(data.class_names) == {name, "other"}
     assert len(tf.io.decode_jpeg(data.target.records.load(tf.constant(0, tf.int64))).shape) == 3
     assert "/" not in data.name.removeprefix("folders/") and data.name.isprintable()
@@ -107,7 +107,7 @@ def test_names_that_are_no_unicode(tmp_path, source, target):
     raw = os.path.join(os.fsencode(source), b"bike", b"caf\xe9.jpg")
     with open(raw, "wb") as file:
         file.write(pictures.encoded(number=7))
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     index = [os.fsencode(name) for name in _names(data.source)].index(raw)
     assert data.source.records.load(tf.constant(index, tf.int64)).numpy() == pictures.encoded(number=7)
 
@@ -115,16 +115,16 @@ def test_names_that_are_no_unicode(tmp_path, source, target):
 def test_two_spellings_of_an_accent_are_one_class(tmp_path):
     source = write_domain(tmp_path / "s", {"caf\u00e9": 1, "tea": 1})
     target = write_domain(tmp_path / "t", {"cafe\u0301": 1, "tea": 1}, first=5)
-    assert len(tasks.load(folders(source, target)).class_names) == 2
+    assert len(loading.load(folders(source, target)).class_names) == 2
 
 
 def test_other_files_and_hidden_things_are_passed_over(source, target):
-    before = len(tasks.load(folders(source, target)).source)
+    before = len(loading.load(folders(source, target)).source)
     for name in ("bike/notes.txt", "bike/.DS_Store", "README.md", ".hidden.jpg"):
         with open(os.path.join(source, name), "w") as file:
             file.write("no image")
     os.makedirs(os.path.join(source, ".git", "objects"))
-    assert len(tasks.load(folders(source, target)).source) == before
+    assert len(loading.load(folders(source, target)).source) == before
 
 
 def test_links_to_folders_and_files_are_followed(tmp_path, source, target):
@@ -132,7 +132,7 @@ def test_links_to_folders_and_files_are_followed(tmp_path, source, target):
     linked.mkdir()
     for name in ("bike", "mug", "pen"):
         (linked / name).symlink_to(os.path.join(source, name))
-    assert len(tasks.load(folders(linked, target)).source) == 7
+    assert len(loading.load(folders(linked, target)).source) == 7
 
 
 def test_every_kind_of_file_counts_and_what_is_not_read_is_told(source, target):
@@ -142,7 +142,7 @@ def test_every_kind_of_file_counts_and_what_is_not_read_is_told(source, target):
     for name in ("a.heic", "b.HEIC", "notes.txt", "README"):
         with open(os.path.join(source, "mug", name), "w") as file:
             file.write("no image")
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert np.bincount(data.source.labels).tolist() == [3, 2 + len(odd_files()), 2]
     (told,) = data.remarks
     assert told.startswith("Not read in --source_dir") and "2 .heic, 1 .txt, 1 without an ending" in told
@@ -154,7 +154,7 @@ def test_every_kind_of_file_counts_and_what_is_not_read_is_told(source, target):
 def test_images_at_any_depth_are_of_the_class_above(tmp_path, target):
     source = tmp_path / "s"
     write_domain(source, {"bike": 1, "mug/2021": 2, "mug/2022/may": 1, "pen": 1, "pen/new": 1})
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.class_names == ("bike", "mug", "pen") and data.source.labels.tolist() == [0, 1, 1, 1, 2, 2]
     assert any("4 images of --source_dir lie in folders below" in remark for remark in data.remarks)
 
@@ -163,21 +163,21 @@ def test_images_at_any_depth_are_of_the_class_above(tmp_path, target):
 def test_folders_of_days_parts_or_cameras_are_no_classes(tmp_path, target, inner):
     source = tmp_path / "s"
     write_domain(source, {f"{name}/{part}": 1 for name in ("bike", "mug", "pen") for part in inner})
-    assert tasks.load(folders(source, target)).class_names == ("bike", "mug", "pen")
+    assert loading.load(folders(source, target)).class_names == ("bike", "mug", "pen")
 
 
 @pytest.mark.parametrize("inner", ["unlabeled", "2021", "a/b/c"])
 def test_a_target_in_other_folders_has_no_labels(source, tmp_path, inner):
     target = tmp_path / "t"
     write_domain(target, {inner: 2, "x": 1}, first=50)
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.target.labels.tolist() == [-1] * 3
     (told,) = data.remarks
     assert "is a class of the source: its 3 images are taken as a target without labels" in told and "x" in told
 
 
 def test_what_systems_leave_behind_is_no_class_and_no_image(source, target):
-    before = len(tasks.load(folders(source, target)).source)
+    before = len(loading.load(folders(source, target)).source)
     for folder in ("@eaDir", "__MACOSX", "$RECYCLE.BIN", ".ipynb_checkpoints", "mug/@eaDir/a.jpg", "mug/.x"):
         os.makedirs(os.path.join(source, folder))
         with open(os.path.join(source, folder, "a.jpg"), "wb") as file:
@@ -185,7 +185,7 @@ def test_what_systems_leave_behind_is_no_class_and_no_image(source, target):
     for name in ("mug/._frame_0000.jpg", "mug/Thumbs.db", "desktop.ini", "._a.jpg"):
         with open(os.path.join(source, name), "w") as file:
             file.write("x")
-    data = tasks.load(folders(source, target))
+    data = loading.load(folders(source, target))
     assert data.class_names == ("bike", "mug", "pen") and len(data.source) == before and not data.remarks
 
 
@@ -326,6 +326,6 @@ def test_plain_names():
 
 
 def test_labels_are_what_batches_need(source, target):
-    assert tasks.load(folders(source, target)).source.labels.dtype == np.int32
+    assert loading.load(folders(source, target)).source.labels.dtype == np.int32
     with pytest.raises(DataError):
-        tasks.load(folders(source, source))
+        loading.load(folders(source, source))

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gsda_tf
-from gsda_tf import tasks
+from gsda_tf import recipes
 from gsda_tf.data.image_files import on_a_path_left_behind
+from gsda_tf.datasets import loading
 from gsda_tf.datasets.own import lists as lists_lib
 from gsda_tf.errors import DataError, UserError
 from tests.data import pictures
@@ -52,7 +53,7 @@ def _named(root, domain: str, **how) -> str:
 
 def _refusal(settings) -> str:
     with pytest.raises(UserError) as refused:
-        tasks.load(settings)
+        loading.load(settings)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -67,40 +68,40 @@ def _facts(data) -> list[tuple[str, str]]:
 
 
 def test_numbers_whose_folders_tell_the_classes(root):
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), _numbered(root, "webcam")))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), _numbered(root, "webcam")))
     assert data.name == "lists/amazon_webcam" and data.class_names == _CLASSES
     assert all(os.path.basename(os.path.dirname(path)) == name for path, name in _facts(data))
     assert len(data.source) == 7 and len(data.target) == 5
 
 
 def test_lists_and_folders_are_the_same_task(root):
-    by_list = tasks.load(lists_settings(_numbered(root, "amazon"), _named(root, "webcam")))
-    by_folder = tasks.load(folders(root / "amazon", root / "webcam"))
+    by_list = loading.load(lists_settings(_numbered(root, "amazon"), _named(root, "webcam")))
+    by_folder = loading.load(folders(root / "amazon", root / "webcam"))
     assert _facts(by_list) == _facts(by_folder) and by_list.class_names == by_folder.class_names
 
 
 def test_names_as_labels(root):
-    data = tasks.load(lists_settings(_named(root, "amazon"), _named(root, "webcam")))
+    data = loading.load(lists_settings(_named(root, "amazon"), _named(root, "webcam")))
     assert data.class_names == _CLASSES
     assert all(os.path.basename(os.path.dirname(path)) == name for path, name in _facts(data))
 
 
 def test_lists_that_number_classes_differently_are_reconciled_by_name(root):
     target = _numbered(root, "webcam", order=("pen", "bike", "mug"))
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), target))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), target))
     assert all(os.path.basename(os.path.dirname(path)) == name for path, name in _facts(data))
 
 
 def test_numbers_that_contradict_each_other_about_folders_are_told_with_a_flag_to_choose(root):
     source, target = _numbered(root, "amazon"), _numbered(root, "webcam", order=("pen", "bike", "mug"))
-    (told,) = tasks.load(lists_settings(source, target)).remarks
+    (told,) = loading.load(lists_settings(source, target)).remarks
     assert "--list_labels=numbers" in told and "numbers the same folders otherwise" in told
-    data = tasks.load(lists_settings(source, target, list_labels="numbers"))
+    data = loading.load(lists_settings(source, target, list_labels="numbers"))
     assert data.class_names == ("0", "1", "2")
     number = {"pen": 0, "bike": 1, "mug": 2}
     folders_of = [os.path.basename(os.path.dirname(path)) for path, _ in _facts(data)[len(data.source) :]]
     assert data.target.labels.tolist() == [number[folder] for folder in folders_of]
-    assert not tasks.load(lists_settings(source, _numbered(root, "webcam"))).remarks
+    assert not loading.load(lists_settings(source, _numbered(root, "webcam"))).remarks
 
 
 def _sorted_by(root, domain: str, folder_of) -> list[tuple[str, str]]:
@@ -118,7 +119,7 @@ def test_words_are_final_whatever_folders_are_called(root):
     source = _sorted_by(root, "amazon", lambda path: "2021" if "mug" in path else "2022")
     target = _sorted_by(root, "webcam", lambda path: "bike" if "mug" in path else "mug")
     lists = [_write(root, f"{i}.txt", [" ".join(line) for line in lines]) for i, lines in enumerate((source, target))]
-    data = tasks.load(lists_settings(*lists))
+    data = loading.load(lists_settings(*lists))
     written = {os.path.realpath(root / path): word for path, word in source + target}
     assert data.class_names == _CLASSES and all(written[path] == name for path, name in _facts(data))
 
@@ -130,7 +131,7 @@ def test_numbers_are_final(tmp_path, folders_of):
     source = _write(tmp_path, "s.txt", [f"{path} {int('/bad/' in path)}" for path in _paths(tmp_path, "s")])
     bad = f"/{folders_of['bad']}/"
     target = _write(tmp_path, "t.txt", [f"{path} {int(bad in path)}" for path in _paths(tmp_path, "t")])
-    data = tasks.load(lists_settings(source, target))
+    data = loading.load(lists_settings(source, target))
     assert data.class_names == ("good", "bad") and data.target.labels.tolist() == [0, 0, 1] and not data.remarks
 
 
@@ -140,7 +141,7 @@ def test_a_label_that_clashes_with_its_folder_counts_and_is_told(root):
         lines = file.read().splitlines()
     wrong = next(i for i, line in enumerate(lines) if "/pen/" in line)
     lines[wrong] = lines[wrong][:-1] + "0"
-    data = tasks.load(lists_settings(_write(root, "amazon.txt", lines), _numbered(root, "webcam")))
+    data = loading.load(lists_settings(_write(root, "amazon.txt", lines), _numbered(root, "webcam")))
     assert np.bincount(data.source.labels).tolist() == [3, 2, 2]
     (told,) = data.remarks
     assert "another label" in told and f"line {wrong + 1} " in told and "the label counts" in told
@@ -198,7 +199,7 @@ def test_accents_are_one_class_and_one_file_however_they_are_written(root):
         write_domain(root / domain, {name: 2, "mug": 2}, first=first)
     source = _write(root, "s.txt", [f"s/{not_composed}/frame_000{i}.jpg {composed}" for i in (0, 1)] + _labelled("s"))
     target = _write(root, "t.txt", [f"t/{composed}/frame_000{i}.jpg {not_composed}" for i in (0, 1)] + _labelled("t"))
-    data = tasks.load(lists_settings(source, target))
+    data = loading.load(lists_settings(source, target))
     assert data.class_names == (composed, "mug") and data.target.labels.tolist() == [0, 0, 1, 1]
     twice = _write(root, "two.txt", [f"s/{composed}/frame_0000.jpg a", f"s/{not_composed}/frame_0000.jpg b"])
     assert "two labels" in _refusal(lists_settings(twice, target))
@@ -211,14 +212,14 @@ def _labelled(domain: str) -> list[str]:
 def test_lists_that_overlap_by_content_are_told(root):
     shutil.copy(root / "amazon/pen/frame_0001.jpg", root / "webcam/pen/a copy.jpg")
     os.symlink(root / "amazon/mug/frame_0000.jpg", root / "webcam/mug/a link.jpg")
-    (told,) = tasks.load(lists_settings(_named(root, "amazon"), _named(root, "webcam"))).remarks
+    (told,) = loading.load(lists_settings(_named(root, "amazon"), _named(root, "webcam"))).remarks
     assert told.startswith("2 of the 7 target images are in the source too (") and "a link.jpg)" in told
 
 
 @pytest.mark.parametrize("line", ["{} -1", "{},", "{}\t", "{}"])
 def test_targets_without_labels(root, line):
     target = _write(root, "t.txt", [line.format(path) for path in _paths(root, "webcam")])
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), target))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), target))
     assert data.target.labels.tolist() == [-1] * 5
     message = _refusal(lists_settings(target, _numbered(root, "amazon")))
     assert "has no label" in message and "None" not in message
@@ -229,13 +230,13 @@ def test_whole_paths_are_taken_where_the_user_says_so(root):
     for domain in ("amazon", "webcam"):
         lines = [f"{root / path} {_CLASSES.index(path.split('/')[-2])}" for path in _paths(root, domain)]
         lists.append(_write(root, f"whole {domain}.txt", lines))
-    assert len(tasks.load(lists_settings(*lists, image_root="/")).target) == 5
+    assert len(loading.load(lists_settings(*lists, image_root="/")).target) == 5
 
 
 def test_what_systems_leave_behind_is_passed_over_with_a_word(root):
     lines = [f"{path} {_CLASSES.index(path.split('/')[-2])}" for path in _paths(root, "webcam")]
     lines += ["webcam/mug/._frame_0000.jpg 1", "webcam/mug/@eaDir/frame.jpg 1"]
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines)))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines)))
     assert len(data.target) == 5
     assert any("2 lines of" in remark and "line 6" in remark for remark in data.remarks)
 
@@ -243,13 +244,13 @@ def test_what_systems_leave_behind_is_passed_over_with_a_word(root):
 def test_a_class_of_one_image_is_told(root):
     lines = [line for line in _paths(root, "amazon") if "bike" not in line or "0000" in line]
     source = _write(root, "few.txt", [f"{path} {path.split('/')[-2]}" for path in lines])
-    data = tasks.load(lists_settings(source, _named(root, "webcam")))
+    data = loading.load(lists_settings(source, _named(root, "webcam")))
     assert any("1 of the 3 classes have a single source image (bike)" in remark for remark in data.remarks)
 
 
 def test_numbers_order_the_classes(root):
     order = ("pen", "bike", "mug")
-    data = tasks.load(lists_settings(_numbered(root, "amazon", order), _numbered(root, "webcam", order)))
+    data = loading.load(lists_settings(_numbered(root, "amazon", order), _numbered(root, "webcam", order)))
     assert data.class_names == order
 
 
@@ -259,34 +260,34 @@ def test_numbers_alone_mean_the_same_in_both_lists(root):
         for index in range(len(labels)):
             (root / domain / f"{index}.jpg").write_bytes(pictures.encoded(number=index))
         _write(root, f"{domain}.txt", [f"{domain}/{index}.jpg {label}" for index, label in enumerate(labels)])
-    data = tasks.load(lists_settings(root / "src.txt", root / "tgt.txt"))
+    data = loading.load(lists_settings(root / "src.txt", root / "tgt.txt"))
     assert data.class_names == ("0", "1", "2")
     assert data.source.labels.tolist() == [0, 0, 1, 2] and data.target.labels.tolist() == [1, 1, 2]
 
 
 def test_without_target_labels(root):
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", _paths(root, "webcam"))))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", _paths(root, "webcam"))))
     assert not data.target.labelled and data.target.labels.tolist() == [-1] * 5
 
 
 def test_fewer_target_classes_are_partial_adaptation(root):
     lines = [f"{path} {_CLASSES.index(path.split('/')[-2])}" for path in _paths(root, "webcam") if "mug" not in path]
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), _write(root, "few.txt", lines)))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), _write(root, "few.txt", lines)))
     assert data.partial and data.target_classes == (0, 2)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_line_ends_and_byte_order_marks(root, ends, encoding):
-    expected = _facts(tasks.load(lists_settings(_numbered(root, "amazon"), _numbered(root, "webcam"))))
+    expected = _facts(loading.load(lists_settings(_numbered(root, "amazon"), _numbered(root, "webcam"))))
     source = _numbered(root, "amazon", ends=ends, encoding=encoding)
     target = _numbered(root, "webcam", ends=ends, encoding=encoding)
-    assert _facts(tasks.load(lists_settings(source, target))) == expected
+    assert _facts(loading.load(lists_settings(source, target))) == expected
 
 
 def test_windows_separators(root):
     lines = [f"{path} {_CLASSES.index(path.split('/')[-2])}".replace("/", "\\") for path in _paths(root, "webcam")]
-    data = tasks.load(lists_settings(_numbered(root, "amazon"), _write(root, "w.txt", lines)))
+    data = loading.load(lists_settings(_numbered(root, "amazon"), _write(root, "w.txt", lines)))
     assert len(data.target) == 5
 
 
@@ -298,7 +299,7 @@ def test_paths_with_spaces_and_image_root(tmp_path):
         lines = [f"{path} {int('mug' in path)}" for path in _paths(tmp_path, domain)]
         _write(tmp_path / "lists", f"{domain}.txt", lines)
     one, two = (tmp_path / "lists" / f"{domain}.txt" for domain in ("Real World", "Art"))
-    data = tasks.load(lists_settings(one, two, image_root=str(tmp_path)))
+    data = loading.load(lists_settings(one, two, image_root=str(tmp_path)))
     assert data.class_names == ("Alarm Clock", "mug") and data.name == "lists/Real-World_Art"
     assert "--image_root" in _refusal(lists_settings(one, two))
 
@@ -312,13 +313,13 @@ def test_each_list_may_have_a_root_of_its_own(tmp_path):
         lists.append(_write(tmp_path, f"{domain}.txt", lines))
     roots = {"source_root": str(tmp_path / "s"), "target_root": str(tmp_path / "t")}
     for more in (roots, {"image_root": roots["source_root"], "target_root": roots["target_root"]}):
-        data = tasks.load(lists_settings(*lists, **more))
+        data = loading.load(lists_settings(*lists, **more))
         names = [domain.records.name(0) for domain in (data.source, data.target)]
         assert names == [str(tmp_path / domain / "bike" / "frame_0000.jpg") for domain in ("s", "t")]
     given = {**gsda_tf.Domain.from_list(lists[0], roots["source_root"]).given("source"), "pipeline": "lists"}
     given.update(gsda_tf.Domain.from_list(lists[1], roots["target_root"]).given("target"))
-    assert tasks.resolve(given).data.source_root == roots["source_root"]
-    assert tasks.resolve(given).data.target_root == roots["target_root"]
+    assert recipes.resolve(given).data.source_root == roots["source_root"]
+    assert recipes.resolve(given).data.target_root == roots["target_root"]
 
 
 class TestRefusals:

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from gsda_tf import tasks
+from gsda_tf import recipes
+from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from tests.datasets.test_digit_sets import copies  # noqa: F401 - a fixture
 from tests.datasets.test_prepare import Colours
@@ -52,7 +53,7 @@ class Untold(Colours):
 
 def _load(folder, source, target, **given):
     given = {"pipeline": "tfds", "source": source, "target": target, "data_dir": str(folder), **given}
-    return tasks.load(tasks.resolve(given).data)
+    return loading.load(recipes.resolve(given).data)
 
 
 def test_classes_are_matched_by_name(tmp_path):

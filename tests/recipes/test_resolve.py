@@ -6,17 +6,18 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from gsda_tf import defaults, methods, settings, tasks
+from gsda_tf import methods, recipes
 from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.errors import UserError
 from gsda_tf.methods.gsda.hierarchy import build_hierarchy, default_groups
+from gsda_tf.recipes.layers import recipe_of
 
 _OWN = {"source_dir": "a", "target_dir": "b"}
 _TRAINED = "a pretrained backbone is trained"
 
 
 def _resolved(**given):
-    return tasks.resolve(given).flat()
+    return recipes.resolve(given).flat()
 
 
 @pytest.fixture
@@ -28,9 +29,10 @@ def gpu(monkeypatch):
 def test_what_a_benchmark_prescribes_stays(name):
     for task in BENCHMARKS[name].tasks:
         resolved = _resolved(task=f"{name}/{task}")
-        wanted = {**BENCHMARKS[name].prescribed(task), **BENCHMARKS[name].regimes.get("trained", {})}
+        recipe = recipe_of(name)
+        wanted = {**recipe.SETTINGS, **getattr(recipe, "TASKS", {}).get(task, {}), **getattr(recipe, "TRAINED", {})}
         assert all(resolved[key] == value for key, value in wanted.items())
-        said = tasks.chosen({"task": f"{name}/{task}"})
+        said = recipes.chosen({"task": f"{name}/{task}"})
         assert said == "" if resolved["weights"] == "none" else set(re.findall(r"\((.*?)\)", said)) == {_TRAINED}
 
 
@@ -70,14 +72,14 @@ def test_without_a_gpu_the_backbone_is_frozen_unless_it_is_said_otherwise():
     assert not _resolved(task="office31/A_W")["freeze_backbone"], "as published"
     given = _resolved(**_OWN, steps=7, discriminator_units=(9,))
     assert (given["steps"], given["discriminator_units"]) == (7, (9,))
-    said = tasks.chosen(_OWN)
+    said = recipes.chosen(_OWN)
     assert "--freeze_backbone (there is no GPU" in said and "--steps=2000 (the backbone is frozen)" in said
 
 
 def test_with_a_gpu_the_backbone_is_trained(gpu):
     trained = _resolved(**_OWN)
     assert not trained["freeze_backbone"] and trained["discriminator_units"] == (1024, 1024)
-    assert tasks.chosen(_OWN) == f"--bottleneck_units=1024, --alpha=0.1 ({_TRAINED})"
+    assert recipes.chosen(_OWN) == f"--bottleneck_units=1024, --alpha=0.1 ({_TRAINED})"
 
 
 def test_an_extractor_brings_its_own_size_and_needs(tmp_path):
@@ -119,29 +121,6 @@ def test_the_table_of_sizes_is_that_of_keras():
             assert str(backbones._SIZES[name]) in inspect.getsource(names[name][0])
 
 
-def test_a_flag_is_written_as_a_command_takes_it():
-    assert defaults.flag("freeze_backbone", False) == "--nofreeze_backbone"
-    assert defaults.flag("discriminator_units", (256, 64)) == "--discriminator_units=256,64"
-
-
-def test_paths_are_absolute_and_what_is_none_stays(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/me")
-    words = {
-        "cache": "memory",
-        "weights": "imagenet",
-        "extractor": "resnet50",
-        "method": "gsda",
-        "data_dir": "gs://b/x",
-    }
-    assert settings.absolute(words) == words
-    paths = {"source_dir": "~/x/", "data_dir": "../d", "extractor": "m.keras", "method": "m.py:Mine", "steps": 3}
-    assert settings.absolute(paths) == {
-        "source_dir": "/home/me/x", "data_dir": str(tmp_path.parent / "d"), "extractor": str(tmp_path / "m.keras"),
-        "method": str(tmp_path / "m.py:Mine"), "steps": 3,
-    }  # fmt: skip
-
-
 def test_the_recipe_of_the_paper():
     ours, paper = (_resolved(task="office31/A_W", recipe=recipe) for recipe in ("default", "paper"))
     changed = {name: value for name, value in paper.items() if value != ours[name]}
@@ -149,7 +128,7 @@ def test_the_recipe_of_the_paper():
         "recipe": "paper", "bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0,
         "adversarial_weight": 3.0, "bottleneck_units": 256, "alpha": 0.02,
     }  # fmt: skip
-    assert "--recipe=paper)" in tasks.chosen({"task": "office31/A_W", "recipe": "paper"})
+    assert "--recipe=paper)" in recipes.chosen({"task": "office31/A_W", "recipe": "paper"})
     given = _resolved(task="office31/A_W", recipe="paper", confidence_threshold=0.3, adversarial_weight=1.0)
     assert (given["confidence_threshold"], given["adversarial_weight"], given["bottleneck_norm"]) == (0.3, 1.0, "none")
 
@@ -198,7 +177,7 @@ def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
 def test_a_term_brings_what_it_wants_of_a_regime():
     for add, width in ((("mcc",), 1024), (("bnm", "mcc"), 1024), (("bnm",), 256)):
         assert _resolved(**_OWN, add=add)["bottleneck_units"] == width
-    said = tasks.chosen({**_OWN, "add": ("mcc",)})
+    said = recipes.chosen({**_OWN, "add": ("mcc",)})
     assert "--bottleneck_units=1024 (gsda+mcc on a frozen backbone)" in said
     assert _resolved(**_OWN, add=("mcc",), train_from="last")["alpha"] == 0, "MCC takes the entropy's place"
 
@@ -224,7 +203,7 @@ def test_a_benchmark_has_regimes_of_its_own():
     assert entropy(alpha=0.3, **trained) == (0.3, 10)
     assert entropy(add=("mcc",), **trained) == (0, 10), "MCC takes the entropy's place"
     assert "alpha" not in _resolved(**partial, method="mcc", **trained)
-    assert "--alpha=0.1, --alpha_ramp=10.0" in tasks.chosen({**partial, **trained})
+    assert "--alpha=0.1, --alpha_ramp=10.0" in recipes.chosen({**partial, **trained})
 
 
 def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
@@ -240,10 +219,11 @@ def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
 def test_a_method_that_was_below_source_only_says_so_where_it_was():
     data = SimpleNamespace(source=range(99), target=range(99), class_names=("a", "b"))
     said = {
-        name: defaults.remarks(tasks.resolve({**given, "method": name}), data)
+        name: recipes.remarks(recipes.resolve({**given, "method": name}), data)
         for name, given in (("gfk", {"task": "digits/Fo_Ha"}), ("mcc", {"task": "digits/Fo_Ha"}))
     }
     assert (
         said["gfk"][-1].startswith("--method=gfk was below --method=source_only here: it works on") and not said["mcc"]
     )
-    assert not defaults.remarks(tasks.resolve({"method": "tca", "task": "office31/A_W", "freeze_backbone": True}), data)
+    frozen = recipes.resolve({"method": "tca", "task": "office31/A_W", "freeze_backbone": True})
+    assert not recipes.remarks(frozen, data)

@@ -1,0 +1,68 @@
+"""From settings to the images of a task, whoever brings them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from gsda_tf.data.cache import cached
+from gsda_tf.data.check_cache import kept_in
+from gsda_tf.data.checking import check_images
+from gsda_tf.data.domain import TaskData
+from gsda_tf.data.fingerprint import with_classes
+from gsda_tf.data.image_files import LEAST_SIDE
+from gsda_tf.datasets import get_benchmark, split_task
+from gsda_tf.datasets.own.arrays import load_arrays
+from gsda_tf.datasets.own.folders import load_folders
+from gsda_tf.datasets.own.lists import load_lists
+from gsda_tf.datasets.own.tfds import load_tfds
+from gsda_tf.errors import choose
+from gsda_tf.settings import DataSettings
+
+
+def _load_benchmark(settings: DataSettings) -> TaskData:
+    benchmark, name = split_task(settings.task)
+    return get_benchmark(benchmark).task(name, settings)
+
+
+# To add a way of bringing images: a function from settings to TaskData, and a line here.
+PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
+    "benchmark": _load_benchmark,
+    "folders": load_folders,
+    "lists": load_lists,
+    "arrays": load_arrays,
+    "tfds": load_tfds,
+}
+
+
+def index(settings: DataSettings) -> TaskData:
+    """Loads the images' index and labels; no image is looked at.
+
+    Raises:
+      UserError: the data are not there or not as expected.
+    """
+    data = PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
+    if settings.resize_size <= LEAST_SIDE:
+        return data
+    remark = (
+        f"--resize_size={settings.resize_size}: files other than JPEG and PNG, or turned by EXIF orientation, are "
+        f"halved while both sides keep {LEAST_SIDE:,} pixels."
+    )
+    return dataclasses.replace(data, remarks=(*data.remarks, remark))
+
+
+def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
+    """`index`, and a look at the head and end of every image file; pixels are read during training.
+
+    Args:
+      settings: where the data are.
+      class_names: of a run, whose names belong to its weights; None: those of the data.
+
+    Raises:
+      UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image; a class
+        is none of `class_names`.
+    """
+    data = index(settings)
+    if class_names is not None:
+        data = with_classes(data, class_names)
+    return cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)

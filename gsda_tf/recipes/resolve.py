@@ -1,0 +1,225 @@
+"""The layers of settings, and their fold.
+
+From the bottom to the top: the defaults (`settings.py`); the benchmark (its file here); what the extractor needs; what
+the machine can do; a backbone that is frozen, or trained; the method; the paper, if it is asked for; what keeps
+proportions; and, which nothing changes, the networks of another run (`--init_from`), features in place of images, and
+the user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from gsda_tf import methods
+from gsda_tf.data.domain import TaskData
+from gsda_tf.datasets import get_benchmark, split_task
+from gsda_tf.datasets.own.arrays import feature_units
+from gsda_tf.errors import UserError, choose, shown
+from gsda_tf.models import backbones
+from gsda_tf.recipes import frozen, paper, trained
+from gsda_tf.recipes.layers import Choice, Holding, Layer, recipe_of
+from gsda_tf.runs.initial import inherited
+from gsda_tf.settings import MOST_PIXELS, MethodSettings, Settings, converted, fields, flag, is_array_file, names
+
+_NARROW = (256, 256)
+_SMALL = {"weights": "none", "backbone_rate": 1.0, "discriminator_units": (256,)}
+_SMALL_OWN = {"steps": 3000}
+_PERIODS = {"pseudo_label_period": (2, 4), "evaluate_steps": (4, 4), "report_steps": (10, 10)}
+"""A period that fits into the run fewer than the first number of times becomes that part of it."""
+
+
+def _extractor(now: Holding) -> Iterator[Choice]:
+    name = now["extractor"]
+    if not now.own and name == now.base["extractor"]:
+        return
+    if size := backbones.own_size(name):
+        yield Choice({"image_size": size}, f"what {name} is made for")
+    if now.small:
+        yield Choice({**_SMALL, **(_SMALL_OWN if now.own else {})}, f"{name} is small and learns from scratch")
+
+
+def _machine(now: Holding) -> Iterator[Choice]:
+    if not now.own or tf.config.list_physical_devices("GPU"):
+        return
+    if now.pretrained and not now["train_from"]:
+        why = "there is no GPU, to train the whole backbone would take days"
+        yield Choice({"freeze_backbone": True}, why)
+    if not (now.keeps_features or now.small):
+        yield Choice({"discriminator_units": _NARROW}, "there is no GPU")
+
+
+def _method(now: Holding) -> Iterator[Choice]:
+    """What a method and its terms prescribe, of which no word need be lost."""
+    kind, terms = methods.get_method(now["method"]), methods.get_terms(now["add"])
+    if not (kind.pseudo_labels or kind.observes):
+        yield Choice({"pseudo_label_period": 0})
+    if kind.discriminator_rate is not None:
+        yield Choice({"discriminator_rate": kind.discriminator_rate})
+    if not now.own:
+        yield Choice(methods.prescribed(now["method"], now["add"], split_task(now["task"])[0]))
+    if kind.entropy_option and any(term.replaces_entropy for term in terms):
+        yield Choice({kind.entropy_option: 0.0})
+
+
+def _proportions(now: Holding) -> Iterator[Choice]:
+    if now["image_size"] != now.base["image_size"]:
+        size = round(now["image_size"] * now.base["resize_size"] / now.base["image_size"])
+        yield Choice({"resize_size": min(size, MOST_PIXELS)}, "in its ratio to --image_size")
+    if now.given("source_batch"):
+        yield Choice({"target_batch": now["source_batch"]}, "as --source_batch")
+    for name, (least, parts) in _PERIODS.items():
+        if now[name] and now["steps"] < least * now[name]:
+            yield Choice({name: max(1, now["steps"] // parts)}, f"the run has {now['steps']:,} steps")
+
+
+LAYERS: tuple[Layer, ...] = (_extractor, _machine, frozen.layer, trained.layer, _method, paper.layer, _proportions)
+
+
+def resolve(given: Mapping[str, Any]) -> Settings:
+    """The settings of a run.
+
+    Args:
+      given: values by setting name, only those that the user gave; see `settings.convert`.
+
+    Raises:
+      UserError: an unknown name, a value of another kind or out of range, or values that contradict one another.
+    """
+    return _fold(given)[0]
+
+
+def chosen(given: Mapping[str, Any]) -> str:
+    """Which settings `resolve` chose by itself, and why; "" if none."""
+    return _fold(given)[1]
+
+
+def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:
+    blank = _blank(given)
+    given = _given(given, blank)
+    prescribed: Mapping[str, Any] = {"task": ""}
+    if given["pipeline"] == "benchmark":
+        benchmark, task = split_task(given.get("task", blank.data.task))
+        choose(f"task of {benchmark}", task, get_benchmark(benchmark).tasks)
+        recipe = recipe_of(benchmark)
+        prescribed = {**getattr(recipe, "SETTINGS", {}), **getattr(recipe, "TASKS", {}).get(task, {})}
+    fixed = {**_another_run(given), **given, **_features(given)}
+    now = Holding(blank.flat(), prescribed, fixed)
+    for layer in LAYERS:
+        for choice in layer(now):
+            now.take(choice)
+    settings = blank.replace(now.all())
+    _validate(given, settings)
+    return settings, now.described()
+
+
+def _named(values: Mapping[str, Any]) -> MethodSettings:
+    """The method and the terms that `values` name."""
+    return Settings().replace({name: values[name] for name in ("method", "add") if name in values}).method
+
+
+def _blank(values: Mapping[str, Any]) -> Settings:
+    """The defaults, with the options of the method and the terms that `values` name."""
+    named = _named(values)
+    return dataclasses.replace(Settings(), options=methods.options_of(named.method, named.add))
+
+
+def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
+    """What was given as it is meant, with the pipeline; refuses options of methods that are not the run's."""
+    known = blank.flat()
+    for name in given:
+        if name not in known and (owners := methods.owners(name)):
+            named = _named(given)
+            raise UserError(
+                f"--{name} is an option of {', '.join(owners)}, but --method="
+                f"{methods.label(named.method, named.add)}: leave it out, or choose one of these."
+            )
+    made = converted(given, blank.fields())
+    if "pipeline" not in made:  # where the images are said to be tells it, too
+        told = [f.metadata["needs"].get("pipeline", ()) for f in fields() if f.name != "task" and made.get(f.name)]
+        pipelines = next(filter(None, told), ("benchmark",))
+        made["pipeline"] = pipelines[0 if len(pipelines) == 1 or is_array_file(made.get("source", "")) else 1]
+    return made
+
+
+def _another_run(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The networks of the run that `--init_from` names, and what of them it froze, unless that is said anew."""
+    values = inherited(given["init_from"]) if given.get("init_from") else {}
+    said = {"freeze_backbone", "train_from"} & {name for name, value in given.items() if value}
+    return {name: value for name, value in values.items() if not said or name not in ("freeze_backbone", "train_from")}
+
+
+def _features(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows from features in place of images: there is no backbone."""
+    units = feature_units(given.get("source", "")) if given["pipeline"] == "arrays" else 0
+    for name in names("images") if units else ():
+        if name in given:
+            raise UserError(
+                f"--{name}={given[name]} is about images, but --source={shown(given['source'])} holds features: leave "
+                "it out."
+            )
+    of_features = {"weights": "none", "freeze_backbone": True, "train_from": "", "augmentation": "none"}
+    return {"extractor": f"features:{units}", **of_features} if units else {}
+
+
+def _validate(given: Mapping[str, Any], settings: Settings) -> None:
+    """Raises UserError where what was given means nothing beside what holds."""
+    settings.validate_given(given)
+    place, method, add = settings.model.train_from, settings.method.method, settings.method.add
+    trains = bool(methods.get_method(method).phases)
+    if given.get("extractor", "").startswith("features:"):
+        raise UserError(
+            f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
+        )
+    if place and not trains:
+        raise UserError(
+            f"--train_from={place} is for methods that train, but --method={method} is fitted: say --freeze_backbone."
+        )
+    if add and not trains:
+        raise UserError(f"{flag('add', add)} is for methods that train, but --method={method} is fitted: leave it out.")
+
+
+def written(values: Mapping[str, Any]) -> Settings:
+    """Settings as they were written down, by name, in place of the defaults; nothing follows from them."""
+    return _blank(values).replace(values)
+
+
+def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """The settings of a run from its folder, which may be anybody's: it brings what computes, and nothing else.
+
+    Args:
+      values: of settings.json, by name.
+      given: what the user says here, above it.
+
+    Returns:
+      (settings, what the folder says of this machine and was not taken, as flags).
+
+    Raises:
+      UserError: see `resolve`.
+    """
+    mine = [field for field in fields() if not field.metadata["foreign"]]
+    settings = written({name: value for name, value in values.items() if name not in {field.name for field in mine}})
+    given = converted(given, settings.fields())
+    settings = settings.replace(given)
+    _validate(given, settings)
+    places = [field for field in mine if field.metadata["path"] and field.metadata["restoring"]]
+    then = {field.name: values.get(field.name) or "" for field in places if field.name not in given}
+    return settings, [flag(name, value) for name, value in then.items() if value]
+
+
+def remarks(settings: Settings, data: TaskData) -> list[str]:
+    """What of the settings is unusual for these data, a line each."""
+    said = []
+    for role, batch in (("source", settings.data.source_batch), ("target", settings.data.target_batch)):
+        count = len(getattr(data, role))
+        if count < batch:
+            counted = f"{count} images" if count > 1 else "1 image"
+            said.append(f"The {role} has {counted}, a batch takes {batch}: images are in it more than once.")
+    kind = methods.get_method(settings.method.method)
+    scratch = backbones.is_small(settings.model.extractor)
+    why = kind.weak.get("frozen" if settings.model.freeze_backbone else "scratch" if scratch else "trained")
+    if why:
+        said.append(f"--method={settings.method.method} was below --method=source_only here: {why}.")
+    return [*said, *kind.remarks(settings.flat(), len(data.class_names))]

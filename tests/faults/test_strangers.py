@@ -1,0 +1,76 @@
+"""The folder of a run may be anybody's: it says what is computed, and nothing of this machine and its user."""
+
+import json
+import time
+
+import pytest
+import tensorflow_datasets as tfds
+
+from gsda_tf import recipes, settings
+from gsda_tf.errors import UserError
+from gsda_tf.recipes import written
+from gsda_tf.runs.contents import write_settings
+from gsda_tf.training.experiment import restore
+from tests.runs.made import DATA
+
+_MACHINE = {field.name: field for field in settings.fields() if not field.metadata["foreign"]}
+
+
+def _hostile(field, folder):
+    if field.metadata["choices"]:
+        return field.metadata["choices"][-1]
+    kinds = {bool: lambda default: not default, int: lambda default: default + 1, float: lambda default: default + 1}
+    return kinds.get(type(field.default), lambda default: str(folder / "theirs"))(field.default)
+
+
+@pytest.mark.parametrize("name", _MACHINE)
+def test_nothing_of_this_machine_is_taken_from_a_folder(name, tmp_path):
+    field = _MACHINE[name]
+    value = _hostile(field, tmp_path)
+    assert value != field.default
+    theirs = {**written({"beta": 3.0}).flat(), name: value}
+    taken, said = recipes.restored(theirs, {})
+    assert taken.flat()[name] == field.default and taken.options.beta == 3.0
+    place = field.metadata["path"] and field.metadata["restoring"]
+    assert said == ([f"--{name}={value}"] if place else []), "what is missing is told"
+    if not field.metadata["needs"]:
+        taken, said = recipes.restored(theirs, {name: value})
+        assert taken.flat()[name] == value and said == [], "the user's word counts"
+
+
+def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
+    values = written({"steps": 7, "method": "mcc", "source_dir": "/a", "pipeline": "folders", "select": "im"}).flat()
+    taken, said = recipes.restored(json.loads(json.dumps(values)), {})
+    assert taken.flat() == values and said == []
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A run's folder in which a data set names a module as one of its features; returns (folder, what that module
+    leaves where it is imported)."""
+    run, ran = tmp_path / "run", tmp_path / "ran"
+    prepared = run / "data" / "mnist" / "evil" / "1.0.0"
+    prepared.mkdir(parents=True)
+    (tmp_path / "payload_of_a_stranger.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Feature: pass\n")
+    (prepared / "features.json").write_text(json.dumps({"pythonClassName": "payload_of_a_stranger.Feature"}))
+    (prepared / "dataset_info.json").write_text(json.dumps({"name": "mnist", "version": "1.0.0", "configName": "evil"}))
+    named = {"pipeline": "tfds", "source": "mnist/evil:train", "target": "mnist:test", "data_dir": str(run / "data")}
+    extra = {"class_names": ["a", "b"], "data": DATA, "task": "t"}
+    write_settings(str(run), written(named).flat(), extra)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "mine"))
+    return run, ran
+
+
+def test_a_runs_folder_runs_no_code_by_the_features_of_a_data_set(trap, capsys):
+    run, ran = trap
+    began = time.monotonic()
+    with pytest.raises(UserError, match="mnist has no configurations: leave /evil out"):
+        restore(str(run))
+    assert f"--data_dir={run / 'data'}: not taken from a run's folder" in capsys.readouterr().out
+    with pytest.raises(UserError, match="mnist has no configurations: leave /evil out"):
+        restore(str(run), data_dir=str(run / "data"))  # of a stranger, by the user's own word
+    assert not ran.exists() and time.monotonic() - began < 30
+    with pytest.raises(Exception):  # noqa: B017 - the trap is one: this is what TFDS does by itself
+        tfds.builder("mnist/evil", data_dir=str(run / "data"))
+    assert ran.exists()
