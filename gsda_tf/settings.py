@@ -230,9 +230,12 @@ class MethodSettings:
     """What is trained, and on which samples of the target. Options of a method stand in its file."""
 
     method: str = setting(
-        "gsda", "a method by name, or FILE.py:Name for one of your own; that file is run", "everyday swept restoring",
+        "gsda",
+        "a method by name; auto: a pool of them, of which one is chosen without target labels; or FILE.py:Name for one "
+        "of your own: that file is run",
+        "everyday swept restoring",
         path=lambda name: ":" in name,
-    )  # fmt: skip
+    )
     add: tuple[str, ...] = setting(
         (), "terms added to the method's loss of extractor and classifier, such as mcc,bnm", "swept"
     )

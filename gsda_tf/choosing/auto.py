@@ -124,7 +124,7 @@ def run(
         _copy(chosen.folder, workdir)
     # The chosen run goes on in RUN from its last step, so that it ends as any run does.
     settings = _settings(given, chosen.candidate, chosen.seed - plain.run.seed, workdir, candidate=False)
-    summary = train(settings, export, report, data, beside)
+    summary = train(settings, export, None, data, beside)
     summary.update(
         choice=found.sentence,
         runner_up=found.choice.runner_up,
@@ -132,6 +132,8 @@ def run(
         **{f"estimate/{name}": getattr(found.estimate, name) for name in ("value", "low", "high")},
     )
     write_summary(workdir, summary)
+    if settings.run.report:  # not before: the page tells the choice, too
+        report(workdir)
     return summary
 
 
