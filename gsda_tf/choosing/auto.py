@@ -82,8 +82,8 @@ class Pool:
 def run(
     given: Mapping[str, Any],
     pool: Pool,
-    export: Callable[[Experiment, str, dict[str, Any]], str],
-    report: Callable[[str], None],
+    export: Callable[[Experiment, str, dict[str, Any]], str] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Trains the pool, chooses, and leaves the chosen run with its export and report.
 
@@ -132,7 +132,7 @@ def run(
         **{f"estimate/{name}": getattr(found.estimate, name) for name in ("value", "low", "high")},
     )
     write_summary(workdir, summary)
-    if settings.run.report:  # not before: the page tells the choice, too
+    if report and settings.run.report:  # not before: the page tells the choice, too
         report(workdir)
     return summary
 

@@ -62,6 +62,17 @@ def run(given, workdir, pool=POOL):
     return auto.run({**given, "workdir": str(workdir)}, pool, export=None, report=None)
 
 
+def test_the_page_is_made_once_the_choice_is_written(given, trained, tmp_path):
+    told = []
+
+    def report(workdir):
+        with open(os.path.join(workdir, "summary.json")) as file:
+            told.append(json.load(file)["choice"])
+
+    summary = auto.run({**given(), "workdir": str(tmp_path / "run")}, POOL, report=report)
+    assert told == [summary["choice"]]
+
+
 def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_is_left(given, trained, tmp_path):
     summary = run({**given(), "seed": 5}, tmp_path / "run")
     places = [os.path.relpath(path, tmp_path / "run") for path in trained]
