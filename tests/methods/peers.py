@@ -111,7 +111,10 @@ def batch(f_s=None, f_t=None, z_s=None, z_t=None, labels=None, progress=1.0):
     labels = LABELS if labels is None else labels
     features, logits = tf.concat([f_s, f_t], axis=0), tf.concat([z_s, z_t], axis=0)
     labels, progress = tf.constant(labels, tf.int32), tf.constant(progress, tf.float64)
-    return double("methods.batch").Batch(features, labels, lambda _: logits, progress, tf.constant([0, 0]))
+    held = tf.range(f_t.shape[0], dtype=tf.int64)  # the whole target
+    return double("methods.batch").Batch(
+        features, labels, lambda _: logits, progress, tf.constant([0, 0]), target_indices=held
+    )
 
 
 def set_critic(bank, *names: str) -> None:

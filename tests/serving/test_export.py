@@ -84,8 +84,8 @@ def test_the_lines_of_the_readme(exported, repository, tmp_path, monkeypatch, ca
     (tmp_path / "new.jpg").write_bytes(tf.io.encode_jpeg(_images()[0]).numpy())
     monkeypatch.chdir(tmp_path)
     exec(code, {})
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.split()[0] == second and second.strip("[]b'") in NAMES
+    label, score = capsys.readouterr().out.split()
+    assert label.strip("[]b'") in NAMES and 0 < float(score.strip("[]")) <= 1
 
 
 def test_one_bad_image_takes_no_other_down(exported):
