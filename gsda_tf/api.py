@@ -1,4 +1,4 @@
-"""What `import gsda_tf` offers: two domains, a method, a run.
+"""`import gsda_tf` offers this: two domains, a method, a run.
 
     import gsda_tf
 
@@ -47,7 +47,7 @@ _KEPT = os.path.join("runs", "arrays")
 
 @dataclasses.dataclass(frozen=True)
 class Domain:
-    """Where the images, or features, of one place are.
+    """The images, or features, of one place.
 
     Attributes:
       pipeline: that reads them.
@@ -222,7 +222,7 @@ class Run:
 
     @property
     def history(self):
-        """What was logged, a row a step: a pandas DataFrame where pandas is installed, else a list of dicts."""
+        """The log, a row a step: a pandas DataFrame where pandas is installed, else a list of dicts."""
         lines = read_metrics(self.workdir)
         try:
             import pandas
@@ -253,7 +253,7 @@ class Run:
         return tuple(self.experiment.data.class_names)
 
     def predict(self, values: np.ndarray | Sequence[str]) -> dict[str, np.ndarray]:
-        """What the model says.
+        """Predicts labels.
 
         Args:
           values: images uint8 [n, h, w, 3], features float [n, e], or paths of image files.

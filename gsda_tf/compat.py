@@ -1,4 +1,4 @@
-"""What differs between Keras 2 and Keras 3, each with its reason. Everything else is one code for both."""
+"""Differences between Keras 2 and Keras 3, each with its reason. Everything else is one code for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How work that takes long tells of itself: a bar on a terminal; elsewhere plain lines, as a log keeps every one."""
+"""Shows how long work goes on: a bar on a terminal; elsewhere plain lines, as a log keeps every one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def size(value: float) -> str:
 
 
 class Lines:
-    """What is used of `tqdm`, as a line every half minute without control characters; short work says nothing.
+    """Stands in for `tqdm`: a line every half minute without control characters; short work says nothing.
 
     Args:
       iterable: to go through, or None.
@@ -93,11 +93,11 @@ class Lines:
             self.refresh()
 
     def set_postfix(self, values: Mapping[str, Any], refresh: bool = False) -> None:
-        """What the next line ends with."""
+        """Returns what the next line ends with."""
         self.set_postfix_str(", ".join(f"{name} {value}" for name, value in values.items()), refresh)
 
     def set_postfix_str(self, text: str, refresh: bool = False) -> None:
-        """What the next line ends with."""
+        """Returns what the next line ends with."""
         self._rest = text
         if refresh:
             self.refresh()

@@ -78,7 +78,8 @@ def _machine(default: Any, help: str, marks: str = "", **more: Any) -> Any:
 
 
 def _place(help: str, marks: str = "", **more: Any) -> Any:
-    """Where data lie; what they are is told by their fingerprint. Reading them is harmless, whoever names the place."""
+    """Names a place where data lie; what they are is told by their fingerprint. Reading them is harmless, whoever
+    names the place."""
     return setting("", help, f"restoring {marks}", path=True, may_change=True, **more)
 
 
@@ -88,7 +89,7 @@ def _but(*words: str) -> Callable[[str], bool]:
 
 
 def is_array_file(value: str) -> bool:
-    """Whether `source` or `target` is a file of arrays and not the name of a data set."""
+    """Returns whether `source` or `target` is a file of arrays and not the name of a data set."""
     return value.lower().endswith((".npz", ".parquet"))
 
 
@@ -105,7 +106,7 @@ _MIRRORED = {"strategy": ("mirrored",)}
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    """Which images, and what is done to them before the network sees them."""
+    """The images, and what is done to them before the network sees them."""
 
     pipeline: str = setting("benchmark", "where the images come from", "everyday", choices=PIPELINES)
     task: str = setting(
@@ -221,13 +222,14 @@ class ModelSettings:
 
     @property
     def keeps_features(self) -> bool:
-        """Whether a part of the backbone is frozen, so that training starts from what it makes of the images."""
+        """Returns whether a part of the backbone is frozen, so that training starts from what it makes of the
+        images."""
         return bool(self.freeze_backbone or self.train_from)
 
 
 @dataclasses.dataclass(frozen=True)
 class MethodSettings:
-    """What is trained, and on which samples of the target. Options of a method stand in its file."""
+    """The method, and on which samples of the target. Options of a method stand in its file."""
 
     method: str = setting(
         "gsda",
@@ -297,7 +299,7 @@ class DeviceSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """Where the run writes, and how often."""
+    """Places where the run writes, and how often."""
 
     workdir: str = _machine(
         "", "folder of the run (default: runs/<benchmark>/<Source_Target>/<method>/seed<k>)", "everyday swept"
@@ -421,7 +423,7 @@ def names(mark: str) -> tuple[str, ...]:
 
 
 def may_change(name: str, *values: Any) -> bool:
-    """Whether a run may go on with one of these values of a setting where it had the other."""
+    """Returns whether a run may go on with one of these values of a setting where it had the other."""
     allowed = next((field.metadata["may_change"] for field in fields() if field.name == name), False)
     return all(allowed(str(value)) for value in values) if callable(allowed) else allowed
 
@@ -434,7 +436,7 @@ def flag(name: str, value: Any) -> str:
 
 
 def converted(values: Mapping[str, Any], known: Iterable[dataclasses.Field]) -> dict[str, Any]:
-    """What is given by setting name, as it is meant; None is not given.
+    """Converts what is given, by setting name, to what is meant; None is not given.
 
     Raises:
       UserError: see `convert`; or a name that does not exist.

@@ -1,4 +1,5 @@
-"""What `-h`, `--help` and `--help=all` print, from the settings, the methods' options and a command's own flags."""
+"""Makes what `-h`, `--help` and `--help=all` print, from the settings, the methods' options and a command's own
+flags."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def next_steps(summary: dict) -> list[str]:
-    """What to open and to do with a finished run, in lines."""
+    """Returns what to open and to do with a finished run, in lines."""
     from gsda_tf.reporting.runs import source_only_folder
 
     workdir = summary["workdir"]

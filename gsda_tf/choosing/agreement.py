@@ -1,4 +1,4 @@
-"""What a committee of candidates says of each image, and how far it agrees."""
+"""Answers of a committee of candidates for each image, and how far it agrees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def agreement(probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """How far a committee agrees with an answer, image by image: the mean probability that its members give it.
+    """Returns how far a committee agrees with an answer, image by image: the mean probability that its members give it.
 
     Softer than a count of votes, it tells apart the many images on which all members agree.
 
@@ -21,12 +21,12 @@ def agreement(probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def unanimous(predictions: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Whether all members give the answer; bool [n] of int [m, n] and int [n]."""
+    """Returns whether all members give the answer; bool [n] of int [m, n] and int [n]."""
     return (np.asarray(predictions) == answers).all(axis=0)
 
 
 def threshold_table(share: np.ndarray, levels: np.ndarray | None = None) -> list[tuple[float, float]]:
-    """How many images are answered without a person, by the agreement that is asked for.
+    """Returns how many images are answered without a person, by the agreement that is asked for.
 
     Args:
       share: float [n], `agreement`.

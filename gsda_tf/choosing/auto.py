@@ -47,7 +47,7 @@ _COPIED = ("settings.json", "metrics.jsonl", "evaluation.npz", "checkpoints", "t
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """What is trained, and for how long.
+    """The candidates, and how long they are trained.
 
     Attributes:
       candidates: methods with their added terms, "gsda+mcc".

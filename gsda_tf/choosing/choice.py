@@ -17,7 +17,7 @@ MARGIN = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """What one way of training says of the target.
+    """Answers of one way of training.
 
     Attributes:
       name: of the method, "gsda+mcc".

@@ -75,7 +75,7 @@ def cluster_information(predictions: np.ndarray, groups: np.ndarray) -> float:
 
 
 def pairwise_agreement(predictions: np.ndarray) -> np.ndarray:
-    """How often two candidates say the same.
+    """Returns how often two candidates say the same.
 
     Args:
       predictions: int [m, n].

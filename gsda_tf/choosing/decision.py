@@ -16,7 +16,7 @@ _SUPPORTED = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What is taken, how sure, and what to look at.
+    """The choice, how sure it is, and what to look at.
 
     Attributes:
       choice: the candidate and why.

@@ -1,4 +1,4 @@
-"""How accurate an answer is on an unlabelled target, with an interval.
+"""Estimates how accurate an answer is on an unlabelled target, with an interval.
 
 Never from the model's own confidence alone, which says 98 % of what is 73 % right.
 """

@@ -1,4 +1,4 @@
-"""Which of the source's classes the target seems to lack, and in which shares it seems to have the others."""
+"""Finds the source's classes that the target seems to lack, and in which shares it seems to have the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def warnings(
     source_shares: np.ndarray,
     class_names: Sequence[str],
 ) -> list[str]:
-    """What should be known before an answer is used, a sentence each; no target label is read.
+    """Returns what should be known before an answer is used, a sentence each; no target label is read.
 
     Args:
       predictions: int [n], the answers.

@@ -15,7 +15,8 @@ _NEIGHBOURS = 5
 def witnesses(
     source: np.ndarray, labels: np.ndarray, target: np.ndarray, groups: np.ndarray, predictions: np.ndarray
 ) -> np.ndarray:
-    """What two witnesses say: the nearest class mean of the source, and the majority in each cluster of the target.
+    """Returns what two witnesses say: the nearest class mean of the source, and the majority in each cluster of the
+    target.
 
     Args:
       source: float [ns, d], features that no candidate has changed.
@@ -54,7 +55,8 @@ def majorities(predictions: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def neighbours_support(values: np.ndarray, probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """How probable the nearest images make each answer: the mean probability of it over the five nearest, float [n].
+    """Returns how probable the nearest images make each answer: the mean probability of it over the five nearest,
+    float [n].
 
     The best sign that is known here of which answers are right.
 

@@ -379,7 +379,7 @@ class FileRecords(EncodedRecords):
 
 @dataclasses.dataclass(eq=False)
 class _Reader:
-    """What `builder.as_data_source` returned; with this object its files are closed."""
+    """Holds what `builder.as_data_source` returned; with this object its files are closed."""
 
     source: Any
 

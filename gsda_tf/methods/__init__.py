@@ -49,7 +49,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def term_names() -> tuple[str, ...]:
-    """What `--add` takes."""
+    """Returns what `--add` takes."""
     return tuple(sorted(_found()[1]))
 
 
@@ -103,12 +103,12 @@ def split(label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def label(method: str, add: Sequence[str] = ()) -> str:
-    """What a run of a method with added terms is called: "gsda+mcc"."""
+    """Returns what a run of a method with added terms is called: "gsda+mcc"."""
     return "+".join([get_method(method).name, *add])
 
 
 def title(label: str) -> str:
-    """What tables call it; a method of the user's own goes by its name."""
+    """Returns what tables call it; a method of the user's own goes by its name."""
     method, add = split(label)
     known = _found()[0]
     return " + ".join([known[method].title if method in known else method, *(term.upper() for term in add)])
@@ -123,7 +123,7 @@ def options_of(method: str, add: Sequence[str] = ()) -> Any:
 
 
 def prescribed(method: str, add: Sequence[str], benchmark: str) -> dict[str, Any]:
-    """What was published for the options of a method, and of terms, on a benchmark."""
+    """Returns what was published for the options of a method, and of terms, on a benchmark."""
     values: dict[str, Any] = {}
     for kind in (*get_terms(add), get_method(method)):
         values.update(kind.published.get(benchmark, {}))

@@ -31,7 +31,7 @@ from gsda_tf.models.classifier import build_classifier
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What a method's networks are built for.
+    """The problem that a method's networks are built for.
 
     Attributes:
       class_names: r names.
@@ -120,7 +120,8 @@ class Method:
         return b.log("loss/classification", b.mean(values))
 
     def loss(self, b: Batch) -> tf.Tensor:
-        """What E, C and, where `step` is as below, the adversaries minimise; this replica's share, a scalar."""
+        """Computes what E, C and, where `step` is as below, the adversaries minimise; this replica's share, a
+        scalar."""
         return self.classification(b)
 
     def step(self, s: Step) -> None:
@@ -165,12 +166,12 @@ class Method:
 
     @classmethod
     def paper(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What `--recipe=paper` sets of this method's own options, by name, beside all settings as they are."""
+        """Returns what `--recipe=paper` sets of this method's own options, by name, beside all settings as they are."""
         return {}
 
     @classmethod
     def remarks(cls, settings: Mapping[str, Any], num_classes: int) -> Sequence[str]:
-        """What the user should know before training on so many classes, a line each."""
+        """Returns what the user should know before training on so many classes, a line each."""
         return ()
 
     def facts(self) -> dict[str, Any]:

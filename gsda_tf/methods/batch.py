@@ -1,4 +1,4 @@
-"""What a loss sees of one training step: features, logits, labels, and sums over the global batch."""
+"""One training step, as a loss sees it: features, logits, labels, and sums over the global batch."""
 
 from __future__ import annotations
 

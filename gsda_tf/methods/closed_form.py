@@ -1,4 +1,4 @@
-"""What TCA and GFK share: a linear map of the features, fitted once, and a classifier of the source behind it."""
+"""Shared by TCA and GFK: a linear map of the features, fitted once, and a classifier of the source behind it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class DANN(Method):
         return problem.feature_units
 
     def seen(self, b: Batch) -> tf.Tensor:
-        """What the critic sees, float32 [N, units]."""
+        """Returns what the critic sees, float32 [N, units]."""
         return b.features
 
     def loss(self, b: Batch) -> tf.Tensor:

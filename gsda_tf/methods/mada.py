@@ -38,7 +38,7 @@ class MADA(DANN):
         return problem.num_classes
 
     def reversed(self, b: Batch, probabilities: tf.Tensor) -> tf.Tensor:
-        """What the critics see, float32 [r, N, d], behind gradient reversal."""
+        """Returns what the critics see, float32 [r, N, d], behind gradient reversal."""
         return reverse_gradient(scaled_features(b.features, probabilities), self.strength(b))
 
     def discrimination(self, b: Batch) -> tf.Tensor:

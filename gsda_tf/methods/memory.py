@@ -1,4 +1,4 @@
-"""What ATDOC, AaD and SHOT share: features and predictions of every target image as they were seen last."""
+"""Shared by ATDOC, AaD and SHOT: features and predictions of every target image as they were seen last."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MemoryTerm(Term):
         s.remember(self.kept["predictions"], self.remembered(b), b.target_indices)
 
     def remembered(self, b: Batch) -> tf.Tensor:
-        """What is kept of the predictions, float32 [Nt, r], of this replica's share."""
+        """Returns what is kept of the predictions, float32 [Nt, r], of this replica's share."""
         return tf.nn.softmax(b.target_logits)
 
     def neighbours(self, b: Batch, count: int) -> tuple[tf.Tensor, tf.Tensor]:

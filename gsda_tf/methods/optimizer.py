@@ -15,7 +15,7 @@ from gsda_tf.compat import tf_variable, variable_name
 
 
 class Optimizer(tf.Module):
-    """What both share: gradients are summed over replicas once, and each variable is updated with its own state.
+    """Shared by both: gradients are summed over replicas once, and each variable is updated with its own state.
 
     Create it under the strategy's scope.
 

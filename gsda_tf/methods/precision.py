@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 def finite_everywhere(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Whether all the tensors are finite on every replica; bool scalar, the same on all of them."""
+    """Returns whether all the tensors are finite on every replica; bool scalar, the same on all of them."""
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(t)) for t in tensors])
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:

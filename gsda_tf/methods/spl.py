@@ -201,7 +201,7 @@ def log_prediction(z: np.ndarray, prototypes: np.ndarray, centres: np.ndarray, s
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What SPL makes of a preparation.
+    """SPL's answer for a preparation.
 
     Attributes:
       preparation: name.
@@ -223,7 +223,8 @@ class Answer:
 
 
 def select(labels: np.ndarray, sureness: np.ndarray, num_classes: int, share: float) -> np.ndarray:
-    """Whether a target row is among the surest `share` of those with its label, bool [nt]; at least one a label."""
+    """Returns whether a target row is among the surest `share` of those with its label, bool [nt]; at least one a
+    label."""
     order = np.lexsort((np.arange(len(labels)), -sureness, labels))
     counts = np.bincount(labels, minlength=num_classes)
     place = np.empty(len(labels), np.int64)
@@ -345,8 +346,8 @@ def agreements(answers: Sequence[Answer], witness: np.ndarray) -> list[float]:
 
 
 def decide(answers: Sequence[Answer], witness: np.ndarray) -> int:
-    """Which of the answers stands: the first, unless one that agrees better with the rest, by more than `_ALARM`, shows
-    that it is matched wrongly; then the one that agrees best.
+    """Returns which of the answers stands: the first, unless one that agrees better with the rest, by more than
+    `_ALARM`, shows that it is matched wrongly; then the one that agrees best.
 
     Args:
       answers: of several preparations; the first is the usual one.
@@ -358,7 +359,7 @@ def decide(answers: Sequence[Answer], witness: np.ndarray) -> int:
 
 
 def witness(source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int) -> np.ndarray:
-    """What ridge regression on the source's labels says of the target, int [nt]; rows are prepared."""
+    """Returns what ridge regression on the source's labels says of the target, int [nt]; rows are prepared."""
     mean = source.mean(axis=0, dtype=np.float64)
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     scatter = sum(b.T @ b for b in blocks(source)) - len(source) * np.outer(mean, mean)

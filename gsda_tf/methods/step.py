@@ -1,4 +1,4 @@
-"""What one training step is made of: E forward, descents down losses, one backward pass through E each time.
+"""Parts of one training step: E forward, descents down losses, one backward pass through E each time.
 
 The gradients of all losses meet at the features and go through E once: a loss costs what its heads cost.
 """
@@ -22,7 +22,7 @@ EXTRACTOR_PARTS = ("backbone", "bottleneck")
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """What a step moves, and how.
+    """The networks that a step moves, and their optimizers.
 
     Attributes:
       extractor: E.
@@ -48,7 +48,7 @@ class Networks:
 
 
 class Step:
-    """What a method's `step` works with.
+    """One step, as a method's `step` sees it.
 
     Attributes:
       images: this replica's share of each of the method's `images`, by name.
@@ -219,7 +219,7 @@ class Step:
         self._pending[name] = [b if a is None else a if b is None else a + b for a, b in zip(before, gradients)]
 
     def _rows(self, names: Sequence[str], seen: Sequence[str]) -> list[slice]:
-        """Where the images that went through E lie among all rows of the batch."""
+        """Returns where the images that went through E lie among all rows of the batch."""
         ends = [0]
         for name in names:
             ends.append(ends[-1] + self.images[name].shape[0])

@@ -92,7 +92,7 @@ class TrainingStep:
         return {**one.metrics, "learning_rate": rate / replicas}
 
     def state(self) -> dict[str, list[tf.Variable]]:
-        """What a checkpoint holds of it, by name: velocities, the loss scale, and what terms keep."""
+        """Returns what a checkpoint holds of it, by name: velocities, the loss scale, and what terms keep."""
         scale = self.networks.loss_scale
         state = {} if scale is None else {"loss_scale": [scale.value, scale.good_steps]}
         state.update({f"{t.name}_{name}": [kept] for t in self._terms for name, kept in t.kept.items()})

@@ -1,4 +1,4 @@
-"""Which values a run's settings have: layers folded in order, each with its reason. A benchmark's is one file here.
+"""Values of a run's settings: layers folded in order, each with its reason. A benchmark's is one file here.
 
 To add a recipe: a file called as the benchmark, with SETTINGS and, where it needs them, TASKS, FROZEN and TRAINED.
 """

@@ -1,4 +1,5 @@
-"""Where the backbone, or most of it, is frozen: what it makes of the images is computed once, and a step takes little.
+"""A backbone that is frozen, whole or for the most part: what it makes of the images is computed once, and a step
+takes little.
 
     python -m launch.train --task=office31/A_W --extractor=densenet169 --freeze_backbone --steps=1000
 
@@ -18,7 +19,7 @@ OWN = {"steps": 2000}  # of a user's own images
 
 
 def layer(now: Holding) -> Iterator[Choice]:
-    """What follows from a backbone that is frozen, whole or in part."""
+    """Returns what follows from a backbone that is frozen, whole or in part."""
     if not now.keeps_features:
         return
     why = "the backbone is frozen" if now["freeze_backbone"] else "most of the backbone is frozen"

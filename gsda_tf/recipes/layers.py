@@ -1,4 +1,4 @@
-"""What a layer of settings is, and what holds while layers are folded."""
+"""The base of layers of settings, and what holds while layers are folded."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Holding:
         return {**self.values, **self._fixed}
 
     def given(self, name: str) -> bool:
-        """Whether no layer decides on a setting."""
+        """Returns whether no layer decides on a setting."""
         return name in self._fixed
 
     def meant(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Holding:
                 self.values[name], self._reasons[name] = value, choice.why
 
     def described(self) -> str:
-        """What was chosen, and why, in one line for the user; "" if there is nothing to tell."""
+        """Returns what was chosen, and why, in one line for the user; "" if there is nothing to tell."""
         flags: dict[str, list[str]] = {}
         for name, why in self._reasons.items():
             flags.setdefault(why, []).append(flag(name, self.values[name]))
@@ -79,22 +79,22 @@ class Holding:
 
     @property
     def own(self) -> bool:
-        """Whether the images are the user's own."""
+        """Returns whether the images are the user's own."""
         return self["pipeline"] != "benchmark"
 
     @property
     def small(self) -> bool:
-        """Whether the extractor is one that learns from scratch."""
+        """Returns whether the extractor is one that learns from scratch."""
         return backbones.is_small(self["extractor"])
 
     @property
     def pretrained(self) -> bool:
-        """Whether the extractor has learnt before."""
+        """Returns whether the extractor has learnt before."""
         return not self.small and (self["weights"] != "none" or backbones.is_file(self["extractor"]))
 
     @property
     def keeps_features(self) -> bool:
-        """Whether the backbone is frozen, whole or in part."""
+        """Returns whether the backbone is frozen, whole or in part."""
         return bool(self["freeze_backbone"] or self["train_from"])
 
 
@@ -109,7 +109,7 @@ def recipe_of(benchmark: str) -> ModuleType | None:
 
 
 def regime(now: Holding, name: str, values: Mapping[str, Any], why: str) -> Iterator[Choice]:
-    """What suits a way to train the backbone: in general, this method and its terms, this benchmark.
+    """Returns what suits a way to train the backbone: in general, this method and its terms, this benchmark.
 
     Args:
       now: what holds.

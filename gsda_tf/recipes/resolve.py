@@ -53,7 +53,7 @@ def _machine(now: Holding) -> Iterator[Choice]:
 
 
 def _method(now: Holding) -> Iterator[Choice]:
-    """What a method and its terms prescribe, of which no word need be lost."""
+    """Returns what a method and its terms prescribe, of which no word need be lost."""
     kind, terms = methods.get_method(now["method"]), methods.get_terms(now["add"])
     if not (kind.pseudo_labels or kind.observes):
         yield Choice({"pseudo_label_period": 0})
@@ -92,7 +92,7 @@ def resolve(given: Mapping[str, Any]) -> Settings:
 
 
 def chosen(given: Mapping[str, Any]) -> str:
-    """Which settings `resolve` chose by itself, and why; "" if none."""
+    """Returns which settings `resolve` chose by itself, and why; "" if none."""
     return _fold(given)[1]
 
 
@@ -127,7 +127,7 @@ def _blank(values: Mapping[str, Any]) -> Settings:
 
 
 def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
-    """What was given as it is meant, with the pipeline; refuses options of methods that are not the run's."""
+    """Returns what was given as it is meant, with the pipeline; refuses options of methods that are not the run's."""
     known = blank.flat()
     for name in given:
         if name not in known and (owners := methods.owners(name)):
@@ -152,7 +152,7 @@ def _another_run(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _features(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What follows from features in place of images: there is no backbone."""
+    """Returns what follows from features in place of images: there is no backbone."""
     units = feature_units(given.get("source", "")) if given["pipeline"] == "arrays" else 0
     for name in names("images") if units else ():
         if name in given:
@@ -210,7 +210,7 @@ def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Setti
 
 
 def remarks(settings: Settings, data: TaskData) -> list[str]:
-    """What of the settings is unusual for these data, a line each."""
+    """Returns what of the settings is unusual for these data, a line each."""
     said = []
     for role, batch in (("source", settings.data.source_batch), ("target", settings.data.target_batch)):
         count = len(getattr(data, role))

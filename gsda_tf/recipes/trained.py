@@ -1,4 +1,4 @@
-"""Where a pretrained backbone is trained, whole or from a place on.
+"""A pretrained backbone that is trained, whole or from a place on.
 
     python -m launch.train --task=office31/A_W --extractor=mobilenet_0.75 --train_from=stage5 --steps=300
 
@@ -18,7 +18,7 @@ SETTINGS = {"bottleneck_units": 1024}  # gains 3 to 5 points with GSDA and MCC, 
 
 
 def layer(now: Holding) -> Iterator[Choice]:
-    """What follows from a pretrained backbone that moves."""
+    """Returns what follows from a pretrained backbone that moves."""
     if (now.pretrained or now["train_from"]) and not now["freeze_backbone"] and now["recipe"] != "paper":
         trains = bool(methods.get_method(now["method"]).phases)  # what is fitted trains nothing
         yield from regime(now, "trained", SETTINGS if trains else {}, "a pretrained backbone is trained")

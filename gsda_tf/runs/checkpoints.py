@@ -72,7 +72,7 @@ class Checkpoints:
                 self._remove(re.compile(rf"{os.path.basename(path)}\.").match)
 
     def kept(self) -> str:
-        """What is left to go on from, for a message."""
+        """Returns what is left to go on from, for a message."""
         found = paths(self._workdir)
         return f"The last good checkpoint is {found[-1]}." if found else "No checkpoint had been written before."
 

@@ -1,4 +1,4 @@
-"""What the files of a run's folder hold: each is read in one place by what it must be, and nobody checks it again."""
+"""The files of a run's folder: each is read in one place by what it must be, and nobody checks it again."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gsda_tf.training.tf_config import EXPECTED, check_tf_config, tf_config
 
 
 def configure_devices(settings: DeviceSettings) -> None:
-    """What has to be said to TensorFlow before it first computes: virtual devices, determinism.
+    """Returns what has to be said to TensorFlow before it first computes: virtual devices, determinism.
 
     Raises:
       UserError: TensorFlow is already running with other devices.
@@ -108,7 +108,7 @@ def worker_errors(strategy: tf.distribute.Strategy, workdir: str) -> Iterator[No
 
 
 def count_workers(strategy: tf.distribute.Strategy) -> int:
-    """How many processes train together."""
+    """Returns how many processes train together."""
     resolver = strategy.cluster_resolver
     return sum(len(v) for v in resolver.cluster_spec().as_dict().values()) if resolver else 1
 
@@ -140,7 +140,7 @@ def check_batches(settings: DataSettings, strategy: tf.distribute.Strategy) -> N
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Returns whether this process is the one that writes."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True

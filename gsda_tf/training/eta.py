@@ -1,4 +1,4 @@
-"""How long a run will take, told after its first steps, and what would shorten it."""
+"""Tells how long a run will take after its first steps, and what would shorten it."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Experiment:
 
     @functools.cached_property
     def inputs(self) -> TaskData:
-        """What training and evaluation read: the images, or what the frozen part of the backbone makes of them.
+        """Returns what training and evaluation read: the images, or what the frozen part of the backbone makes of them.
 
         Raises:
           UserError: the features cannot be kept.
@@ -160,12 +160,12 @@ class Experiment:
         return {name: group for name, group in state.items() if group}
 
     def deployed_state(self) -> dict[str, list[tf.Variable]]:
-        """What of a checkpoint evaluation and exports need: neither pseudo-labels nor what only trains."""
+        """Returns what of a checkpoint evaluation and exports need: neither pseudo-labels nor what only trains."""
         needed = {id(variable) for variable in checkpoints.variables(*self.deployed)}
         return {name: group for name, group in self.state().items() if any(id(v) in needed for v in group)}
 
     def networks(self) -> dict[str, list[tf.Variable]]:
-        """What training moves, by the name of the network."""
+        """Returns what training moves, by the name of the network."""
         names = ("extractor", "classifier", *self.method.adversaries)
         held = checkpoints.variables(self.extractor.frozen) if self.settings.model.keeps_features else []
         still = {id(variable) for variable in held}

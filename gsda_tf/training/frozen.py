@@ -1,4 +1,4 @@
-"""What is frozen of the backbone is computed once, and training starts from it: `--freeze_backbone`, `--train_from`."""
+"""The frozen part of the backbone computes once, and training starts from it: `--freeze_backbone`, `--train_from`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _check_room(folder: str, images: int, embed: _Embedding) -> None:
 
 
 def cache_dir(settings: Settings) -> str:
-    """Where features are kept."""
+    """Returns where features are kept."""
     data_dir = settings.data.data_dir or os.path.join("~", "tensorflow_datasets")
     return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
 

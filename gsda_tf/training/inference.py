@@ -18,7 +18,7 @@ from gsda_tf.training.distribution import distribute
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What E and C make of a domain.
+    """Outputs of E and C for a domain.
 
     Attributes:
       features: float32 [n, d].
@@ -77,7 +77,8 @@ class Sharded:
     def __call__(
         self, batches: Iterable, count: int, progress: Callable[[float], Any] = lambda images: None
     ) -> list[np.ndarray]:
-        """What the function makes of the `count` images of `batches`, one array [count, ...] for each of its results.
+        """Returns what the function makes of the `count` images of `batches`, one array [count, ...] for each of its
+        results.
 
         Args:
           batches: of `batches`.

@@ -63,7 +63,7 @@ class _Rate:
 
     @property
     def steps_a_call(self) -> int:
-        """How many steps to ask for at once."""
+        """Returns how many steps to ask for at once."""
         return max(1, round(self.value * _SECONDS_A_CALL))
 
     def add(self, steps: int, seconds: float) -> float:

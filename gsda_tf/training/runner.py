@@ -130,12 +130,12 @@ class StepRunner:
 
     @property
     def steps_done(self) -> int:
-        """Where training stands."""
+        """Returns where training stands."""
         return int(self.step.numpy())
 
     @property
     def traces(self) -> int:
-        """How often the loop was traced; after any number of steps once for each phase it was in."""
+        """Returns how often the loop was traced; after any number of steps once for each phase it was in."""
         return sum(run.experimental_get_tracing_count() for run in self._run.values())
 
 

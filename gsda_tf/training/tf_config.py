@@ -20,7 +20,7 @@ _JOBS = ("chief", "worker")
 
 
 def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
-    """What TF_CONFIG has to be in this process.
+    """Returns what TF_CONFIG has to be in this process.
 
     Args:
       cluster: "tf_config": it is set already. "slurm": started by `srun`, one process a worker. "kubernetes": a pod of

@@ -165,7 +165,7 @@ class GSDA(Method):
 
 
 class Scores(NamedTuple):
-    """What the discriminators say of one batch.
+    """The discriminators' scores of one batch.
 
     Attributes:
       losses: L_k, float32 [K], this replica's share.

@@ -1,4 +1,4 @@
-"""How steep a discriminator's loss is at a sample, ||dH/df||: the norms in (10) and (11), in two ways.
+"""The slope of a discriminator's loss at a sample, ||dH/df||: the norms in (10) and (11), in two ways.
 
 `by_tape` is the definition, for any discriminator: an inner `GradientTape` gives dH/df, and the tape around it
 differentiates through that. `in_closed_form` knows the discriminators for what they are, ReLU perceptrons with

@@ -71,7 +71,7 @@ class Hierarchy:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each level's nodes lie among the K rows."""
+        """Returns where each level's nodes lie among the K rows."""
         ends = np.cumsum([level.size for level in self.levels])
         return {level.name: slice(int(e) - level.size, int(e)) for level, e in zip(self.levels, ends)}
 
@@ -81,7 +81,7 @@ class Hierarchy:
         return np.concatenate([level.membership for level in self.levels], axis=1)
 
     def children(self, upper: int) -> np.ndarray:
-        """Which nodes of level `upper + 1` lie below which nodes of level `upper`, as (10) sums over them.
+        """Returns which nodes of level `upper + 1` lie below which nodes of level `upper`, as (10) sums over them.
 
         Returns:
           float32 [n_upper, n_lower], 1 where every class of the lower node belongs to the upper node.

@@ -1,4 +1,4 @@
-"""Which samples a level's discriminators judge: the pairs (k, i) whose weight W[k, i] in (7) and (8) can be above 0.
+"""The samples that a level's discriminators judge: the pairs (k, i) whose weight W[k, i] in (7) and (8) can be above 0.
 
 A source sample is of one class for certain, so it counts for the domain, for the groups of its class and for its
 class alone. Leaving the pairs of weight 0 out changes no loss and no gradient, and halves the work: a target sample
@@ -52,7 +52,7 @@ class Pairs:
 
 
 def most_of_a_class(samples: int, num_classes: int) -> int:
-    """How often one class can come among `samples` consecutive draws in rounds of one draw a class."""
+    """Returns how often one class can come among `samples` consecutive draws in rounds of one draw a class."""
     return min(samples, math.ceil((samples - 1) / num_classes) + 1)
 
 

@@ -1,4 +1,4 @@
-"""What happens between steps, and in which order: see `ORDER`."""
+"""The callbacks between steps, and their order: see `ORDER`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a callback is: something that happens between steps of training.
+"""The base of callbacks: something that happens between steps of training.
 
     class Remind(Callback):
         name = "remind"
@@ -24,7 +24,7 @@ NEVER = sys.maxsize
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """Where training stands when callbacks are called.
+    """The state of training when callbacks are called.
 
     Attributes:
       step: steps done.
