@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import importlib
 import inspect
 import os
+import pkgutil
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -16,7 +19,7 @@ import tensorflow as tf
 
 from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
-from gsda_tf.models import foreign, hdf5
+from gsda_tf.models import foreign, hdf5, networks
 from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
@@ -124,19 +127,18 @@ PREPROCESSING: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 }
 
 
-def small_cnn(image_size: int) -> Backbone:
-    """Builds three 3x3 convolutions for digits; trained from scratch."""
-    layers = [keras.Input([image_size, image_size, 3])]
-    for filters in (32, 64, 128):
-        layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        if filters == 64 or image_size > 16:
-            layers.append(keras.layers.MaxPooling2D(2))
-    layers.append(keras.layers.Flatten())
-    return Backbone(keras.Sequential(layers, name="small_cnn"), PREPROCESSING["minus_one_to_one"])
+_NETWORKS = {
+    info.name: importlib.import_module(f"{networks.__name__}.{info.name}")
+    for info in pkgutil.iter_modules(networks.__path__)
+}
 
 
-# To add an extractor of this package: a function from image size to Backbone, and a line here.
-OWN: dict[str, Callable[[int], Backbone]] = {"small_cnn": small_cnn}
+def _from_scratch(network: ModuleType) -> Callable[[int], Backbone]:
+    return lambda image_size: Backbone(network.build(image_size), PREPROCESSING[network.PREPROCESSING])
+
+
+OWN: dict[str, Callable[[int], Backbone]] = {name: _from_scratch(network) for name, network in _NETWORKS.items()}
+"""The networks of this package by name: image size -> Backbone."""
 
 
 def is_small(name: str) -> bool:
@@ -161,7 +163,8 @@ _SIZES = {
     "inceptionv3": 299, "inceptionresnetv2": 299, "xception": 299, "nasnetlarge": 331, "efficientnetb1": 240,
     "efficientnetb2": 260, "efficientnetb3": 300, "efficientnetb4": 380, "efficientnetb5": 456, "efficientnetb6": 528,
     "efficientnetb7": 600, "efficientnetv2b1": 240, "efficientnetv2b2": 260, "efficientnetv2b3": 300,
-    "efficientnetv2s": 384, "efficientnetv2m": 480, "efficientnetv2l": 480, "small_cnn": 32,
+    "efficientnetv2s": 384, "efficientnetv2m": 480, "efficientnetv2l": 480,
+    **{name: network.SIZE for name, network in _NETWORKS.items()},
 }  # fmt: skip
 _USUAL_SIZE = 224
 

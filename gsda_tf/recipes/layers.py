@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from gsda_tf import methods
 from gsda_tf.datasets.base import split_task
+from gsda_tf.errors import UserError
 from gsda_tf.models import backbones
-from gsda_tf.settings import flag
+from gsda_tf.settings import fields, flag
 
 
 class Choice(NamedTuple):
@@ -103,9 +104,21 @@ Layer = Callable[[Holding], Iterator[Choice]]
 
 
 def recipe_of(benchmark: str) -> ModuleType | None:
-    """The file of this folder that is called as a benchmark, if there is one."""
+    """The file of this folder that is called as a benchmark, if there is one.
+
+    Raises:
+      UserError: it names what is no setting and no option of a method.
+    """
     name = f"{__package__}.{benchmark}"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    if importlib.util.find_spec(name) is None:
+        return None
+    recipe = importlib.import_module(name)
+    tables = [getattr(recipe, part, {}) for part in ("SETTINGS", "FROZEN", "TRAINED")]
+    told = set().union(*tables, *getattr(recipe, "TASKS", {}).values())
+    unknown = told - {field.name for field in fields()} - set(methods.all_options())
+    if unknown:
+        raise UserError(f"{recipe.__file__} sets {', '.join(sorted(unknown))}: no setting and no option of a method.")
+    return recipe
 
 
 def regime(now: Holding, name: str, values: Mapping[str, Any], why: str) -> Iterator[Choice]:

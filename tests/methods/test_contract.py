@@ -102,7 +102,7 @@ def test_every_method_and_term_has_a_name_a_title_and_a_source():
         kind = methods.get_method(name)
         assert kind.name == name and kind.title and kind.__doc__
         assert "(" in sys.modules[kind.__module__].__doc__ or name == "source_only"
-    assert methods.term_names() == ("aad", "afn", "atdoc", "bnm", "bsp", "entropy", "mcc", "shot", "teacher")
+    assert {"bnm", "entropy", "mcc"} < set(methods.term_names())
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -79,7 +79,7 @@ def test_weights_of_its_own_are_loaded_and_of_another_refused(mobilenet, tmp_pat
     for mine, loaded in zip(mobilenet.model.get_weights(), other.get_weights()):
         np.testing.assert_array_equal(mine, loaded)
     with pytest.raises(UserError, match=r"are not the weights of"):
-        load_weights(backbones.small_cnn(32).model, path)
+        load_weights(backbones.OWN["small_cnn"](32).model, path)
 
 
 def test_missing_and_foreign_files_are_told(tmp_path):

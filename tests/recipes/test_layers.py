@@ -1,5 +1,9 @@
 """The fold of layers: what is given stays, a gentle layer stands back, the last one that changes a value tells why."""
 
+import pytest
+
+from gsda_tf.errors import UserError
+from gsda_tf.recipes import office31
 from gsda_tf.recipes.layers import Choice, Holding, recipe_of
 
 
@@ -18,3 +22,9 @@ def test_layers_are_folded_in_order():
 
 def test_a_benchmark_without_a_recipe_has_the_defaults():
     assert recipe_of("no_such_benchmark") is None and recipe_of("office31").SETTINGS["num_groups"] == (6,)
+
+
+def test_a_recipe_names_settings_and_options_only(monkeypatch):
+    monkeypatch.setattr(office31, "SETTINGS", {**office31.SETTINGS, "stepz": 7})
+    with pytest.raises(UserError, match="stepz: no setting and no option"):
+        recipe_of("office31")
