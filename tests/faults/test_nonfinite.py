@@ -72,7 +72,7 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
 
     def poisoned(self, *given):
         original(self, *given)
-        run = self._run
+        run = self._run._run
 
         def overflowing(images):
             features, logits = run(images)
@@ -80,7 +80,7 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
                 return features, logits
             return (features / 0.0, logits) if what == "features" else (features, logits / 0.0)
 
-        self._run = overflowing
+        self._run._run = overflowing
 
     monkeypatch.setattr(Inference, "__init__", poisoned)
     settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 2, "select": "im"})
