@@ -214,7 +214,7 @@ def _no_weights(tmp_path):
 
 def _noise(tmp_path):
     path = _model(tmp_path, keras.layers.GaussianNoise(1.0), keras.layers.Conv2D(2, 3))
-    return [f"--extractor={path}"], "cannot be repeated after an interruption"
+    return [f"--extractor={path}", "--preprocessing=minus_one_to_one"], "cannot be repeated after an interruption"
 
 
 @pytest.mark.parametrize(
