@@ -192,8 +192,10 @@ class DaskPool:
             import distributed
         except ImportError as error:
             raise UserError(f"--scheduler={scheduler} needs Dask: pip install dask distributed.") from error
-        for name in ("distributed", "distributed.client"):  # what became of whom is told by what becomes of the tasks
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._levels = {log: log.level for log in map(logging.getLogger, ("distributed", "distributed.client"))}
+        self._environment = dict(os.environ)
+        for log in self._levels:  # what became of whom is told by what becomes of the tasks
+            log.setLevel(logging.CRITICAL)
         self._threads, self._cluster, self.client = threads, None, None
         if scheduler == "local":
             self._threads = threads or max(1, (os.cpu_count() or 1) // jobs)
@@ -216,6 +218,7 @@ class DaskPool:
             # A client that has failed closes itself when it is collected. If that happens while another one starts,
             # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
             gc.collect()
+            self._put_back()
             raise UserError(
                 f"--scheduler={scheduler}: no Dask scheduler answers there. Expected an address such as "
                 "tcp://host:8786, or local."
@@ -231,6 +234,15 @@ class DaskPool:
         self.client.close()
         if self._cluster is not None:
             self._cluster.close()
+        self._put_back()
+
+    def _put_back(self) -> None:
+        """Leaves this process as it was: Dask starts workers by variables of the process that starts them."""
+        for log, level in self._levels.items():
+            log.setLevel(level)
+        for name in set(os.environ) - set(self._environment):
+            del os.environ[name]
+        os.environ.update(self._environment)
 
     def threads(self) -> int:
         """Returns the number of threads of all workers that are there now."""

@@ -126,8 +126,10 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             keys = [key for key in {**old, **new} if old.get(key, _NONE) != new.get(key, _NONE)]
             if name == "logging levels":
                 keys = [key for key in keys if key in old and key in new]
-            if name in ("open files", "processes"):  # what ends is nothing left behind
+            if name == "open files":  # what ends is nothing left behind
                 keys = [key for key in keys if key in new]
+            if name == "processes":  # nor is one that was about to become its program
+                keys = [key for key in keys if key not in old]
             found += [f"{name}: {key} was {old.get(key, _NONE)}, is {new.get(key, _NONE)}" for key in sorted(keys)]
         elif not _equal(old, new):
             found.append(f"{name} was {_short(old)}, is {_short(new)}")

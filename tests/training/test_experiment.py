@@ -87,7 +87,7 @@ def _stored(built, workdir) -> str:
 class TestRestore:
     @pytest.fixture(autouse=True)
     def data(self, monkeypatch):
-        monkeypatch.setattr("gsda_tf.loading.load", lambda settings, class_names=None: task())
+        monkeypatch.setattr("gsda_tf.training.experiment.load", lambda settings, class_names=None: task())
 
     def test_weights_are_those_of_the_checkpoint(self, tmp_path):
         built = experiment("mcc")
