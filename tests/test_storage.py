@@ -54,6 +54,7 @@ def test_nobody_is_waited_for_without_end(bucket, tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "_SLOWEST", 10**9)
     system = type(fsspec.filesystem("memory"))
     (tmp_path / "rows.csv").write_text("x")
+    others = set(threading.enumerate())
     try:
         monkeypatch.setattr(system, "find", lambda *_, **__: held.wait())
         with pytest.raises(DiskError, match=r"0 bytes came or went within \d+ s"):
@@ -65,6 +66,8 @@ def test_nobody_is_waited_for_without_end(bucket, tmp_path, monkeypatch):
             storage.upload(str(tmp_path / "rows.csv"), f"{bucket}/rows.csv")
     finally:
         held.set()
+        for thread in set(threading.enumerate()) - others:  # those that are not waited for any more
+            thread.join(60)
 
 
 @pytest.mark.parametrize(
