@@ -182,7 +182,10 @@ class _Report:
         if not len(scores) or min(scores) < _SATURATED:
             return lead
         said = "All scores are 100.0 %, which tells no image from another. "
-        return said + (f"Sorted by {self._agreement()[1]} instead. {lead}" if self._agreement() else "")
+        if self._agreement() is None:
+            return said
+        whose = "" if self._agreement()[1] == "agreement" else " with source only"
+        return f"{said}Sorted by agreement{whose} instead. {lead}"
 
     def _thumbnails(self, kind: str) -> list[dict[str, Any]]:
         """Shows images that the evaluation kept: of the kinds "mistake", "sure", "unsure"."""
