@@ -50,8 +50,9 @@ def _open_files() -> dict[str, str]:
             path = os.readlink(f"/proc/self/fd/{number}")
         except OSError:  # that of this list
             continue
-        # What `tf.numpy_function` calls is held as long as the process lives, and so are the readers of TFDS's records.
-        if path.startswith(places) and ".array_record-" not in path:
+        # Held as long as the process lives: what `tf.numpy_function` calls, the readers of TFDS's records, and what
+        # installed packages keep open of their own (Matplotlib its fonts), which lie here where the environment does.
+        if path.startswith(places) and ".array_record-" not in path and "/site-packages/" not in path:
             found[number] = path
     return found
 
