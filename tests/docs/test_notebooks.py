@@ -44,3 +44,9 @@ def test_there_is_one_for_each_beginning():
     names = {os.path.basename(path)[: -len(".ipynb")] for path in notebooks.PATHS}
     assert {"quickstart", "own_folders", "features", "partial", "serving", "own_method"} <= names
     assert all(os.path.dirname(path) == f"{REPOSITORY}/docs" for path in notebooks.PATHS)
+
+
+def test_the_site_shows_each():
+    with open(os.path.join(REPOSITORY, "mkdocs.yml"), encoding="utf-8") as file:
+        site = file.read()
+    assert [path for path in notebooks.PATHS if f"docs/{os.path.basename(path)}\n" not in site] == []
