@@ -463,21 +463,22 @@ def convert(field: dataclasses.Field, value: Any) -> Any:
     plain = value.tolist() if hasattr(value, "tolist") else value
     try:
         if many:
-            parts = (
-                plain.split(",") if isinstance(plain, str) else plain if isinstance(plain, (list, tuple)) else [plain]
+            parts = plain.split(",") if isinstance(plain, str) else plain
+            made = tuple(
+                _single(kind, part) for part in (parts if isinstance(parts, (list, tuple)) else [parts]) if part != ""
             )
-            made = tuple(_single(kind, part) for part in parts if part != "")
         else:
             made = _single(kind, plain)
-    except (ValueError, TypeError, OverflowError) as error:
-        expected = _EXPECTED[kind][many]
-        raise UserError(f"--{field.name}={_short(value)}: expected {expected}.") from error
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise UserError(f"--{field.name}={value!s:.{_SHOWN}}: expected {_EXPECTED[kind][many]}.") from error
     if kind is str and not many:
         made = _absolute(field, made)
     check_value(field, made)
     return made
 
 
+_SHOWN = 100
+"""Characters of a value that a message quotes."""
 _EXPECTED = {
     bool: ("yes or no", "yes or no with commas between"),
     int: ("a whole number", "whole numbers with commas between, such as 20,5"),
@@ -491,14 +492,11 @@ _TRUTH = {
 
 
 def _single(kind: type, value: Any) -> Any:
-    """Raises ValueError or TypeError if a value is not of a kind, nor can be meant so."""
+    """Raises ValueError, TypeError or LookupError if a value is not of a kind, nor can be meant so."""
+    if kind is bool:
+        return _TRUTH[str(value).lower()]
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if kind is bool:
-        truth = _TRUTH.get(str(value).lower() if isinstance(value, (bool, int, str)) else "")
-        if truth is None:
-            raise ValueError
-        return truth
     if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         raise TypeError
     made = kind(value)
@@ -514,27 +512,19 @@ def _absolute(field: dataclasses.Field, value: str) -> str:
     return os.path.expanduser(value) if value.startswith("~") else value
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-_SHOWN = 100
-"""Characters of a value that a message quotes."""
-
-
 def check_value(field: dataclasses.Field, value: Any) -> None:
     """Raises UserError if `value` is not one of the field's choices or is out of its range."""
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
-    shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
     if choices and value not in choices:
         raise UserError(
-            f"--{field.name}={value} is unknown: expected one of {', '.join(choices)}.{nearest(value, choices)}"
+            f"{flag(field.name, value)} is unknown: expected one of {', '.join(choices)}.{nearest(value, choices)}"
         )
-    if minimum is not None and not value >= minimum:  # also catches NaN
-        raise UserError(f"--{field.name}={value} is out of range: expected at least {minimum:g}.")
-    numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, (int, float))]
-    if isinstance(value, tuple) and any(v < 1 for v in numbers):
-        raise UserError(f"--{field.name}={shown} is out of range: expected numbers from 1 up.")
-    if any(v > maximum for v in numbers):
-        raise UserError(f"--{field.name}={shown} is out of range: expected at most {maximum:,}.")
+    many = isinstance(value, tuple)
+    least = 1 if many else minimum
+    for number in value if many else (value,):
+        if not isinstance(number, (int, float)):
+            continue
+        if least is not None and not number >= least:  # also catches NaN
+            raise UserError(f"{flag(field.name, value)} is out of range: expected at least {least:g}.")
+        if number > maximum:
+            raise UserError(f"{flag(field.name, value)} is out of range: expected at most {maximum:,}.")

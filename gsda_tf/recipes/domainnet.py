@@ -7,11 +7,8 @@ Not measured: 30,000 steps of such a network take days on a CPU (BUILD.md, "Spee
 
 from __future__ import annotations
 
+# The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
-    "extractor": "resnet50",
-    "weights": "imagenet",
-    "image_size": 224,
-    "resize_size": 256,
     "steps": 30_000,
     # Two levels of groups, each group of the finer one holding five classes; and discriminators a tenth of the usual
     # size, because there are 430 of them.

@@ -9,20 +9,18 @@ Measured on Office-31 with discriminators of 64, three seeds, in the mean of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gsda_tf import methods
-from gsda_tf.recipes.layers import Choice, Holding, regime
+from gsda_tf.recipes.layers import Holding, regime
 
 SETTINGS = {"discriminator_units": (256, 256)}  # beside features that lie on disk, wide critics are all the work
 OWN = {"steps": 2000}  # of a user's own images
 
 
-def layer(now: Holding) -> Iterator[Choice]:
-    """Returns what follows from a backbone that is frozen, whole or in part."""
-    if not now.keeps_features:
+def layer(now: Holding) -> None:
+    """Takes what follows from a backbone that is frozen, whole or in part."""
+    if not (now["freeze_backbone"] or now["train_from"]):
         return
     why = "the backbone is frozen" if now["freeze_backbone"] else "most of the backbone is frozen"
-    yield Choice({**SETTINGS, **(OWN if now.own else {})}, why, gentle=True)
+    now.take({**SETTINGS, **(OWN if now.own else {})}, why, gentle=True)
     if now["freeze_backbone"] and now["recipe"] != "paper":
-        yield from regime(now, "frozen", {}, f"{methods.label(now['method'], now['add'])} on a frozen backbone")
+        regime(now, "frozen", {}, f"{methods.label(now['method'], now['add'])} on a frozen backbone")

@@ -1,12 +1,12 @@
-"""The base of layers of settings, and what holds while layers are folded."""
+"""What holds while layers of settings are folded, and what layers share."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from gsda_tf import methods
 from gsda_tf.datasets.base import split_task
@@ -15,67 +15,43 @@ from gsda_tf.models import backbones
 from gsda_tf.settings import fields, flag
 
 
-class Choice(NamedTuple):
-    """Some of the settings, and why they are so.
-
-    Attributes:
-      values: by setting name.
-      why: as the user is told; "" if it need not be said.
-      gentle: it stands back behind what the benchmark prescribes.
-    """
-
-    values: Mapping[str, Any]
-    why: str = ""
-    gentle: bool = False
-
-
-class Holding:
-    """The settings while they are found.
+class Holding(dict[str, Any]):
+    """Every setting by its name, as the layers have made it so far.
 
     Args:
       defaults: all settings, with the options of the method, by name.
-      prescribed: what the benchmark says in place of some of them.
+      prescribed: what the benchmark says in place of some of them, and of options that this method may not have.
       fixed: what no layer changes: of the user, of another run, of the data.
 
     Attributes:
       base: the defaults, under what the benchmark prescribes.
-      values: what the layers have made of it.
-      known: names of all settings.
+      fixed: as given.
     """
 
     def __init__(self, defaults: Mapping[str, Any], prescribed: Mapping[str, Any], fixed: Mapping[str, Any]):
-        self.known = frozenset(defaults)
-        self.base: Mapping[str, Any] = {**defaults, **self.meant(prescribed)}
-        self.values, self._fixed, self._firm = dict(self.base), fixed, frozenset(prescribed)
+        self.base = {**defaults, **{name: value for name, value in prescribed.items() if name in defaults}}
+        self.fixed, self._prescribed = fixed, prescribed
         self._reasons: dict[str, str] = {}
+        super().__init__({**self.base, **fixed})
 
-    def __getitem__(self, name: str) -> Any:
-        return self.all()[name]
+    def take(self, values: Mapping[str, Any], why: str = "", gentle: bool = False) -> None:
+        """Lets values hold above all that were taken before.
 
-    def all(self) -> dict[str, Any]:
-        """Every setting as it is now."""
-        return {**self.values, **self._fixed}
-
-    def given(self, name: str) -> bool:
-        """Returns whether no layer decides on a setting."""
-        return name in self._fixed
-
-    def meant(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a benchmark's values that this method has."""
-        return {name: value for name, value in values.items() if name in self.known}
-
-    def take(self, choice: Choice) -> None:
-        """Lets a choice hold above all that were taken before it."""
-        for name, value in choice.values.items():
-            behind = self.given(name) or (choice.gentle and name in self._firm)
-            if not behind and self.values.get(name) != value:
-                self.values[name], self._reasons[name] = value, choice.why
+        Args:
+          values: by setting name.
+          why: as the user is told; "" if it need not be said.
+          gentle: whether they stand back behind what the benchmark prescribes.
+        """
+        for name, value in values.items():
+            behind = name in self.fixed or (gentle and name in self._prescribed)
+            if not behind and self.get(name) != value:
+                self[name], self._reasons[name] = value, why
 
     def described(self) -> str:
         """Returns what was chosen, and why, in one line for the user; "" if there is nothing to tell."""
         flags: dict[str, list[str]] = {}
         for name, why in self._reasons.items():
-            flags.setdefault(why, []).append(flag(name, self.values[name]))
+            flags.setdefault(why, []).append(flag(name, self[name]))
         return "; ".join(f"{', '.join(named)} ({why})" for why, named in flags.items() if why)
 
     @property
@@ -92,15 +68,6 @@ class Holding:
     def pretrained(self) -> bool:
         """Returns whether the extractor has learnt before."""
         return not self.small and (self["weights"] != "none" or backbones.is_file(self["extractor"]))
-
-    @property
-    def keeps_features(self) -> bool:
-        """Returns whether the backbone is frozen, whole or in part."""
-        return bool(self["freeze_backbone"] or self["train_from"])
-
-
-Layer = Callable[[Holding], Iterator[Choice]]
-"""Choices that follow from what holds so far; each is taken before the next is made."""
 
 
 def recipe_of(benchmark: str) -> ModuleType | None:
@@ -121,8 +88,8 @@ def recipe_of(benchmark: str) -> ModuleType | None:
     return recipe
 
 
-def regime(now: Holding, name: str, values: Mapping[str, Any], why: str) -> Iterator[Choice]:
-    """Returns what suits a way to train the backbone: in general, this method and its terms, this benchmark.
+def regime(now: Holding, name: str, values: Mapping[str, Any], why: str) -> None:
+    """Takes what suits a way to train the backbone: in general, this method and its terms, this benchmark.
 
     Args:
       now: what holds.
@@ -132,7 +99,7 @@ def regime(now: Holding, name: str, values: Mapping[str, Any], why: str) -> Iter
     """
     kinds = (methods.get_method(now["method"]), *methods.get_terms(now["add"]))
     for wanted in (values, *(kind.regimes.get(name, {}) for kind in kinds)):
-        yield Choice(wanted, why, gentle=True)
+        now.take(wanted, why, gentle=True)
     if not now.own:
         of_benchmark = getattr(recipe_of(split_task(now["task"])[0]), name.upper(), {})
-        yield Choice(now.meant(of_benchmark), why)
+        now.take({name: value for name, value in of_benchmark.items() if name in now}, why)

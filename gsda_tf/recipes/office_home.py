@@ -8,11 +8,8 @@ The paper has 70.3 % in the mean of the twelve tasks.
 
 from __future__ import annotations
 
+# The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
-    "extractor": "resnet50",
-    "weights": "imagenet",
-    "image_size": 224,
-    "resize_size": 256,
     "steps": 30_000,
     "num_groups": (13,),  # alpha and beta of the paper are the defaults of GSDA's options, 0.02 and 1
 }

@@ -9,10 +9,8 @@ whole of it, a ResNet-50 trained for 20,000 steps, was not measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gsda_tf import methods
-from gsda_tf.recipes.layers import Choice, Holding
+from gsda_tf.recipes.layers import Holding
 
 SETTINGS = {
     "bottleneck_norm": "none",
@@ -21,8 +19,7 @@ SETTINGS = {
 }
 
 
-def layer(now: Holding) -> Iterator[Choice]:
-    """These values, and what the paper says of the method's own options."""
+def layer(now: Holding) -> None:
+    """Takes these values, and what the paper says of the method's own options."""
     if now["recipe"] == "paper":
-        of_method = methods.get_method(now["method"]).paper(now.all())
-        yield Choice({**SETTINGS, **of_method}, "--recipe=paper")
+        now.take({**SETTINGS, **methods.get_method(now["method"]).paper(now)}, "--recipe=paper")

@@ -1,15 +1,18 @@
 """The layers of settings, and their fold.
 
 From the bottom to the top: the defaults (`settings.py`); the benchmark (its file here); what the extractor needs; what
-the machine can do; a backbone that is frozen, or trained; the method; the paper, if it is asked for; what keeps
-proportions; and, which nothing changes, the networks of another run (`--init_from`), features in place of images, and
-the user.
+the machine can do; a backbone that is frozen, or trained; further files of this folder that have a `layer`, by name;
+the method; the paper, if it is asked for; what keeps proportions; and, which nothing changes, the networks of another
+run (`--init_from`), features in place of images, and the user.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -21,9 +24,12 @@ from gsda_tf.datasets.own.arrays import feature_units
 from gsda_tf.errors import UserError, choose, shown
 from gsda_tf.models import backbones
 from gsda_tf.recipes import frozen, paper, trained
-from gsda_tf.recipes.layers import Choice, Holding, Layer, recipe_of
+from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
-from gsda_tf.settings import MOST_PIXELS, MethodSettings, Settings, converted, fields, flag, is_array_file, names
+from gsda_tf.settings import MOST_PIXELS, Settings, converted, fields, flag, is_array_file, names
+
+Layer = Callable[[Holding], None]
+"""Takes the values that follow from what holds so far."""
 
 _NARROW = (256, 256)
 _SMALL = {"weights": "none", "backbone_rate": 1.0, "discriminator_units": (256,)}
@@ -32,51 +38,54 @@ _PERIODS = {"pseudo_label_period": (2, 4), "evaluate_steps": (4, 4), "report_ste
 """A period that fits into the run fewer than the first number of times becomes that part of it."""
 
 
-def _extractor(now: Holding) -> Iterator[Choice]:
+def _extractor(now: Holding) -> None:
     name = now["extractor"]
     if not now.own and name == now.base["extractor"]:
         return
     if size := backbones.own_size(name):
-        yield Choice({"image_size": size}, f"what {name} is made for")
+        now.take({"image_size": size}, f"what {name} is made for")
     if now.small:
-        yield Choice({**_SMALL, **(_SMALL_OWN if now.own else {})}, f"{name} is small and learns from scratch")
+        now.take({**_SMALL, **(_SMALL_OWN if now.own else {})}, f"{name} is small and learns from scratch")
 
 
-def _machine(now: Holding) -> Iterator[Choice]:
+def _machine(now: Holding) -> None:
     if not now.own or tf.config.list_physical_devices("GPU"):
         return
     if now.pretrained and not now["train_from"]:
-        why = "there is no GPU, to train the whole backbone would take days"
-        yield Choice({"freeze_backbone": True}, why)
-    if not (now.keeps_features or now.small):
-        yield Choice({"discriminator_units": _NARROW}, "there is no GPU")
+        now.take({"freeze_backbone": True}, "there is no GPU, to train the whole backbone would take days")
+    if not (now["freeze_backbone"] or now["train_from"] or now.small):
+        now.take({"discriminator_units": _NARROW}, "there is no GPU")
 
 
-def _method(now: Holding) -> Iterator[Choice]:
-    """Returns what a method and its terms prescribe, of which no word need be lost."""
+def _method(now: Holding) -> None:
+    """Takes what a method and its terms prescribe, of which no word need be lost."""
     kind, terms = methods.get_method(now["method"]), methods.get_terms(now["add"])
     if not (kind.pseudo_labels or kind.observes):
-        yield Choice({"pseudo_label_period": 0})
+        now.take({"pseudo_label_period": 0})
     if kind.discriminator_rate is not None:
-        yield Choice({"discriminator_rate": kind.discriminator_rate})
+        now.take({"discriminator_rate": kind.discriminator_rate})
     if not now.own:
-        yield Choice(methods.prescribed(now["method"], now["add"], split_task(now["task"])[0]))
+        now.take(methods.prescribed(now["method"], now["add"], split_task(now["task"])[0]))
     if kind.entropy_option and any(term.replaces_entropy for term in terms):
-        yield Choice({kind.entropy_option: 0.0})
+        now.take({kind.entropy_option: 0.0})
 
 
-def _proportions(now: Holding) -> Iterator[Choice]:
+def _proportions(now: Holding) -> None:
     if now["image_size"] != now.base["image_size"]:
         size = round(now["image_size"] * now.base["resize_size"] / now.base["image_size"])
-        yield Choice({"resize_size": min(size, MOST_PIXELS)}, "in its ratio to --image_size")
-    if now.given("source_batch"):
-        yield Choice({"target_batch": now["source_batch"]}, "as --source_batch")
+        now.take({"resize_size": min(size, MOST_PIXELS)}, "in its ratio to --image_size")
+    if "source_batch" in now.fixed:
+        now.take({"target_batch": now["source_batch"]}, "as --source_batch")
     for name, (least, parts) in _PERIODS.items():
         if now[name] and now["steps"] < least * now[name]:
-            yield Choice({name: max(1, now["steps"] // parts)}, f"the run has {now['steps']:,} steps")
+            now.take({name: max(1, now["steps"] // parts)}, f"the run has {now['steps']:,} steps")
 
 
-LAYERS: tuple[Layer, ...] = (_extractor, _machine, frozen.layer, trained.layer, _method, paper.layer, _proportions)
+def _layers() -> list[Layer]:
+    found = [info.name for info in pkgutil.iter_modules([os.path.dirname(__file__)])]
+    files = [importlib.import_module(f"{__package__}.{name}") for name in found]
+    further = [file.layer for file in files if hasattr(file, "layer") and file not in (frozen, trained, paper)]
+    return [_extractor, _machine, frozen.layer, trained.layer, *further, _method, paper.layer, _proportions]
 
 
 def resolve(given: Mapping[str, Any]) -> Settings:
@@ -105,25 +114,18 @@ def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:
         choose(f"task of {benchmark}", task, get_benchmark(benchmark).tasks)
         recipe = recipe_of(benchmark)
         prescribed = {**getattr(recipe, "SETTINGS", {}), **getattr(recipe, "TASKS", {}).get(task, {})}
-    fixed = {**_another_run(given), **given, **_features(given)}
-    now = Holding(blank.flat(), prescribed, fixed)
-    for layer in LAYERS:
-        for choice in layer(now):
-            now.take(choice)
-    settings = blank.replace(now.all())
+    now = Holding(blank.flat(), prescribed, {**_another_run(given), **given, **_features(given)})
+    for layer in _layers():
+        layer(now)
+    settings = blank.replace(now)
     _validate(given, settings)
     return settings, now.described()
 
 
-def _named(values: Mapping[str, Any]) -> MethodSettings:
-    """The method and the terms that `values` name."""
-    return Settings().replace({name: values[name] for name in ("method", "add") if name in values}).method
-
-
 def _blank(values: Mapping[str, Any]) -> Settings:
-    """The defaults, with the options of the method and the terms that `values` name."""
-    named = _named(values)
-    return dataclasses.replace(Settings(), options=methods.options_of(named.method, named.add))
+    """The defaults, with the method and the terms that `values` name, and their options."""
+    named = Settings().replace({name: values[name] for name in ("method", "add") if name in values})
+    return dataclasses.replace(named, options=methods.options_of(named.method.method, named.method.add))
 
 
 def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
@@ -131,10 +133,9 @@ def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
     known = blank.flat()
     for name in given:
         if name not in known and (owners := methods.owners(name)):
-            named = _named(given)
             raise UserError(
                 f"--{name} is an option of {', '.join(owners)}, but --method="
-                f"{methods.label(named.method, named.add)}: leave it out, or choose one of these."
+                f"{methods.label(known['method'], known['add'])}: leave it out, or choose one of these."
             )
     made = converted(given, blank.fields())
     if "pipeline" not in made:  # where the images are said to be tells it, too
@@ -153,32 +154,31 @@ def _another_run(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _features(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what follows from features in place of images: there is no backbone."""
-    units = feature_units(given.get("source", "")) if given["pipeline"] == "arrays" else 0
-    for name in names("images") if units else ():
-        if name in given:
-            raise UserError(
-                f"--{name}={given[name]} is about images, but --source={shown(given['source'])} holds features: leave "
-                "it out."
-            )
-    of_features = {"weights": "none", "freeze_backbone": True, "train_from": "", "augmentation": "none"}
-    return {"extractor": f"features:{units}", **of_features} if units else {}
+    source = given.get("source", "")
+    units = feature_units(source) if given["pipeline"] == "arrays" else 0
+    if not units:
+        return {}
+    if about := [flag(name, given[name]) for name in names("images") if name in given]:
+        raise UserError(f"{about[0]} is about images, but --source={shown(source)} holds features: leave it out.")
+    of_images = {"weights": "none", "freeze_backbone": True, "train_from": "", "augmentation": "none"}
+    return {"extractor": f"features:{units}", **of_images}
 
 
 def _validate(given: Mapping[str, Any], settings: Settings) -> None:
     """Raises UserError where what was given means nothing beside what holds."""
     settings.validate_given(given)
-    place, method, add = settings.model.train_from, settings.method.method, settings.method.add
-    trains = bool(methods.get_method(method).phases)
     if given.get("extractor", "").startswith("features:"):
         raise UserError(
             f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
         )
-    if place and not trains:
-        raise UserError(
-            f"--train_from={place} is for methods that train, but --method={method} is fitted: say --freeze_backbone."
-        )
-    if add and not trains:
-        raise UserError(f"{flag('add', add)} is for methods that train, but --method={method} is fitted: leave it out.")
+    values = settings.flat()
+    if not methods.get_method(values["method"]).phases:
+        for name, instead in (("train_from", "say --freeze_backbone"), ("add", "leave it out")):
+            if values[name]:
+                raise UserError(
+                    f"{flag(name, values[name])} is for methods that train, but --method={values['method']} is fitted: "
+                    f"{instead}."
+                )
 
 
 def written(values: Mapping[str, Any]) -> Settings:
@@ -199,14 +199,13 @@ def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Setti
     Raises:
       UserError: see `resolve`.
     """
-    mine = [field for field in fields() if not field.metadata["foreign"]]
-    settings = written({name: value for name, value in values.items() if name not in {field.name for field in mine}})
+    mine = {field.name: field.metadata for field in fields() if not field.metadata["foreign"]}
+    settings = written({name: value for name, value in values.items() if name not in mine})
     given = converted(given, settings.fields())
     settings = settings.replace(given)
     _validate(given, settings)
-    places = [field for field in mine if field.metadata["path"] and field.metadata["restoring"]]
-    then = {field.name: values.get(field.name) or "" for field in places if field.name not in given}
-    return settings, [flag(name, value) for name, value in then.items() if value]
+    places = [name for name, told in mine.items() if told["path"] and told["restoring"] and name not in given]
+    return settings, [flag(name, values[name]) for name in places if values.get(name)]
 
 
 def remarks(settings: Settings, data: TaskData) -> list[str]:

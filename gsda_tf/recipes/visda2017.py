@@ -8,11 +8,8 @@ The paper has 81.5 % in the mean over the twelve classes.
 
 from __future__ import annotations
 
+# The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
-    "extractor": "resnet50",
-    "weights": "imagenet",
-    "image_size": 224,
-    "resize_size": 256,
     "steps": 30_000,
     "num_groups": (4,),
     "alpha": 0.2,

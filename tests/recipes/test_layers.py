@@ -2,22 +2,29 @@
 
 import pytest
 
+from gsda_tf import recipes
 from gsda_tf.errors import UserError
 from gsda_tf.recipes import office31
-from gsda_tf.recipes.layers import Choice, Holding, recipe_of
+from gsda_tf.recipes.layers import Holding, recipe_of
 
 
 def test_layers_are_folded_in_order():
     now = Holding({"a": 1, "b": 2, "c": 3}, {"b": 20, "of another method": 0}, {"c": 30})
-    assert now.all() == {"a": 1, "b": 20, "c": 30}
-    now.take(Choice({"a": 5, "b": 6, "c": 7}, "gently", gentle=True))
-    assert (now["a"], now["b"], now["c"]) == (5, 20, 30)
-    now.take(Choice({"b": 6, "a": 5}, "firmly"))
+    assert now == {"a": 1, "b": 20, "c": 30}
+    now.take({"a": 5, "b": 6, "c": 7}, "gently", gentle=True)
+    assert now == {"a": 5, "b": 20, "c": 30}
+    now.take({"b": 6, "a": 5}, "firmly")
     assert now.described() == "--a=5 (gently); --b=6 (firmly)" and now.base["b"] == 20
-    now.take(Choice({"a": 9, "b": 8}, "both"))
+    now.take({"a": 9, "b": 8}, "both")
     assert now.described() == "--a=9, --b=8 (both)"
-    now.take(Choice({"a": 1}))
+    now.take({"a": 1})
     assert now["a"] == 1 and now.described() == "--b=8 (both)", "what needs no word has none"
+
+
+def test_a_file_with_a_layer_is_all_that_a_layer_takes(monkeypatch):
+    monkeypatch.setattr(office31, "layer", lambda now: now.take({"momentum": 0.5}, "as it is"), raising=False)
+    assert recipes.resolve({}).optimization.momentum == 0.5
+    assert recipes.chosen({}) == "--momentum=0.5 (as it is)"
 
 
 def test_a_benchmark_without_a_recipe_has_the_defaults():
