@@ -12,7 +12,7 @@ import sys
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS
 from gsda_tf.settings import names
 
 from . import flags
@@ -23,10 +23,7 @@ flags.define_step()
 
 def main() -> int:
     """Prints the accuracies and writes the confusion matrix as a picture into the workdir."""
-    given = flags.given()
-    workdir = given.pop("workdir", None)
-    if not workdir:
-        raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
+    workdir, given = flags.run_folder()
     from gsda_tf.evaluation.accuracy import confusion_matrix
     from gsda_tf.files import write_atomically
     from gsda_tf.reporting import figures
@@ -49,10 +46,7 @@ def main() -> int:
         if matrix:
             write_atomically(path, figures.png(matrix))
             rows.append(("confusion matrix", path))
-    width = max(len(name) for name, _ in rows)
-    print()
-    for name, value in rows:
-        print(f"  {name:<{width}}  {value}")
+    flags.show(rows)
     print(f"Next: {COMMANDS}.report --workdir={workdir} makes the page of the run.", file=sys.stderr)
     return 0
 

@@ -24,16 +24,13 @@ absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model,
 
 def main() -> int:
     """Writes one more version under <workdir>/export."""
-    from gsda_tf.errors import COMMANDS, UserError, choose
+    from gsda_tf.errors import COMMANDS, choose
     from gsda_tf.runs.contents import read_summary
     from gsda_tf.serving.export import export_experiment
     from gsda_tf.serving.other_formats import FORMATS
     from gsda_tf.training.experiment import restore
 
-    given = flags.given()
-    workdir = given.pop("workdir", "")
-    if not workdir:
-        raise UserError("--workdir is missing: expected the folder of a training run.")
+    workdir, given = flags.run_folder()
     formats = [choose("format", name, FORMATS) for name in absl_flags.FLAGS.format]
     # Serving wants float32 unless the user says otherwise, whatever precision the run was trained in.
     precision = given.pop("precision", "float32")

@@ -10,7 +10,7 @@ import re
 import signal
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 # Before TensorFlow is imported: its start-up notes are not for the user of a command.
@@ -28,17 +28,6 @@ _MOST, _END = 1600, 600
 """Characters of the longest message, and of its end where it is cut."""
 
 
-class _Parser(flags.ArgumentParser):
-    """Reads a setting as Python's are read."""
-
-    def __init__(self, field: dataclasses.Field):
-        super().__init__()
-        self._field = field
-
-    def parse(self, argument: Any) -> Any:
-        return settings_lib.convert(self._field, argument)
-
-
 def define(names: Sequence[str] | None = None) -> None:
     """Defines a flag for every setting, or for those named. Unset flags are None, so that recipes' values hold unless
     the user says otherwise."""
@@ -54,13 +43,9 @@ def _define(field: dataclasses.Field) -> None:
     if field.name in flags.FLAGS:  # one process may import several commands
         return
     _DEFINED[field.name] = field
-    text = field.metadata["help"]
-    if isinstance(field.default, bool):
-        flag = flags.BooleanFlag(field.name, None, text)
-        flag.parser = _Parser(field)
-    else:
-        flag = flags.Flag(_Parser(field), None, field.name, None, text)
-    flags.DEFINE_flag(flag)
+    # What is given is text until `given` converts it.
+    texts, truth = flags.ArgumentParser(), isinstance(field.default, bool)
+    flags.DEFINE_flag(flags.Flag(texts, None, field.name, None, field.metadata["help"], boolean=truth))
 
 
 _DEFINED: dict[str, dataclasses.Field] = {}
@@ -88,9 +73,30 @@ def define_step() -> None:
 
 
 def given() -> dict[str, Any]:
-    """The settings that the user gave, by name."""
-    values = {name: flags.FLAGS[name].value for name in _DEFINED if name in flags.FLAGS}
-    return {name: value for name, value in values.items() if value is not None}
+    """The settings that the user gave, by name.
+
+    Raises:
+      UserError: a value of another kind or out of range.
+    """
+    return settings_lib.converted({name: flags.FLAGS[name].value for name in _DEFINED}, _DEFINED.values())
+
+
+def run_folder() -> tuple[str, dict[str, Any]]:
+    """Returns the folder of a run that a command needs, `--workdir`, and what else `given` holds.
+
+    Raises:
+      UserError: it was not given.
+    """
+    values = given()
+    if not values.get("workdir"):
+        raise UserError("--workdir is missing: give the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
+    return values.pop("workdir"), values
+
+
+def show(rows: Iterable[tuple[str, Any]]) -> None:
+    """Prints names, and what there is to say of each beside it."""
+    rows, width = list(rows), max(len(name) for name, _ in rows)
+    print("\n" + "\n".join(f"  {name:<{width}}  {value}" for name, value in rows))
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -40,45 +41,34 @@ def text(line: str, everything: bool) -> str:
     command = line.replace(".", " ").split()[-1]
     module = f"{__package__}.{command}"
     about = sys.modules.get(module, sys.modules["__main__"]).__doc__ or ""
-    about = re.sub(r"python -m launch\.[a-z]+", line, about)
-    by_module = flags.FLAGS.flags_by_module_dict()
-    own = sorted(
-        (f for name in (sys.argv[0], module, _SHARED) for f in by_module.get(name, [])), key=lambda flag: flag.name
-    )
-    # A flag that stands for a setting is told with the settings.
-    own = [flag for flag in own if flag.name not in {field.name for field in _settings()}]
-    inherited = [field for field in settings_lib.fields() if field.name in flags.FLAGS]
-    whole = len(inherited) == len(settings_lib.fields())
-    lines = []
-    for part in about.strip().split("\n\n"):  # an indented one is an example
+    lines: list[str] = []
+    for part in re.sub(r"python -m launch\.[a-z]+", line, about).strip().split("\n\n"):  # an indented one is an example
         lines += [*(_wrapped(part, "    ", " \\") if part.startswith("    ") else _wrapped(part)), ""]
+    settings = {field.name: field for field in settings_lib.fields()}
+    inherited = [field for name, field in settings.items() if name in flags.FLAGS]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    own = {flag.name: flag for name in (sys.argv[0], module, _SHARED) for flag in by_module.get(name, [])}
+    # A flag that stands for a setting is told with the settings.
+    own = [own[name] for name in sorted(set(own) - set(settings) - set(methods.all_options()))]
     if own:
-        lines += [f"Flags of {command}:", *_rows((flag.name, _default(flag.default), flag.help) for flag in own), ""]
-    if not whole:
+        lines += [f"Flags of {command}:", *_rows((flag.name, flag.default, flag.help) for flag in own), ""]
+    if len(inherited) < len(settings):
         lines += ["Settings of the run that it takes:" if own else "Flags:", *_fields(inherited)]
-    elif not everything:
-        named, swept = {field.name: field for field in inherited}, settings_lib.names("swept")
-        days = [name for name in settings_lib.names("everyday") if command != "sweep" or name not in swept]
-        heading = "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
-        lines += [heading, *_fields(named[name] for name in days), ""]
-        lines += _wrapped(f"Methods: {', '.join(methods.method_names())}.")
-        lines += _wrapped(f"All {len(inherited)} settings and the options of each method: {line} --help=all")
-    else:
+    elif everything:
         lines += [*_groups(), *_methods()]
+    else:
+        swept = settings_lib.names("swept") if command == "sweep" else ()
+        days = [settings[name] for name in settings_lib.names("everyday") if name not in swept]
+        heading = "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
+        lines += [heading, *_fields(days), "", *_wrapped(f"Methods: {', '.join(methods.method_names())}.")]
+        lines += _wrapped(f"All {len(inherited)} settings and the options of each method: {line} --help=all")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _settings() -> Iterator[dataclasses.Field]:
-    yield from settings_lib.fields()
-    yield from methods.all_options().values()
-
-
 def _groups() -> Iterator[str]:
-    default = settings_lib.Settings()
-    for group in dataclasses.fields(default):
-        section = getattr(default, group.name)
-        if dataclasses.fields(section) and type(section).__module__ == settings_lib.__name__:
-            yield f"{group.name.upper()}: {(type(section).__doc__ or '').strip().splitlines()[0]}"
+    for group, section in vars(settings_lib.Settings()).items():
+        if group != "options":
+            yield f"{group.upper()}: {section.__doc__.splitlines()[0]}"
             yield from _fields(dataclasses.fields(section))
             yield ""
 
@@ -89,14 +79,12 @@ def _methods() -> Iterator[str]:
     kinds = [(f"--method={name}", methods.get_method(name)) for name in methods.method_names()]
     kinds += [(f"--add={name}", *methods.get_terms([name])) for name in methods.term_names()]
     for name, kind in kinds:
-        fields = dataclasses.fields(kind.Options)
-        title = kind.title if hasattr(kind, "title") else (kind.__doc__ or "").strip().splitlines()[0]
-        yield from _wrapped(f"{name}: {title}")
-        yield from _fields(field for field in fields if field.name not in seen)
-        above = [f"--{field.name}" for field in fields if field.name in seen]
-        if above:
+        fields = {field.name: field for field in dataclasses.fields(kind.Options)}
+        yield from _wrapped(f"{name}: {getattr(kind, 'title', '') or (kind.__doc__ or '').strip().splitlines()[0]}")
+        yield from _fields(fields[name] for name in fields if name not in seen)
+        if above := [f"--{name}" for name in fields if name in seen]:
             yield from _wrapped(f"and, as above, {', '.join(above)}", "    ")
-        seen.update(field.name for field in fields)
+        seen.update(fields)
         yield ""
 
 
@@ -106,19 +94,14 @@ def _fields(fields: Iterable[dataclasses.Field]) -> Iterator[str]:
         told = f"{field.metadata['help']} ({', '.join(choices)})" if choices else field.metadata["help"]
         if field.default is True:
             told += f"; --no{field.name}: not so"
-        yield from _rows([(field.name, _default(field.default), told)])
+        yield from _rows([(field.name, field.default, told)])
 
 
-def _default(value) -> str:
-    if isinstance(value, bool) or value is None:
-        return ""
-    return "=" + (",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
-
-
-def _rows(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _rows(rows: Iterable[tuple[str, Any, str]]) -> Iterator[str]:
     """A flag with its default, and what it means beside it."""
     for name, default, told in rows:
-        head = f"  --{name}{default}"
+        default = tuple(default) if isinstance(default, list) else default
+        head = f"  {settings_lib.flag(name, None if isinstance(default, bool) else default)}"
         lines = _wrapped(told, " " * 32)
         if len(head) < 31:
             lines[0] = f"{head:<32}{lines[0].strip()}"

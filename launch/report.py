@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from absl import flags as absl_flags
-
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS
 
 from . import flags
 
@@ -22,9 +20,7 @@ def main() -> int:
     """Writes report.html into the run's folder and says where it is."""
     from gsda_tf.reporting.report import write_report
 
-    workdir = absl_flags.FLAGS.workdir
-    if not workdir:
-        raise UserError("--workdir is not set: expected the folder of a run, such as runs/digits/Fo_Ha/gsda/seed0.")
+    workdir, _ = flags.run_folder()
     path = write_report(workdir)
     print(path)
     exports = f"{COMMANDS}.export --workdir={workdir} writes the model"

@@ -90,10 +90,7 @@ def print_summary(summary: dict) -> None:
         rows.append((key, "no labels" if value is None else f"{100 * value:.2f} %"))
     rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]
-    width = max(len(name) for name, _ in rows)
-    print()
-    for name, value in rows:
-        print(f"  {name:<{width}}  {value}")
+    flags.show(rows)
     if "choice" in summary:
         print(f"\n{summary['choice']}")
     for doubt in (*summary["doubts"], *summary.get("warnings", ())):
