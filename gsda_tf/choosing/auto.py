@@ -27,7 +27,7 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
-from gsda_tf.runs.contents import write_summary
+from gsda_tf.runs.contents import read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import configure_devices
@@ -110,7 +110,7 @@ def run(
     with folder.held(plain.run.overwrite):
         if plain.run.overwrite:
             _clear(workdir)
-        if (finished := folder.finished()) and "choice" in finished:
+        if (finished := read_summary(workdir)) and "choice" in finished:
             print("Finished before, nothing was done. The result of then:")
             return finished
         if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_candidates(workdir)):

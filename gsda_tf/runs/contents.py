@@ -66,19 +66,19 @@ def _counted(value: Any) -> bool:
 
 _FACT = (str, int, float, bool, None, [str], [[str]])
 """What else there may be: what a method has drawn or chosen."""
+_NEEDED = ("extractor", "image_size", "method", "seed", "select", "steps", "task")
 _SETTINGS = {
     "generation": str,
-    "settings": dict,
+    "settings": dict.fromkeys(_NEEDED, lambda value: True),
     "task": str,
     "class_names": [str],
     "data": {"source": {str: _counted}, "target": {str: _counted}},
 }
-_NEEDED = ("extractor", "image_size", "method", "seed", "select", "steps", "task")
 _ACCURACIES = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (_share, None))
 _CHOSEN = {"step": range(_MOST_STEPS + 1), **_ACCURACIES}
-_RESULT = {"step": range(_MOST_STEPS + 1), "weights_sha256": str}
 _SUMMARY = {
-    **_RESULT,
+    "step": range(_MOST_STEPS + 1),
+    "weights_sha256": str,
     "steps": range(1, _MOST_STEPS + 1),
     "seed": int,
     **dict.fromkeys(("task", "method", "workdir"), str),
@@ -114,13 +114,16 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     Raises:
       UserError: it is damaged, or no file that could be read whole.
     """
-    path = os.path.join(workdir, SETTINGS)
-    written = _read(path, _SETTINGS, {}, _FACT)
-    if written is not None:
-        if missing := [name for name in _NEEDED if name not in written["settings"]]:
-            raise damaged(path, f"without the setting {missing[0]}")
-        _check_settings(path, written["settings"])
-    return written
+    return _read(os.path.join(workdir, SETTINGS), _SETTINGS)
+
+
+def check_generation(where: str, written: Mapping[str, Any]) -> None:
+    """Raises TrainingError if a run, `read_settings`, was written by the other generation of Keras."""
+    if written["generation"] != generation():
+        raise TrainingError(
+            f"{where} holds a run of {written['generation']}, this is {generation()}: their checkpoints cannot be "
+            "exchanged, exports can. Use the environment that it was trained in, or another folder."
+        )
 
 
 def settings_of(workdir: str, flag: str = "workdir") -> dict[str, Any]:
@@ -137,11 +140,7 @@ def settings_of(workdir: str, flag: str = "workdir") -> dict[str, Any]:
     written = read_settings(workdir)
     if written is None:
         raise UserError(f"--{flag}={workdir} holds no run: expected settings.json and checkpoints/ there.")
-    if written["generation"] != generation():
-        raise TrainingError(
-            f"--{flag}={workdir} was written by {written['generation']}, this is {generation()}: use the environment "
-            "it was trained in. Its export/ loads in both."
-        )
+    check_generation(f"--{flag}={workdir}", written)
     return written
 
 
@@ -152,19 +151,7 @@ def write_summary(workdir: str, summary: Mapping[str, Any]) -> None:
 
 def read_summary(workdir: str) -> dict[str, Any] | None:
     """Reads what `write_summary` wrote; None if the run is not finished. Raises as `read_settings`."""
-    path = os.path.join(workdir, SUMMARY)
-    written = _read(path, _SUMMARY, _OPTIONAL, _FACT)
-    if written is not None:
-        _check_settings(path, written["settings"])
-    return written
-
-
-def read_result(path: str) -> dict[str, Any] | None:
-    """Reads the summary that an export carries; None if it is of no finished run."""
-    try:
-        return _read(path, _RESULT, {}, _any)
-    except UserError:
-        return None
+    return _read(os.path.join(workdir, SUMMARY), _SUMMARY, _OPTIONAL)
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
@@ -189,10 +176,10 @@ def _lines(file) -> Iterator[bytes]:
 
 def _line(path: str, number: int, text: bytes) -> dict[str, Any]:
     line = _parsed(path, text, f"line {number}: ")
-    if not isinstance(line, dict) or not fits(line.get("step"), range(_MOST_STEPS + 1)):
+    # To Matplotlib, $ begins a formula.
+    named = isinstance(line, dict) and all("$" not in key and key.isprintable() for key in line)
+    if not (named and fits(line.get("step"), range(_MOST_STEPS + 1))):
         raise damaged(path, f"line {number} is {text.strip()[:60].decode('utf-8', 'replace')}")
-    if any("$" in key or not key.isprintable() for key in line):  # to matplotlib, $ begins a formula
-        raise damaged(path, f"line {number} has a name that is none")
     _check(path, line, lambda key: _ACCURACIES.get(key, (float, None)))
     return line
 
@@ -201,9 +188,9 @@ def _write(workdir: str, name: str, content: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(workdir, name), json.dumps(content, indent=2) + "\n")
 
 
-def _read(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any], more: Any) -> dict[str, Any] | None:
-    """Reads an object that has `kinds` by key, may have those of `optional`, and else only what is of the kind `more`;
-    None if there is no file."""
+def _read(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """Reads an object that has `kinds` by key, may have those of `optional`, and else facts only; None if there is no
+    file."""
     if not os.path.lexists(path):
         return None
     with disk_errors(f"reading {path}"):
@@ -212,7 +199,8 @@ def _read(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any], more
         raise damaged(path, "without an object")
     if missing := sorted(set(kinds) - set(value)):
         raise damaged(path, f"without {', '.join(missing)}")
-    _check(path, value, lambda key: {**optional, **kinds}.get(key, more))
+    _check(path, value, lambda key: {**(optional or {}), **kinds}.get(key, _FACT))
+    _check_settings(path, value["settings"])
     return value
 
 
@@ -232,13 +220,10 @@ def _check(path: str, values: Mapping[str, Any], kind_of: Callable[[str], Any]) 
 def _check_settings(path: str, values: Mapping[str, Any]) -> None:
     """Kinds and ranges of settings, and of the options of this package's methods."""
     declared = {field.name: field for field in (*all_options().values(), *fields()) if field.name in values}
-    _check(path, {name: values[name] for name in declared}, lambda name: _KINDS.get(declared[name].type, _any))
+    kinds = {name: _KINDS[field.type] for name, field in declared.items()}
+    _check(path, {name: values[name] for name in declared}, kinds.__getitem__)
     for name, field in declared.items():
         try:
             check_value(field, tuple(values[name]) if isinstance(values[name], list) else values[name])
         except UserError as error:
             raise damaged(path, str(error).rstrip(".")) from error
-
-
-def _any(value: Any) -> bool:
-    return True

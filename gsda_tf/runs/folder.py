@@ -17,15 +17,18 @@ from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
 from gsda_tf.files import disk_errors
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.contents import generation, read_metrics, read_result, read_settings, read_summary, write_settings
+from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.runs.selected import SelectedWeights
 from gsda_tf.settings import Settings, may_change
 
 _SHOWN = 8
-_FOLDERS = ("checkpoints", "tensorboard", "export")
-_FILES = ("metrics.jsonl", "evaluation.npz", "report.html", "confusion_matrix.png", "settings.json")
-_RESULT = ("task", "method", "seed", "step", "weights_sha256", "selection", "versions", "settings")
+# The summary first and the settings last: cut short, neither a finished run nor another's settings are left.
+_LEFT = (
+    "summary.json", "checkpoints", "tensorboard", "export", "metrics.jsonl", "evaluation.npz", "report.html",
+    "confusion_matrix.png", "settings.json",
+)  # fmt: skip
+"""What a run leaves in its folder, in the order in which it is removed."""
 
 
 class RunFolder:
@@ -136,22 +139,6 @@ class RunFolder:
         """
         return same_data(data, check_same_run(self.path, settings.flat()), self.path)
 
-    def finished(self) -> dict[str, Any] | None:
-        """Returns summary.json of a finished run, or None."""
-        return read_summary(self.path)
-
-    def exported(self, summary: Mapping[str, Any]) -> str | None:
-        """Returns the newest version of the export if it is one of this very result, else None."""
-        found = os.listdir(self.export_root) if os.path.isdir(self.export_root) else []
-        versions = [name for name in found if name.isascii() and name.isdigit()]
-        if not versions:
-            return None
-        folder = os.path.join(self.export_root, max(versions, key=int))
-        written = read_result(os.path.join(folder, "assets", "summary.json"))
-        # Through JSON, as that one went.
-        now = json.loads(json.dumps({key: summary[key] for key in _RESULT}))
-        return folder if written and {key: written.get(key) for key in _RESULT} == now else None
-
 
 def default_workdir(settings: Settings, data: TaskData) -> str:
     """runs/<benchmark>/<Source_Target>/<method>/seed<k>; the method with what is added to it, such as gsda+mcc."""
@@ -171,13 +158,8 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | N
     before = read_settings(workdir)
     if before is None:
         return None
-    if before["generation"] != generation():
-        raise TrainingError(
-            f"{workdir} holds a run of {before['generation']}, this is {generation()}: their checkpoints cannot be "
-            "exchanged (exports can). Go on with the environment it was started in, or use another --workdir."
-        )
-    now = json.loads(json.dumps(settings))
-    then = json.loads(json.dumps(before["settings"]))
+    check_generation(workdir, before)
+    now, then = json.loads(json.dumps(settings)), before["settings"]
     different = [
         f"--{name}={then.get(name)} then, {value} now"
         for name, value in now.items()
@@ -224,25 +206,21 @@ def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) ->
 @contextlib.contextmanager
 def _locked(workdir: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
-        try:
-            os.makedirs(workdir, exist_ok=True)
-            held.enter_context(_own(os.path.join(workdir, ".lock")))
-        except BlockingIOError as error:
-            raise BusyError(f"Another run is at work in {workdir}: wait for it, or use another --workdir.") from error
-        except OSError as error:
-            todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
-            raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
+        for last in (False,) * 5 + (True,):
+            try:
+                os.makedirs(workdir, exist_ok=True)
+                held.enter_context(files.locked(os.path.join(workdir, ".lock")))
+                break
+            except BlockingIOError as error:
+                if last:
+                    raise BusyError(
+                        f"Another run is at work in {workdir}: wait for it, or use another --workdir."
+                    ) from error
+                time.sleep(0.1)  # a sweep asks for a moment whether anybody is at work
+            except OSError as error:
+                todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
+                raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
         yield
-
-
-def _own(path: str) -> contextlib.AbstractContextManager[int]:
-    for _ in range(5):
-        lock = contextlib.ExitStack()
-        with contextlib.suppress(BlockingIOError):
-            lock.enter_context(files.locked(path))
-            return lock
-        time.sleep(0.1)  # a sweep asks for a moment whether anybody is at work
-    return files.locked(path)
 
 
 def clear(workdir: str) -> None:
@@ -252,22 +230,14 @@ def clear(workdir: str) -> None:
       UserError: a folder of the run is a symbolic link; nothing was removed.
       DiskError: it may not be removed.
     """
-    folders = [os.path.join(workdir, name) for name in _FOLDERS]
-    for folder in filter(os.path.islink, folders):
-        raise UserError(
-            f"{folder} is a symbolic link to {os.path.realpath(folder)}, and --overwrite removes nothing outside of "
-            "the run's folder: remove the link, or choose another --workdir."
-        )
-    # The summary first and the settings last: cut short, neither a finished run nor another's settings are left.
+    paths = [os.path.join(workdir, name) for name in _LEFT]
+    for path in paths:
+        if os.path.islink(path) and os.path.isdir(path):
+            raise UserError(
+                f"{path} is a symbolic link to {os.path.realpath(path)}, and --overwrite removes nothing outside of "
+                "the run's folder: remove the link, or choose another --workdir."
+            )
     with disk_errors(f"clearing {workdir}"):
-        _remove(workdir, "summary.json")
-        for folder in folders:
+        for path in paths:
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
-        for name in _FILES:
-            _remove(workdir, name)
-
-
-def _remove(workdir: str, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(workdir, name))
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)

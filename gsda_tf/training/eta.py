@@ -21,14 +21,14 @@ def outlook(settings: Settings, steps: int, rate: float, gpu: bool) -> str:
     line = f"{steps:,} steps take about {seconds(steps / rate)}, evaluations aside ({rate:.3g} steps a second)."
     if steps / rate < _LONG:
         return line
-    model, shorter = settings.model, []
+    model = settings.model
     whole = not model.keeps_features and not backbones.is_small(model.extractor)
-    if whole and model.weights != "none":
-        shorter.append("--freeze_backbone or --train_from=last, which train on what is computed once")
-    if whole and not gpu:
-        shorter.append("a GPU")
-    if not whole and max(model.discriminator_units, default=0) > 64:
-        shorter.append("--discriminator_units=64")
-    if whole:
-        shorter.append("a smaller --image_size or --extractor")
-    return f"{line} Shorter: {'; '.join([*shorter, 'fewer --steps'])}."
+    shorter = {
+        "--freeze_backbone or --train_from=last, which train on what is computed once": whole
+        and model.weights != "none",
+        "a GPU": whole and not gpu,
+        "--discriminator_units=64": not whole and max(model.discriminator_units, default=0) > 64,
+        "a smaller --image_size or --extractor": whole,
+        "fewer --steps": True,
+    }
+    return f"{line} Shorter: {'; '.join(what for what, helps in shorter.items() if helps)}."

@@ -64,6 +64,8 @@ class Evaluator:
         self._inputs = inputs or data
         self._chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
         self._source = self._inputs.source.chosen(self._chosen)
+        # Of the images whose features are kept; those of the source are among the evaluated ones.
+        self._kept = self._chosen[evenly(len(self._chosen), _MOST_KEPT)], evenly(len(data.target), _MOST_KEPT)
 
     def __call__(self, target: Outputs | None = None) -> Evaluation:
         """Evaluates the weights as they are.
@@ -104,7 +106,7 @@ class Evaluator:
           evaluation: of the weights as they are.
           step: 0 before the first.
         """
-        source, target = self._kept()
+        source, target = self._kept
         features = {
             "source_features": evaluation.source.features[np.searchsorted(evaluation.source_indices, source)],
             "target_features": evaluation.target.features[target],
@@ -133,11 +135,6 @@ class Evaluator:
             arrays[f"{kind}_images"] = _thumbnails(self._data.target, indices, self._settings)
             arrays[f"{kind}_names"] = np.array([self._data.target.records.name(int(i)) for i in indices], np.str_)
         return arrays
-
-    def _kept(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the images whose features are kept: those of the source are among the evaluated ones."""
-        evaluated = evenly(len(self._data.source), _MOST_SOURCE_IMAGES)
-        return evaluated[evenly(len(evaluated), _MOST_KEPT)], evenly(len(self._data.target), _MOST_KEPT)
 
 
 def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

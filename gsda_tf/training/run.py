@@ -24,7 +24,7 @@ from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.models import backbones
 from gsda_tf.progress import timed
 from gsda_tf.runs import checkpoints, initial
-from gsda_tf.runs.contents import write_summary
+from gsda_tf.runs.contents import read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, default_workdir
 from gsda_tf.settings import Settings
 from gsda_tf.training import callbacks
@@ -76,7 +76,7 @@ def train(
     folder = RunFolder(workdir, writes=chief)
     with folder.held(settings.run.overwrite):
         data = folder.same(settings, data)
-        finished = folder.finished()
+        finished = read_summary(workdir)
         if finished is not None:
             if chief:
                 print("Finished before, nothing was done. The result of then:")
@@ -209,8 +209,7 @@ class Training:
             with folder.selected.loaded(lines, summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
                 if settings.run.export and export:
-                    # Or this run was killed between its export and its summary.
-                    summary["export_dir"] = folder.exported(summary) or export(experiment, folder.export_root, summary)
+                    summary["export_dir"] = export(experiment, folder.export_root, summary)
             self.evaluator.keep(folder.path, evaluation, summary["step"])
             write_summary(folder.path, summary)
         return summary

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from gsda_tf.errors import UserError
+from gsda_tf.runs.contents import fits
 
 _FIRST_PORT, _PORTS = 10_000, 20_000
 _MANY = 2**20
 EXPECTED = (
     'Expected TF_CONFIG to hold JSON with "cluster": {"worker": ["host:port", ...]} and "task": {"type": "worker", '
-    '"index": i}, the same cluster on every worker.'
+    '"index": i}, the same cluster on every worker, each address once, and i the place of this worker in it, from 0 on.'
 )
 _JOBS = ("chief", "worker")
+_SHOWN = 300
 
 
 def tf_config(cluster: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -55,47 +59,23 @@ def check_tf_config(text: str) -> int:
     Raises:
       UserError: what is wrong with it.
     """
-    problem = None
-    if not text.strip():
-        problem = "it is not set"
-    else:
-        try:
-            config = json.loads(text)
-        except ValueError as error:
-            problem = f"it is no JSON ({error})"
-        else:
-            problem = _cluster_problem(config)
-    if problem:
-        raise UserError(f"--strategy=multi_worker cannot use TF_CONFIG: {problem}. {EXPECTED}")
-    return sum(len(config["cluster"].get(job, ())) for job in _JOBS)
+    try:
+        config = json.loads(text)
+    except ValueError:
+        config = None
+    if fits(config, {"cluster": {str: [_is_address]}, "task": {"type": str, "index": int}}):
+        cluster, task = config["cluster"], config["task"]
+        addresses = [address for job in cluster.values() for address in job]
+        known = set(cluster) <= set(_JOBS) and all(cluster.values()) and len(set(addresses)) == len(addresses)
+        if known and task["index"] in range(len(cluster.get(task["type"], ()))):
+            return len(addresses)
+    found = f"it is {text[:_SHOWN]}" if text.strip() else "it is not set"
+    raise UserError(f"--strategy=multi_worker cannot use TF_CONFIG: {found}. {EXPECTED}")
 
 
-def _cluster_problem(config) -> str | None:
-    if not isinstance(config, dict):
-        return "it is no object"
-    cluster, task = config.get("cluster"), config.get("task")
-    if not isinstance(cluster, dict) or not cluster:
-        return 'it has no "cluster"'
-    for job, addresses in cluster.items():
-        if job not in _JOBS:
-            return f'"cluster" has the job {job!r}, which takes no part in training'
-        if not isinstance(addresses, list) or not addresses:
-            return f'"cluster" has no list of addresses for {job!r}'
-        for address in addresses:
-            host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-            if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-                return f"{address!r} is no address"
-    every = [address for addresses in cluster.values() for address in addresses]
-    if len(set(every)) < len(every):
-        return "two workers have the same address"
-    if not isinstance(task, dict) or "type" not in task or "index" not in task:
-        return 'it has no "task" with a "type" and an "index"'
-    if not isinstance(task["type"], str) or task["type"] not in cluster:
-        return f'"task" is of the type {task["type"]!r}, the cluster has {", ".join(cluster)}'
-    count, index = len(cluster[task["type"]]), task["index"]
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
-        return f'"task" has the index {index!r}, the cluster has {count} of the type {task["type"]!r}, from 0 on'
-    return None
+def _is_address(value: Any) -> bool:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return bool(host and re.fullmatch(r"[0-9]{1,5}", port)) and 0 < int(port) < 65536
 
 
 def _slurm(environment: Mapping[str, str]) -> tf.distribute.cluster_resolver.ClusterResolver:

@@ -67,7 +67,7 @@ _CASES = {
     "no text": (_write("settings.json", b"\xff\xfe"), _ALL, "settings.json is damaged ("),
     "depth": (_write("settings.json", b"[" * 10**5), _ALL, "settings.json is damaged ("),
     "settings as a list": (_settings(settings=[]), _ALL, "its settings is []"),
-    "no settings": (_settings(settings={}), _ALL, "is damaged (without the setting extractor)"),
+    "no settings": (_settings(settings={}), _ALL, "its settings is {}"),
     "no steps": (_settings(steps=0), _ALL, "--steps=0 is out of range: expected at least 1"),
     "an unknown choice": (_settings(select="best"), _ALL, "--select=best is unknown"),
     "no data": (_settings(data={}), _ALL, "its data is {}"),
@@ -102,7 +102,7 @@ _CASES = {
         _write("metrics.jsonl", b'{"step": 1, "accuracy/target": 3}\n'), (_report, _goes_on), "its accuracy/target is 3"
     ),
     "a line without an end": (_write("metrics.jsonl", b'{"step": ' + b"1" * 2**20), (_report, _goes_on), "(line 1: "),
-    "a name that is none": (_write("metrics.jsonl", b'{"step": 1, "S/$x": 1}\n'), (_report, _goes_on), "(line 1 has"),
+    "a name that is none": (_write("metrics.jsonl", b'{"step": 1, "S/$x": 1}\n'), (_report, _goes_on), "(line 1 is"),
     "a summary of texts": (
         _write("summary.json", json.dumps({**SUMMARY, "step": "1"}).encode()), (_report,), 'its step is "1"'
     ),

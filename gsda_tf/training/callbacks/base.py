@@ -1,11 +1,7 @@
 """The base of callbacks: something that happens between steps of training.
 
     class Remind(Callback):
-        name = "remind"
-
-        @property
-        def period(self) -> int:
-            return 100
+        name, every = "remind", "report_steps"
 
         def act(self, step: int) -> None:
             print(f"step {step} of {self.training.steps}")
@@ -46,12 +42,14 @@ class Callback:
 
     Class attributes:
       name: by which `callbacks.ORDER` knows it.
+      every: the setting of `RunSettings` that says its period.
 
     Args:
       training: the run at work, `run.Training`.
     """
 
     name: ClassVar[str] = ""
+    every: ClassVar[str] = ""
 
     def __init__(self, training: Any):
         self.training = training
@@ -59,7 +57,7 @@ class Callback:
     @property
     def period(self) -> int:
         """Steps between two calls of `act`; 0: none but after the last."""
-        return 0
+        return getattr(self.training.settings.run, self.every) if self.every else 0
 
     def next(self, step: int) -> int:
         """Returns the next step after `step` before which training has to halt; `NEVER` where it need not."""

@@ -20,11 +20,7 @@ TOLD_AFTER = 10.0
 class Log(Callback):
     """Writes the means of the losses since the last time."""
 
-    name = "log"
-
-    @property
-    def period(self) -> int:
-        return self.training.settings.run.report_steps
+    name, every = "log", "report_steps"
 
     def due(self, moment: Moment) -> bool:
         return super().due(moment) or moment.step in self.training.phase_ends
@@ -65,11 +61,7 @@ class Label(Callback):
 class Evaluate(Callback):
     """Scores both domains; before the first step, too."""
 
-    name = "evaluate"
-
-    @property
-    def period(self) -> int:
-        return self.training.settings.run.evaluate_steps
+    name, every = "evaluate", "evaluate_steps"
 
     def begin(self, step: int) -> None:
         training = self.training
@@ -92,11 +84,7 @@ class Evaluate(Callback):
 class Select(Callback):
     """Keeps the weights of the evaluation that a label-free score likes best."""
 
-    name = "select"
-
-    @property
-    def period(self) -> int:
-        return self.training.settings.run.evaluate_steps
+    name, every = "select", "evaluate_steps"
 
     def act(self, step: int) -> None:
         self.training.folder.select(step)
@@ -105,14 +93,10 @@ class Select(Callback):
 class Checkpoint(Callback):
     """Writes checkpoints: by steps, by the clock, at the end, and before the run is stopped."""
 
-    name = "checkpoint"
+    name, every = "checkpoint", "checkpoint_steps"
 
     def begin(self, step: int) -> None:
         self._saved_at = time.monotonic()
-
-    @property
-    def period(self) -> int:
-        return self.training.settings.run.checkpoint_steps
 
     def due(self, moment: Moment) -> bool:
         late = time.monotonic() - self._saved_at > self.training.settings.run.checkpoint_seconds
