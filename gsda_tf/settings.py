@@ -130,6 +130,21 @@ class DataSettings:
     )
     source_root: str = _place("the same of --source_list alone", needs=_LISTS)
     target_root: str = _place("the same of --target_list alone", needs=_LISTS)
+    unlabelled_folder: str = setting(
+        "unlabelled", "folder of --target_dir that is no class but holds its images without a label", needs=_FOLDERS
+    )
+    target_labels: str = _place(
+        "labels of some target images, to be trained on: 'path label' a line, as launch.pick writes it", "everyday"
+    )
+    target_holdout: float = setting(
+        0.5, "share of the target's labels that only score, where it is labelled in part; with --target_labels, where "
+        "no other of its images has a label", minimum=0, maximum=1,
+    )  # fmt: skip
+    target_label_share: float = setting(
+        0.25, "share of a target batch that labelled images take, where there are any to be trained on", minimum=0,
+        maximum=1,
+    )  # fmt: skip
+    target_label_weight: float = setting(1.0, "weight of their cross-entropy, beside the source's", minimum=0)
     list_labels: str = setting(
         "auto", "what tells the target's classes where lists number the same folders differently (auto: the folders)",
         choices=("auto", "numbers", "folders"), needs=_LISTS,

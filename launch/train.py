@@ -83,11 +83,12 @@ def next_steps(summary: dict) -> list[str]:
 
 def print_summary(summary: dict) -> None:
     """The result in a few lines."""
+    from gsda_tf.evaluation.accuracy import told
+
     recipe = summary["settings"].get("recipe", "default")
     rows = [("task", summary["task"]), ("method", summary["method"]), ("recipe", recipe), ("seed", summary["seed"])]
     for key in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
-        value = summary[key]
-        rows.append((key, "no labels" if value is None else f"{100 * value:.2f} %"))
+        rows.append((key, told(summary, key)))
     rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]
     flags.show(rows)

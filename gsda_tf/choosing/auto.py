@@ -117,7 +117,7 @@ def run(
             raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
         left_out, beside = _train(given, pool, data, workdir)
         finished_runs = _finished(workdir, pool, plain.run.seed)
-        found = decision(finished_runs, data.class_names)
+        found = decision(finished_runs, data.class_names, data.target.labels if data.target.handed else None)
         _say(found)
         _write(workdir, found, data, left_out)
         chosen = [run for run in finished_runs if run.candidate == found.choice.name][found.seed]
@@ -152,12 +152,14 @@ class CandidateRun:
     folder: str
 
 
-def decision(runs: Sequence[CandidateRun], class_names: Sequence[str]) -> Decision:
-    """Returns the choice among runs: a function of what they said, in which there is no label of the target.
+def decision(runs: Sequence[CandidateRun], class_names: Sequence[str], labels: np.ndarray | None = None) -> Decision:
+    """Returns the choice among runs: a function of what they said, in which there is no label of the target but those
+    that its user handed over.
 
     Args:
       runs: finished ones, the plainest candidate's first seed at the head.
       class_names: r names.
+      labels: int [nt], such labels, -1 elsewhere.
     """
     said: dict[str, list[np.ndarray]] = {}
     for run in runs:
@@ -165,7 +167,7 @@ def decision(runs: Sequence[CandidateRun], class_names: Sequence[str]) -> Decisi
             said.setdefault(run.candidate, []).append(outputs["probabilities"])
     with np.load(os.path.join(runs[0].folder, OUTPUTS), allow_pickle=False) as outputs:
         features = [outputs[name] for name in ("source_features", "source_labels", "target_features")]
-    return decide([Candidate(name, np.stack(each)) for name, each in said.items()], *features, class_names)
+    return decide([Candidate(name, np.stack(each)) for name, each in said.items()], *features, class_names, labels)
 
 
 def _settings(given: Mapping[str, Any], name: str, number: int, workdir: str = "", candidate: bool = True) -> Settings:

@@ -14,6 +14,9 @@ PLAIN = "source_only"
 MARGIN = 0.01
 """By so much a candidate's score must exceed the plainer one's; below it two partitions are called equal."""
 
+EQUAL = 100
+"""Labelled images that weigh as much as the score without labels, whose regret is what so many leave to chance."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -46,7 +49,7 @@ class Choice:
       name: of the candidate that is taken.
       runner_up: the next best; None where there is no other.
       reason: one sentence.
-      scores: by candidate, by criterion: "score", "clusters", "crowd", "others", "seeds".
+      scores: by candidate, by criterion: "score", "clusters", "crowd", "others", "seeds"; with labels, "labels".
     """
 
     name: str
@@ -55,7 +58,7 @@ class Choice:
     scores: dict[str, dict[str, float]]
 
 
-def choose(candidates: Sequence[Candidate], groups: np.ndarray) -> Choice:
+def choose(candidates: Sequence[Candidate], groups: np.ndarray, labels: np.ndarray | None = None) -> Choice:
     """Takes the candidate whose labels agree best with the clusters of the features and with the other candidates.
 
     The clusters do not see permuted classes, the others may be wrong together: the score is the product of both, which
@@ -64,15 +67,25 @@ def choose(candidates: Sequence[Candidate], groups: np.ndarray) -> Choice:
     Args:
       candidates: at least one; the plainest first, which wins ties.
       groups: int [n], `criteria.clusters` of features that no candidate has changed.
+      labels: int [n], those that were handed over and not trained on, -1 elsewhere; None without any. The share that is
+        right of them counts beside the score, as `EQUAL` of them would in equal parts.
     """
     scores = _scores(candidates, groups)
+    known = np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels >= 0)
+    for candidate in candidates if len(known) else ():
+        mine = scores[candidate.name]
+        mine["labels"] = float((candidate.predictions[:, known] == labels[known]).mean())
+        mine["score"] = (EQUAL * mine["score"] + len(known) * mine["labels"]) / (EQUAL + len(known))
     names = [candidate.name for candidate in candidates]
     order = sorted(range(len(names)), key=lambda i: (-scores[names[i]]["score"], i))
     best = names[order[0]]
     if PLAIN in names and scores[best]["score"] < scores[PLAIN]["score"] + MARGIN:
         best = PLAIN
     runner_up = next((names[i] for i in order if names[i] != best), None)
-    return Choice(best, runner_up, _reason(best, scores), scores)
+    reason = _reason(best, scores)
+    if len(known):
+        reason += f", and right on {100 * scores[best]['labels']:.0f} % of {len(known)} labelled images"
+    return Choice(best, runner_up, reason, scores)
 
 
 def _scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:

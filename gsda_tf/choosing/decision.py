@@ -51,8 +51,9 @@ def decide(
     source_labels: np.ndarray,
     target_features: np.ndarray,
     class_names: Sequence[str],
+    labels: np.ndarray | None = None,
 ) -> Decision:
-    """Chooses among candidates; no label of the target is an argument.
+    """Chooses among candidates; no label of the target is an argument but those that its user handed over.
 
     Args:
       candidates: with float [s, n, r] probabilities; the plainest first.
@@ -60,6 +61,7 @@ def decide(
       source_labels: int [ns].
       target_features: float [n, d].
       class_names: r names.
+      labels: int [n], as `choose` takes them.
     """
     values = criteria.reduced(target_features)
     means = np.stack([candidate.mean for candidate in candidates])
@@ -68,7 +70,7 @@ def decide(
     found = missing.class_shares(means.mean(axis=0).argmax(axis=1), len(class_names))
     present = int(((found >= missing.THIN * shares) & (shares > 0)).sum())
     groups = criteria.clusters(values, max(present, 2))
-    made = choose(candidates, groups)
+    made = choose(candidates, groups, labels)
     taken = next(candidate for candidate in candidates if candidate.name == made.name)
     seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
     probabilities = np.asarray(taken.probabilities[seed], np.float64)

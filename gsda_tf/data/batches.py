@@ -13,7 +13,7 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
 from gsda_tf.settings import DataSettings
 
-_SOURCE, _TARGET, _AGAIN = 1, 2, 3
+_SOURCE, _TARGET, _AGAIN, _TAUGHT = 1, 2, 3, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +59,8 @@ class TrainingBatches:
         self._source = BalancedSampler(data.source.labels, seed, _SOURCE)
         self._views = tuple(name for name in images if name != "source")
         self.target_batch = settings.target_batch if self._views else 0
+        taught = data.target.taught
+        self._taught = None if taught is None else BalancedSampler(taught, seed, _TAUGHT)
 
     def target_sampler(self, pool: np.ndarray | None, since: int) -> BalancedSampler:
         """Draws from the confident target samples, balanced over the predicted classes (section 3.1).
@@ -77,7 +79,15 @@ class TrainingBatches:
         steps = np.arange(first, last, dtype=np.int64)[:, None]
         bs, bt = self._settings.source_batch, self.target_batch
         source = self._source.indices(steps * bs + np.arange(bs))
-        target = self.target_sampler(pool, since).indices(steps * bt + np.arange(bt)) if bt else np.zeros((0, 0))
+        if not bt:
+            return source, np.zeros((0, 0))
+        count = 0 if self._taught is None else max(1, round(self._settings.target_label_share * bt))
+        target = self.target_sampler(pool, since).indices(steps * (bt - count) + np.arange(bt - count))
+        if count:
+            taught, every = self._taught.indices(steps * count + np.arange(count)), target
+            # Spread, so that each replica has some.
+            places = np.arange(count) * bt // count
+            target = np.insert(every, places - np.arange(count), taught, axis=1)
         return source, target
 
     def spec(self, one: tf.TensorSpec, replicas: int = 1) -> dict[str, tf.TensorSpec]:

@@ -24,11 +24,16 @@ class Domain:
       records: the images.
       labels: int32 [n], indices into the task's class names; -1 where unlabelled. Labels of a target domain
         are for the final score only.
+      taught: int32 [n], of a target: labels that its user handed over for training, -1 elsewhere; None without any.
+        No image has both.
+      handed: of a target: True if `labels` were handed over with them, so that a choice may be made by them, too.
     """
 
     name: str
     records: Records
     labels: np.ndarray
+    taught: np.ndarray | None = None
+    handed: bool = False
 
     def __post_init__(self):
         if len(self.records) != len(self.labels):
@@ -39,12 +44,15 @@ class Domain:
 
     @property
     def labelled(self) -> bool:
-        """True if every image has a label."""
-        return len(self.labels) > 0 and bool((self.labels >= 0).all())
+        """True if an image has a label."""
+        return bool((self.labels >= 0).any())
 
     def chosen(self, indices: np.ndarray) -> Domain:
         """Some of its images, in that order, as a domain; `indices` int64 [m]."""
-        return Domain(self.name, self.records.chosen(indices), self.labels[indices])
+        taught = None if self.taught is None else self.taught[indices]
+        return dataclasses.replace(
+            self, records=self.records.chosen(indices), labels=self.labels[indices], taught=taught
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +77,8 @@ class TaskData:
 
     @property
     def target_classes(self) -> tuple[int, ...]:
-        """The classes that labelled target images have; all of them if the target is unlabelled."""
-        if not self.target.labelled:
+        """The classes that labelled target images have; all of them if not every image is labelled."""
+        if not (self.target.labels >= 0).all():
             return tuple(range(len(self.class_names)))
         return tuple(int(c) for c in np.unique(self.target.labels))
 
@@ -82,13 +90,16 @@ class TaskData:
     def summary(self) -> str:
         """One line for the user: how many images and classes, and what kind of adaptation that makes."""
         classes = len(self.class_names)
-        if not self.target.labelled:
+        labelled = int((self.target.labels >= 0).sum())
+        if not labelled:
             kind = "target without labels, so no accuracy is claimed"
+        elif labelled < len(self.target):
+            kind = f"scored by {labelled:,} labelled target images"
         elif self.partial:
             kind = f"partial adaptation, the target has {len(self.target_classes)} of the {classes} classes"
         else:
             kind = f"{classes} classes in both"
-        if self.partial or not self.target.labelled:
+        if self.partial or labelled < len(self.target):
             kind = f"{classes} source classes; {kind}"
         return f"{self.name}: {len(self.source):,} source and {len(self.target):,} target images, {kind}"
 

@@ -22,7 +22,11 @@ arrays."""
 
 def fingerprint(data: TaskData) -> Fingerprint:
     """Computes what tells these data from others wherever they lie: folders and lists may be moved."""
-    return {role: _of_domain(getattr(data, role), data.class_names) for role in ("source", "target")}
+    found = {role: _of_domain(getattr(data, role), data.class_names) for role in ("source", "target")}
+    if data.target.taught is not None:
+        taught = _of_domain(dataclasses.replace(data.target, labels=data.target.taught), data.class_names)
+        found["trained target"] = {name: value for name, value in taught.items() if name}
+    return found
 
 
 def sizes(of: Fingerprint) -> tuple[int, int]:
@@ -34,8 +38,8 @@ def sizes(of: Fingerprint) -> tuple[int, int]:
 def changes(then: Fingerprint, now: Fingerprint) -> str:
     """Says what differs, for a message; "" if nothing does."""
     said = []
-    for role in ("source", "target"):
-        before, after = then[role], now[role]
+    for role in dict.fromkeys((*then, *now)):
+        before, after = then.get(role, {}), now.get(role, {})
         for name in dict.fromkeys((*before, *after)):
             what = f"{role} class {name!r}" if name else f"unlabelled {role}"
             (count, digest), (count_now, digest_now) = (list(each.get(name, (0, ""))) for each in (before, after))
@@ -75,9 +79,9 @@ def with_classes(data: TaskData, names: Sequence[str]) -> TaskData:
 def _relabelled(domain: Domain, to_run: np.ndarray) -> Domain:
     labels = to_run[domain.labels]
     order = np.argsort(labels, kind="stable")
-    if (np.diff(order) == 1).all():
-        return dataclasses.replace(domain, labels=labels)
-    return dataclasses.replace(domain, records=domain.records.chosen(order), labels=labels[order])
+    taught = None if domain.taught is None else to_run[domain.taught]
+    domain = dataclasses.replace(domain, labels=labels, taught=taught)
+    return domain if (np.diff(order) == 1).all() else domain.chosen(order)
 
 
 def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:

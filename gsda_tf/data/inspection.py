@@ -90,6 +90,8 @@ def _remarks(data: TaskData) -> list[str]:
     said += remark_on_shared(data.source, data.target)
     if not data.target.labelled:
         said.append("The target has no labels: no accuracy will be claimed.")
+    elif (data.target.labels < 0).any():
+        said.append(f"{(data.target.labels >= 0).sum():,} of the {len(data.target):,} target images are labelled.")
     elif data.partial:
         said.append(
             f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."

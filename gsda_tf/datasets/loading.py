@@ -15,6 +15,7 @@ from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.own.arrays import load_arrays
 from gsda_tf.datasets.own.folders import load_folders
 from gsda_tf.datasets.own.lists import load_lists
+from gsda_tf.datasets.own.target_labels import hand_over
 from gsda_tf.datasets.own.tfds import load_tfds
 from gsda_tf.errors import choose
 from gsda_tf.settings import DataSettings
@@ -52,7 +53,7 @@ def index(settings: DataSettings) -> TaskData:
 
 
 def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
-    """`index`, and a look at the head and end of every image file; pixels are read during training.
+    """`index`, a look at the head and end of every image file, and `hand_over`; pixels are read during training.
 
     Args:
       settings: where the data are.
@@ -65,4 +66,5 @@ def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> Ta
     data = index(settings)
     if class_names is not None:
         data = with_classes(data, class_names)
-    return cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)
+    data = cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)
+    return hand_over(data, settings)

@@ -2,12 +2,64 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Returns the share of right predictions. Both int [n]."""
     return float(np.mean(predictions == labels))
+
+
+def interval(right: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Computes Wilson's interval of a share.
+
+    Args:
+      right: the share that was found, 0..1.
+      count: images that it was found on, at least 1.
+      z: quantile of the normal distribution; 1.96: 95 %.
+    """
+    centre = (right + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(right * (1 - right) / count + z**2 / (4 * count**2))
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def difference(right: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+    """Computes how much more of the same images one model gets right than another, with its 95 % interval.
+
+    Args:
+      right: bool [n], images that the one gets right.
+      other: bool [n], those of the other.
+
+    Returns:
+      (difference, low, high), -1..1; the interval by Agresti and Min's method, which holds for few images, too.
+    """
+    won, lost, count = np.sum(right & ~other) + 0.5, np.sum(~right & other) + 0.5, len(right) + 2
+    centre = (won - lost) / count
+    half = 1.96 * math.sqrt((won + lost) / count - centre**2) / math.sqrt(count)
+    return float(np.mean(right) - np.mean(other)), max(centre - half, -1.0), min(centre + half, 1.0)
+
+
+def told(scores: Mapping[str, Any], name: str) -> str:
+    """Returns an accuracy as it is shown: with its interval and no false decimals where a sample scored it.
+
+    Args:
+      scores: accuracies 0..1, or None, and "target_sample", the number of images behind those of the target; None or
+        missing where these are all there are.
+      name: of the accuracy.
+    """
+    value, sample = scores.get(name), scores.get("target_sample")
+    if value is None:
+        return "no labels"
+    if not sample or not name.startswith("accuracy/target"):
+        return f"{100 * value:.2f} %"
+    if name != "accuracy/target":
+        return f"{100 * value:.0f} %"
+    low, high = interval(value, sample)
+    return f"{100 * value:.0f} % ({100 * low:.0f} to {100 * high:.0f}, by {sample:,} labelled images)"
 
 
 def per_class_accuracy(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -44,6 +44,9 @@ class Problem:
       backbone_moves: whether a pretrained backbone is trained, beside which all else is cheap.
       extractor: E, which the method does not own.
       copy_extractor: makes a second E with the same weights; a frozen backbone is shared.
+      taught: int32 [num_target], labels of the target that the user handed over for training, -1 elsewhere; None
+        without any. Cross-entropy on them is added to every method that trains, `taught.TaughtTerm`; `fit` may use
+        them.
     """
 
     class_names: tuple[str, ...]
@@ -56,6 +59,7 @@ class Problem:
     backbone_moves: bool
     extractor: keras.Model
     copy_extractor: Callable[[], keras.Model]
+    taught: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:

@@ -11,6 +11,7 @@ import sklearn.linear_model
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
+from gsda_tf.errors import UserError
 from gsda_tf.methods.base import Method, Problem
 from gsda_tf.models.classifier import NearestNeighbourHead, build_classifier
 from gsda_tf.models.extractor import Extractor
@@ -43,8 +44,11 @@ class LinearMap(keras.layers.Layer):
         return tf.math.l2_normalize(x, axis=1) if self.unit_length else x
 
 
-def logistic_regression(z: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fits a softmax of rows z [n, m] to labels; rows are scaled to a mean square of 1 for its penalty.
+def logistic_regression(
+    z: np.ndarray, labels: np.ndarray, num_classes: int, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fits a softmax of rows z [n, m], which may have weights [n], to labels; rows are scaled to a mean square of 1 for
+    its penalty.
 
     Returns:
       (kernel float64 [m, r], bias [r]). A class without sample is never the answer.
@@ -55,11 +59,11 @@ def logistic_regression(z: np.ndarray, labels: np.ndarray, num_classes: int) -> 
         bias[classes] = 0.0
         return kernel, bias
     scale = max(float(np.sqrt(np.mean(z**2))), 1e-12)
-    fitted = sklearn.linear_model.LogisticRegression(C=_PENALTY, max_iter=_ROUNDS).fit(z / scale, labels)
-    weights, offsets = fitted.coef_ / scale, fitted.intercept_
+    fitted = sklearn.linear_model.LogisticRegression(C=_PENALTY, max_iter=_ROUNDS).fit(z / scale, labels, weights)
+    slopes, offsets = fitted.coef_ / scale, fitted.intercept_
     if len(classes) == 2:  # it fits their difference
-        weights, offsets = np.stack([0 * weights[0], weights[0]]), np.stack([0 * offsets[0], offsets[0]])
-    kernel[:, classes], bias[classes] = weights.T, offsets
+        slopes, offsets = np.stack([0 * slopes[0], slopes[0]]), np.stack([0 * offsets[0], offsets[0]])
+    kernel[:, classes], bias[classes] = slopes.T, offsets
     return kernel, bias
 
 
@@ -100,11 +104,20 @@ class ClosedForm(Method):
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         tf_variable(self.map.matrix).assign(self.matrix(source.astype(np.float64), target.astype(np.float64)))
         mapped = self.map(tf.constant(source))
+        taught = self.problem.taught
         if self.options.mapped_classifier == "nearest":
+            if taught is not None:
+                raise UserError("--mapped_classifier=nearest takes no labels of the target: leave it out.")
             tf_variable(self.classifier.anchors).assign(mapped)
             tf_variable(self.classifier.labels).assign(labels)
             return
-        fitted = logistic_regression(mapped.numpy().astype(np.float64), labels, self.problem.num_classes)
+        rows, weights = mapped.numpy().astype(np.float64), None
+        if taught is not None:  # they weigh as much as the source, however few they are
+            given = np.flatnonzero(taught >= 0)
+            weights = np.repeat([1.0, len(rows) / len(given)], [len(rows), len(given)])
+            rows = np.concatenate([rows, self.map(tf.constant(target[given])).numpy()])
+            labels = np.concatenate([labels, taught[given]])
+        fitted = logistic_regression(rows, labels, self.problem.num_classes, weights)
         for variable, value in zip(self.classifier.trainable_variables, fitted):
             tf_variable(variable).assign(value.astype(np.float32))
 

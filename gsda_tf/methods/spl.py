@@ -13,6 +13,9 @@ Clusters take it that the target has every class. Where it has not, p = p2 with 
 labels that spread from p1 over a graph S of neighbours: F <- a S F + (1 - a) p1 (Zhou et al., NeurIPS 2004). A class
 that gets no row so is missing, and never the answer.
 
+Labels of target rows that are given (`--target_labels`) stand: such rows are selected from the start, and m_c is the
+scaled sum of their mean and the source's, however few they are.
+
 Decided without labels, unless an option says otherwise: which of the two (`rare_classes`), whether the root of the
 features is taken, and whether each domain's mean is taken off (`decide`). Where a preparation is matched wrongly,
 classes change places, and neither its sureness nor its clusters show it. What does is that the others do not agree.
@@ -234,7 +237,7 @@ def select(labels: np.ndarray, sureness: np.ndarray, num_classes: int, share: fl
 
 def solve(
     source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int, units: int, rounds: int,
-    structure: str, preparation: str = "plain",
+    structure: str, preparation: str = "plain", taught: np.ndarray | None = None,
 ) -> Answer:  # fmt: skip
     """Runs SPL on prepared rows.
 
@@ -247,14 +250,19 @@ def solve(
       rounds: T.
       structure: of `STRUCTURES`.
       preparation: name.
+      taught: int [nt], labels of target rows that are given, -1 elsewhere: they stand, and are selected from the start.
     """
-    rows, known = source, labels
+    fixed = np.zeros(0, np.int64) if taught is None else np.flatnonzero(taught >= 0)
+    given = labels[:0] if taught is None else taught[fixed]
+    rows, known = np.concatenate([source, target[fixed]]), np.concatenate([labels, given])
     for t in range(1, rounds + 2):
         w = preserving(rows, known, num_classes, units)
         z = [np.concatenate([(b @ w).astype(np.float32) for b in blocks(x)]) for x in (source, target)]
         mean = sum(x.sum(axis=0, dtype=np.float64) for x in z) / (len(source) + len(target))
         zs, zt = (unit(x - mean.astype(np.float32)) for x in z)
         prototypes = class_means(zs, labels, num_classes)
+        if len(fixed):
+            prototypes = unit(prototypes + class_means(zt[fixed], given, num_classes))
         if structure == "neighbours":
             prototypes = propagated_centres(zt, prototypes)
         centres = cluster_centres(zt, prototypes) if structure == "clusters" else prototypes
@@ -263,10 +271,12 @@ def solve(
             p = log_prediction(block, prototypes, centres)
             found.append(p.argmax(axis=1))
             sureness.append(p.max(axis=1))
-        answer = np.concatenate(found)
+        answer, sure = np.concatenate(found), np.concatenate(sureness)
+        answer[fixed], sure[fixed] = given, 0.0
         if t > rounds:
             break
-        kept = select(answer, np.concatenate(sureness), num_classes, t / rounds)
+        kept = select(answer, sure, num_classes, t / rounds)
+        kept[fixed] = True
         rows, known = np.concatenate([source, target[kept]]), np.concatenate([labels, answer[kept]])
     return Answer(preparation, structure, w, mean, prototypes, centres, answer)
 
@@ -402,7 +412,7 @@ class Adapted:
 
 def adapt(
     source: np.ndarray, labels: np.ndarray, target: np.ndarray, units: int = 128, rounds: int = 10,
-    preparation: str = "auto", structure: str = "auto",
+    preparation: str = "auto", structure: str = "auto", taught: np.ndarray | None = None,
 ) -> Adapted:  # fmt: skip
     """Runs SPL on features, and decides what is to be decided.
 
@@ -414,9 +424,12 @@ def adapt(
       rounds: T.
       preparation: of `PREPARATIONS`, or "auto".
       structure: of `STRUCTURES`, or "auto".
+      taught: int [nt], labels of target rows that are given, -1 elsewhere; None without any.
     """
-    classes, dense = np.unique(labels, return_inverse=True)
-    count = len(classes)
+    taught = np.full(len(target), -1) if taught is None else taught
+    classes = np.unique(np.concatenate([labels, taught[taught >= 0]]))
+    dense, count = np.searchsorted(classes, labels), len(classes)
+    taught = np.where(taught >= 0, np.searchsorted(classes, taught), -1)
     names = list(PREPARATIONS) if preparation == "auto" else [preparation]
     prepared, found, says = {}, [], np.zeros(0)
     for name in names:  # one after the other: of a million images the rows of one take 2 GB
@@ -428,7 +441,7 @@ def adapt(
             if structure == "auto":
                 structure = "clusters" if rare < _MISSING else "neighbours"
         m = min(units, rows[0].shape[1])
-        found.append(solve(rows[0], dense, rows[1], count, m, rounds, structure, name))
+        found.append(solve(rows[0], dense, rows[1], count, m, rounds, structure, name, taught))
     answer = found[decide(found, says)]
     listed = ", ".join(f"{a.preparation} {100 * v:.0f} %" for a, v in zip(found, agreements(found, says)))
     remark = (
@@ -475,8 +488,9 @@ class SPL(Method):
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         options = self.options
         found = adapt(
-            source, labels, target, self.units, options.spl_rounds, options.spl_preparation, options.spl_structure
-        )
+            source, labels, target, self.units, options.spl_rounds, options.spl_preparation, options.spl_structure,
+            self.problem.taught,
+        )  # fmt: skip
         print(found.remark, flush=True)
         self._keep(found)
         self._sharpen(found)

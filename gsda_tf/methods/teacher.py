@@ -64,13 +64,14 @@ class TeacherTerm(Term):
         labels = tf.fill([problem.num_target], -1)
         if self.options.teacher != "spl":
             labels = read_labels(os.path.expanduser(self.options.teacher), problem.num_target, problem.num_classes)
+        self._taught = problem.taught
         self.kept = {"labels": tf.Variable(labels, trainable=False, dtype=tf.int32, name="teacher_labels")}
 
     def fit(self, features, labels: np.ndarray) -> None:
         if self.options.teacher != "spl":
             return
         source, target = features()
-        found = spl.adapt(source, labels, target)
+        found = spl.adapt(source, labels, target, taught=self._taught)
         print(f"Teacher: {found.remark}", flush=True)
         self.kept["labels"].assign(found.classes[found.answer.labels])
 

@@ -119,16 +119,24 @@ class _Report:
         latest = summary or (evaluated[-1] if evaluated else {})
         unlabelled = bool(latest) and latest.get("accuracy/target") is None
         keys = sorted(selection.SCORES.values(), key=lambda key: key != run.score_key)
-        cards = [
-            ("no labels" if unlabelled else percent(latest.get(key)), key, "main" if key == run.score_key else "")
-            for key in keys
-        ]
+        cards = []
+        for key in keys:
+            shown_score, _, by = accuracy.told(latest, key).partition(" (")
+            number = shown_score if unlabelled or latest.get("target_sample") else percent(latest.get(key))
+            cards.append((number, f"{key} ({by}" if by else key, "main" if key == run.score_key else ""))
         images = "held-out images" if run.settings.get("holdout") else "the images that it was trained on"
         cards.append((percent(latest.get("accuracy/source")), f"accuracy/source, of {images}", ""))
         other = self._source_only.summary.get(run.score_key) if self._source_only else None
         if summary and not unlabelled and other is not None:
             gain = 100 * (summary[run.score_key] - other)
-            cards.insert(1, (f"{gain:+.1f} points", f"against source only, {percent(other)}", ""))
+            against, plain = f"against source only, {percent(other)}", self._source_only
+            alike = run.labelled and run.score_key == "accuracy/target"
+            if alike and np.array_equal(run.target_labels, plain.target_labels):
+                known = run.target_labels >= 0
+                right = [each.predictions[known] == run.target_labels[known] for each in (run, plain)]
+                low, high = accuracy.difference(*right)[1:]
+                against += f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+            cards.insert(1, (f"{gain:+.1f} points", against, ""))
         if run.distances:
             told = " → ".join(f"{value:.2f}" for value, _ in run.distances.values())
             spread = max((spread for _, spread in run.distances.values() if spread is not None), default=None)

@@ -72,7 +72,7 @@ _SETTINGS = {
     "settings": dict.fromkeys(_NEEDED, lambda value: True),
     "task": str,
     "class_names": [str],
-    "data": {"source": {str: _counted}, "target": {str: _counted}},
+    "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
 }
 _ACCURACIES = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (_share, None))
 _CHOSEN = {"step": range(_MOST_STEPS + 1), **_ACCURACIES}

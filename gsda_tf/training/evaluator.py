@@ -31,6 +31,7 @@ class Evaluation:
     Attributes:
       scores: accuracy/source, accuracy/target, accuracy/target_mean_class and score/<name>; 0..1 or as
         `unsupervised` says, None where unknown.
+      sample: how many labelled images the target's scores are of, where others have no label; else None.
       per_class: target accuracy by class name, of the classes that occur; None without target labels.
       source_indices: int64, the source images that were used.
       source: their outputs.
@@ -42,6 +43,7 @@ class Evaluation:
     source_indices: np.ndarray
     source: Outputs
     target: Outputs
+    sample: int | None = None
 
     @property
     def known(self) -> dict[str, float]:
@@ -83,13 +85,15 @@ class Evaluator:
             "accuracy/target_mean_class": None,
         }
         if data.target.labelled:
-            scores["accuracy/target"] = accuracy.accuracy(target.predictions, labels)
-            scores["accuracy/target_mean_class"] = accuracy.mean_class_accuracy(target.predictions, labels)
-            values = accuracy.per_class_accuracy(target.predictions, labels, len(data.class_names))
+            predictions, labels = target.predictions[labels >= 0], labels[labels >= 0]
+            scores["accuracy/target"] = accuracy.accuracy(predictions, labels)
+            scores["accuracy/target_mean_class"] = accuracy.mean_class_accuracy(predictions, labels)
+            values = accuracy.per_class_accuracy(predictions, labels, len(data.class_names))
             per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
         for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
             scores[f"score/{name}"] = value if np.isfinite(value) else None
-        return Evaluation(scores, per_class, chosen, source, target)
+        sample = len(labels) if len(labels) < len(data.target) else None
+        return Evaluation(scores, per_class, chosen, source, target, sample)
 
     def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
         """Keeps in evaluation.npz what the model makes of the images before the first step, and at the end.
@@ -132,7 +136,7 @@ class Evaluator:
         }
         for kind, indices in kinds.items():
             arrays[f"{kind}_indices"] = indices
-            arrays[f"{kind}_images"] = _thumbnails(self._data.target, indices, self._settings)
+            arrays[f"{kind}_images"] = thumbnails(self._data.target, indices, self._settings)
             arrays[f"{kind}_names"] = np.array([self._data.target.records.name(int(i)) for i in indices], np.str_)
         return arrays
 
@@ -145,7 +149,7 @@ def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[first][:_MOST_EXTREMES], order[::-1][:_MOST_EXTREMES]
 
 
-def _thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
+def thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
     """uint8 [m, h, w, 3], as the network sees the images; none of features that came without images."""
     if not len(indices) or not domain.records.visible:
         return np.zeros((0, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,10 @@ from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.datasets.loading import load
-from gsda_tf.errors import UserError
+from gsda_tf.errors import DataError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
+from gsda_tf.methods.taught import TaughtTerm
 from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
@@ -93,6 +95,8 @@ class Experiment:
                 initial.into_classifier(self.method.classifier, self.data.class_names)
             self.deployed = self.method.deployed(self.extractor)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
+            if self.data.target.taught is not None:
+                terms.append(TaughtTerm(settings.data.target_label_weight))
             self._terms = terms if self._trains else []
             for term in self._terms:
                 term.build(self._problem())
@@ -106,6 +110,7 @@ class Experiment:
             embedding_units=extractor.embedding_units,
             num_source=self._built_for[0],
             num_target=self._built_for[1],
+            taught=self.data.target.taught,
             discriminator_units=settings.model.discriminator_units if self._trains else (),
             seed=settings.run.seed,
             backbone_moves=not settings.model.freeze_backbone and not backbones.is_small(settings.model.extractor),
@@ -222,7 +227,7 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     settings, passed_over = recipes.restored(written["settings"], changes)
     if passed_over:
         print(f"{workdir} names {', '.join(passed_over)}: not taken from a run's folder, give it if it is so here.")
-    data = load(settings.data, written["class_names"])
+    data = _load(settings, written)
     other = changes_of_data(written["data"], fingerprint(data))
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
@@ -241,6 +246,20 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
     return experiment, int(path.rsplit("-", 1)[1])
+
+
+def _load(settings: Settings, written: Mapping[str, Any]) -> TaskData:
+    """The data of a restored run, where labels that were trained on do not score. Of another target all do."""
+    undivided = dataclasses.replace(settings.data, target_labels="", target_holdout=1.0)
+    try:
+        data = load(settings.data, written["class_names"])
+    except DataError:
+        if not settings.data.target_labels:
+            raise
+        return load(undivided, written["class_names"])  # where the listed images are not
+    trained = written["data"].get("trained target", {})
+    same = data.target.taught is None or fingerprint(data)["trained target"] == trained
+    return data if same else load(undivided, written["class_names"])
 
 
 _HARMLESS, _MANY = 4096, 2**16

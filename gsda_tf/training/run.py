@@ -188,6 +188,7 @@ class Training:
             "steps": self.steps,
             **evaluation.scores,
             "score": data.score,
+            **({"target_sample": evaluation.sample} if evaluation.sample else {}),
             "doubts": doubts(
                 evaluation.scores["accuracy/source"],
                 self.means.get("loss/classification"),

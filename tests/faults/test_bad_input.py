@@ -150,14 +150,20 @@ _LISTS = {
     "missing paths": ((b"amazon/bike/none.jpg 0\n" + _GOOD,), "1 of the 3 files of"),
     "a label out of range": ((_GOOD, b"other/x.jpg 7\n"), "label 7 is out of range: "),
     "a label below zero": ((_GOOD + b"amazon/bike/frame_0001.jpg -2\n",), "label -2 is out of range"),
-    "-1 on some lines": ((_GOOD + b"amazon/bike/frame_0001.jpg -1\n",), "expected labels on all lines or on none"),
+    "-1 on some lines": (
+        (_GOOD + b"amazon/bike/frame_0001.jpg -1\n",),
+        "has no label: expected 'path label' on every line",
+    ),
     "a path that climbs out": ((b"../../etc/passwd 0\n" + _GOOD,), "leads out of"),
     "an absolute path": ((b"/etc/passwd 0\n" + _GOOD,), "leads out of"),
     "missing behind Windows line ends": ((_GOOD.replace(b"\n", b"\r\n") + b"none.jpg 1\r\n",), "line 3 (none.jpg)"),
     "missing behind a byte-order mark": ((b"\xef\xbb\xbfnone.jpg 0\n" + _GOOD,), "line 1 (none.jpg)"),
     "no text": ((b"\xff\xd8\xff\xe0binary",), "is no UTF-8 text"),
     "empty": ((b"\n\n",), "is empty: expected 'path label' a line"),
-    "labels on some lines": ((_GOOD + b"amazon/bike/frame_0001.jpg\n",), "expected labels on all lines or on none"),
+    "labels on some lines": (
+        (_GOOD + b"amazon/bike/frame_0001.jpg\n",),
+        "has no label: expected 'path label' on every line",
+    ),
 }
 
 

@@ -85,8 +85,9 @@ def load_arrays(settings: DataSettings) -> TaskData:
             f"A row of {shown(source.path)} is {kinds[0]}, of {shown(target.path)} {kinds[1]}"
             f"{f' ({differ} are in one only)' if differ else ''}: expected the same, in the same order."
         )
-    if None in source.labels:
-        raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
+    if bare := source.labels.count(None):
+        many = f"{bare} of its {len(source.labels)} rows without a label" if bare < len(source.labels) else "no labels"
+        raise DataError(f"--source={shown(source.path)} has {many}: {_EXPECTED}.")
     names = source.class_names or _ordered(source.labels)
     source_domain = _domain(source, names)
     remarks = [*source.remarks, *target.remarks]
@@ -322,8 +323,6 @@ def _labels(path: str, labels: np.ndarray | None, size: int, names: tuple[str, .
     unknown = next((name for name in named if names and name is not None and name not in names), None)
     if unknown is not None:
         raise DataError(f"labels of {shown(path)} name {unknown!r}, which is none of its class names.")
-    if 0 < named.count(None) < size:
-        raise DataError(f"{named.count(None)} of the {size} rows of {shown(path)} have no label: expected all or none.")
     return named
 
 

@@ -92,7 +92,8 @@ def load_folders(settings: DataSettings) -> TaskData:
         )
     names = tuple(sorted(classes))
     labelled, remarks = False, []
-    target_classes: dict[str | None, list[str]] = {None: target.root.paths()}
+    apart = _unlabelled(target, settings.unlabelled_folder, names)
+    target_classes: dict[str | None, list[str]] = {None: target.root.paths() + apart}
     if target.tops and _without_classes(target, names):
         target_classes[None] += [path for name in target.tops for path in target.images(name)]
         remarks.append(
@@ -104,6 +105,7 @@ def load_folders(settings: DataSettings) -> TaskData:
         for name in target_classes:
             if name not in classes:
                 raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
+        target_classes = {**target_classes, None: apart}
     target_domain = _domain(settings.target_dir, target_classes, names)
     source_domain = _domain(settings.source_dir, classes, names)
     remarks += [*source.remarks(), *target.remarks(labelled)]
@@ -115,6 +117,20 @@ def load_folders(settings: DataSettings) -> TaskData:
         class_names=names,
         remarks=tuple(remarks),
     )
+
+
+def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
+    """Takes the folder of images without a label out of a target that has others beside it: their paths."""
+    if name in target.tops and name not in classes and len(target.tops) > 1:
+        paths = target.images(name)
+        del target.tops[name]
+        return paths
+    if name != DataSettings.unlabelled_folder and name not in target.tops:
+        raise DataError(
+            f"--unlabelled_folder={name}: --{target.flag}={shown(target.root.path)} has no such folder, but "
+            f"{_few(target.tops) or 'none'}."
+        )
+    return []
 
 
 def _few(names: Iterable[str]) -> str:

@@ -28,16 +28,19 @@ _ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES
 _LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?P<gap>\s*[,;\t]\s*|[ \t]+|$)(?P<label>.*)", re.IGNORECASE)
 _IMAGE = re.compile(rf".*(?:{_ENDINGS})", re.IGNORECASE)
 _PATH_COLUMNS = ("path", "file", "filename", "image", "img", "imagepath", "filepath", "imagefile", "imagename", "name")
+_USE_COLUMNS = ("use",)
 _LABEL_COLUMNS = ("label", "class", "category", "target", "y", "classname", "labelname", "classid", "labelid")
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a list: its number from 1 on, the path as written, and the label, None if there is none."""
+    """One line of a list: its number from 1 on, the path as written, the label, None if there is none, and what a
+    column called `use` says."""
 
     number: int
     path: str
     label: str | None
+    use: str | None = None
 
     @property
     def folder(self) -> str:
@@ -55,7 +58,7 @@ class ImageList:
     Attributes:
       path: of the file.
       lines: those that are not blank, in order.
-      labelled: whether every line has a label; else none has.
+      labelled: whether a line has a label.
       numbered: whether all labels are whole numbers.
       remarks: on lines that are passed over.
     """
@@ -71,9 +74,14 @@ class ImageList:
         return f"{shown(self.path)} line {line.number} ('{line}')"
 
     @property
+    def known(self) -> list[Line]:
+        """The lines with a label."""
+        return [line for line in self.lines if line.label is not None]
+
+    @property
     def labels(self) -> list[str]:
         """Those that occur, in order."""
-        return sorted({line.label for line in self.lines}, key=int if self.numbered else None)
+        return sorted({line.label for line in self.known}, key=int if self.numbered else None)
 
 
 def load_lists(settings: DataSettings) -> TaskData:
@@ -93,8 +101,8 @@ def load_lists(settings: DataSettings) -> TaskData:
         if not getattr(settings, flag):
             raise UserError(f"--pipeline=lists needs --{flag}=FILE with 'path label' a line.")
     source, target = read_list(settings.source_list), read_list(settings.target_list)
-    if not source.labelled:
-        raise DataError(f"{source.at(source.lines[0])} has no label: expected 'path label'.")
+    if bare := next((line for line in source.lines if line.label is None), None):
+        raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
     roots = (settings.source_root or settings.image_root, settings.target_root or settings.image_root)
     paths = [find_images(each, root) for each, root in zip((source, target), roots)]
     if os.path.samefile(source.path, target.path) or set(paths[0]) == set(paths[1]):
@@ -141,7 +149,7 @@ def parse_list(path: str, text: str) -> ImageList:
       text: of the file.
 
     Raises:
-      DataError: no lines, a line that has no path, or labels on some lines only.
+      DataError: no lines, or a line that has no path.
     """
     raw = [(number, line.strip(" \t")) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1)]
     raw = [(number, line) for number, line in raw if line]
@@ -163,17 +171,10 @@ def parse_list(path: str, text: str) -> ImageList:
         )
     if not kept:
         raise DataError(f"List {shown(path)} names no images: {' '.join(remarks)}")
-    lines = [Line(line.number, line.path, _label(line.label)) for line in kept]
-    labelled = lines[0].label is not None
-    for line in lines:
-        if (line.label is not None) != labelled:
-            raise DataError(
-                f"List {shown(path)} line {line.number} ({shown(line.path)!r}) has {'no' if labelled else 'a'} label, "
-                f"line {lines[0].number} has {'one' if labelled else 'none'}: expected labels on all lines or on none "
-                "(-1 is none)."
-            )
-    numbered = labelled and all(re.fullmatch(r"[+-]?[0-9]+", line.label) for line in lines)
-    return ImageList(path, tuple(lines), labelled, numbered, tuple(remarks))
+    lines = [dataclasses.replace(line, label=_label(line.label)) for line in kept]
+    labels = [line.label for line in lines if line.label is not None]
+    numbered = bool(labels) and all(re.fullmatch(r"[+-]?[0-9]+", label) for label in labels)
+    return ImageList(path, tuple(lines), bool(labels), numbered, tuple(remarks))
 
 
 def _label(label: str | None) -> str | None:
@@ -234,7 +235,8 @@ def _table(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[
     header = [re.sub(r"[^a-z]", "", cell.lower()) for cell in rows[0]]
     if len(rows) != len(lines):
         raise DataError(f"List {shown(path)} is a table with line ends inside of its cells: expected one line a row.")
-    columns = [next((header.index(n) for n in known if n in header), None) for known in (_PATH_COLUMNS, _LABEL_COLUMNS)]
+    kinds = (_PATH_COLUMNS, _LABEL_COLUMNS, _USE_COLUMNS)
+    columns = [next((header.index(n) for n in known if n in header), None) for known in kinds]
     headed = not _IMAGE.search(lines[0])
     if headed and (columns[0] is None or columns[0] == columns[1] or (columns[1] is None and len(header) > 1)):
         raise DataError(
@@ -249,9 +251,8 @@ def _table(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[
             )
     if not headed:
         return _first_two(path, list(zip(numbers, rows)))
-    of_path, of_label = columns
     named = list(zip(numbers, rows))[1:]
-    return [Line(number, row[of_path], None if of_label is None else row[of_label]) for number, row in named], []
+    return [Line(number, *(None if place is None else row[place] for place in columns)) for number, row in named], []
 
 
 def find_images(images: ImageList, image_root: str) -> list[str]:
@@ -326,7 +327,7 @@ def reconcile(
     """
     remarks = []
     for each in (source, target):
-        _check_labels(each)
+        check_labels(each)
     folders = [_folder_of_label(each, remarks) for each in (source, target)]
     told, told_target = folders
     if list_labels == "numbers":
@@ -334,7 +335,7 @@ def reconcile(
     source_names = told if told and source.numbered else {label: label for label in source.labels}
     names = tuple(source_names[label] for label in source.labels)
     target_names = _target_names(source, target, source_names, told_target, list_labels, remarks)
-    for line in target.lines if target.labelled else ():
+    for line in target.known:
         if target_names.get(line.label) not in names:
             if target.numbered and source.numbered and list_labels != "folders":
                 numbers = source.labels
@@ -390,10 +391,10 @@ def _target_names(
     return told
 
 
-def _check_labels(images: ImageList) -> None:
-    """Negative numbers, and one image with two labels."""
+def check_labels(images: ImageList) -> None:
+    """Raises DataError for negative numbers, and one image with two labels."""
     seen: dict[str, Line] = {}
-    for line in images.lines:
+    for line in images.known:
         if images.numbered and int(line.label) < 0:
             raise DataError(f"{images.at(line)}: label {line.label} is out of range: expected 0 or more.")
         before = seen.setdefault(_composed(os.path.normpath(line.path)), line)
@@ -411,7 +412,7 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
     """
     if not images.labelled or not images.numbered:
         return None
-    pairs = collections.Counter((line.label, line.folder) for line in images.lines)
+    pairs = collections.Counter((line.label, line.folder) for line in images.known)
     if len(pairs) > 1 and len({folder for _, folder in pairs}) == 1:
         return None  # All images in one folder.
     one_to_one: dict[str, str] = {}
@@ -420,14 +421,14 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
         if label not in one_to_one and folder not in taken:
             one_to_one[label] = folder
             taken.add(folder)
-    clashing = [line for line in images.lines if one_to_one.get(line.label) != line.folder]
-    if len(one_to_one) < len(images.labels) or 2 * len(clashing) >= len(images.lines):
+    clashing = [line for line in images.known if one_to_one.get(line.label) != line.folder]
+    if len(one_to_one) < len(images.labels) or 2 * len(clashing) >= len(images.known):
         return None
-    if len(clashing) > max(_CLASHES, _SHARE * len(images.lines)):
+    if len(clashing) > max(_CLASHES, _SHARE * len(images.known)):
         return None
     if clashing:
         remarks.append(
-            f"{len(clashing)} of the {len(images.lines):,} lines of {shown(images.path)} have another label than the "
+            f"{len(clashing)} of the {len(images.known):,} lines of {shown(images.path)} have another label than the "
             f"rest of their folder, as line {clashing[0].number} ('{clashing[0]}'): the label counts."
         )
     return one_to_one

@@ -31,7 +31,7 @@ def load_tfds(settings: DataSettings) -> TaskData:
     if settings.source == settings.target:
         raise UserError(f"--source and --target are both {settings.source!r}: expected the names of two domains.")
     (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
-    if not source.labelled:
+    if (source.labels < 0).any():
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
     remarks = check_classes(source, names, f"--source={settings.source}")
     for label in np.unique(target.labels[target.labels >= 0]):

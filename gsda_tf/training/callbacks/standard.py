@@ -52,6 +52,9 @@ class Label(Callback):
             if not experiment.method.pseudo_labels:
                 return
         pool = confident_pool(outputs.probabilities, training.settings.method.confidence_threshold)
+        taught = training.data.target.taught
+        if taught is not None:
+            pool = np.where(taught >= 0, taught, pool)
         experiment.pool.assign(pool)
         experiment.pool_step.assign(step)
         classes = len(np.unique(pool[pool >= 0]))

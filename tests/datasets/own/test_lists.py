@@ -338,11 +338,11 @@ class TestRefusals:
         message = _refusal(lists_settings(_write(root, "s.txt", _paths(root, "amazon")), _numbered(root, "webcam")))
         assert "line 1" in message and "has no label" in message
 
-    def test_labels_on_some_lines_only(self, root):
-        lines = [f"{path} 0" for path in _paths(root, "webcam")]
+    def test_labels_on_some_lines_of_the_source_only(self, root):
+        lines = [f"{path} 0" for path in _paths(root, "amazon")]
         lines[3] = lines[3][:-2]
-        message = _refusal(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines)))
-        assert "line 4" in message and "has no label, line 1 has one" in message
+        message = _refusal(lists_settings(_write(root, "s.txt", lines), _numbered(root, "webcam")))
+        assert "line 4" in message and "has no label" in message
 
     def test_missing_paths(self, root):
         path = _numbered(root, "amazon")
