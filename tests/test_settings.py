@@ -44,7 +44,7 @@ def test_what_is_of_this_machine_is_no_part_of_a_run():
 def test_a_setting_that_may_change_computes_nothing():
     places = {
         "source_dir", "target_dir", "source_list", "target_list", "image_root", "source_root", "target_root", "source",
-        "target",
+        "target", "target_labels",
     }  # fmt: skip
     assert set(settings.names("may_change")) == (_MACHINE - {"init_from"}) | places | {"evaluation_batch"}
     assert settings.may_change("source", "/a/x.npz", "b.parquet")

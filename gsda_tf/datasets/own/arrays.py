@@ -86,8 +86,11 @@ def load_arrays(settings: DataSettings) -> TaskData:
             f"{f' ({differ} are in one only)' if differ else ''}: expected the same, in the same order."
         )
     if bare := source.labels.count(None):
-        many = f"{bare} of its {len(source.labels)} rows without a label" if bare < len(source.labels) else "no labels"
-        raise DataError(f"--source={shown(source.path)} has {many}: {_EXPECTED}.")
+        if bare == len(source.labels):
+            raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
+        raise DataError(
+            f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label: expected all."
+        )
     names = source.class_names or _ordered(source.labels)
     source_domain = _domain(source, names)
     remarks = [*source.remarks, *target.remarks]

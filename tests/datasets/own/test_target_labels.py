@@ -1,6 +1,7 @@
 """Labels of some target images: which are trained on, which only score, and that no others are looked at."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_folders_beside_one_without_labels(tmp_path):
     data = loading.load(folders(source, target))
     assert len(data.target) == 7 and (data.target.taught >= 0).sum() == (data.target.labels >= 0).sum() == 2
     names = [data.target.records.name(i) for i in range(7)]
-    (tmp_path / "l.txt").write_text(f"{names[-1]} pen\nbike/frame_0100.jpg bike\n")
+    (tmp_path / "l.txt").write_text(f"{names[-1]} pen\n{os.path.relpath(names[0], target)} bike\n")
     settings = dataclasses.replace(folders(source, target), target_labels=str(tmp_path / "l.txt"))
     other = loading.load(settings).target
     assert other.taught.tolist() == [0, -1, -1, -1, -1, -1, 2] and other.labels.tolist() == [-1, 0, 1, 1, -1, -1, -1]
