@@ -130,8 +130,8 @@ class _Report:
         if summary and not unlabelled and other is not None:
             gain = 100 * (summary[run.score_key] - other)
             against, plain = f"against source only, {percent(other)}", self._source_only
-            alike = run.labelled and run.score_key == "accuracy/target"
-            if alike and np.array_equal(run.target_labels, plain.target_labels):
+            sampled = summary.get("target_sample") and run.labelled and run.score_key == "accuracy/target"
+            if sampled and np.array_equal(run.target_labels, plain.target_labels):
                 known = run.target_labels >= 0
                 right = [each.predictions[known] == run.target_labels[known] for each in (run, plain)]
                 low, high = accuracy.difference(*right)[1:]
