@@ -11,7 +11,7 @@ import sys
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS
 from gsda_tf.settings import names
 
 from . import flags
@@ -24,10 +24,7 @@ def main() -> int:
     """Writes the list and the page of images, and says where they are."""
     from gsda_tf.reporting.picks import write_picks
 
-    given = flags.given()
-    workdir = given.pop("workdir", None)
-    if not workdir:
-        raise UserError("--workdir is missing: give the folder of a finished run, best one of --method=auto.")
+    workdir, given = flags.run_folder()
     path, page = write_picks(workdir, absl_flags.FLAGS.count, **given)
     print(path)
     look = f"Look at {page}, and fill" if page else "Fill"
