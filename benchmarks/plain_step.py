@@ -71,7 +71,8 @@ class PlainStep:
         with tf.GradientTape() as tape:
             features = extractor(images, training=True)
             logits = classifier(features)
-            loss, cross_entropy, _ = classification.classification_loss(logits[:count], labels, logits[count:], alpha)
+            cross_entropy = tf.reduce_mean(classification.source_cross_entropy(logits[:count], labels))
+            loss = cross_entropy + alpha * tf.reduce_mean(classification.conditional_entropy(logits[count:]))  # (5)
             losses, synchronization_loss = self._losses(features, weights, domains)
             loss += strength * (method.beta * synchronization_loss - losses)  # (16)
         gradients = tape.gradient(loss, variables)

@@ -6,7 +6,6 @@ say of the target lies in their `OUTPUTS`, of which the choice is a function. RU
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
@@ -17,10 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from gsda_tf import methods, recipes
-from gsda_tf.choosing import agreement
 from gsda_tf.choosing.choice import PLAIN, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
@@ -28,11 +25,10 @@ from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
 from gsda_tf.runs.contents import read_summary, write_summary
-from gsda_tf.runs.folder import RunFolder
+from gsda_tf.runs.folder import RunFolder, clear
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.experiment import Experiment
-from gsda_tf.training.inference import Inference
 from gsda_tf.training.run import train
 
 NAME = "auto"
@@ -42,7 +38,8 @@ SEEDS = 2
 OUTPUTS, CHOICE, PREDICTIONS = "outputs.npz", "choice.json", "predictions.csv"
 _OPTIONS = {"cdan": {"cdan_random": 1024}}
 """A critic on the whole product of features and classes takes most of the pool's time."""
-_COPIED = ("settings.json", "metrics.jsonl", "evaluation.npz", "checkpoints", "tensorboard")
+_CANDIDATES, _CANDIDATE = "candidates", {"overwrite": False, "export": True, "report": False}
+_NOT_COPIED = (".lock", "summary.json", OUTPUTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,27 +106,37 @@ def run(
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):
         if plain.run.overwrite:
-            _clear(workdir)
+            clear(workdir, (_CANDIDATES, CHOICE, PREDICTIONS))
         if (finished := read_summary(workdir)) and "choice" in finished:
             print("Finished before, nothing was done. The result of then:")
             return finished
-        if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_candidates(workdir)):
+        if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_folder(workdir)):
             raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
-        left_out, beside = _train(given, pool, data, workdir)
-        finished_runs = _finished(workdir, pool, plain.run.seed)
-        found = decision(finished_runs, data.class_names, data.target.labels if data.target.handed else None)
+        # All of them before any is trained: a name that is none is told at once.
+        plan = [
+            (name, _settings(given, name, i, workdir=_folder(workdir, name, f"seed{plain.run.seed + i}"), **_CANDIDATE))
+            for i in range(pool.candidate_seeds)
+            for name in pool.candidates
+        ]
+        left_out, beside = _train(plan, pool, data)
+        trained: dict[str, list[Settings]] = {}
+        for name, settings in plan:
+            if _ended(settings):
+                trained.setdefault(name, []).append(settings)
+        found = decision({name: [each.run.workdir for each in runs] for name, runs in trained.items()}, data)
         _say(found)
         _write(workdir, found, data, left_out)
-        chosen = [run for run in finished_runs if run.candidate == found.choice.name][found.seed]
-        _copy(chosen.folder, workdir)
+        chosen = trained[found.choice.name][found.seed].run
+        _copy(chosen.workdir, workdir)
     # The chosen run goes on in RUN from its last step, so that it ends as any run does.
-    settings = _settings(given, chosen.candidate, chosen.seed - plain.run.seed, workdir, candidate=False)
+    number = chosen.seed - plain.run.seed
+    settings = _settings(given, found.choice.name, number, workdir=workdir, overwrite=False)
     summary = train(settings, export, None, data, beside)
     summary.update(
         choice=found.sentence,
         runner_up=found.choice.runner_up,
         warnings=found.warnings,
-        **{f"estimate/{name}": getattr(found.estimate, name) for name in ("value", "low", "high")},
+        **{f"estimate/{name}": value for name, value in found.estimate._asdict().items()},
     )
     write_summary(workdir, summary)
     if report and settings.run.report:  # not before: the page tells the choice, too
@@ -137,51 +144,30 @@ def run(
     return summary
 
 
-@dataclasses.dataclass(frozen=True)
-class CandidateRun:
-    """A run of the pool.
-
-    Attributes:
-      candidate: method with its added terms.
-      seed: of the run.
-      folder: of the run.
-    """
-
-    candidate: str
-    seed: int
-    folder: str
-
-
-def decision(runs: Sequence[CandidateRun], class_names: Sequence[str], labels: np.ndarray | None = None) -> Decision:
+def decision(folders: Mapping[str, Sequence[str]], data: TaskData) -> Decision:
     """Returns the choice among runs: a function of what they said, in which there is no label of the target but those
     that its user handed over.
 
     Args:
-      runs: finished ones, the plainest candidate's first seed at the head.
-      class_names: r names.
-      labels: int [nt], such labels, -1 elsewhere.
+      folders: of finished runs, by candidate; the plainest candidate's first seed at the head.
+      data: of the task: names of classes, and such labels.
     """
-    said: dict[str, list[np.ndarray]] = {}
-    for run in runs:
-        with np.load(os.path.join(run.folder, OUTPUTS), allow_pickle=False) as outputs:
-            said.setdefault(run.candidate, []).append(outputs["probabilities"])
-    with np.load(os.path.join(runs[0].folder, OUTPUTS), allow_pickle=False) as outputs:
-        features = [outputs[name] for name in ("source_features", "source_labels", "target_features")]
-    return decide([Candidate(name, np.stack(each)) for name, each in said.items()], *features, class_names, labels)
+    candidates, features = [], {}
+    for name, each in folders.items():
+        outputs = [dict(np.load(os.path.join(folder, OUTPUTS), allow_pickle=False)) for folder in each]
+        candidates.append(Candidate(name, np.stack([output["probabilities"] for output in outputs])))
+        features = features or {key: value for key, value in outputs[0].items() if key != "probabilities"}
+    labels = data.target.labels if data.target.handed else None
+    return decide(candidates, **features, class_names=data.class_names, labels=labels)
 
 
-def _settings(given: Mapping[str, Any], name: str, number: int, workdir: str = "", candidate: bool = True) -> Settings:
-    """Of run `number` of a candidate, below `workdir` or, chosen, there; another candidate's options are left out."""
+def _settings(given: Mapping[str, Any], name: str, number: int, **more: Any) -> Settings:
+    """Of run `number` of a candidate, with `more`; another candidate's options are left out."""
     method, add = methods.split(name)
     options = methods.options_of(method, add)
     mine = {key: value for key, value in given.items() if not methods.owners(key) or hasattr(options, key)}
     seed = int(given.get("seed", 0)) + number
-    values = {**_OPTIONS.get(method, {}), **mine, "method": method, "add": add, "seed": seed}
-    if workdir:
-        values.update(workdir=workdir, overwrite=False)
-    if workdir and candidate:
-        values.update(workdir=_folder(workdir, name, seed), export=True, report=False)
-    settings = recipes.resolve(values)
+    settings = recipes.resolve({**_OPTIONS.get(method, {}), **mine, "method": method, "add": add, "seed": seed, **more})
     if settings.device.strategy in ("mirrored", "multi_worker"):
         raise UserError(
             f"--method={NAME} trains one candidate after the other on one device, but --strategy="
@@ -190,28 +176,26 @@ def _settings(given: Mapping[str, Any], name: str, number: int, workdir: str = "
     return settings
 
 
-def _folder(workdir: str, name: str, seed: int) -> str:
-    return os.path.join(_candidates(workdir), name, f"seed{seed}")
+def _folder(workdir: str, *names: str) -> str:
+    return os.path.join(workdir, _CANDIDATES, *names)
 
 
-def _candidates(workdir: str) -> str:
-    return os.path.join(workdir, "candidates")
+def _ended(settings: Settings) -> bool:
+    return os.path.exists(os.path.join(settings.run.workdir, "summary.json"))
 
 
-def _train(given: Mapping[str, Any], pool: Pool, data: TaskData, workdir: str) -> tuple[list[str], Experiment | None]:
+def _train(plan: Sequence[tuple[str, Settings]], pool: Pool, data: TaskData) -> tuple[list[str], Experiment | None]:
     """Trains what is not finished, the first seed of every candidate before the second of any.
 
     Returns:
       (the runs that the budget left out, one of those that were trained).
     """
     keep, began, left_out, longest = _Keep(), time.monotonic(), [], 0.0
-    # All of them before any is trained: a name that is none is told at once.
-    plan = [(name, _settings(given, name, i, workdir)) for i in range(pool.candidate_seeds) for name in pool.candidates]
     for done, (candidate, settings) in enumerate(plan):
         title = f"{candidate}, seed {settings.run.seed}"
         start = time.monotonic()
         late = (start - began + longest) / 60 > pool.budget_minutes > 0
-        if late and done and not os.path.exists(os.path.join(settings.run.workdir, "summary.json")):
+        if late and done and not _ended(settings):
             left_out.append(title)
             continue
         print(f"\nCandidate {done + 1} of {len(plan)}: {title}", flush=True)
@@ -238,39 +222,14 @@ class _Keep:
     def __call__(self, experiment: Experiment, root: str, summary: Mapping[str, Any]) -> str:
         """Returns the folder of `OUTPUTS`."""
         self.experiment = self.experiment or experiment
-        path, settings = os.path.join(os.path.dirname(root), OUTPUTS), experiment.settings.data
-        inputs = experiment.inputs
-        arrays = {"probabilities": experiment.inference(inputs.target).probabilities}
+        path = os.path.join(os.path.dirname(root), OUTPUTS)
+        arrays = {"probabilities": experiment.inference(experiment.inputs.target).probabilities}
         if self.features:
-            embed = Inference(experiment.extractor.embed, tf.identity, settings, experiment.strategy)
-            arrays["source_features"], arrays["target_features"] = (
-                embed(domain).features for domain in (inputs.source, inputs.target)
-            )
+            arrays["source_features"], arrays["target_features"] = experiment.embeddings()
             arrays["source_labels"] = experiment.data.source.labels
         with replacing(path) as file:
             np.savez(file, **arrays)
         return os.path.dirname(path)
-
-
-def _finished(workdir: str, pool: Pool, seed: int) -> list[CandidateRun]:
-    """The runs of the pool that are finished; of each candidate all seeds, the plainest candidate first."""
-    runs = [
-        CandidateRun(name, seed + number, _folder(workdir, name, seed + number))
-        for name in pool.candidates
-        for number in range(pool.candidate_seeds)
-    ]
-    return [run for run in runs if os.path.exists(os.path.join(run.folder, "summary.json"))]
-
-
-def _clear(workdir: str) -> None:
-    """Removes what `run` leaves besides a run's own files."""
-    candidates = _candidates(workdir)
-    if os.path.islink(candidates):
-        raise UserError(f"{candidates} is a symbolic link, and --overwrite removes nothing outside: remove the link.")
-    shutil.rmtree(candidates, ignore_errors=True)
-    for name in (CHOICE, PREDICTIONS):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(workdir, name))
 
 
 def _say(found: Decision) -> None:
@@ -303,9 +262,11 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
             name: {key: value if np.isfinite(value) else None for key, value in scores.items()}
             for name, scores in found.choice.scores.items()
         },
-        "estimate": dataclasses.asdict(found.estimate),
+        "estimate": found.estimate._asdict(),
         "unanimous": float(found.unanimous.mean()),
-        "answered_by_agreement": agreement.threshold_table(found.agreement, np.arange(0.5, 1, 0.05)),
+        "answered_by_agreement": [
+            (float(level), float(np.mean(found.agreement >= level - 1e-9))) for level in np.arange(0.5, 1, 0.05)[::-1]
+        ],
         "warnings": found.warnings,
         "left_out": list(left_out),
     }
@@ -314,10 +275,5 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
 
 def _copy(chosen: str, workdir: str) -> None:
     """Copies a run, but for its summary, to where it goes on."""
-    for name in _COPIED:
-        there, here = os.path.join(chosen, name), os.path.join(workdir, name)
-        if os.path.isdir(there):
-            shutil.rmtree(here, ignore_errors=True)
-            shutil.copytree(there, here)
-        elif os.path.exists(there):
-            shutil.copyfile(there, here)
+    clear(workdir)
+    shutil.copytree(chosen, workdir, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)

@@ -49,7 +49,7 @@ class Choice:
       name: of the candidate that is taken.
       runner_up: the next best; None where there is no other.
       reason: one sentence.
-      scores: by candidate, by criterion: "score", "clusters", "crowd", "others", "seeds"; with labels, "labels".
+      scores: by candidate, by criterion: "score", "clusters", "crowd", "seeds"; with labels, "labels".
     """
 
     name: str
@@ -90,26 +90,16 @@ def choose(candidates: Sequence[Candidate], groups: np.ndarray, labels: np.ndarr
 
 def _scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:
     """By candidate, each the mean over its seeds."""
-    runs = np.concatenate([candidate.probabilities for candidate in candidates])
-    owner = np.repeat(np.arange(len(candidates)), [len(candidate.probabilities) for candidate in candidates])
-    predictions = runs.argmax(axis=2)
-    found = {
-        "clusters": np.array([criteria.cluster_information(row, groups) for row in predictions]),
-        # Each candidate has one voice, however many seeds it has.
-        "crowd": _crowd(candidates, predictions),
-        "others": criteria.agreement_with_others(predictions, owner),
-        "seeds": criteria.agreement_between_seeds(predictions, owner),
-    }
-    scores = {}
-    for i, candidate in enumerate(candidates):
-        mine = {name: float(values[owner == i].mean()) for name, values in found.items()}
-        scores[candidate.name] = {"score": mine["clusters"] * mine["crowd"], **mine}
-    return scores
-
-
-def _crowd(candidates: Sequence[Candidate], predictions: np.ndarray) -> np.ndarray:
+    # Each candidate has one voice, however many seeds it has.
     answers = np.mean([candidate.mean for candidate in candidates], axis=0).argmax(axis=1)
-    return (predictions == answers).mean(axis=1)
+    scores = {}
+    for candidate in candidates:
+        labels = candidate.predictions
+        clusters = float(np.mean([criteria.cluster_information(row, groups) for row in labels]))
+        crowd = float((labels == answers).mean(axis=1).mean())
+        seeds = float(criteria.agreement_between_seeds(labels, np.zeros(len(labels))).mean())
+        scores[candidate.name] = {"score": clusters * crowd, "clusters": clusters, "crowd": crowd, "seeds": seeds}
+    return scores
 
 
 def _reason(name: str, scores: dict[str, dict[str, float]]) -> str:

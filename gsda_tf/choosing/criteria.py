@@ -38,11 +38,9 @@ def reduced(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Returns `comparable` features in at most 128 principal components, float64 [n, <=128]."""
     values = comparable(features)
     most = min(_DIMENSIONS, *values.shape)
-    return (
-        values
-        if most == values.shape[1]
-        else PCA(most, svd_solver="randomized", random_state=seed).fit_transform(values)
-    )
+    if most == values.shape[1]:
+        return values
+    return PCA(most, svd_solver="randomized", random_state=seed).fit_transform(values)
 
 
 def clusters(values: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
@@ -92,12 +90,12 @@ def agreement_with_others(predictions: np.ndarray, candidates: np.ndarray) -> np
 
     Args:
       predictions: int [m, n].
-      candidates: int [m], which runs are seeds of the same candidate.
+      candidates: [m], which runs are seeds of the same candidate.
 
     Returns:
       float [m].
     """
-    return _mean_of_pairs(predictions, np.not_equal.outer(candidates, candidates))
+    return _mean(pairwise_agreement(predictions), np.not_equal.outer(candidates, candidates))
 
 
 def agreement_between_seeds(predictions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -106,10 +104,10 @@ def agreement_between_seeds(predictions: np.ndarray, candidates: np.ndarray) -> 
     Shapes as in `agreement_with_others`.
     """
     same = np.equal.outer(candidates, candidates) & ~np.eye(len(candidates), dtype=bool)
-    return _mean_of_pairs(predictions, same)
+    return _mean(pairwise_agreement(predictions), same)
 
 
-def _mean_of_pairs(predictions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _mean(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Of each row where it is chosen."""
     counts = chosen.sum(axis=1)
-    sums = np.where(chosen, pairwise_agreement(predictions), 0).sum(axis=1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return np.where(counts > 0, np.where(chosen, values, 0).sum(axis=1) / np.maximum(counts, 1), np.nan)

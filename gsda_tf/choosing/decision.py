@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gsda_tf.choosing import agreement, criteria, estimate, missing, witnesses
+from gsda_tf.choosing import agreement, criteria, missing
 from gsda_tf.choosing.choice import Candidate, Choice, choose
 
 _SUPPORTED = 0.8
@@ -33,7 +33,7 @@ class Decision:
     answers: np.ndarray
     agreement: np.ndarray
     unanimous: np.ndarray
-    estimate: estimate.Estimate
+    estimate: agreement.Estimate
     warnings: list[str]
 
     @property
@@ -77,14 +77,16 @@ def decide(
     answers = probabilities.argmax(axis=1)
     runs = np.concatenate([candidate.predictions for candidate in candidates])
     share = agreement.agreement(means, answers)
-    support = witnesses.neighbours_support(values, means.mean(axis=0), answers)
-    others = witnesses.witnesses(source_features, source_labels, target_features, groups, runs)
+    support = agreement.neighbours_support(values, means.mean(axis=0), answers)
+    source, target = (criteria.comparable(features) for features in (source_features, target_features))
+    nearest = agreement.nearest_means(source, source_labels, target)
+    same = (np.stack([*runs, nearest, agreement.majorities(runs, groups)]) == answers).all(axis=0)
     return Decision(
         choice=made,
         seed=seed,
         answers=answers,
         agreement=(share + support) / 2,
-        unanimous=agreement.unanimous(np.concatenate([runs, others]), answers) & (support > _SUPPORTED),
-        estimate=estimate.whole(taken.mean, share, shares),
+        unanimous=same & (support > _SUPPORTED),
+        estimate=agreement.estimate(share),
         warnings=missing.warnings(answers, probabilities, runs, shares, class_names),
     )

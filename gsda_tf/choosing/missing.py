@@ -11,21 +11,6 @@ THIN = 0.25
 _SURE = 0.9999
 
 
-def empty_classes(predictions: np.ndarray, num_classes: int, most: float = 0.0) -> np.ndarray:
-    """Classes that no candidate predicts, or hardly.
-
-    Args:
-      predictions: int [m, n], of m candidates.
-      num_classes: r.
-      most: the share of the images that a candidate may give a class which still counts as empty.
-
-    Returns:
-      int64 [k], indices of classes, in order.
-    """
-    shares = np.stack([class_shares(row, num_classes) for row in np.atleast_2d(predictions)])
-    return np.flatnonzero((shares <= most).all(axis=0))
-
-
 def class_shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """float [r], adding up to 1; `labels` is int [n], n > 0."""
     return np.bincount(labels, minlength=num_classes) / len(labels)
@@ -48,13 +33,13 @@ def warnings(
       class_names: r names.
     """
     said, shares = [], class_shares(predictions, len(class_names))
-    empty = empty_classes(runs, len(class_names))
+    empty = np.setdiff1d(np.arange(len(class_names)), runs)
     if len(empty):
         said.append(
             "Classes that seem to be missing in the target: no candidate finds an image of "
             f"{_named(empty, class_names)}."
         )
-    thin = np.flatnonzero((shares < THIN * source_shares) & ~np.isin(np.arange(len(shares)), empty))
+    thin = np.setdiff1d(np.flatnonzero(shares < THIN * source_shares), empty)
     if len(thin):
         said.append(
             f"Classes that shrank to less than a quarter of their share in the source: {_named(thin, class_names)}."

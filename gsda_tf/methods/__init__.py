@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -33,7 +33,7 @@ def register(kind: type[Method]) -> None:
     Raises:
       UserError: it is no method, or the name is taken.
     """
-    if not (inspect.isclass(kind) and issubclass(kind, Method) and kind.name and kind.title):
+    if not _is_method(kind):
         raise UserError(f"{kind!r} is no Method with a name and a title.")
     taken = _found()[0].get(kind.name)
     if taken is not None and taken.__module__.startswith(f"{__name__}."):
@@ -68,23 +68,23 @@ def get_method(name: str) -> type[Method]:
         return _found()[0][choose("method", name, method_names())]
     if not os.path.isfile(path):
         raise UserError(f"--method={name}: there is no file {path}; expected FILE.py:Name.")
-    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"--method={name}: {path} is no Python file; expected FILE.py:Name.")
-    module = importlib.util.module_from_spec(spec)
+    loader = importlib.machinery.SourceFileLoader(os.path.splitext(os.path.basename(path))[0], path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # whatever that file does
         raise UserError(f"--method={name}: {path} cannot be imported ({type(error).__name__}: {error}).") from error
     found = getattr(module, attribute, None)
-    if not (inspect.isclass(found) and issubclass(found, Method)):
-        known = [n for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, Method) and c is not Method]
+    if not _is_method(found):
+        known = ", ".join(n for n, c in vars(module).items() if _is_method(c)) or "none in it"
         raise UserError(
-            f"--method={name}: {attribute} in {path} is no Method; there is {', '.join(known) or 'none in it'}."
+            f"--method={name}: {attribute} in {path} is no Method with a name and a title; there is {known}."
         )
-    if not found.name or not found.title:
-        raise UserError(f"--method={name}: {attribute} has no name or no title: expected both as class attributes.")
     return found
+
+
+def _is_method(kind: Any) -> bool:
+    return bool(inspect.isclass(kind) and issubclass(kind, Method) and kind.name and kind.title)
 
 
 def get_terms(names: Sequence[str]) -> tuple[type[Term], ...]:

@@ -9,8 +9,6 @@ authors' code for all but their largest data, both factors of the second product
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import TermMethod
@@ -37,7 +35,6 @@ class AaDTerm(MemoryTerm):
     name = "aad"
     replaces_entropy = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         aad_weight: float = setting(0.3, "weight of attraction and dispersion", minimum=0)
         aad_neighbours: int = setting(5, "K, neighbours that attract", minimum=1, maximum=1000)
@@ -45,7 +42,7 @@ class AaDTerm(MemoryTerm):
 
     def loss(self, b: Batch) -> tf.Tensor:
         options = self.options
-        _, remembered = self.neighbours(b, options.aad_neighbours)
+        remembered = self.neighbours(b, options.aad_neighbours)
         attracted = b.mean(attraction(tf.nn.softmax(b.target_logits), remembered))
         fading = tf.cast((1.0 + 10.0 * b.progress) ** -options.aad_decay, attracted.dtype)
         return options.aad_weight * (attracted + fading * b.share(dispersion(tf.nn.softmax(b.whole.target_logits))))
@@ -54,5 +51,4 @@ class AaDTerm(MemoryTerm):
 class AaD(TermMethod):
     """Source cross-entropy, attracting and dispersing."""
 
-    name, title, term = "aad", "AaD", AaDTerm
-    Options = AaDTerm.Options
+    name, title, term, Options = "aad", "AaD", AaDTerm, AaDTerm.Options

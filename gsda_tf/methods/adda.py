@@ -11,17 +11,15 @@ users of the authors' code found with rates that are alike.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.losses.domain import discrimination_entropy
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
-from gsda_tf.methods.dann import describe
+from gsda_tf.methods.dann import describe, domain_loss
 from gsda_tf.models.discriminators import DiscriminatorBank
 from gsda_tf.settings import setting
 
@@ -33,14 +31,13 @@ class ADDA(Method):
     phases = ("source", "adapt")
     discriminator_rate = 1.0
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         source_share: float = setting(0.5, "share of the steps that train on the source alone", minimum=0, maximum=1)
         adda_rate: float = setting(1e-5, "Adam's learning rate of the target's extractor", minimum=0)
         critic_rate: float = setting(1e-3, "Adam's learning rate of the critic", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
+    def build(self) -> None:
+        problem = self.problem
         self.critic = DiscriminatorBank(1, problem.discriminator_units, problem.feature_units, problem.seed)
         self.adversaries = {"discriminators": self.critic}
         self.source_extractor = problem.copy_extractor()
@@ -71,8 +68,7 @@ class ADDA(Method):
     def adversary_loss(self, b: Batch) -> tf.Tensor:
         """The critic's."""
         logits = self.critic(b.features)[0]
-        entropies, count = discrimination_entropy(logits, b.domains), b.num_source
-        return describe(b, logits, 0.5 * (b.mean(entropies[:count]) + b.mean(entropies[count:])))
+        return describe(b, logits, domain_loss(b, logits))
 
     def extractor_loss(self, b: Batch) -> tf.Tensor:
         """The target's E: its samples are to be taken for the source's."""

@@ -12,8 +12,6 @@ so the default is 0.005. With 0.05 the norms grew fortyfold in 1,000 steps, and 
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.losses.classification import conditional_entropy
@@ -40,7 +38,6 @@ class AFNTerm(Term):
     name = "afn"
     published = {"visda2017": {"afn_step": 0.3, "afn_weight": 0.001}}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         afn_form: str = setting("stepwise", "which norm loss: SAFN or HAFN", choices=("stepwise", "hard"))
         afn_weight: float = setting(0.005, "weight of the norm loss of each domain", minimum=0)
@@ -69,7 +66,6 @@ class AFN(TermMethod):
         "visda2017": {**AFNTerm.published["visda2017"], "entropy_weight": 0.0},
     }
 
-    @dataclasses.dataclass(frozen=True)
     class Options(AFNTerm.Options):
         entropy_weight: float = setting(0.1, "weight of the target's entropy", minimum=0)
 

@@ -9,8 +9,6 @@ the authors' code runs the batch once more after the update.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import TermMethod
@@ -39,13 +37,12 @@ class ATDOCTerm(MemoryTerm):
     name = "atdoc"
     replaces_entropy = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         atdoc_weight: float = setting(1.0, "weight of the neighbourhoods' labels at the end of the run", minimum=0)
         atdoc_neighbours: int = setting(5, "K, neighbours that are asked", minimum=1, maximum=1000)
 
     def loss(self, b: Batch) -> tf.Tensor:
-        _, remembered = self.neighbours(b, self.options.atdoc_neighbours)
+        remembered = self.neighbours(b, self.options.atdoc_neighbours)
         losses, weights = neighbourhood_cross_entropy(b.target_logits, remembered)
         share = tf.math.divide_no_nan(tf.reduce_sum(losses), b.total(tf.reduce_sum(weights)))
         return self.options.atdoc_weight * tf.cast(b.progress, share.dtype) * share
@@ -58,5 +55,4 @@ class ATDOCTerm(MemoryTerm):
 class ATDOC(TermMethod):
     """Source cross-entropy and the neighbourhoods' labels."""
 
-    name, title, term = "atdoc", "ATDOC", ATDOCTerm
-    Options = ATDOCTerm.Options
+    name, title, term, Options = "atdoc", "ATDOC", ATDOCTerm, ATDOCTerm.Options

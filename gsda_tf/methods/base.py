@@ -3,7 +3,6 @@
     class Mine(Method):
         name, title = "mine", "Mine (Somebody, 2026)"
 
-        @dataclasses.dataclass(frozen=True)
         class Options:
             mine_weight: float = setting(1.0, "weight of my loss", minimum=0)
 
@@ -67,28 +66,46 @@ class Problem:
         return len(self.class_names)
 
 
-class Method:
-    """Base of all methods. It is built under the strategy's scope.
+class Part:
+    """What methods and terms have in common.
 
     Class attributes:
-      name: as in `--method`.
-      title: as in tables.
-      Options: frozen dataclass, one flag a field, `settings.setting`.
+      name: as in `--method` or `--add`.
+      Options: one flag a field, `settings.setting`; made a frozen dataclass here.
       images: what the step is fed, of `step.IMAGES`: "source", "target" and "target_again", a second random view of
-        the target's images.
+        the target's images. Those of a term have to be in the batch, whatever the method is fed.
+      published: option values that belong to a benchmark, by its name.
+      regimes: what takes the place of a setting's or an option's default, by its name, where a pretrained backbone is
+        "frozen", or "trained", whole or in part: not of what the user gives or a benchmark sets otherwise, and not
+        with `--recipe=paper`. A term's stand above its method's.
+    """
+
+    name: ClassVar[str] = ""
+    Options: ClassVar[type] = dataclasses.make_dataclass("Options", (), frozen=True)
+    images: ClassVar[tuple[str, ...]] = IMAGES[:2]
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__dataclass_fields__" not in vars(cls.Options):
+            dataclasses.dataclass(frozen=True)(cls.Options)
+
+
+class Method(Part):
+    """Base of all methods. It is built under the strategy's scope.
+
+    Class attributes, besides those of `Part`:
+      title: as in tables.
       phases: each is traced once; `phase_ends` says when the next begins. Empty: nothing is trained, `fit` is called.
       pseudo_labels: whether the target is drawn by pseudo-labels unless the user says otherwise (section 3.1 of the
         paper of GSDA).
       observes: whether `observe` is called at those steps instead.
-      published: option values that belong to a benchmark, by its name.
       entropy_option: the option that weighs the target's entropy, if there is one: a term that is added in its place
         sets it to 0.
       discriminator_rate: learning rate of `adversaries`, as a multiple of learning_rate, unless the user gives
         `--discriminator_rate`; None: that flag's default.
       classifier_rate: learning rate of C, as a multiple of learning_rate.
-      regimes: what takes the place of a setting's or an option's default, by its name, where a pretrained backbone is
-        "frozen", or "trained", whole or in part: not of what the user gives or a benchmark sets otherwise, and not
-        with `--recipe=paper`.
       weak: why it stayed below source only, as measured, where the backbone is "frozen", "trained" or "scratch".
 
     Attributes:
@@ -98,25 +115,24 @@ class Method:
         target, [num_target, ...], `Step.remember` writes rows.
     """
 
-    name: ClassVar[str] = ""
     title: ClassVar[str] = ""
-    Options: ClassVar[type] = dataclasses.make_dataclass("Options", (), frozen=True)
-    images: ClassVar[tuple[str, ...]] = IMAGES[:2]
     phases: ClassVar[tuple[str, ...]] = ("adapt",)
     pseudo_labels: ClassVar[bool] = False
     observes: ClassVar[bool] = False
-    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     entropy_option: ClassVar[str | None] = None
     discriminator_rate: ClassVar[float | None] = None
     classifier_rate: ClassVar[float] = 1.0
     weak: ClassVar[Mapping[str, str]] = {}
-    regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, problem: Problem, options: Any):
         self.problem, self.options = problem, options
         self.classifier = build_classifier(problem.feature_units, problem.num_classes)
         self.adversaries: dict[str, Any] = {}
         self.kept: dict[str, Any] = {}
+        self.build()
+
+    def build(self) -> None:
+        """Makes what else is trained or kept, of `problem` and `options`; or another C."""
 
     def classification(self, b: Batch) -> tf.Tensor:
         """Mean cross-entropy of C on the source, this share of it."""
@@ -188,27 +204,17 @@ class Method:
         return {}
 
 
-class Term:
+class Term(Part):
     """A loss that only adds to that of E and C, and so combines with any method: `--add=NAME`.
 
-    Class attributes:
-      name: as in `--add`.
-      Options: as a method's.
-      images: of `step.IMAGES`, what has to be in the batch, whatever the method is fed.
-      published: as a method's.
+    Class attributes, besides those of `Part`:
       replaces_entropy: whether it takes the place of the method's own entropy.
-      regimes: as a method's, above which they stand.
 
     Attributes:
       kept: variables that are not trained but checkpointed, by name.
     """
 
-    name: ClassVar[str] = ""
-    Options: ClassVar[type] = Method.Options
-    images: ClassVar[tuple[str, ...]] = IMAGES[:2]
-    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     replaces_entropy: ClassVar[bool] = False
-    regimes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, options: Any):
         self.options = options
@@ -242,10 +248,9 @@ class TermMethod(Method):
 
     term: ClassVar[type[Term]] = Term
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self._term = self.term(options)
-        self._term.build(problem)
+    def build(self) -> None:
+        self._term = self.term(self.options)
+        self._term.build(self.problem)
         self.kept = self._term.kept
 
     def step(self, s: Step) -> None:

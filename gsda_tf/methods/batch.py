@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -36,7 +35,6 @@ class Batch:
         progress: tf.Tensor,
         seed: tf.Tensor,
         target_indices: tf.Tensor | None = None,
-        memory: dict[str, Any] | None = None,
     ):
         self.features, self.labels, self.num_source = features, labels, labels.shape[0]
         self.target_indices = target_indices
@@ -44,7 +42,6 @@ class Batch:
         self.replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         self.metrics: dict[str, tf.Tensor] = {}
         self._classifier = classifier
-        self.memory = {} if memory is None else memory
         self._logits: tf.Tensor | None = None
         self._whole: Batch | None = None
 
@@ -82,22 +79,10 @@ class Batch:
         """d, float32 [Ns + Nt]: 1 for source, 0 for target."""
         return domain_labels(self.num_source, self.features.shape[0] - self.num_source)
 
-    def once(self, name: str, compute: Callable[[Batch], Any]) -> Any:
-        """`compute(self)` without gradient, the same for every loss that looks at these features.
-
-        Args:
-          name: tells values apart.
-          compute: gives tensors, in any nesting; an object of another kind must not carry a gradient.
-        """
-        if name not in self.memory:
-            stop = lambda value: tf.stop_gradient(value) if tf.is_tensor(value) else value  # noqa: E731
-            self.memory[name] = tf.nest.map_structure(stop, compute(self))
-        return self.memory[name]
-
-    def view(self, memory: dict[str, Any]) -> Batch:
-        """The same features, on which nothing was computed yet but what `memory` holds."""
+    def view(self) -> Batch:
+        """The same features, on which nothing was computed yet."""
         indices = self.target_indices
-        return type(self)(self.features, self.labels, self._classifier, self.progress, self.seed, indices, memory)
+        return type(self)(self.features, self.labels, self._classifier, self.progress, self.seed, indices)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
         """This share's part of the mean over the global batch; `values` has one row a sample. 0 without samples."""
@@ -122,17 +107,12 @@ class Batch:
         if self.replicas == 1:
             return self
         if self._whole is None:
-            features, labels = self._gather(self.features), gather_rows(self.labels)
             indices = None if self.target_indices is None else gather_rows(self.target_indices)
-            batch = _Whole(features, labels, self._classifier, self.progress, self.seed, indices, self.memory)
+            features, labels = self._gather(self.features), gather_rows(self.labels)
+            self._whole = _Whole(features, labels, self._classifier, self.progress, self.seed, indices)
             # Each replica's C has judged its own samples: C's gradients, too, are shares.
-            batch._logits, batch.metrics = self._gather(self.logits), self.metrics
-            self._whole = batch
+            self._whole._logits, self._whole.metrics = self._gather(self.logits), self.metrics
         return self._whole
-
-    def gather(self, values: tf.Tensor) -> tf.Tensor:
-        """Rows of all samples of the global batch, [Ns + Nt, ...] here -> [R (Ns + Nt), ...], in the plan's order."""
-        return self._gather(values)
 
     def log(self, name: str, share: tf.Tensor) -> tf.Tensor:
         """Writes a number to the log by name: this replica's share of it. Returns the share."""
@@ -140,10 +120,9 @@ class Batch:
         return share
 
     def _gather(self, values: tf.Tensor) -> tf.Tensor:
-        if self.replicas == 1:
-            return values
-        source, target = values[: self.num_source], values[self.num_source :]
-        return tf.concat([gather_rows(source), gather_rows(target)], axis=0)
+        """Rows of all samples of the global batch, [Ns + Nt, ...] here -> [R (Ns + Nt), ...], in the plan's order."""
+        parts = values[: self.num_source], values[self.num_source :]
+        return tf.concat([gather_rows(part) for part in parts], axis=0)
 
 
 def gather_rows(rows: tf.Tensor) -> tf.Tensor:
@@ -164,9 +143,6 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
 
 class _Whole(Batch):
     """A batch that holds all samples on every replica."""
-
-    def gather(self, values: tf.Tensor) -> tf.Tensor:
-        return values
 
     def total(self, shares: tf.Tensor) -> tf.Tensor:
         return shares * self.replicas

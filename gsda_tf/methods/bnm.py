@@ -8,8 +8,6 @@ NaN where singular values are equal.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Term
@@ -31,7 +29,6 @@ class BNMTerm(Term):
     name = "bnm"
     replaces_entropy = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         bnm_weight: float = setting(1.0, "weight of the batch's nuclear norm", minimum=0)
 

@@ -1,21 +1,17 @@
 """BSP: "Transferability vs. Discriminability: Batch Spectral Penalization" (Chen et al., ICML 2019).
 
-    loss of DANN or CDAN + w (sigma_1(F_s)^2 + sigma_1(F_t)^2)
+    loss of CDAN+E + w (sigma_1(F_s)^2 + sigma_1(F_t)^2)
 
 sigma_1 is the largest singular value of a domain's features in the batch [N, d], not centred, not divided by N: the
-weight belongs to the batch size. The critic learns as CDAN's, on DANN, too; with DANN's own rate it is
-`--method=dann --add=bsp`. The gradient is that of ||F v_1||^2 with v_1 stopped, 2 sigma_1 u_1 v_1', which is
-finite where an SVD's is not.
+weight belongs to the batch size. On DANN it is `--method=dann --add=bsp`. The gradient is that of ||F v_1||^2 with v_1
+stopped, 2 sigma_1 u_1 v_1', which is finite where an SVD's is not.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import tensorflow as tf
 
-from gsda_tf.methods.base import Problem, Term
+from gsda_tf.methods.base import Term
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.cdan import CDAN
 from gsda_tf.settings import setting
@@ -36,7 +32,6 @@ class BSPTerm(Term):
 
     name = "bsp"
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         bsp_weight: float = setting(1e-4, "weight of the squared largest singular values", minimum=0)
 
@@ -47,27 +42,12 @@ class BSPTerm(Term):
 
 
 class BSP(CDAN):
-    """CDAN, or DANN, with the spectral penalty."""
+    """CDAN+E with the spectral penalty."""
 
     name, title = "bsp", "BSP"
 
-    @dataclasses.dataclass(frozen=True)
     class Options(CDAN.Options, BSPTerm.Options):
-        bsp_on: str = setting("cdan", "what the penalty is added to", choices=("cdan", "dann"))
-        entropy_conditioning: bool = setting(True, "weigh samples by 1 + exp(-entropy), on CDAN: CDAN+E")
-
-    def __init__(self, problem: Problem, options: Any):
-        if options.bsp_on == "dann":
-            options = dataclasses.replace(options, entropy_conditioning=False, cdan_random=0)
-        self.options = options
-        super().__init__(problem, options)
-        self._term = BSPTerm(options)
-
-    def seen_units(self, problem: Problem) -> int:
-        return problem.feature_units if self.options.bsp_on == "dann" else super().seen_units(problem)
-
-    def seen(self, b: Batch) -> tf.Tensor:
-        return b.features if self.options.bsp_on == "dann" else super().seen(b)
+        entropy_conditioning: bool = setting(True, "weigh samples by 1 + exp(-entropy): CDAN+E")
 
     def loss(self, b: Batch) -> tf.Tensor:
-        return super().loss(b) + b.log("loss/bsp", self._term.loss(b))
+        return super().loss(b) + b.log("loss/bsp", BSPTerm(self.options).loss(b))

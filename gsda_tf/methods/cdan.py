@@ -9,14 +9,10 @@ projections with --cdan_random.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import tensorflow as tf
 
 from gsda_tf.losses.classification import conditional_entropy
 from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.methods.base import Problem
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.dann import DANN, describe
 from gsda_tf.settings import setting
@@ -43,21 +39,22 @@ class CDAN(DANN):
     name, title = "cdan", "CDAN"
     discriminator_rate = 1.0  # of new layers, as published: a critic of so many inputs needs no more
 
-    @dataclasses.dataclass(frozen=True)
     class Options(DANN.Options):
         entropy_conditioning: bool = setting(False, "weigh samples by 1 + exp(-entropy): CDAN+E")
         cdan_random: int = setting(0, "width of the randomized map; 0: the whole product", minimum=0, maximum=2**17)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        if options.cdan_random:
+    def build(self) -> None:
+        super().build()
+        problem, units = self.problem, self.options.cdan_random
+        if units:
             for name, width in (("features", problem.feature_units), ("classes", problem.num_classes)):
                 seed = [problem.seed % 2**31, len(name)]
-                matrix = tf.random.stateless_normal([width, options.cdan_random], seed, dtype=tf.float32)
+                matrix = tf.random.stateless_normal([width, units], seed, dtype=tf.float32)
                 self.kept[f"random_{name}"] = tf.Variable(matrix, trainable=False, name=f"random_{name}")
 
-    def seen_units(self, problem: Problem) -> int:
-        return self.options.cdan_random or problem.feature_units * problem.num_classes
+    @property
+    def seen_units(self) -> int:
+        return self.options.cdan_random or self.problem.feature_units * self.problem.num_classes
 
     def seen(self, b: Batch) -> tf.Tensor:
         probabilities = tf.stop_gradient(tf.nn.softmax(b.logits))

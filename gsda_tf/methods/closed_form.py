@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import keras
 import numpy as np
 import sklearn.linear_model
@@ -12,7 +9,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.models.classifier import NearestNeighbourHead, build_classifier
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.settings import setting
@@ -67,33 +64,41 @@ def logistic_regression(
     return kernel, bias
 
 
-class ClosedForm(Method):
-    """Fitted, not trained."""
+class Fitted(Method):
+    """A map of the backbone's features and a classifier, fitted to both domains and not trained."""
 
     phases = ()
-    unit_length = False
     weak = {"scratch": "it works on what a network that is not trained makes of the images"}
 
-    @dataclasses.dataclass(frozen=True)
+    def place(self, map: keras.layers.Layer, classifier: keras.Model) -> None:
+        """Puts the map in the place of the bottleneck, and the classifier behind it."""
+        backbone = self.problem.extractor
+        self.map, self.classifier = map, classifier
+        self.extractor = Extractor(backbone.preprocess, backbone.backbone, map)
+        self.kept = {"map": map}
+
+    def deployed(self, extractor: keras.Model) -> tuple[keras.Model, keras.Model]:
+        return self.extractor, self.classifier
+
+
+class ClosedForm(Fitted):
+    """A linear map."""
+
+    unit_length = False
+
     class Options:
         mapped_classifier: str = setting(
             "linear", "classifier of the mapped features: linear, or the nearest neighbour as published",
             choices=("linear", "nearest"),
         )  # fmt: skip
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        units = self.units(problem)
-        self.map = LinearMap(problem.embedding_units, units, self.unit_length)
-        if options.mapped_classifier == "nearest":
-            self.classifier = NearestNeighbourHead(problem.num_source, units, problem.num_classes)
-        else:
-            self.classifier = build_classifier(units, problem.num_classes)
-        backbone = problem.extractor
-        self.extractor = Extractor(backbone.preprocess, backbone.backbone, self.map)
-        self.kept = {"map": self.map}
+    def build(self) -> None:
+        problem, units, r = self.problem, self.units(), self.problem.num_classes
+        nearest = self.options.mapped_classifier == "nearest"
+        head = NearestNeighbourHead(problem.num_source, units, r) if nearest else build_classifier(units, r)
+        self.place(LinearMap(problem.embedding_units, units, self.unit_length), head)
 
-    def units(self, problem: Problem) -> int:
+    def units(self) -> int:
         """m, width of the map's result."""
         raise NotImplementedError
 
@@ -103,23 +108,18 @@ class ClosedForm(Method):
 
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
         tf_variable(self.map.matrix).assign(self.matrix(source.astype(np.float64), target.astype(np.float64)))
-        mapped = self.map(tf.constant(source))
-        taught = self.problem.taught
+        mapped, taught = self.map(tf.constant(source)), self.problem.taught
         if self.options.mapped_classifier == "nearest":
             if taught is not None:
                 raise UserError("--mapped_classifier=nearest takes no labels of the target: leave it out.")
-            tf_variable(self.classifier.anchors).assign(mapped)
-            tf_variable(self.classifier.labels).assign(labels)
-            return
-        rows, weights = mapped.numpy().astype(np.float64), None
-        if taught is not None:  # they weigh as much as the source, however few they are
-            given = np.flatnonzero(taught >= 0)
-            weights = np.repeat([1.0, len(rows) / len(given)], [len(rows), len(given)])
-            rows = np.concatenate([rows, self.map(tf.constant(target[given])).numpy()])
-            labels = np.concatenate([labels, taught[given]])
-        fitted = logistic_regression(rows, labels, self.problem.num_classes, weights)
-        for variable, value in zip(self.classifier.trainable_variables, fitted):
-            tf_variable(variable).assign(value.astype(np.float32))
-
-    def deployed(self, extractor: keras.Model) -> tuple[keras.Model, keras.Model]:
-        return self.extractor, self.classifier
+            values = mapped, labels  # its anchors, and theirs
+        else:
+            rows, weights = mapped.numpy().astype(np.float64), None
+            if taught is not None:  # they weigh as much as the source, however few they are
+                given = np.flatnonzero(taught >= 0)
+                weights = np.repeat([1.0, len(rows) / len(given)], [len(rows), len(given)])
+                rows = np.concatenate([rows, self.map(tf.constant(target[given])).numpy()])
+                labels = np.concatenate([labels, taught[given]])
+            values = logistic_regression(rows, labels, self.problem.num_classes, weights)
+        for variable, value in zip(self.classifier.variables, values):
+            tf_variable(variable).assign(tf.cast(value, variable.dtype))

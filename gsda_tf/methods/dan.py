@@ -9,8 +9,6 @@ negative value is normal.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.errors import UserError
@@ -25,7 +23,6 @@ class DAN(Method):
 
     name, title = "dan", "DAN"
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         mmd_weight: float = setting(1.0, "weight of the discrepancy", minimum=0)
         mmd_estimate: str = setting(

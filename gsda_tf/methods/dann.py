@@ -9,14 +9,11 @@ this: it alternates the two updates, and has an entropy and pseudo-labels.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import tensorflow as tf
 
 from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
 from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.discriminators import DiscriminatorBank
 from gsda_tf.settings import setting
@@ -27,25 +24,24 @@ class DANN(Method):
 
     name, title = "dann", "DANN"
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         adversarial_weight: float = setting(1.0, "strength of the gradient reversal", minimum=0)
         adversarial_ramp: float = setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that strength", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self.critic = DiscriminatorBank(
-            self.num_critics(problem), problem.discriminator_units, self.seen_units(problem), problem.seed
-        )
+    def build(self) -> None:
+        units, seed = self.problem.discriminator_units, self.problem.seed
+        self.critic = DiscriminatorBank(self.num_critics, units, self.seen_units, seed)
         self.adversaries = {"discriminators": self.critic}
 
-    def num_critics(self, problem: Problem) -> int:
+    @property
+    def num_critics(self) -> int:
         """K; each sees `seen`."""
         return 1
 
-    def seen_units(self, problem: Problem) -> int:
+    @property
+    def seen_units(self) -> int:
         """Width of what the critic sees."""
-        return problem.feature_units
+        return self.problem.feature_units
 
     def seen(self, b: Batch) -> tf.Tensor:
         """Returns what the critic sees, float32 [N, units]."""
@@ -63,10 +59,13 @@ class DANN(Method):
     def discrimination(self, b: Batch) -> tf.Tensor:
         """The critic's loss; what goes back into the features is reversed."""
         logits = self.critic(reverse_gradient(self.seen(b), self.strength(b)))[0]
-        entropies = discrimination_entropy(logits, b.domains)
-        count = b.num_source
-        loss = 0.5 * (b.mean(entropies[:count]) + b.mean(entropies[count:]))
-        return describe(b, logits, loss)
+        return describe(b, logits, domain_loss(b, logits))
+
+
+def domain_loss(b: Batch, logits: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """1/2 (mean_s w H + mean_t H) of a critic's logits, float32 [N]; w [Ns] are weights of the source samples."""
+    entropies, count = discrimination_entropy(logits, b.domains), b.num_source
+    return 0.5 * (b.mean(weights * entropies[:count]) + b.mean(entropies[count:]))
 
 
 def describe(b: Batch, logits: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.losses.classification import conditional_entropy
@@ -18,7 +16,6 @@ class EntropyTerm(Term):
     name = "entropy"
     replaces_entropy = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         entropy_term_weight: float = setting(0.1, "weight of the target's entropy", minimum=0)
 

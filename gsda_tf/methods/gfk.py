@@ -7,13 +7,11 @@ with L L' = G, so that Euclidean distance after it is the kernel's.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from gsda_tf.errors import UserError
-from gsda_tf.methods.base import Problem
 from gsda_tf.methods.closed_form import ClosedForm
 from gsda_tf.settings import setting
 
@@ -52,11 +50,11 @@ class GFK(ClosedForm):
     name, title = "gfk", "GFK"
     weak = {**ClosedForm.weak, "frozen": "its two subspaces hold less than a classifier of all features uses"}
 
-    @dataclasses.dataclass(frozen=True)
     class Options(ClosedForm.Options):
         gfk_units: int = setting(20, "m, dimensions of each domain's subspace", minimum=1, maximum=2048)
 
-    def units(self, problem: Problem) -> int:
+    def units(self) -> int:
+        problem = self.problem
         most = min(problem.embedding_units // 2, problem.num_source - 1, problem.num_target - 1)
         if most < 1:
             raise UserError(

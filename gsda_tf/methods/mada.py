@@ -9,12 +9,9 @@ p f, which is short at first, hardly learn with it in 1,000.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.methods.base import Problem
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.dann import DANN
 from gsda_tf.settings import setting
@@ -30,12 +27,12 @@ class MADA(DANN):
 
     name, title = "mada", "MADA"
 
-    @dataclasses.dataclass(frozen=True)
     class Options(DANN.Options):
         critic_weight: float = setting(1.0, "weight of each critic's loss; they are added up", minimum=0)
 
-    def num_critics(self, problem: Problem) -> int:
-        return problem.num_classes
+    @property
+    def num_critics(self) -> int:
+        return self.problem.num_classes
 
     def reversed(self, b: Batch, probabilities: tf.Tensor) -> tf.Tensor:
         """Returns what the critics see, float32 [r, N, d], behind gradient reversal."""

@@ -8,8 +8,6 @@ It falls as predictions get sure *and* stay spread over the classes. 1 - 1/r for
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Term, TermMethod
@@ -43,7 +41,6 @@ class MCCTerm(Term):
     replaces_entropy = True
     regimes = {"frozen": {"bottleneck_units": 1024}}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         mcc_weight: float = setting(1.0, "weight of the class confusion", minimum=0)
         mcc_temperature: float = setting(2.5, "T of its softmax", minimum=0.01)

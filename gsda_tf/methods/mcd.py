@@ -10,14 +10,11 @@ number of classes: with many of them it wants a larger weight. The heads' mean i
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from gsda_tf.losses.classification import source_cross_entropy
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.settings import setting
@@ -50,16 +47,15 @@ class MCD(Method):
     name, title = "mcd", "MCD"
     published = {"office31": {"mcd_weight": 10.0}, "office_home": {"mcd_weight": 30.0}}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         mcd_weight: float = setting(1.0, "weight of the discrepancy", minimum=0)
         mcd_rounds: int = setting(4, "updates of the extractor in a step, each with a pass of its own", minimum=1)
         mcd_balance: float = setting(0.01, "weight of the balance of the predicted classes", minimum=0)
         mcd_head_units: tuple[int, ...] = setting((1024,), "hidden widths of both heads", maximum=2**17)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self.classifier = TwoHeads(problem.feature_units, problem.num_classes, options.mcd_head_units)
+    def build(self) -> None:
+        problem, units = self.problem, self.options.mcd_head_units
+        self.classifier = TwoHeads(problem.feature_units, problem.num_classes, units)
 
     @property
     def passes(self) -> int:

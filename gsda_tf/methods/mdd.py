@@ -9,14 +9,11 @@ it. log(1 - s_k) is logsumexp without k minus logsumexp: finite where s_k is 1.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import tensorflow as tf
 
 from gsda_tf.losses.domain import reverse_gradient
 from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.settings import setting
@@ -39,16 +36,14 @@ class MDD(Method):
     discriminator_rate = 1.0
     published = {"office_home": {"mdd_margin": 2.0}}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         mdd_margin: float = setting(4.0, "gamma, weight of the agreement on the source", minimum=0)
         mdd_head_units: tuple[int, ...] = setting((1024,), "hidden widths of both heads", maximum=2**17)
         reversal_weight: float = setting(0.1, "strength of the gradient reversal", minimum=0)
         reversal_ramp: float = setting(10.0, "rate g of the ramp of that strength", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        shape = (problem.feature_units, problem.num_classes, options.mdd_head_units)
+    def build(self) -> None:
+        shape = (self.problem.feature_units, self.problem.num_classes, self.options.mdd_head_units)
         self.classifier = build_classifier(*shape)
         self.adversary = build_classifier(*shape, name="adversary")
         self.adversaries = {"adversary": self.adversary}

@@ -24,7 +24,7 @@ class MemoryTerm(Term):
 
     def after(self, s) -> None:
         b = s.adapted
-        if b is None or b.target_indices is None:
+        if b is None:
             return
         s.remember(self.kept["features"], tf.math.l2_normalize(b.target, axis=1), b.target_indices)
         s.remember(self.kept["predictions"], self.remembered(b), b.target_indices)
@@ -33,21 +33,15 @@ class MemoryTerm(Term):
         """Returns what is kept of the predictions, float32 [Nt, r], of this replica's share."""
         return tf.nn.softmax(b.target_logits)
 
-    def neighbours(self, b: Batch, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The nearest images by cosine, the image itself left out.
+    def neighbours(self, b: Batch, count: int) -> tf.Tensor:
+        """Returns what is remembered of the nearest images' predictions, float32 [Nt, K', r].
 
         Args:
           b: this replica's share.
-          count: K.
-
-        Returns:
-          (places in the memory int32 [Nt, K'], what is remembered of their predictions float32 [Nt, K', r]); K' is K,
-          or less where the target has fewer other images.
+          count: K, of the nearest by cosine, the image itself left out; K' is less where the target has fewer others.
         """
-        memory = tf.convert_to_tensor(self.kept["features"])
-        predictions = tf.convert_to_tensor(self.kept["predictions"])
-        near = nearest(tf.stop_gradient(b.target), memory, b.target_indices, count)
-        return near, tf.gather(predictions, near)
+        features, predictions = (tf.convert_to_tensor(self.kept[name]) for name in ("features", "predictions"))
+        return tf.gather(predictions, nearest(tf.stop_gradient(b.target), features, b.target_indices, count))
 
 
 def nearest(features: tf.Tensor, memory: tf.Tensor, indices: tf.Tensor, count: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ looks at one replica's gradients only. What is left to do is one fused kernel a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -44,14 +45,11 @@ class Optimizer(tf.Module):
           learning_rate: float32 scalar.
           apply_if: bool scalar, the same on every replica; False leaves variables and state alone.
         """
-        dense = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, self._variables)]
+        gradients = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, self._variables)]
         context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync == 1:
-            for i, gradient in enumerate(dense):
-                self._guarded(self._variables[i], self._slots[i], gradient, i, learning_rate, apply_if)
-            return
-        dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
-        context.merge_call(self._update_replicas, args=(dense, learning_rate, apply_if))
+        if context.num_replicas_in_sync > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        context.merge_call(self._update_replicas, args=(gradients, learning_rate, apply_if))
 
     def _update_replicas(self, strategy, gradients, learning_rate, apply_if) -> None:
         for i, (variable, gradient) in enumerate(zip(self._variables, gradients)):
@@ -59,14 +57,11 @@ class Optimizer(tf.Module):
             strategy.extended.update(variable, self._guarded, args=args, group=False)
 
     def _guarded(self, variable, slots, gradient, index: int, learning_rate, apply_if) -> None:
-        def update() -> tf.Tensor:
-            self._update(variable, slots, gradient, index, learning_rate)
-            return tf.constant(True)
-
+        update = functools.partial(self._update, variable, slots, gradient, index, learning_rate)
         if apply_if is None:
             update()
         else:
-            tf.cond(apply_if, update, lambda: tf.constant(False))
+            tf.cond(apply_if, update, lambda: None)
 
     def _slots_of(self, variable: tf.Variable, index: int) -> list[tf.Variable]:
         raise NotImplementedError

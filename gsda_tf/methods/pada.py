@@ -7,17 +7,13 @@ weighted by gamma_y / max gamma and target samples by 1. As in the authors' code
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.losses.classification import source_cross_entropy
-from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.methods.base import Problem
+from gsda_tf.losses.domain import reverse_gradient
 from gsda_tf.methods.batch import Batch
-from gsda_tf.methods.dann import DANN, describe
+from gsda_tf.methods.dann import DANN, describe, domain_loss
 from gsda_tf.settings import setting
 
 
@@ -35,13 +31,12 @@ class PADA(DANN):
     name, title = "pada", "PADA"
     observes = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options(DANN.Options):
         pada_temperature: float = setting(1.0, "T of the softmax whose mean weighs the classes", minimum=1e-3)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self.weights = tf.Variable(tf.ones([problem.num_classes]), trainable=False, name="class_weights")
+    def build(self) -> None:
+        super().build()
+        self.weights = tf.Variable(tf.ones([self.problem.num_classes]), trainable=False, name="class_weights")
         self.kept = {"class_weights": self.weights}
 
     def observe(self, logits: np.ndarray) -> None:
@@ -55,8 +50,7 @@ class PADA(DANN):
 
     def discrimination(self, b: Batch) -> tf.Tensor:
         logits = self.critic(reverse_gradient(self.seen(b), self.strength(b)))[0]
-        entropies, count = discrimination_entropy(logits, b.domains), b.num_source
         weights = tf.gather(tf.convert_to_tensor(self.weights), b.labels)
-        loss = 0.5 * (b.mean(weights * entropies[:count]) + b.mean(entropies[count:]))
+        loss = domain_loss(b, logits, weights)
         describe(b, logits, loss / (0.5 * (b.total(b.mean(weights)) + 1)))  # logged as a mean: log 2 by chance
         return loss

@@ -8,6 +8,7 @@ scaled, and |S - sum S| stays what it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -48,22 +49,22 @@ class LossScale(tf.Module):
         """The gradient that goes into the backbone."""
         return gradient * self.value
 
-    def unscale(
-        self, gradients: Sequence[tf.Tensor | None], forward_finite: tf.Tensor
-    ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
+    def unscale(self, gradients: Any, forward_finite: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Divides again and moves the scale.
 
         Args:
-          gradients: what came out of the backbone's backward pass.
+          gradients: what came out of the backbone's backward pass, in any nesting; None where there is none.
           forward_finite: bool scalar, whether the features were finite on every replica.
 
         Returns:
           (gradients, whether they are finite on *every* replica). Where they are not they are zeros, so that
           nothing that adds them up spreads an infinity.
         """
-        gradients = [None if g is None else g / self.value for g in gradients]
-        finite = forward_finite & finite_everywhere([g for g in gradients if g is not None])
-        gradients = [None if g is None else tf.where(finite, g, tf.zeros_like(g)) for g in gradients]
+        gradients = tf.nest.map_structure(lambda g: None if g is None else g / self.value, gradients)
+        finite = forward_finite & finite_everywhere([g for g in tf.nest.flatten(gradients) if g is not None])
+        gradients = tf.nest.map_structure(
+            lambda g: None if g is None else tf.where(finite, g, tf.zeros_like(g)), gradients
+        )
         full = self.good_steps + 1 >= self._period
         grown = tf.where(full, tf.minimum(self.value * 2.0, 2.0**24), self.value)
         self.value.assign(tf.where(finite, grown, tf.maximum(self.value / 2.0, 1.0)))

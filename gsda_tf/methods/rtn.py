@@ -9,16 +9,12 @@ max-pooling of the product, which saved memory, is not needed and left out. R2 s
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from gsda_tf.losses import mmd
 from gsda_tf.losses.classification import conditional_entropy, source_cross_entropy
 from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.base import Problem
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.dan import DAN
 from gsda_tf.settings import setting
@@ -39,15 +35,13 @@ class RTN(DAN):
     discriminator_rate = 1.0  # of the residual
     entropy_option = "entropy_weight"
 
-    @dataclasses.dataclass(frozen=True)
     class Options(DAN.Options):
         entropy_weight: float = setting(0.1, "weight of the target's entropy", minimum=0)
         entropy_ramp: float = setting(10.0, "rate g of the ramp of that weight", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        r = problem.num_classes
-        small = keras.initializers.RandomNormal(stddev=0.01, seed=problem.seed % 2**31)
+    def build(self) -> None:
+        r = self.problem.num_classes
+        small = keras.initializers.RandomNormal(stddev=0.01, seed=self.problem.seed % 2**31)
         logits = keras.Input([r], dtype="float32")
         x = keras.layers.Dense(r, activation="relu", dtype="float32")(logits)
         x = keras.layers.Dense(r, dtype="float32", kernel_initializer=small)(x)

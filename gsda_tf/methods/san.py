@@ -9,8 +9,6 @@ which has the class weights of the paper and not its instance weights.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.losses.classification import conditional_entropy
@@ -26,9 +24,7 @@ class SAN(MADA):
     name, title = "san", "SAN"
     entropy_option = "entropy_weight"
 
-    @dataclasses.dataclass(frozen=True)
     class Options(MADA.Options):
-        critic_weight: float = setting(1.0, "weight of each critic's loss; they are added up", minimum=0)
         entropy_weight: float = setting(0.2, "weight of the entropy of both domains", minimum=0)
 
     def loss(self, b: Batch) -> tf.Tensor:

@@ -12,14 +12,11 @@ the authors kept them apart. With a frozen backbone and no `--feature_crops` bot
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.settings import setting
@@ -38,15 +35,14 @@ class SelfEnsembling(Method):
     name, title = "self_ensembling", "Self-ensembling"
     images = ("source", "target", "target_again")
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         consistency_weight: float = setting(3.0, "weight of the agreement with the teacher", minimum=0)
         teacher_threshold: float = setting(0.968, "probability below which the teacher is not heard", maximum=1)
         teacher_decay: float = setting(0.99, "how much of the teacher is kept in a step", minimum=0, maximum=1)
         balance_weight: float = setting(0.005, "weight of the balance of the predicted classes", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
+    def build(self) -> None:
+        problem = self.problem
         self.teacher = problem.copy_extractor()
         self.teacher_classifier = build_classifier(problem.feature_units, problem.num_classes, name="teacher")
         for mine, variable in zip(self.teacher_classifier.variables, self.classifier.variables):

@@ -11,8 +11,6 @@ and learns on: the authors fix it, having no source.
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from gsda_tf.losses.classification import conditional_entropy
@@ -54,7 +52,6 @@ class SHOTTerm(MemoryTerm):
     name = "shot"
     replaces_entropy = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         shot_weight: float = setting(0.3, "w, weight of all of it", minimum=0)
         shot_diversity: float = setting(1.0, "v, weight of the mean prediction's entropy; 0: partial", minimum=0)
@@ -77,5 +74,4 @@ class SHOTTerm(MemoryTerm):
 class SHOT(TermMethod):
     """Source cross-entropy, information maximization and labels by centroids."""
 
-    name, title, term = "shot", "SHOT", SHOTTerm
-    Options = SHOTTerm.Options
+    name, title, term, Options = "shot", "SHOT", SHOTTerm, SHOTTerm.Options

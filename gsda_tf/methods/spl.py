@@ -24,20 +24,20 @@ classes change places, and neither its sureness nor its clusters show it. What d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+import sklearn.neighbors
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
 from gsda_tf.losses.norms import squared_distances
-from gsda_tf.methods.base import Method, Problem
-from gsda_tf.models.extractor import Extractor
+from gsda_tf.methods.closed_form import Fitted
 from gsda_tf.settings import setting
 
 _COMPONENTS = 512
@@ -70,47 +70,49 @@ def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
         yield x[first : first + _BLOCK].astype(np.float64)
 
 
+def by_blocks(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    """`function` of the rows of x, some thousand at a time."""
+    return np.concatenate([function(rows) for rows in blocks(x)])
+
+
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """x -> the rows that SPL works on: root, length 1, mean taken off, length 1, principal components, length 1.
 
     Attributes:
-      root: whether the root is taken, with the sign of the feature.
+      name: of `PREPARATIONS`. The root, if it is taken, keeps the sign of the feature.
       means: float64 [e], of the source's and of the target's rows; zeros if they stay where they are.
       components: float64 [e, k].
     """
 
-    root: bool
+    name: str
     means: tuple[np.ndarray, np.ndarray]
     components: np.ndarray
 
     @classmethod
-    def fit(cls, root: bool, centred: bool, source: np.ndarray, target: np.ndarray) -> Preparation:
+    def fit(cls, name: str, source: np.ndarray, target: np.ndarray) -> Preparation:
         """Of features [ns, e] and [nt, e]."""
-        bare = cls(root, (np.zeros(source.shape[1]),) * 2, np.eye(0))
-        domains = (source, target)
-        if centred:
-            means = tuple(sum(bare.rows(b, 0).sum(axis=0) for b in blocks(x)) / len(x) for x in domains)
-            bare = dataclasses.replace(bare, means=means)
+        domains, e = (source, target), source.shape[1]
+        made = cls(name, (np.zeros(e),) * 2, np.eye(0))
+        if PREPARATIONS[name][1]:
+            means = tuple(sum(made.rows(b, 0).sum(axis=0) for b in blocks(x)) / len(x) for x in domains)
+            made = dataclasses.replace(made, means=means)
         scatter, total, count = 0.0, 0.0, len(source) + len(target)
         for i, x in enumerate(domains):
-            for block in blocks(x):
-                rows = bare.rows(block, i)
+            for rows in (made.rows(b, i) for b in blocks(x)):
                 scatter, total = scatter + rows.T @ rows, total + rows.sum(axis=0)
         scatter -= np.outer(total, total) / count
-        e = len(scatter)
         k = min(_COMPONENTS, e, count - 1)
-        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[e - k, e - 1])
-        return dataclasses.replace(bare, components=vectors)
+        return dataclasses.replace(made, components=scipy.linalg.eigh(scatter, subset_by_index=[e - k, e - 1])[1])
 
     def rows(self, x: np.ndarray, domain: int) -> np.ndarray:
         """Before the components, float64 [n, e], of a block of source (0) or target (1)."""
-        x = unit(np.sign(x) * np.sqrt(np.abs(x)) if self.root else x)
+        x = unit(np.sign(x) * np.sqrt(np.abs(x)) if PREPARATIONS[self.name][0] else x)
         return unit(x - self.means[domain])
 
     def __call__(self, x: np.ndarray, domain: int) -> np.ndarray:
         """float32 [n, k] of features [n, e]."""
-        return np.concatenate([unit(self.rows(b, domain) @ self.components).astype(np.float32) for b in blocks(x)])
+        return by_blocks(lambda b: unit(self.rows(b, domain) @ self.components).astype(np.float32), x)
 
 
 def class_means(z: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -143,10 +145,10 @@ def preserving(x: np.ndarray, labels: np.ndarray, num_classes: int, units: int) 
 def cluster_centres(z: np.ndarray, start: np.ndarray) -> np.ndarray:
     """k-means of rows [n, m] from centres [r, m]; each result, scaled to length 1, belongs to the class it began at. A
     centre that no row is nearest to stays."""
-    centres, before = start, None
+    centres, before = start, np.zeros(0)
     for _ in range(_KMEANS_ROUNDS):
-        nearest = np.concatenate([(b @ centres.T - 0.5 * (centres**2).sum(axis=1)).argmax(axis=1) for b in blocks(z)])
-        if before is not None and np.array_equal(nearest, before):
+        nearest = by_blocks(lambda b, k=centres: (b @ k.T - 0.5 * (k**2).sum(axis=1)).argmax(axis=1), z)
+        if np.array_equal(nearest, before):
             break
         before, counts = nearest, np.bincount(nearest, minlength=len(start))[:, None]
         centres = np.where(counts > 0, _sums(z, nearest, len(start)) / np.maximum(counts, 1), centres)
@@ -155,16 +157,9 @@ def cluster_centres(z: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 def neighbour_graph(z: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
     """D^-1/2 S D^-1/2 of unit rows [n, m]: S has the cubed cosines of the nearest `count` others, made symmetric."""
-    n, places, weights = len(z), [], []
-    count = min(count, n - 1)
-    for first in range(0, n, _BLOCK):
-        alike = z[first : first + _BLOCK] @ z.T
-        alike[np.arange(len(alike)), first + np.arange(len(alike))] = -2.0
-        near = np.argpartition(-alike, count - 1, axis=1)[:, :count]
-        places.append(near)
-        weights.append(np.maximum(np.take_along_axis(alike, near, axis=1), 0.0).astype(np.float64) ** 3)
-    rows = np.repeat(np.arange(n), count)
-    graph = scipy.sparse.csr_matrix((np.concatenate(weights).ravel(), (rows, np.concatenate(places).ravel())), (n, n))
+    nearest = sklearn.neighbors.NearestNeighbors(n_neighbors=min(count, len(z) - 1)).fit(z)
+    graph = nearest.kneighbors_graph(mode="distance")  # without itself
+    graph.data = np.maximum(1.0 - graph.data.astype(np.float64) ** 2 / 2, 0.0) ** 3
     graph = graph.maximum(graph.T)
     scale = scipy.sparse.diags(1.0 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel() + 1e-12))
     return scale @ graph @ scale
@@ -176,8 +171,7 @@ def propagated_centres(z: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     z = z[:: -(-len(z) // _GRAPH_ROWS)]
     if len(z) < 3:
         return prototypes
-    said = log_prediction(z.astype(np.float64), prototypes, prototypes, _GRAPH_SHARPNESS)
-    first = spread = np.exp(said)
+    first = spread = np.exp(log_prediction(z.astype(np.float64), prototypes, prototypes, _GRAPH_SHARPNESS))
     graph = neighbour_graph(z, _NEIGHBOURS)
     for _ in range(_GRAPH_ROUNDS):
         spread = _KEPT * (graph @ spread) + (1.0 - _KEPT) * first
@@ -207,7 +201,7 @@ class Answer:
     """SPL's answer for a preparation.
 
     Attributes:
-      preparation: name.
+      preparation: of the rows.
       structure: of `STRUCTURES`.
       projection: W, float64 [k, m].
       mean: of x W over both domains, [m].
@@ -216,7 +210,7 @@ class Answer:
       labels: int [nt].
     """
 
-    preparation: str
+    preparation: Preparation
     structure: str
     projection: np.ndarray
     mean: np.ndarray
@@ -236,28 +230,29 @@ def select(labels: np.ndarray, sureness: np.ndarray, num_classes: int, share: fl
 
 
 def solve(
-    source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int, units: int, rounds: int,
-    structure: str, preparation: str = "plain", taught: np.ndarray | None = None,
+    prepared: Preparation, source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int, units: int,
+    rounds: int, structure: str, taught: np.ndarray | None = None,
 ) -> Answer:  # fmt: skip
     """Runs SPL on prepared rows.
 
     Args:
+      prepared: how.
       source: float32 [ns, k].
       labels: int [ns].
       target: float32 [nt, k].
       num_classes: r.
-      units: m, at most k.
+      units: m, or k if that is less.
       rounds: T.
       structure: of `STRUCTURES`.
-      preparation: name.
       taught: int [nt], labels of target rows that are given, -1 elsewhere: they stand, and are selected from the start.
     """
     fixed = np.zeros(0, np.int64) if taught is None else np.flatnonzero(taught >= 0)
     given = labels[:0] if taught is None else taught[fixed]
     rows, known = np.concatenate([source, target[fixed]]), np.concatenate([labels, given])
+    units = min(units, source.shape[1])
     for t in range(1, rounds + 2):
         w = preserving(rows, known, num_classes, units)
-        z = [np.concatenate([(b @ w).astype(np.float32) for b in blocks(x)]) for x in (source, target)]
+        z = [by_blocks(lambda b, w=w: (b @ w).astype(np.float32), x) for x in (source, target)]
         mean = sum(x.sum(axis=0, dtype=np.float64) for x in z) / (len(source) + len(target))
         zs, zt = (unit(x - mean.astype(np.float32)) for x in z)
         prototypes = class_means(zs, labels, num_classes)
@@ -266,19 +261,13 @@ def solve(
         if structure == "neighbours":
             prototypes = propagated_centres(zt, prototypes)
         centres = cluster_centres(zt, prototypes) if structure == "clusters" else prototypes
-        found, sureness = [], []
-        for block in blocks(zt):
-            p = log_prediction(block, prototypes, centres)
-            found.append(p.argmax(axis=1))
-            sureness.append(p.max(axis=1))
-        answer, sure = np.concatenate(found), np.concatenate(sureness)
-        answer[fixed], sure[fixed] = given, 0.0
-        if t > rounds:
-            break
-        kept = select(answer, sure, num_classes, t / rounds)
+        predictions = [log_prediction(b, prototypes, centres) for b in blocks(zt)]
+        answer, sureness = (np.concatenate(x) for x in zip(*((p.argmax(axis=1), p.max(axis=1)) for p in predictions)))
+        answer[fixed], sureness[fixed] = given, 0.0
+        kept = select(answer, sureness, num_classes, min(t / rounds, 1.0))
         kept[fixed] = True
         rows, known = np.concatenate([source, target[kept]]), np.concatenate([labels, answer[kept]])
-    return Answer(preparation, structure, w, mean, prototypes, centres, answer)
+    return Answer(prepared, structure, w, mean, prototypes, centres, answer)
 
 
 def _sums(x: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -349,23 +338,21 @@ def rare_classes(answer: np.ndarray, labels: np.ndarray, num_classes: int) -> fl
     return float((here < _RARE * there)[there > 0].mean())
 
 
-def agreements(answers: Sequence[Answer], witness: np.ndarray) -> list[float]:
-    """Of each answer with those of other preparations and the witness, int [nt]: mean shares of equal labels."""
-    others = [[a.labels for a in answers if a.preparation != mine.preparation] + [witness] for mine in answers]
-    return [float(np.mean([(mine.labels == x).mean() for x in lot])) for mine, lot in zip(answers, others)]
+def agreements(answers: Mapping[str, np.ndarray], witness: np.ndarray) -> dict[str, float]:
+    """Of each preparation's answer with those of the others and the witness, int [nt]: mean shares of equal labels."""
+    others = {name: [x for n, x in answers.items() if n != name] + [witness] for name in answers}
+    return {name: float(np.mean([(answers[name] == x).mean() for x in others[name]])) for name in answers}
 
 
-def decide(answers: Sequence[Answer], witness: np.ndarray) -> int:
-    """Returns which of the answers stands: the first, unless one that agrees better with the rest, by more than
-    `_ALARM`, shows that it is matched wrongly; then the one that agrees best.
+def decide(agreement: Mapping[str, float]) -> str:
+    """Returns which preparation's answer stands: the first's, unless one that agrees better with the rest, by more
+    than `_ALARM`, shows that it is matched wrongly; then the one that agrees best.
 
     Args:
-      answers: of several preparations; the first is the usual one.
-      witness: labels of the source's classifier, int [nt].
+      agreement: `agreements`; the first is the usual one.
     """
-    values = agreements(answers, witness)
-    best = int(np.argmax(values))
-    return best if values[best] > values[0] + _ALARM else 0
+    first, best = next(iter(agreement)), max(agreement, key=agreement.__getitem__)
+    return best if agreement[best] > agreement[first] + _ALARM else first
 
 
 def witness(source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int) -> np.ndarray:
@@ -375,7 +362,7 @@ def witness(source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_clas
     scatter = sum(b.T @ b for b in blocks(source)) - len(source) * np.outer(mean, mean)
     wanted = _sums(source, labels, num_classes).T - len(source) * np.outer(mean, shares)
     weights = scipy.linalg.solve(scatter + np.eye(len(mean)), wanted, assume_a="pos")
-    return np.concatenate([((b - mean) @ weights + shares).argmax(axis=1) for b in blocks(target)])
+    return by_blocks(lambda b: ((b - mean) @ weights + shares).argmax(axis=1), target)
 
 
 def sharpness(logits: np.ndarray, share: float) -> float:
@@ -396,16 +383,12 @@ class Adapted:
     Attributes:
       answer: that stands; its labels count the classes that the source has.
       classes: int [r'], these classes.
-      prepared: how the features were prepared.
-      target: prepared, float32 [nt, k].
       witness: what the source's classifier says, int [nt], counted likewise.
       remark: what was decided, and why.
     """
 
     answer: Answer
     classes: np.ndarray
-    prepared: Preparation
-    target: np.ndarray
     witness: np.ndarray
     remark: str
 
@@ -428,38 +411,32 @@ def adapt(
     """
     taught = np.full(len(target), -1) if taught is None else taught
     classes = np.unique(np.concatenate([labels, taught[taught >= 0]]))
-    dense, count = np.searchsorted(classes, labels), len(classes)
-    taught = np.where(taught >= 0, np.searchsorted(classes, taught), -1)
-    names = list(PREPARATIONS) if preparation == "auto" else [preparation]
-    prepared, found, says = {}, [], np.zeros(0)
-    for name in names:  # one after the other: of a million images the rows of one take 2 GB
-        prepared[name] = made = Preparation.fit(*PREPARATIONS[name], source, target)
-        rows = made(source, 0), made(target, 1)
+    dense, taught = np.searchsorted(classes, labels), np.where(taught >= 0, np.searchsorted(classes, taught), -1)
+    found: dict[str, Answer] = {}
+    for name in PREPARATIONS if preparation == "auto" else (preparation,):
+        made = Preparation.fit(name, source, target)
+        rows = made(source, 0), made(target, 1)  # one after the other: of a million images those of one take 2 GB
         if not found:
-            says = witness(rows[0], dense, rows[1], count)
-            rare = rare_classes(says, dense, count)
+            says = witness(rows[0], dense, rows[1], len(classes))
+            rare = rare_classes(says, dense, len(classes))
             if structure == "auto":
                 structure = "clusters" if rare < _MISSING else "neighbours"
-        m = min(units, rows[0].shape[1])
-        found.append(solve(rows[0], dense, rows[1], count, m, rounds, structure, name, taught))
-    answer = found[decide(found, says)]
-    listed = ", ".join(f"{a.preparation} {100 * v:.0f} %" for a, v in zip(found, agreements(found, says)))
+        found[name] = solve(made, rows[0], dense, rows[1], len(classes), units, rounds, structure, taught)
+    agreement = agreements({name: answer.labels for name, answer in found.items()}, says)
+    name = decide(agreement)
+    listed = ", ".join(f"{other} {100 * value:.0f} %" for other, value in agreement.items())
     remark = (
-        f"SPL: --spl_preparation={answer.preparation} --spl_structure={structure}, as a classifier of the source gives "
+        f"SPL: --spl_preparation={name} --spl_structure={structure}, as a classifier of the source gives "
         f"{100 * rare:.0f} % of the classes next to no image. Agreement with the others: {listed}."
     )
-    name = answer.preparation
-    return Adapted(answer, classes, prepared[name], prepared[name](target, 1), says, remark)
+    return Adapted(found[name], classes, says, remark)
 
 
-class SPL(Method):
+class SPL(Fitted):
     """Selective pseudo-labels by structured prediction."""
 
     name, title = "spl", "SPL"
-    phases = ()
-    weak = {"scratch": "it works on what a network that is not trained makes of the images"}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         spl_units: int = setting(128, "m, dimensions in which rows of a class lie together", minimum=1, maximum=512)
         spl_rounds: int = setting(10, "T, rounds until all target images are selected", minimum=1, maximum=1000)
@@ -471,18 +448,14 @@ class SPL(Method):
             choices=("auto", *STRUCTURES),
         )  # fmt: skip
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
+    def build(self) -> None:
+        problem = self.problem
         count, e = problem.num_source + problem.num_target, problem.embedding_units
         if count < 3:
             raise UserError(f"--method=spl needs three images, {count} found.")
         components = min(_COMPONENTS, e, count - 1)
-        self.units = min(options.spl_units, components)
-        self.map = PreparedMap(e, components, self.units)
-        self.classifier = TwoPrototypesHead(self.units, problem.num_classes)
-        backbone = problem.extractor
-        self.extractor = Extractor(backbone.preprocess, backbone.backbone, self.map)
-        self.kept = {"map": self.map}
+        self.units = min(self.options.spl_units, components)
+        self.place(PreparedMap(e, components, self.units), TwoPrototypesHead(self.units, problem.num_classes))
         self._facts: dict[str, Any] = {}
 
     def fit(self, source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> None:
@@ -492,35 +465,23 @@ class SPL(Method):
             self.problem.taught,
         )  # fmt: skip
         print(found.remark, flush=True)
-        self._keep(found)
-        self._sharpen(found)
-        self._facts = {"preparation": found.answer.preparation, "structure": found.answer.structure}
-
-    def _keep(self, found: Adapted) -> None:
-        """Writes an answer into the networks."""
-        head, r, answer, made = self.classifier, self.problem.num_classes, found.answer, found.prepared
-        every, there = {}, np.isfinite(answer.prototypes).all(axis=1)
-        for name in ("prototypes", "centres"):
-            every[name] = np.zeros([r, self.units])
-            every[name][found.classes[there]] = getattr(answer, name)[there]
-        absent = np.ones(r)
+        answer, made = found.answer, found.answer.preparation
+        self._facts = {"preparation": made.name, "structure": answer.structure}
+        # As sure in the mean as the answer agrees with the source's classifier.
+        rows = made(target, 1)[:: -(-len(target) // _SHARPENED_BY)].astype(np.float64)
+        logits = log_prediction(unit(rows @ answer.projection - answer.mean), answer.prototypes, answer.centres)
+        sure = sharpness(logits, float((answer.labels == found.witness).mean()))
+        there = np.isfinite(answer.prototypes).all(axis=1)
+        every = {name: np.zeros([self.problem.num_classes, self.units]) for name in ("prototypes", "centres")}
+        absent = np.ones(self.problem.num_classes)
         absent[found.classes[there]] = 0.0
-        values = {"root": float(made.root), "mean": made.means[1], "components": made.components}
-        values.update(projection=answer.projection, offset=answer.mean)
-        for layer, named in ((self.map, values), (head, {**every, "absent": absent})):
+        for name, values in every.items():
+            values[found.classes[there]] = getattr(answer, name)[there]
+        of_map = {"root": float(PREPARATIONS[made.name][0]), "mean": made.means[1], "components": made.components}
+        of_map.update(projection=answer.projection, offset=answer.mean)
+        for layer, named in ((self.map, of_map), (self.classifier, {**every, "absent": absent, "sharpness": sure})):
             for name, value in named.items():
                 tf_variable(getattr(layer, name)).assign(np.asarray(value, np.float32))
-
-    def _sharpen(self, found: Adapted) -> None:
-        """Makes scores as sure in the mean as the answer agrees with the source's classifier."""
-        answer = found.answer
-        rows = found.target[:: -(-len(found.target) // _SHARPENED_BY)].astype(np.float64)
-        logits = log_prediction(unit(rows @ answer.projection - answer.mean), answer.prototypes, answer.centres)
-        value = sharpness(logits, float((answer.labels == found.witness).mean()))
-        tf_variable(self.classifier.sharpness).assign(value)
-
-    def deployed(self, extractor: keras.Model) -> tuple[keras.Model, keras.Model]:
-        return self.extractor, self.classifier
 
     def facts(self) -> dict[str, Any]:
         return dict(self._facts)

@@ -5,7 +5,6 @@ The gradients of all losses meet at the features and go through E once: a loss c
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,42 +12,23 @@ import tensorflow as tf
 
 from gsda_tf.methods.batch import Batch, gather_rows
 from gsda_tf.methods.optimizer import Optimizer
-from gsda_tf.methods.precision import LossScale, finite_or_zero
+from gsda_tf.methods.precision import finite_or_zero
 
 IMAGES = ("source", "target", "target_again")
 """What a step may be fed, in the order of a batch; the last is another random view of the target's images."""
 EXTRACTOR_PARTS = ("backbone", "bottleneck")
 
 
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """The networks that a step moves, and their optimizers.
-
-    Attributes:
-      extractor: E.
-      classifier: C.
-      groups: variables that are trained, by the name of their optimizer: E in two parts, C, the adversaries.
-      optimizers: by the same names, or by "PHASE/NAME" for one that takes its place in a phase.
-      terms: losses added to the first that moves E; each has a `name`, `images` and a `loss`.
-      images: of `IMAGES`, what the method works with unless it says so.
-      loss_scale: of the backbone's backward pass.
-      compile_heads: whether XLA compiles the losses.
-      seed: of the run.
-    """
-
-    extractor: Any
-    classifier: Any
-    groups: Mapping[str, Sequence[tf.Variable]]
-    optimizers: Mapping[str, Optimizer]
-    terms: Sequence[Any] = ()
-    images: Sequence[str] = IMAGES[:2]
-    loss_scale: LossScale | None = None
-    compile_heads: bool = False
-    seed: int = 0
-
-
 class Step:
     """One step, as a method's `step` sees it.
+
+    Args:
+      networks: the `training_step.TrainingStep` that takes it: what is moved, and by what.
+      batch: what that is fed.
+      step: int64 scalar, steps done so far.
+      phase: of the method.
+      progress: p.
+      rate: learning rate, float32 scalar.
 
     Attributes:
       images: this replica's share of each of the method's `images`, by name.
@@ -59,7 +39,7 @@ class Step:
       adapted: the batch that E, and the terms, first went down by; None before.
     """
 
-    def __init__(self, networks: Networks, batch: Mapping[str, tf.Tensor], step: tf.Tensor, phase: str, progress, rate):
+    def __init__(self, networks: Any, batch: Mapping[str, tf.Tensor], step: tf.Tensor, phase: str, progress, rate):
         self._networks, self._rate = networks, rate
         self.phase, self.progress, self.labels = phase, progress, batch["source_labels"]
         self.images = {name: batch[f"{name}_images"] for name in IMAGES if f"{name}_images" in batch}
@@ -81,23 +61,22 @@ class Step:
           fixed: features [N, d] that take the place of E's, by name of their images; not moved by any loss.
         """
         self.update()
-        fixed = dict(fixed or {})
-        names = names or tuple(name for name in ("source", "target") if name in self._networks.images)
+        networks, fixed = self._networks, fixed or {}
+        names = names or tuple(name for name in ("source", "target") if name in networks.method.images)
         wanted = {*names, *(name for term in self._terms for name in term.images)}
         names = tuple(name for name in IMAGES if name in wanted)
         seen = [name for name in names if name not in fixed]
-        images = tf.concat([self.images[name] for name in seen], axis=0)
         with tf.GradientTape() as tape:
-            raw = self._networks.extractor(images, training=True)
-        features = raw
-        if self._networks.loss_scale is not None:
+            features = networks.extractor(tf.concat([self.images[name] for name in seen], axis=0), training=True)
+            if fixed:
+                parts = tf.split(features, [self.images[name].shape[0] for name in seen], axis=0)
+                every = {**dict(zip(seen, parts)), **fixed}
+                features = tf.concat([every[name] for name in names], axis=0)
+        self._backward = tape, features
+        if networks.loss_scale is not None:
             features, self._finite = finite_or_zero(features)
-        sizes = [self.images[name].shape[0] for name in seen]
-        parts = dict(zip(seen, tf.split(features, sizes, axis=0))) if fixed else {}
-        joined = tf.concat([fixed[n] if n in fixed else parts[n] for n in names], axis=0) if fixed else features
-        self._backward = (tape, raw, [slice(None)] if not fixed else self._rows(names, seen))
         indices = self.target_indices if any(name != "source" for name in names) else None
-        return Batch(joined, self.labels, self._networks.classifier, self.progress, self._seed, indices)
+        return Batch(features, self.labels, networks.method.classifier, self.progress, self._seed, indices)
 
     def descend(self, loss: Callable[[Batch], tf.Tensor], batch: Batch, *names: str) -> None:
         """Moves the named networks down a loss.
@@ -110,55 +89,50 @@ class Step:
           batch: of the newest `forward`.
           *names: "extractor", "classifier", or an adversary's.
         """
-        deep = "extractor" in names
-        self.adapted = self.adapted or (batch if deep else None)
+        networks, deep = self._networks, "extractor" in names
         terms = self._terms if deep else []
         if deep:
-            self._terms = []
-        names = tuple(name for name in names if name in self._networks.groups)
-        variables = [self._networks.groups[name] for name in names]
-        compiled = self._networks.compile_heads
+            self.adapted, self._terms = self.adapted or batch, []
 
         def compute():
-            # What a compiled function remembers cannot leave it.
-            memory = {} if compiled else batch.memory
-            return self._gradients(loss, batch.view(memory), terms, variables, deep)
+            view, moved = batch.view(), {name: networks.groups[name] for name in names if name in networks.groups}
+            with tf.GradientTape() as tape:
+                if deep:
+                    tape.watch(view.features)
+                    moved["features"] = [view.features]
+                else:
+                    view.features = tf.stop_gradient(view.features)
+                value = loss(view)
+                for term in terms:
+                    value += view.log(f"loss/{term.name}", term.loss(view))
+            return tape.gradient(value, moved), view.metrics
 
-        if compiled:
+        if networks.compile_heads:
             compute = tf.function(compute, jit_compile=True, autograph=False)
-        gradient, gradients, metrics = compute()
+        gradients, metrics = compute()
         self.metrics.update(metrics)
-        if not deep:
-            for name, group in zip(names, gradients):
+        for name, group in gradients.items():
+            if deep:
+                before = self._pending.get(name, [None] * len(group))
+                self._pending[name] = [b if a is None else a if b is None else a + b for a, b in zip(before, group)]
+            else:
                 self._optimizer(name).apply(group, self._rate, self._finite)
-            return
-        self._add("features", [gradient])
-        for name, group in zip(names, gradients):
-            self._add(name, group)
 
     def update(self) -> None:
         """Sends what is pending through E and applies it. Called by `forward` and at the end of the step."""
         if not self._pending:
             return
-        networks, pending = self._networks, self._pending
-        tape, features, rows = self._backward
-        gradient = pending.pop("features")[0]
-        if gradient is None:
-            gradient = tf.zeros_like(features)
-        elif len(rows) > 1 or rows[0] != slice(None):
-            gradient = tf.concat([gradient[part] for part in rows], axis=0)
-        parts = [name for name in EXTRACTOR_PARTS if name in networks.groups]
-        variables = [variable for name in parts for variable in networks.groups[name]]
-        finite = self._finite
+        networks, pending, finite = self._networks, self._pending, self._finite
+        tape, features = self._backward
+        (gradient,) = pending.pop("features")
+        gradient = tf.zeros_like(features) if gradient is None else gradient
         if networks.loss_scale is not None:
             gradient = networks.loss_scale.scale(gradient)
-        gradients = tape.gradient(features, variables, output_gradients=gradient)
+        parts = {name: networks.groups[name] for name in EXTRACTOR_PARTS if name in networks.groups}
+        gradients = tape.gradient(features, parts, output_gradients=gradient)
         if networks.loss_scale is not None:
             gradients, finite = networks.loss_scale.unscale(gradients, finite)
-        gradients = iter(gradients)
-        for name in parts:
-            pending[name] = [next(gradients) for _ in networks.groups[name]]
-        for name, group in pending.items():
+        for name, group in {**pending, **gradients}.items():
             self._optimizer(name).apply(group, self._rate, finite)
         self._pending = {}
 
@@ -197,41 +171,9 @@ class Step:
         """Writes a number to the log: this replica's share of it."""
         self.metrics[name] = share
 
-    @staticmethod
-    def _gradients(loss, view: Batch, terms, variables, deep: bool):
-        """(gradient to the features or None, gradients by group, metrics)."""
-        with tf.GradientTape() as tape:
-            if deep:
-                tape.watch(view.features)
-            else:
-                view.features = tf.stop_gradient(view.features)
-            value = loss(view)
-            for term in terms:
-                value += view.log(f"loss/{term.name}", term.loss(view))
-        flat = [variable for group in variables for variable in group]
-        found = tape.gradient(value, [*([view.features] if deep else []), *flat])
-        gradient = found.pop(0) if deep else None
-        gradients = [[found.pop(0) for _ in group] for group in variables]
-        return gradient, gradients, view.metrics
-
-    def _add(self, name: str, gradients: Sequence[tf.Tensor | None]) -> None:
-        before = self._pending.get(name, [None] * len(gradients))
-        self._pending[name] = [b if a is None else a if b is None else a + b for a, b in zip(before, gradients)]
-
-    def _rows(self, names: Sequence[str], seen: Sequence[str]) -> list[slice]:
-        """Returns where the images that went through E lie among all rows of the batch."""
-        ends = [0]
-        for name in names:
-            ends.append(ends[-1] + self.images[name].shape[0])
-        return [slice(a, b) for name, a, b in zip(names, ends, ends[1:]) if name in seen]
-
 
 def _on_every_replica(variable: tf.Variable, change: Callable, *values: tf.Tensor) -> None:
     """Calls `change(variable, *values)` for every copy of a variable, from a replica context."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        change(variable, *values)
-        return
-    context.merge_call(
+    tf.distribute.get_replica_context().merge_call(
         lambda strategy, *args: strategy.extended.update(variable, change, args=args, group=False), args=values
     )

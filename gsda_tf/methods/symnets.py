@@ -12,15 +12,12 @@ critic.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from gsda_tf.losses.classification import source_cross_entropy
 from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.settings import setting
@@ -60,14 +57,12 @@ class SymNets(Method):
     name, title = "symnets", "SymNets"
     classifier_rate = 10.0
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         confusion_weight: float = setting(1.0, "weight of confusion and entropy on the target", minimum=0)
         confusion_ramp: float = setting(10.0, "rate g of the ramp 2/(1 + exp(-g p)) - 1 of that weight", minimum=0)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self.classifier = SymmetricClassifier(problem.feature_units, problem.num_classes)
+    def build(self) -> None:
+        self.classifier = SymmetricClassifier(self.problem.feature_units, self.problem.num_classes)
 
     def step(self, s) -> None:
         b = s.forward()

@@ -8,13 +8,10 @@ solved as such: the product (K L K + mu I)^-1 K H K is not symmetric, and a symm
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import scipy.linalg
 
 from gsda_tf.errors import UserError
-from gsda_tf.methods.base import Problem
 from gsda_tf.methods.closed_form import ClosedForm
 from gsda_tf.settings import setting
 
@@ -50,12 +47,12 @@ class TCA(ClosedForm):
     name, title = "tca", "TCA"
     unit_length = True
 
-    @dataclasses.dataclass(frozen=True)
     class Options(ClosedForm.Options):
         tca_units: int = setting(30, "components", minimum=1, maximum=4096)
         tca_mu: float = setting(1.0, "mu, of the regularization", minimum=1e-12)
 
-    def units(self, problem: Problem) -> int:
+    def units(self) -> int:
+        problem = self.problem
         n = problem.num_source + problem.num_target
         if n > _MOST:
             raise UserError(f"--method=tca holds matrices of all pairs of images: {n:,} found, at most {_MOST:,} fit.")

@@ -8,7 +8,6 @@ The labels are no target labels that were given with the data: those no method s
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import numpy as np
@@ -28,20 +27,16 @@ def read_labels(path: str, num_target: int, num_classes: int) -> np.ndarray:
       UserError: it is not that.
     """
     try:
-        with open(path, "rb") as file:
-            header = np.lib.format
-            version = header.read_magic(file)
-            shape, _, dtype = getattr(header, f"read_array_header_{version[0]}_0")(file)
-            if dtype.kind not in "iu" or shape != (num_target,):
-                raise UserError(
-                    f"--teacher={path} holds {dtype} {list(shape)}: expected integers [{num_target}], one an image."
-                )
-            file.seek(0)
-            labels = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, AttributeError, EOFError) as error:
+        labels = np.lib.format.open_memmap(path, mode="r")  # of a file that claims to be huge, nothing is read
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(
             f"--teacher={path} cannot be read ({error}): expected spl, or a .npy file of labels."
         ) from error
+    if labels.dtype.kind not in "iu" or labels.shape != (num_target,):
+        raise UserError(
+            f"--teacher={path} holds {labels.dtype} {list(labels.shape)}: expected integers [{num_target}], one an "
+            "image."
+        )
     if labels.min() < -1 or labels.max() >= num_classes:
         raise UserError(
             f"--teacher={path} has labels {labels.min()} to {labels.max()}: expected 0 to {num_classes - 1}, and -1 "
@@ -55,7 +50,6 @@ class TeacherTerm(Term):
 
     name = "teacher"
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         teacher: str = setting("spl", "whose labels: spl, or a .npy file of integers, one a target image, -1 for none")
         teacher_weight: float = setting(1.0, "weight of the cross-entropy to the teacher's labels", minimum=0)

@@ -13,15 +13,12 @@ No code of the authors was found.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.losses.classification import source_cross_entropy
 from gsda_tf.losses.norms import squared_distances
-from gsda_tf.methods.base import Method, Problem
+from gsda_tf.methods.base import Method
 from gsda_tf.methods.batch import Batch
 from gsda_tf.models.classifier import PrototypeHead
 from gsda_tf.settings import setting
@@ -47,15 +44,14 @@ class TPN(Method):
     # A batch of 36 has one image a class, and unbounded distances at weight 1 outweigh the source: docs/methods.md.
     regimes = {"frozen": {"source_batch": 128, "target_batch": 128, "general_weight": 0.1, "task_weight": 0.1}}
 
-    @dataclasses.dataclass(frozen=True)
     class Options:
         general_weight: float = setting(1.0, "a, weight of the distances between prototypes", minimum=0)
         task_weight: float = setting(1.0, "b, weight of the divergence between predictions by prototypes", minimum=0)
         prototype_decay: float = setting(0.9, "share of a deployed prototype that a step keeps", minimum=0, maximum=1)
 
-    def __init__(self, problem: Problem, options: Any):
-        super().__init__(problem, options)
-        self.classifier = PrototypeHead(problem.feature_units, problem.num_classes, problem.feature_units**0.5)
+    def build(self) -> None:
+        units = self.problem.feature_units
+        self.classifier = PrototypeHead(units, self.problem.num_classes, units**0.5)
 
     def step(self, s) -> None:
         b = s.forward()

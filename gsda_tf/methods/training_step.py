@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -11,7 +11,7 @@ from gsda_tf.methods import schedules
 from gsda_tf.methods.base import Method, Term
 from gsda_tf.methods.optimizer import Adam, MomentumSGD, Optimizer
 from gsda_tf.methods.precision import LossScale
-from gsda_tf.methods.step import EXTRACTOR_PARTS, IMAGES, Networks, Step
+from gsda_tf.methods.step import EXTRACTOR_PARTS, IMAGES, Step
 from gsda_tf.settings import Settings
 
 
@@ -28,46 +28,40 @@ class TrainingStep:
 
     Attributes:
       images: of `step.IMAGES`, what the step is fed: what the method and its terms ask for.
-      networks: what is moved.
+      groups: variables that are trained, by the name of their optimizer: E in two parts, C, the adversaries.
+      optimizers: by the same names, or by "PHASE/NAME" for Adam, which takes its place in a phase.
+      loss_scale: of the backbone's backward pass, in float16.
+      compile_heads: whether XLA compiles the losses.
     """
 
     def __init__(self, extractor, method: Method, terms: Sequence[Term], settings: Settings):
-        self._method, self._terms, self._options = method, terms, settings.optimization
+        self.extractor, self.method, self.terms, self._options = extractor, method, terms, settings.optimization
         wanted = {*method.images, *itertools.chain.from_iterable(term.images for term in terms)}
         self.images = tuple(name for name in IMAGES if name in wanted)
+        self.loss_scale = LossScale() if settings.device.precision == "mixed_float16" else None
+        self.compile_heads, self.seed = settings.device.jit_compile == "heads", settings.run.seed
         parts = {name: getattr(extractor, name) for name in EXTRACTOR_PARTS}
         parts.update({"classifier": method.classifier, **method.adversaries})
-        groups = {name: list(part.trainable_variables) for name, part in parts.items() if part.trainable_variables}
-        self.networks = Networks(
-            extractor,
-            method.classifier,
-            groups,
-            self._optimizers(groups),
-            terms,
-            method.images,
-            LossScale() if settings.device.precision == "mixed_float16" else None,
-            settings.device.jit_compile == "heads",
-            settings.run.seed,
-        )
+        trained = {name: list(part.trainable_variables) for name, part in parts.items() if method.phases}
+        self.groups = {name: group for name, group in trained.items() if group}
+        self.optimizers = self._optimizers()
 
-    def _optimizers(self, groups: Mapping[str, Sequence[tf.Variable]]) -> dict[str, Optimizer]:
-        """One by the name of each group, and "PHASE/NAME" where Adam moves it in a phase of the method."""
-        optimizers: dict[str, Optimizer] = {}
-        for phase in self._method.phases:
-            rates = dict(self._method.adam_rates(phase))
-            if "extractor" in rates:
-                rates.update(dict.fromkeys(EXTRACTOR_PARTS, rates.pop("extractor")))
-            optimizers.update({f"{phase}/{name}": Adam(groups[name], rates[name]) for name in rates if name in groups})
-        sgd = {name: self._optimizer(name, group) for name, group in groups.items()} if self._method.phases else {}
-        return {**sgd, **optimizers}
-
-    def _optimizer(self, name: str, variables: Sequence[tf.Variable]) -> MomentumSGD:
-        """The backbone at a share of the learning rate, new layers at the full one, adversaries at a rate of theirs."""
-        options = self._options
-        adversaries = dict.fromkeys(self._method.adversaries, options.discriminator_rate)
-        rates = {"backbone": options.backbone_rate, "classifier": self._method.classifier_rate, **adversaries}
-        rate = rates.get(name, 1.0)
-        return MomentumSGD(variables, momentum=options.momentum, weight_decay=options.weight_decay, rate=rate)
+    def _optimizers(self) -> dict[str, Optimizer]:
+        """The backbone moves at a share of the learning rate, new layers at the full one, adversaries at a rate of
+        theirs; what Adam moves in a phase of the method, at the rate that this says."""
+        options, method = self._options, self.method
+        rates = {"backbone": options.backbone_rate, "classifier": method.classifier_rate}
+        rates.update(dict.fromkeys(method.adversaries, options.discriminator_rate))
+        optimizers: dict[str, Optimizer] = {
+            name: MomentumSGD(group, options.momentum, options.weight_decay, rates.get(name, 1.0))
+            for name, group in self.groups.items()
+        }
+        for phase in method.phases:
+            for name, rate in method.adam_rates(phase).items():
+                for part in EXTRACTOR_PARTS if name == "extractor" else (name,):
+                    if part in self.groups:
+                        optimizers[f"{phase}/{part}"] = Adam(self.groups[part], rate)
+        return optimizers
 
     def __call__(self, batch: dict[str, tf.Tensor], step: tf.Tensor, phase: str | None = None) -> dict[str, tf.Tensor]:
         """Updates the networks once.
@@ -83,17 +77,17 @@ class TrainingStep:
         """
         progress = tf.cast(step, tf.float32) / self._options.steps
         rate = schedules.learning_rate(self._options.learning_rate, self._options.rate_decay, progress)
-        one = Step(self.networks, batch, step, phase or self._method.phases[-1], progress, rate)
-        self._method.step(one)
+        one = Step(self, batch, step, phase or self.method.phases[-1], progress, rate)
+        self.method.step(one)
         one.update()
-        for term in self._terms:
+        for term in self.terms:
             term.after(one)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {**one.metrics, "learning_rate": rate / replicas}
 
     def state(self) -> dict[str, list[tf.Variable]]:
         """Returns what a checkpoint holds of it, by name: velocities, the loss scale, and what terms keep."""
-        scale = self.networks.loss_scale
+        scale = self.loss_scale
         state = {} if scale is None else {"loss_scale": [scale.value, scale.good_steps]}
-        state.update({f"{t.name}_{name}": [kept] for t in self._terms for name, kept in t.kept.items()})
-        return {**state, **{f"{name}_velocities": o.velocities for name, o in self.networks.optimizers.items()}}
+        state.update({f"{t.name}_{name}": [kept] for t in self.terms for name, kept in t.kept.items()})
+        return {**state, **{f"{name}_velocities": o.velocities for name, o in self.optimizers.items()}}

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gsda_tf import files, methods
@@ -223,14 +223,14 @@ def _locked(workdir: str) -> Iterator[None]:
         yield
 
 
-def clear(workdir: str) -> None:
+def clear(workdir: str, names: Sequence[str] = _LEFT) -> None:
     """Removes what a run leaves, and nothing else that may lie in the folder, nor what links lead to.
 
     Raises:
       UserError: a folder of the run is a symbolic link; nothing was removed.
       DiskError: it may not be removed.
     """
-    paths = [os.path.join(workdir, name) for name in _LEFT]
+    paths = [os.path.join(workdir, name) for name in names]
     for path in paths:
         if os.path.islink(path) and os.path.isdir(path):
             raise UserError(

@@ -140,16 +140,17 @@ class Experiment:
 
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""
-        source, target = self._embeddings()
+        source, target = self.embeddings()
         self.method.fit(source, self.data.source.labels, target)
         self.facts.update(self.method.facts())
 
     def fit_terms(self) -> None:
         """Lets added terms prepare what they keep, before the first step."""
         for term in self._terms:
-            term.fit(self._embeddings, self.data.source.labels)
+            term.fit(self.embeddings, self.data.source.labels)
 
-    def _embeddings(self) -> tuple[np.ndarray, np.ndarray]:
+    def embeddings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Computes what the backbone makes of source and target as it is now, float32 [ns, e] and [nt, e]."""
         embed = Inference(self.extractor.embed, tf.identity, self.settings.data, self.strategy)
         source, target = (embed(domain).features for domain in (self.inputs.source, self.inputs.target))
         return source, target

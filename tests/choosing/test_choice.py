@@ -58,7 +58,7 @@ def test_source_only_wins_ties_and_against_what_is_hardly_better():
 def test_one_candidate_is_taken():
     made = choose([candidate("gsda", wrong(0.2), seeds=1)], TRUTH)
     assert made.name == "gsda" and made.runner_up is None
-    assert np.isnan(made.scores["gsda"]["others"]) and np.isnan(made.scores["gsda"]["seeds"])
+    assert np.isnan(made.scores["gsda"]["seeds"])
 
 
 def test_one_class_for_all_images_never_wins():

@@ -4,14 +4,6 @@ import numpy as np
 
 from gsda_tf.choosing import missing
 
-
-def test_a_class_is_empty_only_where_every_candidate_says_so():
-    predictions = np.array([[0, 0, 1, 3], [0, 1, 1, 4]])
-    np.testing.assert_array_equal(missing.empty_classes(predictions, 6), [2, 5])
-    np.testing.assert_array_equal(missing.empty_classes(predictions[0], 6), [2, 4, 5])
-    np.testing.assert_array_equal(missing.empty_classes(predictions, 6, most=0.25), [2, 3, 4, 5])
-
-
 NAMES = ("cat", "dog", "owl")
 
 

@@ -1,4 +1,4 @@
-"""The smallest experiment there is, for tests of methods: 8x8 noise, four classes."""
+"""The smallest experiment there is, for tests of methods: 4x4 noise, four classes."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,20 +7,20 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from tests.rounding import single
 
-R, NS, NT, D = 4, 5, 6, 8
+R, NS, NT, D, SIZE = 4, 5, 6, 8, 4
 SMALL = {
-    "extractor": "small_cnn", "weights": "none", "image_size": 8, "resize_size": 8, "bottleneck_units": D,
+    "extractor": "small_cnn", "weights": "none", "image_size": SIZE, "resize_size": SIZE, "bottleneck_units": D,
     "discriminator_units": (6, 5), "steps": 10, "source_batch": NS, "target_batch": NT, "augmentation": "none",
     "backbone_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "rate_decay": 0.0, "learning_rate": 0.1,
 }  # fmt: skip
 
 
-def task(classes=R, source=12, target=12, seed=0):
+def task(classes=R, source=12, target=12, seed=0, size=SIZE):
     """Noise with labels that mean nothing."""
     rng = np.random.default_rng(seed)
 
     def domain(name, count):
-        images = rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+        images = rng.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
         return Domain(name, ArrayRecords(images, name), (np.arange(count) % classes).astype(np.int32))
 
     return TaskData("t", domain("a", source), domain("b", target), tuple("pqrstuvw"[:classes]))
@@ -39,7 +39,8 @@ def batch(labels=(0, 1, 2, 3, 1), seed=0, images=("source", "target"), target=NT
     """What a step is fed."""
     rng = np.random.default_rng(seed)
     sizes = {"source": len(labels), "target": target, "target_again": target}
-    fed = {f"{name}_images": tf.constant(rng.integers(0, 256, (sizes[name], 8, 8, 3)), tf.uint8) for name in images}
+    shapes = {name: (sizes[name], SIZE, SIZE, 3) for name in images}
+    fed = {f"{name}_images": tf.constant(rng.integers(0, 256, shape), tf.uint8) for name, shape in shapes.items()}
     if "target" in images:
         fed["target_indices"] = (seed + tf.range(target, dtype=tf.int64)) % 12
     return {**fed, "source_labels": tf.constant(labels, tf.int32)}

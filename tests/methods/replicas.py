@@ -51,7 +51,7 @@ def _remembered(strategy):
 
     def run(fed):
         rows = fed.pop("rows")
-        double("methods.step").Step(built.step.networks, fed, tf.constant(0), "adapt", 0.0, 0.0).remember(memory, rows)
+        double("methods.step").Step(built.step, fed, tf.constant(0), "adapt", 0.0, 0.0).remember(memory, rows)
 
     strategy.run(run, args=(_fed(strategy, whole),))
     return memory.numpy()

@@ -17,7 +17,7 @@ from gsda_tf.serving.module import ServingModule
 from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.runner import StepRunner
-from tests.methods.build import SMALL, R, batch, experiment, task
+from tests.methods.build import SIZE, SMALL, R, batch, experiment, task
 from tests.processes import Process
 from tests.runs.made import DATA
 
@@ -131,7 +131,7 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
         assert ("classifier" in moved) == ("classifier" in named or name == "tpn"), phase
         assert len(passes) == built.method.passes, phase
     wanted = built.settings.optimization.discriminator_rate
-    assert {built.step.networks.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
+    assert {built.step.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -219,7 +219,7 @@ def test_the_export_answers_as_what_is_evaluated(name, build, tmp_path):
         _train(built, 0, 2)
     else:
         built.fit()
-    module = ServingModule(*built.deployed, built.data.class_names, ImageGeometry(8, 8))
+    module = ServingModule(*built.deployed, built.data.class_names, ImageGeometry(SIZE, SIZE))
     tf.saved_model.save(module, str(tmp_path), signatures=module.signatures())
     answer = tf.saved_model.load(str(tmp_path)).signatures["images"](
         images=built.data.target.records.load(tf.range(len(built.data.target)))
@@ -293,9 +293,13 @@ def test_published_options_belong_to_their_benchmark():
     [
         ("none.py:A", None, "there is no file"),
         ("a.py:Mine", "x = 1 +", "cannot be imported .SyntaxError"),
-        ("a.py:Mine", "class Mine: pass", "is no Method; there is none in it"),
-        ("a.py:Other", _MINE, "is no Method; there is Mine"),
-        ("a.py:Mine", _MINE.replace('name, title = "mine", "Mine"', ""), "has no name or no title"),
+        ("a.py:Mine", "class Mine: pass", "is no Method with a name and a title; there is none in it"),
+        ("a.py:Other", _MINE, "is no Method with a name and a title; there is Mine"),
+        (
+            "a.py:Mine",
+            _MINE.replace('name, title = "mine", "Mine"', ""),
+            "no Method with a name and a title; there is none",
+        ),
     ],
 )
 def test_a_file_that_holds_no_such_method_is_told(name, content, told, tmp_path):

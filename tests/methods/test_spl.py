@@ -22,8 +22,8 @@ def domains(seed=0, counts=(8, 9, 10), target=(7, 8, 9), apart=20.0, shift=0.5):
 
 
 def solved(xs, ys, xt, structure="clusters", classes=R, name="plain"):
-    made = spl.Preparation.fit(*spl.PREPARATIONS[name], xs, xt)
-    return spl.solve(made(xs, 0), ys, made(xt, 1), classes, M, 5, structure, name)
+    made = spl.Preparation.fit(name, xs, xt)
+    return spl.solve(made, made(xs, 0), ys, made(xt, 1), classes, M, 5, structure)
 
 
 def test_the_projection_is_that_of_the_pairs_of_a_class():
@@ -41,7 +41,7 @@ def test_the_projection_is_that_of_the_pairs_of_a_class():
 
 def test_preparation_by_its_formula():
     xs, _, xt, _ = domains()
-    made = spl.Preparation.fit(True, True, xs, xt)
+    made = spl.Preparation.fit("root_centred", xs, xt)
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
     both = [unit(np.sqrt(x.astype(np.float64))) for x in (xs, xt)]
     both = [unit(x - x.mean(0)) for x in both]
@@ -92,18 +92,17 @@ def test_domains_that_are_the_same_and_one_image_a_class():
     xs, ys, _, _ = domains()
     np.testing.assert_array_equal(solved(xs, ys, xs).labels, ys)
     one = np.unique(ys, return_index=True)[1]
-    np.testing.assert_array_equal(spl.solve(xs[one] * 1.0, ys[one], xs[one] * 1.0, R, 2, 3, "clusters").labels, ys[one])
+    found = spl.solve(None, xs[one] * 1.0, ys[one], xs[one] * 1.0, R, 2, 3, "clusters")
+    np.testing.assert_array_equal(found.labels, ys[one])
 
 
 def test_an_answer_that_changes_the_places_of_classes_is_not_taken():
     """It is as sure and clusters as well as the others: only they can tell."""
     yt = np.arange(60) % R
     wrong, noise = (yt + 1) % R, np.where(np.arange(60) < 6, (yt + 1) % R, yt)
-    empty = np.zeros([1, 1])
-    answers = [spl.Answer(n, "off", empty, empty, empty, empty, y) for n, y in zip("abcd", (wrong, noise, yt, yt))]
-    assert spl.decide(answers, noise) in (1, 2, 3)
-    answers[0] = spl.Answer("a", "off", empty, empty, empty, empty, noise)
-    assert spl.decide(answers, yt) == 0  # the usual one stays where it is not much worse
+    answers = {"a": wrong, "b": noise, "c": yt, "d": yt}
+    assert spl.decide(spl.agreements(answers, noise)) in ("b", "c", "d")
+    assert spl.decide(spl.agreements({**answers, "a": noise}, yt)) == "a"  # it stays where it is not much worse
 
 
 def test_the_witness_is_ridge_regression():

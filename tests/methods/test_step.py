@@ -145,7 +145,7 @@ def test_added_terms_count_once_with_the_first_loss_that_moves_e():
     built, fed = _built(step, add=("bnm",)), batch()
     built.step(fed, tf.constant(0, tf.int64))
     counted = []
-    (term,) = built.step.networks.terms
+    (term,) = built.step.terms
     original = term.loss
     term.loss = lambda b: counted.append(1) or original(b)
     metrics = built.step(fed, tf.constant(1, tf.int64))

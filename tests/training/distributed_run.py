@@ -89,7 +89,7 @@ def main() -> None:
     for settings, change in runs:
         if change:
             globals()[change]()
-        training.train(settings, data=build.task(source=48, target=48))
+        training.train(settings, data=build.task(source=48, target=48, size=8))
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def test_what_is_trained_and_what_is_held(tmp_path, data):
     moved = [not np.array_equal(a, np.asarray(b)) for a, b in zip(before, experiment.extractor.backbone.variables)]
     front = len(experiment.extractor.frozen.variables)
     assert moved == [False] * front + [True] * (len(moved) - front) and front == len(moved) - front == 5
-    rates = {name: optimizer._rate for name, optimizer in experiment.step.networks.optimizers.items()}
+    rates = {name: optimizer._rate for name, optimizer in experiment.step.optimizers.items()}
     assert rates["backbone"] == experiment.settings.optimization.backbone_rate
 
 

@@ -17,15 +17,9 @@ from gsda_tf.losses.domain import discrimination_entropy
 from gsda_tf.methods.base import Method, Problem
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.gsda import alignment, synchronization
+from gsda_tf.methods.gsda import hierarchy as hierarchies
 from gsda_tf.methods.gsda.discriminators import Discriminators
 from gsda_tf.methods.gsda.gradient_norms import GRADIENT_NORMS
-from gsda_tf.methods.gsda.hierarchy import (
-    Hierarchy,
-    build_hierarchy,
-    default_groups,
-    hierarchy_from_groups,
-    read_groups,
-)
 from gsda_tf.methods.gsda.options import GroupOptions, GSDAOptions, LevelOptions
 from gsda_tf.methods.gsda.pairs import Pairs, build_pairs
 from gsda_tf.settings import flag
@@ -47,16 +41,15 @@ class GSDA(Method):
     regimes = {"trained": {"alpha": 0.1}}
     Options = GSDAOptions
 
-    def __init__(self, problem: Problem, options: Any):
+    def build(self) -> None:
+        problem, options = self.problem, self.options
         self.hierarchy = self._hierarchy(problem, options)
         self.bank = Discriminators(self.hierarchy, problem.discriminator_units, problem.feature_units, problem.seed)
-        super().__init__(problem, options)
         self.adversaries = {"discriminators": self.bank}
         # (9) adds up one loss a level, so that three levels would pull three times as hard as one.
         self._strength = options.adversarial_weight / len(self.hierarchy.levels)
-        self._beta, self.gradient_norms = 0.0, ""
+        self._beta = options.beta if self.synchronized else 0.0
         if self.synchronized:
-            self._beta = options.beta
             auto = "tapes" if problem.backbone_moves else "closed_form"
             self.gradient_norms = auto if options.slopes == "auto" else options.slopes
 
@@ -67,9 +60,8 @@ class GSDA(Method):
 
     def adversary_loss(self, b: Batch) -> tf.Tensor:
         """Equations (14) and (15): L^g + L^l + beta L^syn, which D minimises with the features fixed."""
-        pairs = b.once("pairs", self._pairs)
-        scores = self._discriminate(b, pairs)
-        self._describe(b, scores, pairs)
+        scores = self._discriminate(b)
+        self._describe(b, scores)
         return tf.reduce_sum(scores.losses) + self._synchronization(b, scores)
 
     def loss(self, b: Batch) -> tf.Tensor:
@@ -77,14 +69,12 @@ class GSDA(Method):
         options = self.options
         alpha = ramps.ramp_up(options.alpha, options.alpha_ramp, b.progress)
         strength = ramps.ramp_up(self._strength, options.adversarial_ramp, b.progress)
-        loss, cross_entropy, entropy = classification.classification_loss(
-            b.source_logits, b.labels, b.target_logits, alpha, b.replicas
-        )
-        b.log("loss/classification", cross_entropy)
-        b.log("loss/entropy", entropy)
+        # (5): the mean of (3) plus alpha times the mean of (4).
+        entropy = b.log("loss/entropy", b.mean(classification.conditional_entropy(b.target_logits)))
+        loss = self.classification(b) + alpha * entropy
         b.log("alpha", b.share(alpha))
         b.log("adversarial_weight", b.share(strength))
-        scores = self._discriminate(b, b.once("pairs", self._pairs))
+        scores = self._discriminate(b)
         return loss + strength * (self._synchronization(b, scores) - tf.reduce_sum(scores.losses))
 
     @classmethod
@@ -97,7 +87,7 @@ class GSDA(Method):
     def remarks(cls, settings: Mapping[str, Any], num_classes: int) -> Sequence[str]:
         if settings.get("num_groups") != () or settings["groups_file"]:
             return ()
-        groups = default_groups(num_classes)
+        groups = hierarchies.default_groups(num_classes)
         chosen = flag("num_groups", groups) if groups else "No groups of classes"
         return [f"{chosen}, as there are {num_classes} classes."]
 
@@ -112,21 +102,19 @@ class GSDA(Method):
     def assets(self) -> dict[str, Any]:
         return {"groups": self.facts()["groups"]}
 
-    def _hierarchy(self, problem: Problem, options: Any) -> Hierarchy:
-        if "group" not in self.levels:
-            return build_hierarchy(problem.num_classes, (), self.levels, problem.seed)
-        if options.groups_file:
-            groups = read_groups(options.groups_file, problem.class_names)
-            return hierarchy_from_groups(problem.num_classes, groups)
-        return build_hierarchy(problem.num_classes, options.num_groups, self.levels, problem.seed)
+    def _hierarchy(self, problem: Problem, options: Any) -> hierarchies.Hierarchy:
+        # The rows of the ablation that have no groups have no options for them.
+        if getattr(options, "groups_file", ""):
+            groups = hierarchies.read_groups(options.groups_file, problem.class_names)
+            return hierarchies.hierarchy_from_groups(problem.num_classes, groups)
+        sizes = getattr(options, "num_groups", ())
+        return hierarchies.build_hierarchy(problem.num_classes, sizes, self.levels, problem.seed)
 
-    def _pairs(self, b: Batch) -> list[Pairs]:
-        probabilities = alignment.class_probabilities(b.labels, self.classifier(b.target), self.hierarchy.num_classes)
-        return [build_pairs(level, b.labels, probabilities) for level in self.hierarchy.levels]
-
-    def _discriminate(self, b: Batch, pairs: list[Pairs]) -> Scores:
+    def _discriminate(self, b: Batch) -> Scores:
         """Every discriminator on every sample that counts for it: L_k of this share and S_k of the global batch."""
         batch_size = b.features.shape[0] * b.replicas
+        probabilities = alignment.class_probabilities(b.labels, self.classifier(b.target), self.hierarchy.num_classes)
+        pairs = [build_pairs(level, b.labels, probabilities) for level in self.hierarchy.levels]
         losses, magnitudes, logits = [], [], []
         for bank, level in zip(self.bank.banks, pairs):
             samples = level.samples(b.features)
@@ -140,7 +128,7 @@ class GSDA(Method):
             logits.append(scores)
         # |S - sum S| is not linear: S must be whole before it.
         whole = b.total(tf.concat(magnitudes, 0)) if self._beta else None
-        return Scores(tf.concat(losses, 0), whole, logits)
+        return Scores(tf.concat(losses, 0), whole, logits, pairs)
 
     def _synchronization(self, b: Batch, scores: Scores) -> tf.Tensor:
         """This replica's share of beta L^syn: every replica computes the whole, and shares are added up."""
@@ -148,16 +136,16 @@ class GSDA(Method):
             return tf.zeros([])
         return b.share(self._beta * synchronization.synchronization_loss(scores.magnitudes, self.hierarchy))
 
-    def _describe(self, b: Batch, scores: Scores, pairs: list[Pairs]) -> None:
+    def _describe(self, b: Batch, scores: Scores) -> None:
         """Losses, S and discriminator accuracy by level, as they were before the update."""
-        for (name, part), level, logits in zip(self.hierarchy.slices.items(), pairs, scores.logits):
+        for (name, part), level, logits in zip(self.hierarchy.slices.items(), scores.pairs, scores.logits):
             right = tf.cast(tf.equal(logits > 0, level.domains > 0.5), tf.float32)
             b.log(f"alignment/{name}", tf.reduce_sum(scores.losses[part]))
             weight = tf.reduce_sum(level.weights)
             b.log(f"accuracy/discriminator_{name}", b.share(tf.reduce_sum(level.weights * right) / weight))
-        if scores.magnitudes is not None:
-            for name, part in self.hierarchy.slices.items():
+            if scores.magnitudes is not None:
                 b.log(f"S/{name}", b.share(tf.reduce_sum(scores.magnitudes[part])))
+        if scores.magnitudes is not None:
             for name, value in synchronization.level_differences(scores.magnitudes, self.hierarchy).items():
                 b.log(f"difference/{name}", b.share(tf.reduce_mean(tf.abs(value))))
             whole = synchronization.synchronization_loss(scores.magnitudes, self.hierarchy)
@@ -171,11 +159,13 @@ class Scores(NamedTuple):
       losses: L_k, float32 [K], this replica's share.
       magnitudes: S_k, float32 [K], of the global batch; None if the method does not synchronize.
       logits: float32 [n, m] of every level, m samples for each of its n discriminators.
+      pairs: these samples and their weights, of every level.
     """
 
     losses: tf.Tensor
     magnitudes: tf.Tensor | None
     logits: list[tf.Tensor]
+    pairs: list[Pairs]
 
 
 class DomainGroupClass(GSDA):

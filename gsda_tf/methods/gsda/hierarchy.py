@@ -48,17 +48,6 @@ class Hierarchy:
 
     levels: tuple[Level, ...]
 
-    def __post_init__(self):
-        if not self.levels:
-            raise ValueError("a hierarchy needs at least one level")
-        for level in self.levels:
-            if level.membership.shape[0] != self.num_classes:
-                raise ValueError(f"level {level.name} is over {level.membership.shape[0]} classes")
-            if not np.isin(level.membership, (0, 1)).all():
-                raise ValueError(f"level {level.name}: memberships must be 0 or 1")
-            if not level.membership.any(axis=0).all():
-                raise ValueError(f"level {level.name} has a node without classes")
-
     @property
     def num_classes(self) -> int:
         """r."""
@@ -67,7 +56,7 @@ class Hierarchy:
     @property
     def size(self) -> int:
         """K: nodes, and so discriminators, over all levels."""
-        return sum(level.size for level in self.levels)
+        return self.membership.shape[1]
 
     @property
     def slices(self) -> dict[str, slice]:
@@ -112,14 +101,8 @@ def build_hierarchy(num_classes: int, num_groups: Sequence[int], names: Sequence
             f"--num_groups={','.join(map(str, num_groups))} asks for more groups than there are classes "
             f"({num_classes}): expected at most {num_classes}."
         )
-    levels = []
-    if "domain" in names:
-        levels.append(Level("domain", np.ones((num_classes, 1), np.float32)))
-    if "group" in names:
-        levels.extend(_groups(num_classes, sizes, np.random.default_rng([seed, 0x67726F7570])))
-    if "class" in names:
-        levels.append(Level("class", np.eye(num_classes, dtype=np.float32)))
-    return Hierarchy(tuple(levels))
+    groups = _groups(num_classes, sizes, np.random.default_rng([seed, 0x67726F7570])) if "group" in names else []
+    return _around(groups, num_classes, names)
 
 
 def default_groups(num_classes: int) -> tuple[int, ...]:
@@ -132,24 +115,15 @@ def hierarchy_from_groups(num_classes: int, groups: Sequence[Sequence[int]]) -> 
     """Domain, the given groups, classes. Groups may overlap; together they must hold every class.
 
     Raises:
-      UserError: a class in no group, or a class that does not exist.
+      UserError: a class in no group.
     """
     membership = np.zeros((num_classes, len(groups)), np.float32)
     for q, group in enumerate(groups):
-        for k in group:
-            if not 0 <= k < num_classes:
-                raise UserError(f"Group {q} names class {k}: expected 0 to {num_classes - 1}.")
-            membership[k, q] = 1
+        membership[list(group), q] = 1
     missing = np.flatnonzero(~membership.any(axis=1))
     if len(missing):
         raise UserError(f"Classes {missing.tolist()} are in no group: every class needs at least one.")
-    return Hierarchy(
-        (
-            Level("domain", np.ones((num_classes, 1), np.float32)),
-            Level("group", membership),
-            Level("class", np.eye(num_classes, dtype=np.float32)),
-        )
-    )
+    return _around([Level("group", membership)], num_classes)
 
 
 def read_groups(path: str, class_names: Sequence[str]) -> list[list[int]]:
@@ -169,6 +143,13 @@ def read_groups(path: str, class_names: Sequence[str]) -> list[list[int]]:
         raise UserError(f'--groups_file={path}: expected a list of lists of class names, such as [["cat", "dog"]].')
     index = {name: i for i, name in enumerate(class_names)}
     return [[index[choose(f"class in {path}", str(name), index)] for name in group] for group in groups]
+
+
+def _around(groups: Sequence[Level], num_classes: int, names: Sequence[str] = ("domain", "class")) -> Hierarchy:
+    """The levels of groups, below the domain and above the classes, where these are named."""
+    domain = [Level("domain", np.ones((num_classes, 1), np.float32))] if "domain" in names else []
+    classes = [Level("class", np.eye(num_classes, dtype=np.float32))] if "class" in names else []
+    return Hierarchy((*domain, *groups, *classes))
 
 
 def _groups(num_classes: int, sizes: Sequence[int], rng: np.random.Generator) -> list[Level]:

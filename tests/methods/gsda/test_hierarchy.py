@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsda_tf.errors import UserError
-from gsda_tf.methods.gsda.hierarchy import Hierarchy, Level, build_hierarchy, hierarchy_from_groups, read_groups
+from gsda_tf.methods.gsda.hierarchy import build_hierarchy, hierarchy_from_groups, read_groups
 
 ALL = ("domain", "group", "class")
 
@@ -55,15 +55,6 @@ def test_overlapping_groups_count_a_class_under_each_parent():
 def test_groups_must_hold_every_class():
     with pytest.raises(UserError, match=r"Classes \[2\] are in no group"):
         hierarchy_from_groups(3, [[0, 1]])
-    with pytest.raises(UserError, match="names class 7"):
-        hierarchy_from_groups(3, [[0, 1, 2, 7]])
-
-
-def test_a_level_must_be_zero_or_one_and_without_empty_nodes():
-    with pytest.raises(ValueError, match="0 or 1"):
-        Hierarchy((Level("domain", np.full((2, 1), 0.5, np.float32)),))
-    with pytest.raises(ValueError, match="without classes"):
-        Hierarchy((Level("group", np.asarray([[1, 0], [1, 0]], np.float32)),))
 
 
 def test_groups_of_the_users_own(tmp_path):

@@ -88,7 +88,8 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
     with tf.GradientTape() as tape:
         features = extractor(images)
         logits = classifier(features)
-        loss, _, _ = classification.classification_loss(logits[:NS], fed["source_labels"], logits[NS:], options.alpha)
+        loss = tf.reduce_mean(classification.source_cross_entropy(logits[:NS], fed["source_labels"]))
+        loss += options.alpha * tf.reduce_mean(classification.conditional_entropy(logits[NS:]))  # (5)
         losses, sync = _slow_losses([f for _, f in singles], features, weights, domains, hierarchy)
         loss += options.adversarial_weight / len(hierarchy.levels) * (beta * sync - losses)
     expected = [np.asarray(v) - rate * g.numpy() for v, g in zip(others, tape.gradient(loss, others))]
