@@ -29,6 +29,8 @@ _LEFT = (
     "confusion_matrix.png", "settings.json",
 )  # fmt: skip
 """What a run leaves in its folder, in the order in which it is removed."""
+_RESULT = ("step", "weights_sha256", "selection", "versions", "settings")
+_MOST_JSON = 2**24
 
 
 class RunFolder:
@@ -138,6 +140,20 @@ class RunFolder:
           TrainingError: what differs, and the choices.
         """
         return same_data(data, check_same_run(self.path, settings.flat()), self.path)
+
+    def exported(self, summary: Mapping[str, Any]) -> str | None:
+        """Returns the newest version of the export if it is one of this very result, which a run that was killed
+        between its export and its summary has left; else None."""
+        names = os.listdir(self.export_root) if os.path.isdir(self.export_root) else []
+        newest = max((int(name) for name in names if name.isascii() and name.isdigit()), default=0)
+        folder = os.path.join(self.export_root, str(newest))
+        try:
+            written = json.loads(files.read_regular(os.path.join(folder, "assets", "summary.json"), _MOST_JSON))
+            then = {key: written[key] for key in _RESULT}
+        except (OSError, ValueError, LookupError, TypeError, UserError):
+            return None
+        # Through JSON, as that one went.
+        return folder if then == json.loads(json.dumps({key: summary[key] for key in _RESULT})) else None
 
 
 def default_workdir(settings: Settings, data: TaskData) -> str:
