@@ -77,6 +77,15 @@ def _machine(default: Any, help: str, marks: str = "", **more: Any) -> Any:
     return setting(default, help, marks, may_change=True, foreign=False, **more)
 
 
+def _pixels(default: int, help: str, marks: str) -> Any:
+    """The side of a square."""
+    return setting(default, f"{help}, pixels", marks, minimum=1, maximum=MOST_PIXELS)
+
+
+def _batch(default: int, help: str, **more: Any) -> Any:
+    return setting(default, help, minimum=1, maximum=_MOST_IN_BATCH, **more)
+
+
 def _place(help: str, marks: str = "", **more: Any) -> Any:
     """Names a place where data lie; what they are is told by their fingerprint. Reading them is harmless, whoever
     names the place."""
@@ -113,16 +122,10 @@ class DataSettings:
         "digits/Fo_Ha", "BENCHMARK/SOURCE_TARGET, for --pipeline=benchmark", "everyday swept",
         needs={"pipeline": ("benchmark",)},
     )  # fmt: skip
-    data_dir: str = _machine(
-        "", "where prepared data sets are kept (default: TFDS's own folder)", "restoring", path=True
-    )
-    manual_dir: str = _machine(
-        "", "where archives or folders that you downloaded yourself lie", "everyday restoring", path=True
-    )
+    data_dir: str = _machine("", "where prepared data sets are (default: TFDS's own folder)", "restoring", path=True)
+    manual_dir: str = _machine("", "where archives or folders that you downloaded are", "everyday restoring", path=True)
     source_dir: str = _place("labelled images, one folder a class, for --pipeline=folders", "everyday", needs=_FOLDERS)
-    target_dir: str = _place(
-        "target images, one folder a class or one flat folder, for --pipeline=folders", "everyday", needs=_FOLDERS
-    )
+    target_dir: str = _place("target images, likewise, or one flat folder without classes", "everyday", needs=_FOLDERS)
     source_list: str = _place("file with 'path label' a line, for --pipeline=lists", needs=_LISTS)
     target_list: str = _place("file with 'path label' or 'path' a line, for --pipeline=lists", needs=_LISTS)
     image_root: str = _place(
@@ -157,27 +160,18 @@ class DataSettings:
     target: str = setting(
         "", "the same, of the target", "restoring", path=is_array_file, may_change=is_array_file, needs=_NAMED
     )
-    image_size: int = setting(
-        224, "height and width of the network's input, pixels", "everyday network compared images", minimum=1,
-        maximum=MOST_PIXELS,
-    )  # fmt: skip
-    resize_size: int = setting(
-        256, "images are resized to this square before they are cropped, pixels", "network images", minimum=1,
-        maximum=MOST_PIXELS,
-    )  # fmt: skip
+    image_size: int = _pixels(224, "height and width of the network's input", "everyday network compared images")
+    resize_size: int = _pixels(256, "images are resized to this square before they are cropped", "network images")
     augmentation: str = setting(
         "standard", "random changes to training images", "images", choices=("standard", "strong", "digits", "none")
     )
     cache: str = _machine(
-        "", "keep decoded images: 'memory', or a folder, where other runs find them too", "restoring images",
-        path=_but("memory"),
-    )  # fmt: skip
-    on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
-    source_batch: int = setting(36, "source images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
-    target_batch: int = setting(36, "target images in one step, over all devices", minimum=1, maximum=_MOST_IN_BATCH)
-    evaluation_batch: int = setting(
-        128, "images in one evaluation batch, over all devices", minimum=1, maximum=_MOST_IN_BATCH, may_change=True
+        "", "keep decoded images: 'memory', or a folder for all runs", "restoring images", path=_but("memory")
     )
+    on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
+    source_batch: int = _batch(36, "source images in one step, over all devices")
+    target_batch: int = _batch(36, "target images in one step, over all devices")
+    evaluation_batch: int = _batch(128, "images in one evaluation batch, over all devices", may_change=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,18 +183,17 @@ class ModelSettings:
         "folder in the form of TF-Hub, or keras_hub:PRESET", "everyday network compared images", path=_is_model_path,
     )  # fmt: skip
     trust_extractor: bool = _machine(
-        False, "run the extractor even if it is a program: a SavedModel, or a preset", "restoring"
+        False, "run the extractor though it is a program: a SavedModel, a preset", "restoring"
     )
     weights: str = setting(
-        "imagenet", "weights of the extractor: imagenet, none, or a file", "compared images",
-        path=_but("imagenet", "none"),
-    )  # fmt: skip
+        "imagenet", "the extractor's: imagenet, none, or a file", "compared images", path=_but("imagenet", "none")
+    )
     preprocessing: str = setting(
         "auto", "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked",
         "network images", choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
     )  # fmt: skip
     freeze_backbone: bool = setting(
-        False, "train on the backbone's features, computed once and kept on disk", "everyday network compared images",
+        False, "train on the backbone's features, kept on disk", "everyday network compared images",
         excludes=("train_from",),
     )  # fmt: skip
     train_from: str = setting(
@@ -209,17 +202,14 @@ class ModelSettings:
         "smallest map; or the layer that is trained first, by its name in Keras", "everyday network compared images",
     )  # fmt: skip
     feature_cache_dir: str = _machine(
-        "", "where what is frozen keeps features (default: <data_dir>/features)", "restoring images", path=True,
-        needs=_FROZEN,
-    )  # fmt: skip
+        "", "where features are kept (default: <data_dir>/features)", "restoring images", path=True, needs=_FROZEN
+    )
     feature_crops: int = setting(
-        0, "random crops of each image that are kept to train on; 0: the centre crop", "images", minimum=0,
-        maximum=1000, needs=_FROZEN,
-    )  # fmt: skip
+        0, "random crops of an image to train on; 0: the centre crop", "images", minimum=0, maximum=1000, needs=_FROZEN
+    )
     feature_dtype: str = setting(
-        "float32", "how features are kept; float16 takes half the room", "images", choices=("float32", "float16"),
-        needs=_FROZEN,
-    )  # fmt: skip
+        "float32", "how features are kept", "images", choices=("float32", "float16"), needs=_FROZEN
+    )
     bottleneck_units: int = setting(
         256, "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and "
         "with MCC on a frozen one, if neither you nor the benchmark nor --recipe=paper sets it", "network", minimum=1,
@@ -247,15 +237,10 @@ class MethodSettings:
     """The method, and on which samples of the target. Options of a method stand in its file."""
 
     method: str = setting(
-        "gsda",
-        "a method by name; auto: a pool of them, of which one is chosen without target labels; or FILE.py:Name for one "
-        "of your own: that file is run",
-        "everyday swept restoring",
-        path=lambda name: ":" in name,
-    )
-    add: tuple[str, ...] = setting(
-        (), "terms added to the method's loss of extractor and classifier, such as mcc,bnm", "swept"
-    )
+        "gsda", "a method by name; auto: a pool of them, of which one is chosen without target labels; or FILE.py:Name "
+        "for one of your own: that file is run", "everyday swept restoring", path=lambda name: ":" in name,
+    )  # fmt: skip
+    add: tuple[str, ...] = setting((), "terms added to the loss of extractor and classifier, such as mcc,bnm", "swept")
     recipe: str = setting(
         "default", "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full "
         "strength, --bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
@@ -263,7 +248,7 @@ class MethodSettings:
         choices=("default", "paper"),
     )  # fmt: skip
     confidence_threshold: float = setting(
-        0.0, "smallest probability at which a target label is trusted", minimum=0, maximum=1
+        0.0, "least probability at which a target label is trusted", minimum=0, maximum=1
     )
     pseudo_label_period: int = setting(
         500, "steps between two labellings of the target, by which it is drawn in balance; 0: never. Methods that do "
@@ -277,11 +262,10 @@ class OptimizationSettings:
 
     steps: int = setting(20_000, "training steps", "everyday compared", minimum=1)
     learning_rate: float = setting(0.01, "initial learning rate of new layers", "compared", minimum=0)
-    backbone_rate: float = setting(0.1, "learning rate of the backbone, as a share of learning_rate", minimum=0)
+    backbone_rate: float = setting(0.1, "that of the backbone, as a share of it", minimum=0)
     discriminator_rate: float = setting(
-        3.0, "learning rate of the discriminators and of other networks that only a method has, as a multiple of "
-        "learning_rate; a method may bring its own default", minimum=0,
-    )  # fmt: skip
+        3.0, "that of networks that only a method has, as a multiple; a method may bring its own default", minimum=0
+    )
     rate_decay: float = setting(10.0, "a in the schedule learning_rate * (1 + a p)^-0.75", minimum=0)
     momentum: float = setting(0.9, "Nesterov momentum", minimum=0, maximum=1)
     weight_decay: float = setting(1e-3, "added to the gradient of kernels as weight_decay * kernel", minimum=0)
@@ -306,9 +290,8 @@ class DeviceSettings:
         "float32", "precision of the backbone", "images", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
     jit_compile: str = setting(
-        "none", "what XLA compiles: nothing, all that follows the features, or the whole step; one device only",
-        choices=("none", "heads", "step"),
-    )  # fmt: skip
+        "none", "what XLA compiles, on one device: what follows the features, or all", choices=("none", "heads", "step")
+    )
     deterministic: bool = setting(True, "the same run gives the same weights")
 
 
@@ -321,9 +304,8 @@ class RunSettings:
     )
     seed: int = setting(0, "everything random follows from it", "everyday swept compared", minimum=0, maximum=2**32 - 1)
     init_from: str = setting(
-        "", "folder of a run whose extractor and, if the classes are among its own, classifier this one starts from",
-        path=True, foreign=False,
-    )  # fmt: skip
+        "", "folder of a run whose extractor and classifier this one starts from", path=True, foreign=False
+    )
     overwrite: bool = _machine(False, "start anew in a workdir that holds another run")
     report_steps: int = setting(50, "steps between two lines in the logs", minimum=1)
     evaluate_steps: int = setting(500, "steps between two evaluations", minimum=1)
