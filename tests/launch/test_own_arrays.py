@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tests.faults import inprocess
 from tests.launch import commands
-from tests.launch.test_own_data import _TINY
 
 _TINY_FEATURES = (
     "--steps=4", "--evaluate_steps=4", "--num_groups=2", "--source_batch=6", "--target_batch=6",
@@ -97,15 +96,6 @@ def test_inspects_features(features):
     flags, _, _ = features
     said = commands.succeed("inspect", *flags)
     assert "5 features of each" in said and "One training batch" not in said
-
-
-def test_trains_on_images(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
-    source = _write(tmp_path / "a.npz", {"images": images}, np.arange(12) % 3)
-    target = _write(tmp_path / "b.npz", {"images": images[::-1]})
-    flags = ("--pipeline=arrays", f"--source={source}", f"--target={target}", f"--workdir={tmp_path / 'run'}")
-    assert "target without labels" in commands.succeed("train", *_TINY, *flags)
-    assert commands.summary(tmp_path / "run")["step"] == 4
 
 
 def test_sweeps_over_a_grid(features, tmp_path):

@@ -1,11 +1,17 @@
-"""Training on one's own images, as a user does it: two folders, two lists, and what is wrong with them."""
+"""Training on one's own images, as a user does it: two folders, and what is wrong with them."""
 
 import csv
+import dataclasses
 import os
+import re
 import shutil
 
 import pytest
 
+from gsda_tf import recipes
+from gsda_tf.data.fingerprint import fingerprint
+from gsda_tf.datasets import loading
+from gsda_tf.errors import UserError
 from tests.data.pictures import encoded, odd_files, write_domain
 from tests.launch import commands
 
@@ -22,13 +28,6 @@ def photos(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos of mine")
     write_domain(root / "amazon", dict.fromkeys(_CLASSES, 4))
     write_domain(root / "webcam", dict.fromkeys(_CLASSES, 3), first=50)
-    for domain in ("amazon", "webcam"):
-        lines = [
-            f"{os.path.join(domain, name, file)} {_CLASSES.index(name)}"
-            for name in _CLASSES
-            for file in reversed(os.listdir(root / domain / name))
-        ]
-        (root / f"{domain}.txt").write_text("\r\n".join(lines), encoding="utf-8-sig")
     return root
 
 
@@ -36,39 +35,24 @@ def _folders(root, target="webcam") -> tuple[str, ...]:
     return ("--pipeline=folders", f"--source_dir={root / 'amazon'}", f"--target_dir={root / target}")
 
 
-@pytest.fixture(scope="session")
-def by_folders(photos, tmp_path_factory):
-    """A run on the undamaged folders: (its summary, what it printed)."""
-    workdir = tmp_path_factory.mktemp("run")
-    output = commands.succeed("train", *_TINY, *_folders(photos), f"--workdir={workdir}")
-    return commands.summary(workdir), output
-
-
-def test_folders_and_lists_train_the_same(photos, by_folders, tmp_path):
-    assert "folders/amazon_webcam: 12 source and 9 target images, 3 classes in both" in by_folders[1]
-    lists = ("--pipeline=lists", f"--source_list={photos / 'amazon.txt'}", f"--target_list={photos / 'webcam.txt'}")
-    commands.succeed("train", *_TINY, *lists, f"--workdir={tmp_path}")
-    by_list = commands.summary(tmp_path)
-    assert by_folders[0]["weights_sha256"] == by_list["weights_sha256"]
-    assert by_folders[0]["accuracy/target"] == by_list["accuracy/target"]
-
-
-def test_skipping_bad_images_trains_as_if_they_were_not_there(photos, by_folders, tmp_path):
+def test_skipping_bad_images_is_as_if_they_were_not_there(photos, capsys):
+    given = {"source_dir": str(photos / "amazon"), "target_dir": str(photos / "webcam"), "on_bad_image": "skip"}
+    settings = recipes.resolve(given).data
+    whole = fingerprint(loading.load(settings))
     bad = [photos / "amazon" / "mug" / "empty.jpg", photos / "webcam" / "pen" / "cut.jpg"]
     bad[0].write_bytes(b"")
     bad[1].write_bytes(encoded()[:-50])
     try:
-        flags = (*_TINY, *_folders(photos), f"--workdir={tmp_path / 'b'}")
-        assert str(bad[0]) in commands.fail("train", *flags)
-        assert not os.path.exists(tmp_path / "b"), "nothing half-written"
-        done = commands.run("train", *flags, "--on_bad_image=skip")
-        assert done.returncode == 0, done.stderr
-        for path in bad:
-            assert (done.stdout + done.stderr).count(str(path)) == 1
+        with pytest.raises(UserError, match=re.escape(str(bad[0]))):
+            loading.load(dataclasses.replace(settings, on_bad_image="error"))
+        capsys.readouterr()
+        data = loading.load(settings)
+        said = "\n".join([*capsys.readouterr(), *data.remarks])
     finally:
         for path in bad:
             path.unlink()
-    assert commands.summary(tmp_path / "b")["weights_sha256"] == by_folders[0]["weights_sha256"]
+    assert fingerprint(data) == whole
+    assert [said.count(str(path)) for path in bad] == [1, 1]
 
 
 def test_damage_that_only_decoding_finds_names_the_file(photos, tmp_path):
@@ -88,11 +72,11 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     for number in range(5):
         (tmp_path / "new" / f"{number}.png").write_bytes(encoded("PNG", number))
     flags = ("--pipeline=folders", f"--source_dir={photos / 'amazon'}", f"--target_dir={tmp_path / 'new'}")
-    output = commands.succeed("train", *_TINY, *flags, "--export", f"--workdir={tmp_path / 'run'}")
+    output = commands.succeed("train", *_TINY, *flags, f"--workdir={tmp_path / 'run'}")
     summary = commands.summary(tmp_path / "run")
+    assert "folders/amazon_new: 12 source and 5 target images, 3 classes" in output
     assert summary["accuracy/target"] is None and summary["accuracy/target_mean_class"] is None
     assert "no accuracy is claimed" in output and "no labels" in output
-    assert os.path.isdir(summary["export_dir"])
 
 
 def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path):

@@ -103,11 +103,6 @@ def _assert_as_if_never_interrupted(workdir, finished):
         assert one == other
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished, tmp_path):
-    assert _interrupted(str(tmp_path), kills=1, seed=0) == 1
-    _assert_as_if_never_interrupted(str(tmp_path), finished[0])
-
-
 @pytest.mark.slow
 def test_ten_kills(finished, tmp_path):
     died = 0

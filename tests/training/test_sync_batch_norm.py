@@ -10,13 +10,15 @@ from tests.training.test_distribution import MIRRORED, Runs, assert_others, asse
 
 
 def test_two_replicas_train_batch_norm_as_one(tmp_path):
-    synchronized = {"extractor": "tiny_normalized", "sync_batch_norm": True}
+    # A method whose step is soon traced; options of GSDA are not its own.
+    plain = {"method": "mcc", "num_groups": None, "beta": None, "adversarial_ramp": None}
+    synchronized = {**plain, "extractor": "tiny_normalized", "sync_batch_norm": True}
     runs = Runs(
         tmp_path,
         {
             "one": synchronized,
             "two": {**synchronized, **MIRRORED},
-            "apart": {"extractor": "tiny_normalized", **MIRRORED},
+            "apart": {**plain, "extractor": "tiny_normalized", **MIRRORED},
             "nudged": {**synchronized, "change": "nudged"},
         },
     ).weights()
