@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from gsda_tf.errors import DiskError, UserError, shown
 
-_KINDS = ("gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "hf", "http", "https", "hdfs", "webhdfs",
-          "sftp", "ssh", "ftp", "memory")  # fmt: skip
-"""Others of fsspec's unpack archives, follow references or read this machine's files."""
+_KINDS = ("gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "hf", "http", "https", "hdfs", "sftp", "ssh",
+          "ftp", "memory")  # fmt: skip
+"""Others of fsspec's unpack archives, follow references, read this machine's files, or hold all that a server sends."""
+_WEB = ("http://", "https://")
 _MOST_TEXT = 10**9
 """Bytes: a list of some ten million paths."""
 _SECONDS, _LISTING_SECONDS = 60.0, 900.0
@@ -52,8 +53,14 @@ def find(where: str, suffixes: tuple[str, ...]) -> list[str]:
       suffixes: of the names, in lower case; hidden files and folders are left out.
 
     Raises:
-      UserError: the storage cannot be reached.
+      UserError: the storage cannot be reached, or does not say what lies there.
     """
+    if where.startswith(_WEB):
+        if where.lower().endswith(suffixes):
+            return [where]
+        raise UserError(
+            f"{shown(where)} is on a web server, which lists no folders: give an image's address, or a list."
+        )
     system, path = _system(where)
     search = system.glob if glob.has_magic(path) else system.find
     found = _reach(where, lambda _: search(path), _LISTING_SECONDS)
@@ -76,10 +83,11 @@ def read(path: str, most: int) -> bytes:
       UserError: the storage cannot be reached, or does not send it.
     """
     system, name = _system(path)
+    options = {"block_size": 0} if path.startswith(_WEB) else {}  # as it comes: not what is sent, whole, before
 
     def work(moved: list[int]) -> bytes:
         blocks = []
-        with system.open(name, "rb") as file:
+        with system.open(name, "rb", **options) as file:
             while block := file.read(min(_BLOCK, most + 1 - moved[0])):
                 blocks.append(block)
                 moved[0] += len(block)
