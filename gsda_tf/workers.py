@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import functools
 import gc
 import importlib
 import logging
@@ -210,10 +211,16 @@ class DaskPool:
                 },
                 silence_logs=logging.CRITICAL,
             )
-        with contextlib.suppress(OSError, ValueError, TypeError):  # a time-out is an OSError
-            self.client = distributed.Client(
-                self._cluster or scheduler, timeout=_CONNECT_SECONDS, set_as_default=False, name="gsda_tf"
-            )
+        client = functools.partial(
+            distributed.Client,
+            self._cluster or scheduler,
+            timeout=_CONNECT_SECONDS,
+            set_as_default=False,
+            name="gsda_tf",
+        )
+        # Its own time-out, an OSError, does not count how long a greeting is waited for.
+        with contextlib.suppress(OSError, ValueError, TypeError, MemoryError, futures.TimeoutError):
+            self.client = _in_thread(client).result(2 * _CONNECT_SECONDS)
         if self.client is None:
             # A client that has failed closes itself when it is collected. If that happens while another one starts,
             # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
@@ -265,6 +272,20 @@ class DaskPool:
     def end(self, wish: Wish) -> None:
         """Lets go of all tasks; those at work stop within a moment, and are not waited for."""
         self._executor.shutdown(wait=False)
+
+
+def _in_thread(call: Callable[[], Any]) -> futures.Future[Any]:
+    """Calls in a thread that holds up neither its caller nor the end of the process."""
+    result: futures.Future[Any] = futures.Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
 
 
 def _named(module: str, name: str, *arguments: Any) -> Any:

@@ -1,8 +1,11 @@
 """Sweeps over Dask: scheduler and workers are processes on loopback, of which one is killed, or the client is."""
 
+import contextlib
 import gc
 import os
 import signal
+import socket
+import threading
 
 import distributed
 import pytest
@@ -96,11 +99,35 @@ def test_runs_of_a_killed_worker_go_on_elsewhere_and_a_scheduler_that_dies_is_to
     cluster.wait_for(lambda: not more[0].at_work())
 
 
+@contextlib.contextmanager
+def _listening(answer: bytes):
+    """The address of somebody who accepts every connection, says this, and nothing more."""
+    held = []
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(server.accept()[0])
+                held[-1].sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for connection in held:
+        connection.close()
+
+
 def test_no_scheduler(monkeypatch):
-    monkeypatch.setattr("gsda_tf.workers._CONNECT_SECONDS", 1)
-    for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999"):
-        with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
-            open_pool(address, 1)
+    monkeypatch.setattr("gsda_tf.workers._CONNECT_SECONDS", 0.3)
+    with contextlib.ExitStack() as stack:
+        # The second says that it is going to send 3 exabytes.
+        liars = [stack.enter_context(_listening(answer)) for answer in (b"", b"HTTP/1.1 200 OK\r\n\r\n")]
+        for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999", *liars):
+            with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
+                open_pool(address, 1)
     clients = [each for each in gc.get_objects() if type(each) is distributed.Client]
     assert all(each.status == "closed" for each in clients), "one that is collected later can wait for ever"
 
