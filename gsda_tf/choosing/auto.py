@@ -21,6 +21,7 @@ from gsda_tf import methods, recipes
 from gsda_tf.choosing.choice import PLAIN, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
+from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
@@ -36,6 +37,7 @@ POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc")
 """Fixed before anything was measured with it; the plainest first, which wins ties."""
 SEEDS = 2
 OUTPUTS, CHOICE, PREDICTIONS = "outputs.npz", "choice.json", "predictions.csv"
+_SAID = ("probabilities", "source_features", "source_labels", "target_features")
 _OPTIONS = {"cdan": {"cdan_random": 1024}}
 """A critic on the whole product of features and classes takes most of the pool's time."""
 _CANDIDATES, _CANDIDATE = "candidates", {"overwrite": False, "export": True, "report": False}
@@ -108,7 +110,9 @@ def run(
         if plain.run.overwrite:
             clear(workdir, (_CANDIDATES, CHOICE, PREDICTIONS))
         if (finished := read_summary(workdir)) and "choice" in finished:
-            print("Finished before, nothing was done. The result of then:")
+            print("Finished before, nothing was trained. The result of then:")
+            if report and plain.run.report and not folder.has_page():
+                report(workdir)
             return finished
         if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_folder(workdir)):
             raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
@@ -154,7 +158,7 @@ def decision(folders: Mapping[str, Sequence[str]], data: TaskData) -> Decision:
     """
     candidates, features = [], {}
     for name, each in folders.items():
-        outputs = [dict(np.load(os.path.join(folder, OUTPUTS), allow_pickle=False)) for folder in each]
+        outputs = [read_npz(os.path.join(folder, OUTPUTS), _SAID) for folder in each]
         candidates.append(Candidate(name, np.stack([output["probabilities"] for output in outputs])))
         features = features or {key: value for key, value in outputs[0].items() if key != "probabilities"}
     labels = data.target.labels if data.target.handed else None

@@ -13,7 +13,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from gsda_tf.data.npz import MOST_BYTES
 from gsda_tf.errors import UserError
+from gsda_tf.files import open_regular
 from gsda_tf.methods import spl
 from gsda_tf.methods.base import Problem, Term
 from gsda_tf.methods.batch import Batch
@@ -27,8 +29,9 @@ def read_labels(path: str, num_target: int, num_classes: int) -> np.ndarray:
       UserError: it is not that.
     """
     try:
-        labels = np.lib.format.open_memmap(path, mode="r")  # of a file that claims to be huge, nothing is read
-    except (OSError, ValueError, EOFError) as error:
+        with open_regular(path, MOST_BYTES):  # a pipe is not waited for
+            labels = np.lib.format.open_memmap(path, mode="r")  # of a file that claims to be huge, nothing is read
+    except (OSError, ValueError, EOFError, UserError) as error:
         raise UserError(
             f"--teacher={path} cannot be read ({error}): expected spl, or a .npy file of labels."
         ) from error

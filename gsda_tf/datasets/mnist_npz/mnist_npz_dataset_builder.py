@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
 from gsda_tf.datasets.preparing.labelled_images import LabelledImages
 from gsda_tf.errors import DataError
@@ -35,9 +36,9 @@ class Builder(DigitBuilder):
         """See the base class."""
         keys = (f"x_{split}", f"y_{split}")
         try:
-            with tfds.core.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                images, labels = (arrays[key] for key in keys)
-        except (OSError, EOFError, KeyError, ValueError) as error:
+            arrays = read_npz(path, keys)
+            images, labels = (arrays[key] for key in keys)
+        except (OSError, KeyError, ValueError) as error:
             raise DataError(
                 f"{path} is not the MNIST of keras.datasets ({error}): expected {', '.join(keys)}."
             ) from error

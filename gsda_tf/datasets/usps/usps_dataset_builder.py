@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
 from gsda_tf.datasets.preparing.labelled_images import LabelledImages
 from gsda_tf.errors import DataError
+from gsda_tf.files import open_regular
 
 _URL = "https://hastie.su.domains/ElemStatLearn/datasets/"
 _PIXELS = 16 * 16
@@ -58,7 +59,7 @@ def read_text(path: str, size: int) -> tuple[np.ndarray, np.ndarray]:
       DataError: another number of lines, or not of that form.
     """
     try:
-        with tfds.core.Path(path).open("rb") as packed, gzip.open(packed) as file:
+        with open_regular(path, _MAX_BYTES) as packed, gzip.open(packed) as file:
             text = file.read(_MAX_BYTES + 1)
         table = np.array(text[:_MAX_BYTES].split(), np.float64)
     except (OSError, EOFError, zlib.error, ValueError) as error:
