@@ -124,6 +124,9 @@ class DataSettings:
     )  # fmt: skip
     data_dir: str = _machine("", "where prepared data sets are (default: TFDS's own folder)", "restoring", path=True)
     manual_dir: str = _machine("", "where archives or folders that you downloaded are", "everyday restoring", path=True)
+    download: bool = _machine(
+        True, "fetch and prepare a data set that is not there yet; of a restored run only if you say so", "restoring"
+    )
     source_dir: str = _place("labelled images, one folder a class, for --pipeline=folders", "everyday", needs=_FOLDERS)
     target_dir: str = _place("target images, likewise, or one flat folder without classes", "everyday", needs=_FOLDERS)
     source_list: str = _place("file with 'path label' a line, for --pipeline=lists", needs=_LISTS)
@@ -171,7 +174,9 @@ class DataSettings:
     on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
     source_batch: int = _batch(36, "source images in one step, over all devices")
     target_batch: int = _batch(36, "target images in one step, over all devices")
-    evaluation_batch: int = _batch(128, "images in one evaluation batch, over all devices", may_change=True)
+    evaluation_batch: int = _batch(
+        128, "images in one evaluation batch, over all devices", marks="restoring", may_change=True, foreign=False
+    )
 
 
 @dataclasses.dataclass(frozen=True)

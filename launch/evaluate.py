@@ -20,7 +20,7 @@ from gsda_tf.settings import names
 
 from . import flags
 
-flags.define(["workdir", "evaluation_batch", *names("restoring")])
+flags.define(["workdir", *names("restoring")])
 flags.define_step()
 _TARGETS = ("target_dir", "target_list", "target")
 

@@ -14,6 +14,9 @@ from gsda_tf.models import backbones, foreign
 from gsda_tf.models.cut import Cut, cut
 from gsda_tf.settings import ModelSettings
 
+_MOST_WEIGHTS = 2**27
+"""Of a bottleneck; half a gigabyte."""
+
 
 class Extractor(keras.Model):
     """E: images -> features f.
@@ -121,6 +124,12 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
         parts = cut(spec.model, settings.train_from) if settings.train_from else None
     if settings.freeze_backbone:
         spec.model.trainable = False
+    units = spec.model.output_shape[-1]
+    if isinstance(units, int) and units * settings.bottleneck_units > _MOST_WEIGHTS:
+        raise UserError(
+            f"--extractor={settings.extractor} gives {units:,} features, on which --bottleneck_units="
+            f"{settings.bottleneck_units} are too many: choose fewer, or a smaller --image_size."
+        )
     extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts)
     # A network of somebody else's is tried with an image; others were made for its size.
     tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)

@@ -202,7 +202,8 @@ def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Setti
     mine = {field.name: field.metadata for field in fields() if not field.metadata["foreign"]}
     settings = written({name: value for name, value in values.items() if name not in mine})
     given = converted(given, settings.fields())
-    settings = settings.replace(given)
+    # The checkpoint has all weights, and nothing is fetched because a folder names it.
+    settings = settings.replace({"weights": "none", "download": False, **given})
     _validate(given, settings)
     places = [name for name, told in mine.items() if told["path"] and told["restoring"] and name not in given]
     return settings, [flag(name, values[name]) for name in places if values.get(name)]

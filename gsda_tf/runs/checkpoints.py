@@ -8,15 +8,16 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.errors import TrainingError
+from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.files import disk_errors
+from gsda_tf.settings import flag
 
 _MOST_INDEX = 2**26
 _DAMAGED = (tf.errors.OpError, ValueError, AssertionError, LookupError, OSError, RuntimeError)
@@ -87,7 +88,7 @@ class Checkpoints:
             try:
                 # Read through first, sums checked: restoring half of it would leave a mixture.
                 _read_through(path)
-                self._checkpoint.read(path).assert_existing_objects_matched().expect_partial()
+                self._checkpoint.read(path).expect_partial().assert_existing_objects_matched()
             except _DAMAGED as error:
                 damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
                 continue
@@ -143,3 +144,30 @@ def newest(workdir: str, step: int | None = None) -> tuple[str, Any]:
             with contextlib.suppress(*_DAMAGED):
                 return path, _read_through(path)
     return "", None
+
+
+_HARMLESS = 4096
+
+
+def check_widths(workdir: str, settings: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuses settings that would build networks very much larger than those whose weights there are.
+
+    Args:
+      workdir: of the run.
+      settings: by name, of its folder.
+      shapes: of the variables in its checkpoint, by name.
+
+    Raises:
+      UserError: naming one.
+    """
+    known = {width for shape in shapes.values() for width in shape}
+    for name, value in settings.items():
+        if not name.endswith("_units") or name == "discriminator_units":
+            continue
+        many = isinstance(value, tuple)
+        wrong = [width for width in (value if many else (value,)) if width not in known and (many or width > _HARMLESS)]
+        if wrong or (many and len(value) > len(shapes)):
+            raise UserError(
+                f"{workdir} is damaged: settings.json tells of {flag(name, value)}, and its checkpoint has nothing of "
+                "that width."
+            )

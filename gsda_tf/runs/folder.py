@@ -141,6 +141,10 @@ class RunFolder:
         """
         return same_data(data, check_same_run(self.path, settings.flat()), self.path)
 
+    def has_page(self) -> bool:
+        """Returns whether there is a report; a run that was stopped while it was made has none, and is finished."""
+        return os.path.exists(os.path.join(self.path, "report.html"))
+
     def exported(self, summary: Mapping[str, Any]) -> str | None:
         """Returns the newest version of the export if it is one of this very result, which a run that was killed
         between its export and its summary has left; else None."""

@@ -45,6 +45,7 @@ class Initial:
         self._path, self._reader = checkpoints.newest(run)
         if not self._path:
             raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
+        checkpoints.check_widths(run, inherited(run), self._reader.get_variable_to_shape_map())
 
     def into_extractor(self, extractor: keras.Model, now: dict[str, Any]) -> None:
         """Gives E the run's weights.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_
 from gsda_tf.runs import checkpoints
 from gsda_tf.runs.contents import settings_of
 from gsda_tf.runs.initial import Initial
-from gsda_tf.settings import Settings, flag
+from gsda_tf.settings import Settings
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
 
@@ -207,6 +207,9 @@ def _check_programs(workdir: str, written: Mapping[str, Any], given: Mapping[str
         )
 
 
+_MANY = 2**16
+
+
 def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experiment, int]:
     """The experiment of a run folder, with the weights of a checkpoint.
 
@@ -237,13 +240,13 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
         have = ", ".join(path.rsplit("-", 1)[1] for path in checkpoints.paths(workdir)) or "none"
         raise UserError(f"{workdir} has no checkpoint{f' of step {step}' if step else ''}: there are {have}.")
     shapes = reader.get_variable_to_shape_map()
-    _check_widths(workdir, settings, shapes)
+    checkpoints.check_widths(workdir, settings.flat(), shapes)
     widths = {width for shape in shapes.values() for width in shape}
     # A method that keeps something of every image has variables of that width; else a number is only compared with.
     built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
     experiment = Experiment(settings, data, tf.distribute.get_strategy(), built_for=built_for, trains=False)
     try:
-        tf.train.Checkpoint(**experiment.deployed_state()).read(path).assert_existing_objects_matched().expect_partial()
+        tf.train.Checkpoint(**experiment.deployed_state()).read(path).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
     return experiment, int(path.rsplit("-", 1)[1])
@@ -261,25 +264,3 @@ def _load(settings: Settings, written: Mapping[str, Any]) -> TaskData:
     trained = written["data"].get("trained target", {})
     same = data.target.taught is None or fingerprint(data)["trained target"] == trained
     return data if same else load(undivided, written["class_names"])
-
-
-_HARMLESS, _MANY = 4096, 2**16
-
-
-def _check_widths(workdir: str, settings: Settings, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Refuses settings that would build networks very much larger than those whose weights there are.
-
-    Raises:
-      UserError: naming one.
-    """
-    known = {width for shape in shapes.values() for width in shape}
-    for name, value in settings.flat().items():
-        if not name.endswith("_units") or name == "discriminator_units":
-            continue
-        many = isinstance(value, tuple)
-        wrong = [width for width in (value if many else (value,)) if width not in known and (many or width > _HARMLESS)]
-        if wrong or (many and len(value) > len(shapes)):
-            raise UserError(
-                f"{workdir} is damaged: settings.json tells of {flag(name, value)}, and its checkpoint has nothing of "
-                "that width."
-            )

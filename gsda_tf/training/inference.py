@@ -15,6 +15,9 @@ from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.distribution import distribute
 
+_MOST_PIXELS = 2**25
+"""Of a batch; 128 images of 512x512. Settings of a stranger's run may tell of images of any size."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
@@ -55,7 +58,8 @@ class Sharded:
     def __init__(self, function: Callable, settings: DataSettings, strategy: tf.distribute.Strategy):
         replicas = strategy.num_replicas_in_sync
         self._settings, self._strategy = settings, strategy
-        self.batch = -(-settings.evaluation_batch // replicas) * replicas
+        wanted = min(settings.evaluation_batch, max(1, _MOST_PIXELS // settings.image_size**2))
+        self.batch = -(-wanted // replicas) * replicas
 
         @tf.function(reduce_retracing=True, autograph=False)
         def run(images):

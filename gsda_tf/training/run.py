@@ -76,14 +76,13 @@ def train(
     folder = RunFolder(workdir, writes=chief)
     with folder.held(settings.run.overwrite):
         data = folder.same(settings, data)
-        finished = read_summary(workdir)
-        if finished is not None:
-            if chief:
-                print("Finished before, nothing was done. The result of then:")
-            return finished
-        with decoding_errors(data), worker_errors(strategy, workdir):
-            summary = Training(settings, data, strategy, folder, beside).run(export)
-        if chief and report and settings.run.report:
+        finished = summary = read_summary(workdir)
+        if summary is None:
+            with decoding_errors(data), worker_errors(strategy, workdir):
+                summary = Training(settings, data, strategy, folder, beside).run(export)
+        elif chief:
+            print("Finished before, nothing was trained. The result of then:")
+        if chief and report and settings.run.report and not (finished and folder.has_page()):
             report(workdir)
         return summary
 

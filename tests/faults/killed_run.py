@@ -1,44 +1,38 @@
-"""launch.train that is killed while it does something: `python -m tests.faults.killed_run MOMENT FLAGS`."""
+"""Checkpoints written until the kernel ends the process while one is: `python -m tests.faults.killed_run FOLDER`.
 
+Each holds its step, a million times.
+"""
+
+import itertools
 import os
-import runpy
 import signal
 import sys
 import threading
 
-from gsda_tf.training import run
+import tensorflow as tf
+
+from gsda_tf.runs.checkpoints import Checkpoints
 
 
-def die(*_, **__):
-    """As the kernel would end it: nothing is written any more."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def _watch(folder: str) -> None:
+    """Ends the process as soon as there is an unfinished file of a checkpoint, beside a whole one."""
+    while True:
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        if any("temp" in name for name in names) and any(name.endswith(".index") for name in names):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def while_a_checkpoint_is_written(workdir: str) -> None:
-    """As soon as there is an unfinished file of the second checkpoint."""
-    folder = os.path.join(workdir, "checkpoints")
-
-    def watch():
-        while True:
-            try:
-                names = os.listdir(folder)
-            except OSError:
-                continue
-            if any("temp" in name for name in names) and any(name.endswith(".index") for name in names):
-                die()
-
+def main() -> None:
+    """Writes."""
+    workdir = sys.argv[1]
     sys.setswitchinterval(1e-5)
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def between_export_and_summary(workdir: str) -> None:
-    """With the export in its place, and no summary of the run."""
-    run.write_summary = die
+    threading.Thread(target=_watch, args=(os.path.join(workdir, "checkpoints"),), daemon=True).start()
+    variable = tf.Variable(tf.zeros([10**6]))
+    stored = Checkpoints({"weights": [variable]}, workdir, keep=3)
+    for step in itertools.count(1):
+        variable.assign(tf.fill([10**6], float(step)))
+        stored.save(step)
 
 
 if __name__ == "__main__":
-    moment, *flags = sys.argv[1:]
-    folder = next(flag.split("=", 1)[1] for flag in flags if flag.startswith("--workdir="))
-    globals()[moment](folder)
-    sys.argv = ["launch.train", *flags]
-    runpy.run_module("launch.train", run_name="__main__", alter_sys=True)
+    main()

@@ -21,11 +21,29 @@ PICTURES = {
 """Width, height, bits, colour type, bytes a pixel."""
 
 
-def png(width: int, height: int, depth: int, colour: int, bytes_a_pixel: int) -> bytes:
+_TEXT = zlib.compress(bytes(7_900_000), 9)
+"""As much as libpng unpacks of one."""
+_FRAME = struct.pack(">IIIIHHBB", 8, 8, 0, 0, 1, 1, 0, 0)
+CHUNKS = {
+    "packed texts": b"".join(png_chunk(b"zTXt", b"%d\0\0" % i + _TEXT) for i in range(10)),
+    "a profile of 100 MB": png_chunk(b"iCCP", b"x\0\0" + zlib.compress(struct.pack(">I", 10**8) + bytes(10**8), 9)),
+    "frames": png_chunk(b"acTL", struct.pack(">II", 10_000, 0))
+    + b"".join(png_chunk(b"fcTL", struct.pack(">I", i) + _FRAME) for i in range(10_000)),
+}
+"""What a small picture has besides, which is not wanted."""
+
+
+def png(width: int, height: int, depth: int, colour: int, bytes_a_pixel: int, chunks: bytes = b"") -> bytes:
     row, packer = bytes(1 + width * bytes_a_pixel), zlib.compressobj(1)
     pixels = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + chunks
+        + png_chunk(b"IDAT", pixels)
+        + png_chunk(b"IEND", b"")
+    )
 
 
 def _memory(name: str) -> float:
@@ -37,11 +55,13 @@ if __name__ == "__main__":
     ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18)).signatures()["serving_default"]
     grown = {}
     ask(image_bytes=tf.constant([png(*PICTURES["RGBA of 16 bits"])] * 2))  # what is made once is there
-    for name, picture in PICTURES.items():
-        record = tf.constant([png(*picture)])
+    small = PICTURES["RGB, small"]
+    records = {name: png(*picture) for name, picture in PICTURES.items()}
+    records.update({name: png(*small, chunks) for name, chunks in CHUNKS.items()})
+    for name, record in records.items():
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # the peak begins anew
         before = _memory("VmRSS")
-        label = ask(image_bytes=record)["label"].numpy()[0].decode()
+        label = ask(image_bytes=tf.constant([record]))["label"].numpy()[0].decode()
         grown[name] = [label, _memory("VmHWM") - before]
     print(json.dumps(grown))

@@ -1,6 +1,7 @@
 """Two commands at once on one cache, a disk that is full below them, and a clock that goes back."""
 
 import os
+import signal
 import time
 from concurrent import futures
 
@@ -23,6 +24,8 @@ from gsda_tf.training.run import train
 from gsda_tf.workers import LocalPool
 from tests.faults import fake_sweep
 from tests.faults.limited import files_up_to
+from tests.methods.build import SMALL, task
+from tests.processes import Process
 from tests.reporting import runs
 
 _IMAGES = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), np.uint8)
@@ -43,6 +46,24 @@ def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
         both = list(pool.map(lambda _: frozen._features(domain, digests, FeatureStore(str(tmp_path)), embed), range(2)))
     np.testing.assert_array_equal(both[0], both[1])
     assert embedded == [9] and "Waiting for another process that computes the same features" in capsys.readouterr().err
+
+
+def test_six_processes_on_a_feature_store_of_which_four_are_killed(tmp_path):
+    """Each in the middle of its work, or of a file; whoever waits goes on from what is there."""
+
+    def start(*moments: tuple[str, int]) -> list[Process]:
+        user = "tests.faults.feature_store_user"
+        return [Process(user, [str(tmp_path), moment, str(files)]) for moment, files in moments]
+
+    killed = start(("computing", 2), ("writing", 4), ("computing", 7), ("writing", 9))
+    said = [each.communicate(60) for each in killed]
+    assert [each.returncode for each in killed] == [-signal.SIGKILL] * 4, said
+    last = start(("never", 0), ("never", 0))
+    said = [each.communicate(60) for each in last]
+    assert [each.returncode for each in last] == [0, 0], said
+    files = [name for name in os.listdir(tmp_path) if name not in (".lock", "sound.json")]
+    assert len(files) == 12 and all(name.endswith(".npy") for name in files), "nothing is left over"
+    assert sum(int(out) for out, _ in said) <= 24 - 2 * 9, "what the killed had written was not computed again"
 
 
 class _Encoded(ArrayRecords):
@@ -68,11 +89,10 @@ def test_commands_on_a_decoded_cache_never_see_half_an_image(tmp_path):
 
 def test_a_report_on_a_full_disk(tmp_path):
     workdir = runs.write(tmp_path)
-    report.write_report(workdir)
-    before = (tmp_path / "report.html").read_bytes()
+    (tmp_path / "report.html").write_text("before")
     with files_up_to(10_000), pytest.raises(DiskError, match=r"^No space left on the disk while writing .*report"):
         report.write_report(workdir)
-    assert (tmp_path / "report.html").read_bytes() == before
+    assert (tmp_path / "report.html").read_text() == "before"
 
 
 def test_an_export_on_a_full_disk(tmp_path):
@@ -111,15 +131,14 @@ def test_a_clock_that_goes_back(tmp_path, monkeypatch):
         now[0] -= 3600
         return now[0]
 
-    settings = recipes.resolve(
+    settings = recipes.written(
         {
-            "task": "digits/Fo_Ha", "steps": 6, "checkpoint_steps": 2, "report_steps": 2, "evaluate_steps": 3,
-            "method": "source_only", "source_batch": 8, "bottleneck_units": 8, "workdir": str(tmp_path),
-            "export": False, "report": False, "keep_checkpoints": 2,
+            **SMALL, "method": "source_only", "steps": 6, "checkpoint_steps": 2, "report_steps": 2, "evaluate_steps": 3,
+            "workdir": str(tmp_path), "export": False, "report": False, "keep_checkpoints": 2,
         }
     )  # fmt: skip
     monkeypatch.setattr(time, "time", back)
-    summary = train(settings)
+    summary = train(settings, data=task())
     assert summary["wall_seconds"] > 0 and summary["images_per_second"] > 0
     kept = {name.split(".")[0] for name in os.listdir(tmp_path / "checkpoints") if name.startswith("ckpt")}
     assert kept == {"ckpt-4", "ckpt-6"}

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.data.pictures import bomb, encoded, write_domain
+from gsda_tf.data import inspection
+from gsda_tf.datasets import loading
+from tests.data.pictures import bomb, encoded, folders, write_domain
 from tests.faults import inprocess
 
 _MEND = "Mend or remove them, or leave them out with --on_bad_image=skip"
@@ -271,3 +273,17 @@ def test_skip_reports_each_file_once_and_decodes_no_file_twice(dirs, tmp_path, c
         with open(path, "w") as file:
             file.write("damaged \\u")
     assert len(loading.load(settings).target) == 4 and len(decoded) == 17
+
+
+def test_names_are_text_to_whoever_looks_before_training(tmp_path):
+    """No command to the terminal, no line of its own, no turned text, and the picture lies where it should."""
+    names = ["\x1b[31mred\x1b]0;title\x07", "a\nError: all is lost", "\u202egnp.exe", "<b>$x$"]
+    dirs = [
+        write_domain(tmp_path / top, dict.fromkeys(names, 1), first) for first, top in enumerate(("\x1b[2J", "a\nb"))
+    ]
+    (tmp_path / "a\nb" / names[0] / "\x1b[5m.jpg").write_bytes(b"no image")
+    data = loading.index(folders(*dirs))
+    told = inspection.describe(data, *map(inspection.examine, (data.source, data.target)))
+    assert all(line.isprintable() for line in told.splitlines()) and "a\\nError: all is lost" in told
+    assert "\\x1b[5m.jpg" in told and not any(line.startswith("Error") for line in told.splitlines())
+    assert data.name.isprintable() and data.name.count(os.sep) == 1

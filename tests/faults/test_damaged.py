@@ -6,16 +6,21 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gsda_tf import recipes
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell
+from gsda_tf.models.extractor import build_extractor
 from gsda_tf.reporting.runs import load_run
+from gsda_tf.runs.checkpoints import Checkpoints, check_widths
 from gsda_tf.runs.contents import fits, read_metrics
 from gsda_tf.runs.folder import check_same_run
+from gsda_tf.runs.initial import Initial, inherited
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings
-from gsda_tf.training.experiment import _check_widths, restore
+from gsda_tf.training.experiment import restore
+from gsda_tf.training.inference import Sharded
 from tests.reporting import runs
 from tests.runs.made import SUMMARY
 
@@ -197,7 +202,27 @@ def test_networks_are_not_made_larger_than_the_weights_that_there_are(changes, t
     settings = recipes.written({"bottleneck_units": 64, **changes})
     refused = pytest.raises(UserError, match=f"settings.json tells of {told}, and its checkpoint has nothing of that")
     with refused if told else contextlib.nullcontext():
-        _check_widths("run", settings, {"bottleneck": [1280, 64], "classifier": [64, 10]})
+        check_widths("run", settings.flat(), {"bottleneck": [1280, 64], "classifier": [64, 10]})
+
+
+def test_init_from_goes_by_the_weights_that_there_are(tmp_path):
+    workdir = runs.write(tmp_path / "run")
+    Checkpoints({"extractor": [tf.Variable(tf.zeros([4, 8]))]}, workdir, keep=1).save(1)
+    _settings(bottleneck_units=131072)(workdir)
+    with pytest.raises(UserError, match="tells of --bottleneck_units=131072"):
+        Initial(workdir)
+    with pytest.raises(UserError, match="holds no run: expected"):
+        inherited(os.path.join(workdir, "export", "1"))
+
+
+def test_images_of_any_size_take_no_more_memory():
+    """What a stranger's settings may tell of, and fits to the weights."""
+    settings = recipes.written({"image_size": 4096, "resize_size": 4096, "bottleneck_units": 8}).replace(
+        {"extractor": "small_cnn", "weights": "none"}
+    )
+    assert Sharded(tf.identity, settings.data, tf.distribute.get_strategy()).batch == 2
+    with pytest.raises(UserError, match="gives 33,554,432 features, on which --bottleneck_units=8 are too many"):
+        build_extractor(settings.model, 4096)
 
 
 def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):

@@ -10,46 +10,24 @@ import tensorflow as tf
 
 from gsda_tf import recipes
 from gsda_tf.compat import KERAS_3
-from gsda_tf.files import UNFINISHED
 from gsda_tf.runs.checkpoints import Checkpoints, newest, paths
-from gsda_tf.runs.contents import read_metrics
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.loop import Interrupted
 from gsda_tf.training.run import train
 from gsda_tf.training.runner import StepRunner
-from tests.launch import commands
 from tests.processes import Process
 
-# A run of a moment, with discriminators, pseudo-labels and an export.
-_RUN = (
-    "--method=domain", "--image_size=8", "--resize_size=8", "--augmentation=none", "--steps=12", "--source_batch=8",
-    "--target_batch=8", "--bottleneck_units=8", "--discriminator_units=512,512", "--checkpoint_steps=4",
-    "--evaluate_steps=6", "--report_steps=3", "--pseudo_label_period=5", "--confidence_threshold=0.1",
-    "--report=false",
-)  # fmt: skip
 
-
-def test_killed_while_writing_checkpoints_and_the_export(tmp_path):
-    """One run killed twice ends as one that never was: weights, logs, exports, and nothing is left over."""
-    whole, broken = str(tmp_path / "whole"), str(tmp_path / "broken")
-    commands.succeed("train", *_RUN, "--noexport", f"--workdir={whole}")
-    flags = [*_RUN, f"--workdir={broken}"]
-    for moment in ("while_a_checkpoint_is_written", "between_export_and_summary"):
-        process = Process("tests.faults.killed_run", [moment, *flags])
-        said = process.communicate(240)
-        assert process.returncode == -signal.SIGKILL, (moment, said)
-        assert not os.path.exists(os.path.join(broken, "summary.json"))
-        with open(os.path.join(broken, "metrics.jsonl"), "a") as file:
-            file.write('{"step": 11, "los')  # as if killed while a line was written
-    commands.succeed("train", *flags)
-    summaries = [commands.summary(each) for each in (whole, broken)]
-    assert summaries[0]["weights_sha256"] == summaries[1]["weights_sha256"]
-    logs = [read_metrics(each) for each in (whole, broken)]
-    assert logs[0] == logs[1]
-    for name in ("checkpoints", "export"):
-        left = sorted(os.listdir(os.path.join(broken, name)))
-        assert left == (["1"] if name == "export" else sorted(os.listdir(os.path.join(whole, name))))
-    assert not [name for name in os.listdir(broken) if name.startswith(UNFINISHED)]
+def test_killed_while_a_checkpoint_is_written(tmp_path):
+    """The one before is whole, and nothing is left over once somebody goes on."""
+    process = Process("tests.faults.killed_run", [str(tmp_path)])
+    said = process.communicate(60)
+    assert process.returncode == -signal.SIGKILL, said
+    assert [name for name in os.listdir(tmp_path / "checkpoints") if "temp" in name]
+    variable = tf.Variable(tf.zeros([10**6]))
+    step, damaged = Checkpoints({"weights": [variable]}, str(tmp_path), keep=3).restore()
+    assert step >= 1 and damaged == [] and (variable.numpy() == step).all()
+    assert not [name for name in os.listdir(tmp_path / "checkpoints") if "temp" in name]
 
 
 class TestDamage:

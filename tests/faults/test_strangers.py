@@ -1,12 +1,14 @@
 """The folder of a run may be anybody's: it says what is computed, and nothing of this machine and its user."""
 
 import json
+import socket
 import time
 
 import pytest
 import tensorflow_datasets as tfds
 
 from gsda_tf import recipes, settings
+from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import UserError
 from gsda_tf.recipes import written
 from gsda_tf.runs.contents import write_settings
@@ -30,7 +32,7 @@ def test_nothing_of_this_machine_is_taken_from_a_folder(name, tmp_path):
     assert value != field.default
     theirs = {**written({"beta": 3.0}).flat(), name: value}
     taken, said = recipes.restored(theirs, {})
-    assert taken.flat()[name] == field.default and taken.options.beta == 3.0
+    assert taken.flat()[name] == (name != "download" and field.default) and taken.options.beta == 3.0
     place = field.metadata["path"] and field.metadata["restoring"]
     assert said == ([f"--{name}={value}"] if place else []), "what is missing is told"
     if not field.metadata["needs"]:
@@ -41,7 +43,23 @@ def test_nothing_of_this_machine_is_taken_from_a_folder(name, tmp_path):
 def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
     values = written({"steps": 7, "method": "mcc", "source_dir": "/a", "pipeline": "folders", "select": "im"}).flat()
     taken, said = recipes.restored(json.loads(json.dumps(values)), {})
-    assert taken.flat() == values and said == []
+    # The checkpoint has all weights.
+    assert taken.flat() == {**values, "weights": "none", "download": False} and said == []
+
+
+@pytest.mark.parametrize(
+    "named", [{"task": "domainnet/Re_Cl"}, {"pipeline": "tfds", "source": "mnist", "target": "usps"}]
+)
+def test_nothing_is_fetched_because_a_folder_names_it(named, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "mine"))
+    write_settings(str(tmp_path), written(named).flat(), {"class_names": ["a", "b"], "data": DATA, "task": "t"})
+    monkeypatch.setattr(prepare, "_prepare", lambda *_, **__: pytest.fail("it is fetched"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the network is asked"))
+    with pytest.raises(UserError, match=r"is not fetched unasked.*: say --download if you want it"):
+        restore(str(tmp_path), data_dir=str(tmp_path / "data"))
+    with pytest.raises(pytest.fail.Exception):
+        restore(str(tmp_path), data_dir=str(tmp_path / "data"), download=True)
+    assert not (tmp_path / "mine").exists()
 
 
 @pytest.fixture

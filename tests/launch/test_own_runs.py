@@ -64,7 +64,7 @@ def _summary(root, workdir="run"):
 
 
 def test_a_finished_run_is_finished_until_its_data_change(photos):
-    assert "Finished before, nothing was done" in _train(photos)
+    assert "Finished before, nothing was trained" in _train(photos)
     (photos / "desk" / "pen" / "new.jpg").write_bytes(encoded(number=99))
     before = inprocess.tree(photos / "run")
     said = _refused(photos)

@@ -1,6 +1,5 @@
 """A whole run in this process, of networks of a moment: what it leaves, and that it goes on exactly."""
 
-import functools
 import json
 import os
 import shutil
@@ -52,6 +51,15 @@ def test_finished_is_finished(finished, capsys):
     assert {name: os.stat(workdir / name).st_mtime_ns for name in before} == before
 
 
+def test_a_run_that_was_stopped_in_its_report_is_finished_and_gets_one(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    made = []
+    for _ in range(2):
+        run.train(_settings(tmp_path / "run", report=True), report=made.append, data=task())
+        (tmp_path / "run" / "report.html").touch()
+    assert made == [str(tmp_path / "run")]
+
+
 class _KilledError(Exception):
     pass
 
@@ -87,16 +95,25 @@ def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path, capsys):
     assert read_metrics(str(tmp_path)) == read_metrics(str(finished[0]))
 
 
-def test_export_and_report_are_called_at_the_end_with_the_weights_of_then(tmp_path, finished):
+def test_export_and_report_are_called_once_at_the_end_with_the_weights_of_then(tmp_path, finished, monkeypatch):
     seen = []
 
     def export(experiment, root, summary):
         seen.append((experiment.weights_sha256(), root))
-        return "exported"
+        os.makedirs(os.path.join(root, "1", "assets"))
+        with open(os.path.join(root, "1", "assets", "summary.json"), "w") as file:
+            json.dump(summary, file)
+        return os.path.join(root, "1")
 
-    report = functools.partial(seen.append)
-    summary = run.train(_settings(tmp_path, export=True, report=True), export, report, task())
-    assert summary["export_dir"] == "exported"
+    def killed(*_):
+        raise _KilledError
+
+    given = _settings(tmp_path, export=True, report=True), export, seen.append, task()
+    with monkeypatch.context() as patch, pytest.raises(_KilledError):
+        patch.setattr(run, "write_summary", killed)
+        run.train(*given)
+    summary = run.train(*given)  # there is an export of this very result already
+    assert summary["export_dir"] == str(tmp_path / "export" / "1")
     assert seen == [(finished[1]["weights_sha256"], str(tmp_path / "export")), str(tmp_path)]
 
 

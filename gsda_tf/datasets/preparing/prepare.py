@@ -20,7 +20,7 @@ from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
-from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
+from gsda_tf.files import disk_errors, one_at_a_time, open_regular, remove_unfinished, replacing
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
@@ -100,6 +100,7 @@ def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
     builder = _own(name, settings)
     manual_dir = manual_dir_of(settings)
     if not builder.is_prepared():
+        _check_asked(builder, settings)
         with one_at_a_time(os.path.dirname(builder.data_dir), f"prepares {name}"):
             builder = _own(name, settings)
             if not builder.is_prepared():  # by another process in the meantime
@@ -135,6 +136,7 @@ def catalogue_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBui
         # Prepared by somebody else in another format: leave that alone.
         builder = _catalogue(name, os.path.join(builder.data_dir_root, "array_record"))
     if not builder.is_prepared():
+        _check_asked(builder, settings)
         _check_reachable(builder, manual_dir_of(settings))
         _prepare(builder, settings, quiet=False)
         builder = _catalogue(name, builder.data_dir_root)
@@ -219,6 +221,15 @@ def _remove_unfinished(data_dir: str) -> None:
     """Removes what a process that was killed while it prepared `data_dir` has left beside it."""
     for path in glob.glob(glob.escape(data_dir) + ".incomplete*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_asked(builder: tfds.core.DatasetBuilder, settings: DataSettings) -> None:
+    """Raises UserError if a data set is not to be fetched and prepared unasked."""
+    if not settings.download:
+        raise UserError(
+            f"{builder.name} is not prepared in {builder.data_dir}, and is not fetched unasked, such as where a run's "
+            "folder alone names it: say --download if you want it, or --data_dir where it is."
+        )
 
 
 def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
@@ -307,8 +318,8 @@ def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np
 
 def read_beside(path: str, into: np.ndarray) -> bool:
     """Fills an array from a file that `keep_beside` wrote; False if it is not there, damaged, or of another array."""
-    with contextlib.suppress(OSError, EOFError, ValueError):
-        kept = np.load(path, allow_pickle=False)
+    with contextlib.suppress(OSError, EOFError, ValueError, UserError), open_regular(path, into.nbytes + 2**16) as file:
+        kept = np.load(file, allow_pickle=False)
         if kept.shape == into.shape and kept.dtype == into.dtype:
             into[...] = kept
             return True

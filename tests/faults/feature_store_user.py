@@ -1,0 +1,46 @@
+"""A process on a shared feature store: `python -m tests.faults.feature_store_user FOLDER MOMENT FILES`.
+
+It dies at MOMENT as soon as the store has so many files: "computing", "writing", or "never".
+"""
+
+import os
+import signal
+import sys
+
+import numpy as np
+
+from gsda_tf.data.domain import Domain
+from gsda_tf.data.features import FeatureStore
+from gsda_tf.data.records import ArrayRecords
+from gsda_tf.training import frozen
+
+IMAGES, A_FILE = 24, 2
+DOMAIN = Domain("x", ArrayRecords(np.zeros((IMAGES, 1, 1, 3), np.uint8), "x"), np.zeros(IMAGES, np.int32))
+DIGESTS = np.asarray([f"{i:032x}" for i in range(IMAGES)], "S32")
+
+
+def main() -> None:
+    """Gets all features, of which the i-th is i, and says how many it computed."""
+    folder, moment, files = sys.argv[1:]
+    computed = []
+
+    def die(now: str) -> None:
+        if now == moment and sum(name.endswith(".npy") for name in os.listdir(folder)) >= int(files):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def embed(part, digests, bar):
+        computed.append(len(part))
+        die("computing")
+        return np.asarray([int(digest, 16) for digest in digests], np.float32)[:, None, None]
+
+    embed.views, embed.bytes_an_image, frozen._IMAGES_A_FILE = 1, 4, A_FILE
+    replace = os.replace
+    os.replace = lambda *paths: (die("writing"), replace(*paths))
+    store = FeatureStore(folder)
+    found = np.asarray(frozen._features(DOMAIN, DIGESTS, store, embed))
+    assert (found[:, 0, 0] == np.arange(IMAGES)).all()
+    print(sum(computed))
+
+
+if __name__ == "__main__":
+    main()
