@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -15,12 +15,11 @@ from gsda_tf import interruption
 _LINE_SECONDS = 30.0
 
 
-def progress(iterable: Iterable | None = None, **options: Any) -> tqdm | Lines:
-    """A `tqdm` bar if its file (stderr by default) is a terminal, else `Lines`; the options are those of `tqdm`."""
+def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
+    """Returns a `tqdm` bar if its file (stderr by default) is a terminal, else `Lines`; the options are `tqdm`'s."""
     if options.get("disable") or (options.get("file") or sys.stderr).isatty():
         return tqdm(iterable, **{"dynamic_ncols": True, **options})
-    known = ("total", "initial", "unit", "desc", "file", "bar_format")
-    return Lines(iterable, **{name: options[name] for name in known if name in options})
+    return Lines(iterable, **{**options, "mininterval": _LINE_SECONDS, "delay": _LINE_SECONDS, "miniters": 1})
 
 
 @contextlib.contextmanager
@@ -53,67 +52,29 @@ def size(value: float) -> str:
     return f"{value / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-class Lines:
-    """Stands in for `tqdm`: a line every half minute without control characters; short work says nothing.
+class Lines(tqdm):
+    """A bar for logs: a line every half minute without control characters; short work says nothing.
 
-    Args:
-      iterable: to go through, or None.
-      total: of what is counted; by default the iterable's length.
-      initial: what is done already.
-      unit: what is counted.
-      desc: what is done.
-      file: default stderr.
-      bar_format: of `tqdm`; where it has no "{remaining}", no time left is told.
+    Where its `bar_format` has no "{remaining}", no time left is told.
     """
 
-    def __init__(self, iterable=None, total=None, initial=0, unit="it", desc="", file=None, bar_format="{remaining}"):
-        self._tells_left = "{remaining}" in bar_format
-        self._iterable, self._file = iterable, file or sys.stderr
-        self._total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
-        self._initial, self.n, self._unit, self._what = initial, initial, unit.strip(), desc
-        self._began = self._told = time.monotonic()
-        self._rest = ""
+    monitor_interval = 0  # no thread that refreshes
 
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.close()
-
-    def __iter__(self):
-        for item in () if self._iterable is None else self._iterable:
-            yield item
-            self.update()
-        self.close()
-
-    def update(self, n: float = 1) -> None:
-        """So much more is done."""
-        self.n += n
-        if time.monotonic() - self._told >= _LINE_SECONDS:
-            self.refresh()
-
-    def set_postfix(self, values: Mapping[str, Any], refresh: bool = False) -> None:
-        """Returns what the next line ends with."""
-        self.set_postfix_str(", ".join(f"{name} {value}" for name, value in values.items()), refresh)
-
-    def set_postfix_str(self, text: str, refresh: bool = False) -> None:
-        """Returns what the next line ends with."""
-        self._rest = text
-        if refresh:
-            self.refresh()
-
-    def refresh(self) -> None:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Writes a line now."""
-        self._told = time.monotonic()
-        rate = (self.n - self._initial) / max(self._told - self._began, 1e-9)
-        parts = [f"{self._what}: {self._unit} {round(self.n):,}"]
-        if self._total:
-            parts[0] += f" of {round(self._total):,} ({100 * self.n / self._total:.0f} %)"
+        rate = (self.n - self.initial) / max(self._time() - self.start_t, 1e-9)
+        parts = [f"{self.desc}: {self.unit.strip()} {round(self.n):,}"]
+        if self.total:
+            parts[0] += f" of {round(self.total):,} ({100 * self.n / self.total:.0f} %)"
         if rate:
             parts.append(f"{rate:.3g} a second")
-            if self._tells_left and self._total and self.n < self._total:
-                parts.append(f"{seconds((self._total - self.n) / rate)} left")
-        print(", ".join([*parts, *filter(None, [self._rest])]), file=self._file, flush=True)
+            if self.total and self.n < self.total and "{remaining}" in (self.bar_format or "{remaining}"):
+                parts.append(f"{seconds((self.total - self.n) / rate)} left")
+        print(", ".join([*parts, *filter(None, [self.postfix])]), file=self.fp, flush=True)
+
+    def clear(self, nolock: bool = False) -> None:
+        """Nothing has to be cleared."""
 
     def close(self) -> None:
-        """Nothing is left to be cleared."""
+        """Nothing is left to be cleared, and no last line is written."""
+        self.disable = True

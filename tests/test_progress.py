@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from tqdm import tqdm
+from tqdm import std, tqdm
 
 from gsda_tf import progress
 
@@ -17,6 +17,7 @@ def clock(monkeypatch):
     """Seconds that a test lets pass."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(std, "time", lambda: now[0])
     return now
 
 
@@ -30,13 +31,13 @@ def test_elsewhere_there_is_a_plain_line_every_half_minute(clock):
     with progress.progress(total=1000, initial=200, unit="step", desc="office31/A_W", file=log) as bar:
         for _ in range(8):
             clock[0] += 20
-            bar.set_postfix({"loss/classification": "0.500"})
+            bar.set_postfix({"loss/classification": "0.500"}, refresh=False)
             bar.update(50)
     lines = log.getvalue().splitlines()
     assert len(lines) == 4 and log.getvalue().isascii() and log.getvalue().replace("\n", "").isprintable()
     # 100 steps in 40 s: 700 are left at 2.5 a second.
     assert lines[0] == (
-        "office31/A_W: step 300 of 1,000 (30 %), 2.5 a second, 4 min 40 s left, loss/classification 0.500"
+        "office31/A_W: step 300 of 1,000 (30 %), 2.5 a second, 4 min 40 s left, loss/classification=0.500"
     )
 
 

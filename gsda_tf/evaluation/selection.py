@@ -8,6 +8,7 @@ sure of wrong classes, as long as it uses them all; source accuracy says nothing
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,9 @@ CRITERIA = {
 }
 """Criteria that see no target label. Which direction is better is fixed here and nowhere else."""
 
+ORACLE = "oracle"
+"""Picks by target labels: what the best possible choice would have given, never a result."""
+
 
 def evaluations(lines: Sequence[Mapping]) -> list[Mapping]:
     """Returns the lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
@@ -65,17 +69,20 @@ def best(lines: Sequence[Mapping], select: str) -> int:
     return _best(lines, CRITERIA[choose("criterion", select, CRITERIA)])
 
 
-def oracle(lines: Sequence[Mapping], key: str = "accuracy/target") -> int:
-    """Returns the step at which the target accuracy was best. It looks at target labels: never a result.
+def picked(lines: Sequence[Mapping], key: str = "accuracy/target") -> dict[str, Mapping]:
+    """Returns the evaluation that each criterion selects, by its name, and last that of `ORACLE`.
+
+    A criterion whose score was never logged is left out; so is the oracle where the target has no labels.
 
     Args:
       lines: of metrics.jsonl.
-      key: "accuracy/target" or "accuracy/target_mean_class".
-
-    Raises:
-      UserError: no evaluation has a target accuracy.
+      key: the accuracy that the benchmark reports: "accuracy/target" or "accuracy/target_mean_class".
     """
-    return _best(lines, Criterion(key, 1, "oracle"))
+    found = {}
+    for name, criterion in {**CRITERIA, ORACLE: Criterion(key, 1, ORACLE)}.items():
+        with contextlib.suppress(UserError):
+            found[name] = at_step(lines, _best(lines, criterion))
+    return found
 
 
 def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
@@ -84,17 +91,14 @@ def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
 
 
 def _best(lines: Sequence[Mapping], criterion: Criterion) -> int:
-    found = [line for line in evaluations(lines) if _known(line.get(criterion.key))]
+    values = ((line, line.get(criterion.key)) for line in evaluations(lines))
+    found = [line for line, value in values if value is not None and math.isfinite(value)]
     if not found:
         raise UserError(
             f"No evaluation has {criterion.key!r}: expected lines with it in metrics.jsonl. Let the run reach its "
             "first evaluation (--evaluate_steps)."
         )
     return int(max(found, key=lambda line: (criterion.sign * line[criterion.key], line["step"]))["step"])
-
-
-def _known(value) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accuracy/target") -> dict:
@@ -110,14 +114,10 @@ def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accura
       {"select", "last", "selected", "oracle"}: each of the last three with its step and accuracies, None where
       unknown. "oracle" says what the best choice by target labels would have given.
     """
-
-    def tell(step: int) -> dict:
-        line = at_step(lines, step)
-        names = ("accuracy/source", "accuracy/target", "accuracy/target_mean_class")
-        return {"step": step, **{name: line.get(name) for name in names}}
-
-    try:
-        best_by_labels = {**tell(oracle(lines, key)), "note": "chosen with target labels, never a result"}
-    except UserError:
-        best_by_labels = None
-    return {"select": select, "last": tell(best(lines, "last")), "selected": tell(step), "oracle": best_by_labels}
+    names = ("step", "accuracy/source", "accuracy/target", "accuracy/target_mean_class")
+    chosen = picked(lines, key)
+    told = {"last": chosen["last"], "selected": at_step(lines, step), ORACLE: chosen.get(ORACLE)}
+    told = {name: line and {each: line.get(each) for each in names} for name, line in told.items()}
+    if told[ORACLE]:
+        told[ORACLE]["note"] = "chosen with target labels, never a result"
+    return {"select": select, **told}

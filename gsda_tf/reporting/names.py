@@ -23,26 +23,20 @@ def families() -> Mapping[str, frozenset[int]]:
     return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FAMILIES if name in files}
 
 
-def shown(name: str, number: int) -> str:
-    """A name as matplotlib draws it as plain text.
-
-    Args:
-      name: of a class.
-      number: of the class, which stands for a name that no font here can draw.
-    """
-    text = printable(name)
-    if undrawable(text):
-        return f"class {number}"
-    text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    # A pair of $ would make it mathematics, and a legend leaves out what begins with an underscore.
-    return (" " * text.startswith("_") + text).replace("$", r"\$")
+def shown(names: Sequence[str]) -> list[str]:
+    """Names of classes as matplotlib draws them as plain text; "class 3" for one that no font here can draw."""
+    found = []
+    for number, name in enumerate(names):
+        text = printable(name)
+        if undrawable(text):
+            text = f"class {number}"
+        elif len(text) > _LONGEST:
+            text = text[: _LONGEST - 1] + "…"
+        # A pair of $ would make it mathematics, and a legend leaves out what begins with an underscore.
+        found.append((" " * text.startswith("_") + text).replace("$", r"\$"))
+    return found
 
 
 def undrawable(text: str) -> bool:
     """Returns whether a character is in no font here."""
     return not all(any(ord(c) in known for known in families().values()) for c in text)
-
-
-def all_shown(names: Sequence[str]) -> list[str]:
-    """`shown` of every class."""
-    return [shown(name, number) for number, name in enumerate(names)]

@@ -6,15 +6,18 @@ import base64
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from gsda_tf.errors import COMMANDS
 from gsda_tf.files import printable
+from gsda_tf.progress import seconds
 from gsda_tf.reporting import figures
-from gsda_tf.tables import MISSING
+from gsda_tf.tables import MISSING, markdown_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Panel:
     width: int
 
 
-def panel(figure: figures.Figure, png: bytes | None = None) -> Panel:
-    """Draws a figure, or takes the PNG file that was drawn of it."""
-    return Panel(png_uri(png or figures.png(figure)), round(125 * figure.get_figwidth()))
+def panels(drawn: Sequence[Figure]) -> list[Panel]:
+    """Returns figures as a page shows them."""
+    return [Panel(png_uri(figures.png(figure)), round(125 * figure.get_figwidth())) for figure in drawn]
 
 
 def png_uri(png: bytes) -> str:
@@ -47,7 +50,17 @@ def render(template: str, **values: Any) -> str:
       template: name of a file in `templates`.
       **values: that it shows, whatever text they hold: it is escaped, control characters too.
     """
-    return _environment().get_template(template).render(values, commands=COMMANDS)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates")),
+        autoescape=lambda name: not name.endswith(".md"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str and not value.isprintable() else value,
+    )
+    shown = {"number": "{:,}".format, "decimals": "{:.2f}".format, "percent": percent, "seconds": seconds}
+    environment.filters.update(**shown, breakable=_breakable, markdown=_markdown)
+    return environment.get_template(template).render(values, commands=COMMANDS)
 
 
 def percent(value: float | None) -> str:
@@ -55,20 +68,11 @@ def percent(value: float | None) -> str:
     return MISSING if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
-def _environment() -> jinja2.Environment:
-    folder = os.path.join(os.path.dirname(__file__), "templates")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str and not value.isprintable() else value,
-    )
-    environment.filters.update(percent=percent, number=lambda value: f"{value:,}", breakable=_breakable)
-    return environment
-
-
 def _breakable(text: str) -> Markup:
     """Lets a browser break a name behind _ and /."""
     return Markup(str(escape(printable(text))).replace("_", "_<wbr>").replace("/", "/<wbr>"))
+
+
+def _markdown(text: str) -> str:
+    """Text of a template as one line of Markdown."""
+    return markdown_text(" ".join(text.split()))

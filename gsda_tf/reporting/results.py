@@ -1,9 +1,8 @@
-"""The files that a sweep leaves: results.csv, results.md and results.html."""
+"""The files that a sweep leaves: results.csv, results.md and results.html. Their words stand in `templates`."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import math
 import os
@@ -12,67 +11,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from gsda_tf.choosing import criteria
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
-from gsda_tf.evaluation.selection import CRITERIA, SCORES
+from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import figures
-from gsda_tf.reporting.page import Panel, panel, percent, render
-from gsda_tf.reporting.results_table import ResultsTable, results_table, row_title, score_of
+from gsda_tf.reporting.page import panels, percent, render
+from gsda_tf.reporting.results_table import results_table, row_title, score_of
 from gsda_tf.reporting.runs import load_run
-from gsda_tf.reporting.selections import ORACLE, Selections, compare_selections
 from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
-from gsda_tf.tables import MISSING, Cell, Table, markdown_text
+from gsda_tf.tables import MISSING, Cell, Table
 
+_SCORES = tuple(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance"))
 _COLUMNS = (
-    "task", "method", "seed", "status", "score", "accuracy/source", "accuracy/target", "accuracy/target_mean_class",
-    *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")),
-    "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
+    "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), *_SCORES, "steps",
+    "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
-_FEW = 3
-_BOLD = "Bold: the best of a column, where the 95 % interval of its difference to the next excludes 0."
-_CAVEAT = (
-    "Bold: the interval excludes 0. "
-    "Pairs are runs of the same task and seed. Runs of one task share their images, so the tests are optimistic about "
-    "other tasks: read them together with wins and losses."
-)
-_SELECTION_NOTE = (
-    "Mean target accuracy at the evaluation that each criterion picks: the last, the one with least target entropy, "
-    "most information (IM), densest neighbourhoods (SND), best source accuracy, least A-distance. The oracle picks by "
-    "target labels: it is what the best choice would have given, not a result. In brackets, the largest loss against "
-    "it in one run."
-)
-_SETTINGS_NOTE = (
-    "Mean target accuracy with the values of the grid that each criterion picks for each task and seed, by its score "
-    "at the last step. Target labels only score the picks; the oracle picks by them, so it is no result. A criterion "
-    "is worth its distance to the oracle, and to one fixed value in the table above."
-)
-_UNLABELLED_NOTE = (
-    "The target has no labels, so no row can be said to be right. Means over runs: on which share of the images a "
-    "method says the same as source only, as the other methods, and as itself with another seed; then scores that need "
-    "no label, each of which can be fooled: entropy is least where everything is called one class, IM rewards a model "
-    "that is sure of wrong classes, SND is highest where all answers are alike, the A-distance is least where the "
-    "features hold nothing."
-)
-_SHORT = {"im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance", ORACLE: "(oracle)"}
+_SHORT = {
+    "im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance",
+    selection.ORACLE: "(oracle)",
+}  # fmt: skip
 
 Summaries = Mapping[Trial, "dict[str, Any]"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A table with its heading and what is to be known of it; `folded` is None of what is never folded."""
-
-    title: str
-    text: str
-    table: Table
-    folded: bool | None = None
 
 
 def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequence[Failure], out: str) -> list[str]:
@@ -88,30 +53,35 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
       Paths of results.csv, results.md and results.html.
     """
     found = {run: run.summary() for run in runs}
-    known = {
-        run: {**s, "method": run.method, "task": run.task, "seed": run.settings.run.seed}
-        for run, s in found.items()
-        if s is not None
-    }
+    known = {run: {**s, **_own(run)} for run, s in found.items() if s is not None}
     failed = {failure.run for failure in failures}
     status = {run: "done" if run in known else "failed" if run in failed else "missing" for run in runs}
     tasks = list(dict.fromkeys(run.task.split("/")[1] for run in runs))
     rows = list(dict.fromkeys(run.method for run in runs))
     all_tasks = get_benchmark(benchmark).tasks if benchmark else tasks
     table = results_table(benchmark or "", tasks, all_tasks, rows, list(known.values()))
-    caption = _caption(table, runs, known, failed)
-    shown = _unlabelled(rows, known) if _no_labels(known) else table.shown()
-    main, sections = _main(table, shown, runs), _sections(rows, known, failures)
-    title = get_benchmark(benchmark).title if benchmark else runs[0].task
-    parts = [f"# {markdown_text(title)}", caption]
-    parts += [f"{markdown_text(each.title)}\n\n{each.table.markdown()}" for each in main]
-    parts += [f"## {each.title}\n\n{each.text}\n\n{each.table.markdown()}" for each in sections]
-    means, means_caption = _means(table)
-    page = {"main": main, "sections": sections, "runs": _runs(runs, known, status, out), "caption": caption}
+    unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
+    means = table.means()
+    page = {
+        "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
+        "status": list(status.values()),
+        "by_class": any(s.get("score") == "mean_class_accuracy" for s in known.values()),
+        "unlabelled": unlabelled,
+        "seeds": table.seeds,
+        "settings": runs[0].settings,
+        "steps": sorted({run.settings.optimization.steps for run in runs}),
+        "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
+        "published": table.shown_others(),
+        "means": panels([figures.means(list(table.columns)[-1], means)] if len(means) > 1 else []),
+        "intervals": any(reach is not None for *_, reach in means),
+        "sections": _sections(rows, known, failures),
+        "runs": _runs(known, status, out),
+    }
+    written = [{**known.get(run, {}), **_own(run), "status": status[run], "workdir": run.workdir} for run in runs]
     texts = {
-        "csv": _csv(known, status).csv(),
-        "md": "\n\n".join(parts) + "\n",
-        "html": render("sweep.html", title=title, means=means, means_caption=means_caption, **page),
+        "csv": Table(_COLUMNS, [[values.get(name, "") for name in _COLUMNS] for values in written]).csv(),
+        "md": render("sweep.md", **page),
+        "html": render("sweep.html", **page),
     }
     paths = [os.path.join(out, f"results.{kind}") for kind in texts]
     for path, text in zip(paths, texts.values()):
@@ -119,107 +89,46 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     return paths
 
 
-def _caption(table: ResultsTable, runs: Sequence[Trial], known: Summaries, failed: set[Trial]) -> str:
-    by_class = any(s.get("score") == "mean_class_accuracy" for s in known.values())
-    counted = f"{len(known)} of {len(runs)} runs finished" + (f", {len(failed)} failed" if failed else "")
-    if _no_labels(known):
-        return f"{counted}. {_UNLABELLED_NOTE}"
-    caption = (
-        f"{'Percent' if by_class else 'Percent of target images'}, mean ± standard deviation over seeds; last step, no "
-        f"target label used. {counted}. {_BOLD}"
-    )
-    if known and table.seeds and table.seeds < _FEW:
-        few = "One seed says" if table.seeds == 1 else "Two seeds say"
-        caption += f" {few} little: differences of a few points mean nothing. Three or more are needed, --seeds=0,1,2."
-    return caption
+def _own(run: Trial) -> dict[str, Any]:
+    return {"task": run.task, "method": run.method, "seed": run.settings.run.seed}
 
 
-def _no_labels(known: Summaries) -> bool:
-    return bool(known) and all(score_of(summary) is None for summary in known.values())
+def _sections(rows: Sequence[str], known: Summaries, failures: Sequence[Failure]) -> list[tuple[str, str, Table]]:
+    """Returns (heading, name of its note in the templates, table) of what there is."""
+    lines = {run: (read_metrics(run.workdir), selection.SCORES[s.get("score", "accuracy")]) for run, s in known.items()}
+    by_row = {row_title(row): [each for run, each in lines.items() if run.method == row] for row in rows}
+    failed = [(failure.run.title, failure.reason, failure.log) for failure in failures]
+    made = [
+        ("Differences between methods", "differences", _differences(rows, known)),
+        ("Which checkpoint, without target labels", "checkpoint", _picked({**by_row, "all runs": [*lines.values()]})),
+        ("Which setting, without target labels", "setting", _picked(_variants(rows, known), without=("last",))),
+        ("Failed", "failed", Table(("run", "reason", "log"), failed, (0, 1, 2))),
+    ]
+    return [each for each in made if each[2].rows]
 
 
-def _main(table: ResultsTable, shown: Table, runs: Sequence[Trial]) -> list[Section]:
-    """Returns the measured rows, with what all runs have in common, and the published ones."""
-    model, steps = runs[0].settings.model, sorted({run.settings.optimization.steps for run in runs})
-    frozen = ", frozen" if model.freeze_backbone else f", trained from {model.train_from}" if model.train_from else ""
-    pixels, said = runs[0].settings.data.image_size, ", ".join(map(str, steps))
-    made = f"Measured here: {os.path.basename(model.extractor)}{frozen}, {pixels} px, {said} steps"
-    sections = [Section(made, "", shown)]
-    if table.published:
-        said = "Published by others, not measured here; ResNet-50 unless a row says otherwise"
-        sections.append(Section(said, "", table.shown_others(), len(table.published) > len(table.measured)))
-    return sections
-
-
-def _sections(rows: Sequence[str], known: Summaries, failures: Sequence[Failure]) -> list[Section]:
-    made = []
-    comparisons = significance.compare_all(rows, _values(rows, known))
-    if comparisons:
-        made.append(Section("Differences between methods", _CAVEAT, _differences(comparisons)))
-    if chosen := _selections(rows, known):
-        made.append(Section("Which checkpoint, without target labels", _SELECTION_NOTE, _selected(chosen)))
-    if settings := _between_settings(rows, known):
-        made.append(Section("Which setting, without target labels", _SETTINGS_NOTE, _selected(settings)))
-    if failures:
-        table = Table(("run", "reason", "log"), [(f.run.title, f.reason, f.log) for f in failures], (0, 1, 2))
-        made.append(Section("Failed", "The rest of the sweep is not affected.", table))
-    return made
-
-
-def _means(table: ResultsTable) -> tuple[list[Panel], str]:
-    """Draws the means in the last column, the average or the only one, and says what is drawn."""
-    rows = []
-    for row in table.measured:
-        mean = row.cells[-1]
-        if mean is not None:
-            known = mean.deviation is not None and mean.seeds >= _FEW
-            reach = stats.t.ppf(0.975, mean.seeds - 1) * mean.deviation / math.sqrt(mean.seeds) if known else None
-            rows.append((row.title, mean.mean, reach))
-    if len(rows) < 2:
-        return [], ""
-    bars = any(reach is not None for *_, reach in rows)
-    caption = "Bars: 95 % interval of the mean over seeds. " if bars else "Fewer than three seeds: no intervals. "
-    caption += (
-        "Methods share seeds and tasks, so differences are surer than overlapping bars suggest: see the next table."
-    )
-    return [panel(figures.means(table.columns[-1], rows))], caption
-
-
-def _runs(runs: Sequence[Trial], known: Summaries, status: Mapping[Trial, str], out: str) -> Table:
+def _runs(known: Summaries, status: Mapping[Trial, str], out: str) -> Table:
     """Lists every run, with its page where it has one."""
     rows = []
-    for run in runs:
-        path, score = os.path.join(run.workdir, "report.html"), score_of(known[run]) if run in known else None
-        link = ""
-        if os.path.exists(path):
-            link = urllib.parse.quote(os.path.relpath(path, out).replace(os.sep, "/"))
+    for run in status:
+        path, score = os.path.join(run.workdir, "report.html"), score_of(known.get(run, {}))
+        link = urllib.parse.quote(os.path.relpath(path, out).replace(os.sep, "/")) if os.path.exists(path) else ""
         rows.append((Cell(run.title, link=link), status[run], MISSING if score is None else f"{100 * score:.1f}"))
     return Table(("run", "state", "percent"), rows, (0, 1))
 
 
-def _csv(known: Summaries, status: Mapping[Trial, str]) -> Table:
-    rows = []
-    for run in status:
-        own = {"task": run.task, "method": run.method, "seed": run.settings.run.seed}
-        values = {**known.get(run, {}), **own, "status": status[run], "workdir": run.workdir}
-        rows.append([values.get(name, "") for name in _COLUMNS])
-    return Table(_COLUMNS, rows)
-
-
-def _values(rows: Sequence[str], known: Summaries) -> dict[str, dict[significance.Unit, float]]:
-    """Returns percent by row and (task, seed)."""
+def _differences(rows: Sequence[str], known: Summaries) -> Table:
+    """Compares all pairs of rows over the (task, seed) that both have, in percent."""
     values: dict[str, dict] = {row: {} for row in rows}
     for summary in known.values():
         if score_of(summary) is not None:
-            values[summary["method"]][(summary["task"], summary["seed"])] = 100 * score_of(summary)
-    return values
+            values[summary["method"]][summary["task"], summary["seed"]] = 100 * score_of(summary)
 
-
-def _differences(comparisons: Sequence[significance.Comparison]) -> Table:
     def number(value: float, form: str) -> str:
         return MISSING if math.isnan(value) else format(value, form).replace("-0.00", "0.00").replace("+0.00", "0.00")
 
-    rows = [
+    head = ("method", "against", "pairs", "difference", "95 % interval", "wins / losses")
+    cells = [
         (
             row_title(c.first),
             row_title(c.second),
@@ -229,54 +138,55 @@ def _differences(comparisons: Sequence[significance.Comparison]) -> Table:
             f"{c.wins} / {c.losses}",
             *(number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, c.p_holm, c.p_wilcoxon)),
         )
-        for c in comparisons
+        for c in significance.compare_all(rows, values)
     ]
-    head = ("method", "against", "pairs", "difference", "95 % interval", "wins / losses")
-    return Table((*head, "p (t)", "p (Holm)", "p (Wilcoxon)"), rows, (0, 1))
+    return Table((*head, "p (t)", "p (Holm)", "p (Wilcoxon)"), cells, (0, 1))
 
 
-def _selections(rows: Sequence[str], known: Summaries) -> dict[str, Selections]:
-    """Compares criteria for the checkpoint, by title of the row; all runs together last."""
-    read = {run: (read_metrics(run.workdir), SCORES[s.get("score", "accuracy")]) for run, s in known.items()}
-    found = {row_title(row): compare_selections([r for run, r in read.items() if run.method == row]) for row in rows}
-    found["all runs"] = compare_selections(list(read.values()))
-    return {title: selections for title, selections in found.items() if selections}
+def _picked(rows: Mapping[str, Sequence[tuple[Sequence[Mapping], str]]], without: Sequence[str] = ()) -> Table:
+    """Compares what the criteria pick, mean and largest loss against the oracle.
+
+    Args:
+      rows: evaluations to pick from, and the accuracy that the benchmark reports, of each run, by title.
+      without: criteria that are left out.
+    """
+    found = {}
+    for title, runs in rows.items():
+        each = [{n: line.get(key) for n, line in selection.picked(lines, key).items()} for lines, key in runs]
+        found[title] = [picked for picked in each if selection.ORACLE in picked]
+    every = [picked for each in found.values() for picked in each]
+    names = [n for n in (*selection.CRITERIA, selection.ORACLE) if n not in without and all(n in p for p in every)]
+    cells = []
+    for title, picked in found.items():
+        row = []
+        for name in names if picked else ():
+            lost = max(each[selection.ORACLE] - each[name] for each in picked)
+            mean = np.mean([each[name] for each in picked])
+            row.append(Cell(f"{100 * mean:.1f}", f"(−{100 * lost:.1f})" if lost >= 0.0005 else ""))
+        cells += [(title, len(picked), *row)] if picked else []
+    return Table(("method", "runs", *(_SHORT.get(name, name) for name in names)), cells)
 
 
-def _between_settings(rows: Sequence[str], known: Summaries) -> dict[str, Selections]:
-    """Compares what criteria that see no target label choose among the variants of a grid, by title of the method."""
-    variants: dict[str, dict] = {}
+def _variants(rows: Sequence[str], known: Summaries) -> dict[str, list[tuple[list[dict], str]]]:
+    """Returns the last evaluations of a grid's variants, of each task and seed, by title of the method: as if they were
+    steps of one run."""
+    found: dict[str, dict] = {}
     for run, summary in known.items():
         if run.variant:
-            by_run = variants.setdefault(run.method.split(" ")[0], {})
+            by_run = found.setdefault(row_title(run.method.split(" ")[0]), {})
             choices = by_run.setdefault((run.task, run.settings.run.seed), [])
             choices.append({**summary, "step": rows.index(run.method) + 1})
-    found = {}
-    for method, by_run in variants.items():
-        most = max(map(len, by_run.values()))
-        whole = [c for c in by_run.values() if len(c) == most > 1]  # with a value missing, the choice is another
-        picked = compare_selections([(c, SCORES[c[0].get("score", "accuracy")]) for c in whole])
-        if picked:
-            accuracy = {name: value for name, value in picked.accuracy.items() if name != "last"}
-            found[row_title(method)] = dataclasses.replace(picked, accuracy=accuracy)
-    return found
-
-
-def _selected(chosen: Mapping[str, Selections]) -> Table:
-    names = [name for name in (*CRITERIA, ORACLE) if all(name in s.accuracy for s in chosen.values())]
-    rows = []
-    for title, found in chosen.items():
-        lost = {name: 100 * found.worst[name] for name in names if name != ORACLE and found.worst[name] >= 0.0005}
-        cells = [
-            Cell(f"{100 * found.accuracy[name]:.1f}", f"(−{lost[name]:.1f})" if name in lost else "") for name in names
-        ]
-        rows.append((title, found.runs, *cells))
-    return Table(("method", "runs", *(_SHORT.get(name, name) for name in names)), rows)
+    made = {}
+    for title, by_run in found.items():
+        most = max(map(len, by_run.values()))  # with a value missing, the choice is another
+        whole = [choices for choices in by_run.values() if len(choices) == most > 1]
+        made[title] = [(choices, selection.SCORES[choices[0].get("score", "accuracy")]) for choices in whole]
+    return made
 
 
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
     """Compares methods by how far their answers agree, and by their scores: means over the runs of each row."""
-    keys = ("accuracy/source", *(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance")))
+    keys = ("accuracy/source", *_SCORES)
     agreed, made = _agreements(known), []
     for row in rows:
         mine = [run for run in known if run.method == row]

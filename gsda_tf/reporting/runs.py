@@ -17,23 +17,6 @@ from gsda_tf.settings import names
 
 
 @dataclasses.dataclass(frozen=True)
-class Features:
-    """Features of some images of both domains.
-
-    Attributes:
-      source: float [ns, d].
-      target: float [nt, d].
-      source_labels: int [ns].
-      target_labels: int [nt], -1 where unknown.
-    """
-
-    source: np.ndarray
-    target: np.ndarray
-    source_labels: np.ndarray
-    target_labels: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
 class LoggedRun:
     """One run.
 
@@ -63,11 +46,6 @@ class LoggedRun:
         return int(self.lines[-1]["step"]) if self.lines else 0
 
     @property
-    def steps(self) -> int:
-        """Steps that the run was asked for."""
-        return int(self.settings["steps"])
-
-    @property
     def score_key(self) -> str:
         """The accuracy that is reported: "accuracy/target" or "accuracy/target_mean_class"."""
         return SCORES[(self.summary or {}).get("score", "accuracy")]
@@ -93,25 +71,32 @@ class LoggedRun:
         return self.probabilities.argmax(axis=1)
 
     @property
-    def distances(self) -> dict[str, tuple[float, float | None]]:
-        """Proxy A-distance and its spread, if known, "before" and "after" training or "now", as the log has it."""
-        key = "score/a_distance"
-        found = [
-            (line["step"], (line[key], line.get(f"{key}_spread"))) for line in self.lines if line.get(key) is not None
-        ]
-        named = {"before": found[0][1]} if found and found[0][0] == 0 else {}
-        if found and found[-1][0] > 0:
-            named["after" if self.summary else "now"] = found[-1][1]
+    def distances(self) -> dict[str, float]:
+        """Proxy A-distance "before" and "after" training, or "now", as far as it was logged."""
+        named, newest = {}, "after" if self.summary else "now"
+        for line in self.lines:
+            if line.get("score/a_distance") is not None:
+                named[newest if line["step"] else "before"] = line["score/a_distance"]
         return named
 
-    def features(self, before: bool = False) -> Features | None:
-        """Features of the images that were kept, after training or before it; None if there are none."""
-        suffix, kept = "_before" if before else "", self.evaluation
-        if f"target_features{suffix}" not in kept:
-            return None
-        indices, target = kept["target_indices"], kept[f"target_features{suffix}"]
-        labels = np.full(len(target), -1) if self.target_labels is None else self.target_labels[indices]
-        return Features(kept[f"source_features{suffix}"], target, kept["source_labels"], labels)
+    @property
+    def distance_spread(self) -> float | None:
+        """The largest standard deviation of that distance between divisions of the images; None if unknown."""
+        found = [line.get("score/a_distance_spread") for line in self.lines]
+        return max((spread for spread in found if spread is not None), default=None)
+
+    def features(self, before: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
+        """Features of the images that were kept, after training or before it: of the source float [ns, d], of the
+        target [nt, d]; None if there are none."""
+        names = [f"{domain}_features{'_before' if before else ''}" for domain in ("source", "target")]
+        return tuple(self.evaluation[name] for name in names) if names[1] in self.evaluation else None
+
+    @property
+    def feature_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of these images: of the source int [ns], of the target [nt], -1 where unknown."""
+        indices = self.evaluation["target_indices"]
+        labels = np.full(len(indices), -1) if self.target_labels is None else self.target_labels[indices]
+        return self.evaluation["source_labels"], labels
 
 
 def load_run(workdir: str) -> LoggedRun:

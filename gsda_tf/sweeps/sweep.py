@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 
 from tqdm import tqdm
@@ -57,47 +57,46 @@ def execute(runs: Sequence[Trial], pool: Pool, out: str, finished: Callable[[], 
       KeyboardInterrupt: the sweep was stopped; all its runs have ended.
       DiskError: their logs cannot be written; all runs have ended.
     """
-    waiting = collections.deque(run for run in runs if run.summary() is None)
-    state = _State(len(runs), waiting, pool.width, out)
+    waiting = [run for run in runs if run.summary() is None]
+    shown = _Progress(len(runs), waiting, pool.width, out)
     working: dict[futures.Future[Ended], Trial] = {}
-    elsewhere: list[Trial] = []
+    elsewhere: set[str] = set()
     stopped: collections.Counter[str] = collections.Counter()
-    with state.bar:
+    failures: list[Failure] = []
+    with shown.bar:
         try:
-            while waiting or working or elsewhere:
-                while waiting and len(working) < pool.width:
-                    run = waiting.popleft()
+            while waiting or working:
+                for run in list(waiting):
                     if run.at_work():
-                        tqdm.write(f"{run.title} is at work in another process: waiting for it", file=sys.stderr)
-                        elsewhere.append(run)
-                    else:
-                        working[pool.submit(_task(run, out))] = run
-                        state.begun(run)
-                for run in [run for run in elsewhere if not run.at_work()]:
-                    elsewhere.remove(run)
-                    if run.summary() is None:
-                        waiting.append(run)
-                    else:
-                        state.ended(run)
+                        if run.workdir not in elsewhere:
+                            tqdm.write(f"{run.title} is at work in another process: waiting for it", file=sys.stderr)
+                        elsewhere.add(run.workdir)
+                    elif run.workdir in elsewhere and run.summary() is not None:
+                        waiting.remove(run)
                         finished()
+                    elif len(working) < pool.width:
+                        waiting.remove(run)
+                        working[pool.submit(_task(run, out))] = run
+                        shown.forecast.begun(run)
                 for future in [future for future in working if future.done()]:
                     run = working.pop(future)
                     ended = _result(future)
-                    if run.summary() is None and ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
+                    if run.summary() is not None:
+                        shown.forecast.ended(run)
+                    elif ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
                         # Somebody else began with it just before, or its process alone was asked to stop.
                         stopped[run.workdir] += not run.at_work()
-                        state.paused(run)
                         waiting.append(run)
                         continue
-                    if run.summary() is None:
-                        state.failed(Failure(run, f"{ended.said} (exit code {ended.code})", _log(run, out)))
-                    state.ended(run)
+                    else:
+                        failures.append(Failure(run, f"{ended.said} (exit code {ended.code})", _log(run, out)))
+                        tqdm.write(f"Failed: {run.title}: {failures[-1].reason}", file=sys.stderr)
                     finished()
-                state.show()
+                shown.update(waiting, [*working.values()], len(failures))
                 futures.wait(working, _POLL_SECONDS, futures.FIRST_COMPLETED) if working else time.sleep(_POLL_SECONDS)
         finally:
             _end(pool, working)
-    return state.failures
+    return failures
 
 
 def _task(run: Trial, out: str) -> Task:
@@ -149,61 +148,32 @@ def _last_line(path: str) -> str:
     return printable(lines[-1])[:80]
 
 
-class _State:
-    """Counts what is done and what failed, and drives the progress bar that shows it."""
+class _Progress:
+    """The bar of a sweep: steps that are done, and the time that the rest takes."""
 
-    def __init__(self, total: int, waiting: Collection[Trial], width: int, out: str):
-        self._forecast, self._out, self._working = Forecast(width), out, []
-        self.failures: list[Failure] = []
-        self._total, self._ended = total, total - len(waiting)
-        self._steps = {run.workdir: run.settings.optimization.steps for run in waiting}
-        self._open = list(waiting)
-        self._done = 0
+    def __init__(self, total: int, waiting: Sequence[Trial], width: int, out: str):
+        self.forecast, self._total, self._out = Forecast(width), total, out
+        self._steps = sum(run.settings.optimization.steps for run in waiting)
         self.bar = progress(
-            total=sum(self._steps.values()),
-            initial=self._steps_done(),
+            total=self._steps,
+            initial=self._done(waiting),
             unit="step",
             desc="sweep",
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}{postfix}]",  # the time left is `Forecast`'s
         )
 
-    def begun(self, run: Trial) -> None:
-        """Takes in that a run begins."""
-        self._forecast.begun(run)
-        self._working.append(run)
-
-    def ended(self, run: Trial) -> None:
-        """Takes in that a run is over."""
-        self.paused(run)
-        if all(failure.run is not run for failure in self.failures):
-            self._forecast.ended(run)
-        self._open.remove(run)
-        self._ended += 1
-        self._done += self._steps[run.workdir]
-
-    def failed(self, failure: Failure) -> None:
-        """Takes in a failure, and tells it."""
-        self.failures.append(failure)
-        tqdm.write(f"Failed: {failure.run.title}: {failure.reason}", file=sys.stderr)
-
-    def paused(self, run: Trial) -> None:
-        """Takes in that a run is not at work any more."""
-        if run in self._working:
-            self._working.remove(run)
-
-    def show(self) -> None:
+    def update(self, waiting: Sequence[Trial], working: Sequence[Trial], failures: int) -> None:
         """Brings the bar up to date."""
-        done = self._steps_done()
-        for run in self._working:
-            self._forecast.seen(run, run.steps_done())
-        left = self._forecast.left([run for run in self._open if run not in self._working], self._working)
-        parts = [f"{self._ended}/{self._total} runs"]
-        parts += [f"{len(self.failures)} failed"] if self.failures else []
+        for run in working:
+            self.forecast.seen(run, run.steps_done())
+        left = self.forecast.left(waiting, working)
+        parts = [f"{self._total - len(waiting) - len(working)}/{self._total} runs"]
+        parts += [f"{failures} failed"] if failures else []
         parts += [f"about {seconds(round(left))} left"] if left is not None else []
-        if self._working and left is None:  # nothing to reckon with yet: what it does now, in its own words
-            parts.append(f"{self._working[0].title}: {_last_line(_log(self._working[0], self._out))}")
+        if working and left is None:  # nothing to reckon with yet: what it does now, in its own words
+            parts.append(f"{working[0].title}: {_last_line(_log(working[0], self._out))}")
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
-        self.bar.update(done - self.bar.n)
+        self.bar.update(self._done([*waiting, *working]) - self.bar.n)
 
-    def _steps_done(self) -> int:
-        return self._done + sum(min(run.steps_done(), self._steps[run.workdir]) for run in self._open)
+    def _done(self, rest: Sequence[Trial]) -> int:
+        return self._steps - sum(max(run.settings.optimization.steps - run.steps_done(), 0) for run in rest)

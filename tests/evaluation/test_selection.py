@@ -23,13 +23,22 @@ def test_each_direction(select, step):
     assert selection.best(_LINES, select) == step
 
 
-def test_oracle_and_lookup():
-    assert selection.oracle(_LINES) == 20
+def test_all_picks_and_the_oracles_last():
+    steps = {"last": 30, "entropy": 30, "im": 20, "snd": 10, "accuracy/source": 30, "a_distance": 10, "oracle": 20}
+    picked = selection.picked(_LINES)
+    assert {name: line["step"] for name, line in picked.items()} == steps and list(picked)[-1] == selection.ORACLE
     assert selection.at_step(_LINES, 20)["accuracy/source"] == 0.8
+
+
+def test_what_was_never_logged_picks_nothing():
+    assert list(selection.picked([{"step": 3, "accuracy/source": 0.5, "accuracy/target": None}])) == [
+        "last", "accuracy/source"
+    ]  # fmt: skip
+    assert selection.picked([]) == {}
 
 
 def test_nothing_to_choose_from():
     with pytest.raises(UserError, match="No evaluation has"):
-        selection.oracle([{"step": 3, "accuracy/source": 0.5, "accuracy/target": None}])
+        selection.best([{"step": 3, "accuracy/source": 0.5}], "im")
     with pytest.raises(UserError, match="expected one of last, entropy"):
         selection.best(_LINES, "entropie")

@@ -20,28 +20,28 @@ def _curve(ax, title):
 
 
 def test_nothing_logged_gives_no_figure():
-    for draw in (figures.losses, figures.accuracies, figures.discriminators, figures.label_free):
-        assert draw([]) == []
-    assert figures.synchronization([{"step": 1, "loss/classification": 1.0}]) == []
+    assert not any(figures.curves([]).values())
+    assert figures.curves([{"step": 1, "loss/classification": 1.0}])["synchronization"] == []
 
 
 def test_what_is_zero_throughout_is_not_drawn_as_if_it_were_measured():
-    (figure,) = figures.losses([{"step": s, "loss/classification": 1.0, "loss/entropy": 0.0} for s in (1, 2)])
+    lines = [{"step": s, "loss/classification": 1.0, "loss/entropy": 0.0} for s in (1, 2)]
+    (figure,) = figures.curves(lines)["losses"]
     assert [line.get_label() for line in figure.axes[0].lines] == ["loss/classification"]
 
 
 def test_curves_show_what_was_logged_and_skip_what_was_not_finite():
-    (losses,) = figures.losses(LINES)
+    (losses,) = figures.curves(LINES)["losses"]
     assert _curve(losses.axes[0], "loss/classification") == ([10, 30], [2.0, 1.0])
     assert [text.get_text() for text in losses.axes[0].texts] == ["2", "1"]  # two values are no curve
 
 
 def test_one_evaluation_and_values_that_stay_are_no_curves():
     """A line from step 0 to the only evaluation says nothing, and one at 100 flattens what changes."""
-    once = [{"step": s, "accuracy/source": s / 10, "score/entropy": 1 - s / 10} for s in (0, 5)]
-    assert figures.accuracies(once) == figures.label_free(once) == []
+    once = figures.curves([{"step": s, "accuracy/source": s / 10, "score/entropy": 1 - s / 10} for s in (0, 5)])
+    assert once["accuracies"] == once["label_free"] == []
     lines = [{"step": s, "accuracy/source": 1.0, "accuracy/target": s / 10} for s in (0, 4, 8)]
-    ax = figures.accuracies(lines)[0].axes[0]
+    ax = figures.curves(lines)["accuracies"][0].axes[0]
     assert [line.get_label() for line in ax.lines] == ["accuracy/target"] and ax.get_title(loc="left") == "Accuracy"
 
 
@@ -50,31 +50,29 @@ def test_the_axis_shows_what_training_reaches_and_source_only_beside_it():
         {"step": s, "accuracy/source": a, "accuracy/target": a - 0.04} for s, a in ((0, 0.1), (10, 0.92), (20, 0.98))
     ]
     other = [{"step": s, "accuracy/target": 0.85} for s in (0, 10, 20)]
-    (figure,) = figures.accuracies(lines, other)
+    (figure,) = figures.curves(lines, other)["accuracies"]
     low, high = figure.axes[0].get_ylim()
     assert 80 < low < 85 and 98 < high <= 101
-    assert _curve(figure.axes[0], "accuracy/target, source only") == ([0, 10, 20], [85.0] * 3)
+    assert _curve(figure.axes[0], "accuracy/target, source only") == ([10, 20], [85.0] * 2)
     assert not figure.axes[0].get_legend() and len(figure.legends) == 1  # not over the lines
 
 
-def test_synchronization_shows_s_of_every_level():
-    ax = figures.synchronization(LINES)[0].axes[0]
-    assert [line.get_label() for line in ax.lines] == [r"$S_{domain}$", r"$\Sigma\,S_{group}$", r"$\Sigma\,S_{class}$"]
-    assert _curve(ax, r"$\Sigma\,S_{group}$") == ([10, 20, 30], [0.4, 0.7, 0.6])
+def test_synchronization_shows_s_of_every_level_from_coarse_to_fine():
+    ax = figures.curves(LINES)["synchronization"][0].axes[0]
+    assert [line.get_label() for line in ax.lines] == ["S/domain", "S/group", "S/class"]
+    assert _curve(ax, "S/group") == ([10, 20, 30], [0.4, 0.7, 0.6])
 
 
 def test_a_long_curve_is_smoothed_without_bias():
-    steps = np.arange(400)
-    smooth = figures.losses([{"step": int(s), "loss/entropy": 2.0 * s + (-1) ** s} for s in steps])[0].axes[0]
-    x, y = _curve(smooth, "loss/entropy")
+    lines = [{"step": int(s), "loss/entropy": 2.0 * s + (-1) ** s} for s in np.arange(400)]
+    x, y = _curve(figures.curves(lines)["losses"][0].axes[0], "loss/entropy")
     np.testing.assert_allclose(y, 2 * np.array(x), atol=1e-9)  # a window of even width: the noise cancels
 
 
 def test_the_ring_marks_the_best_by_the_direction_of_the_score():
     lines = [{"step": s, "score/entropy": e, "score/im": e} for s, e in ((1, 0.5), (2, 0.2), (3, 0.9), (4, 0.2))]
-    entropy, information = (
-        figure.axes[0] for figure in figures.label_free([{"step": 0, "score/entropy": 0.1}, *lines])
-    )
+    drawn = figures.curves([{"step": 0, "score/entropy": 0.1}, *lines])["label_free"]
+    entropy, information = (figure.axes[0] for figure in drawn)
     assert entropy.lines[1].get_xdata().tolist() == [4]  # least, and of equals the latest
     assert information.lines[1].get_xdata().tolist() == [3]
     assert entropy.lines[0].get_xdata().tolist() == [0, 1, 2, 3, 4]  # shown, but not to be selected
@@ -91,37 +89,15 @@ def test_of_many_classes_only_what_can_be_read_is_drawn():
     names = [f"c{k}" for k in range(5000)]
     assert figures.confusion(np.eye(201, dtype=int), names[:201]) is None
     assert figures.confusion(np.eye(200, dtype=int), names[:200]) is not None
-    ax = figures.per_class(np.linspace(1, 0, 5000), [1] * 5000, names).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == names[-60:]
-    assert ax.get_title(loc="left") == "Mean 50.0 % (dotted); worst 60 of 5,000 classes"
 
 
-def test_per_class_is_sorted_and_leaves_out_absent_classes():
-    ax = figures.per_class([0.25, np.nan, 0.75], [4, 0, 8], ("a", "b", "c")).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["c", "a"]
-    assert [bar.get_width() for bar in ax.patches] == [75, 25]
-    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [figures.SOURCE, figures.TARGET]
-    assert [t.get_text() for t in ax.texts] == ["75 % (8)", "25 % (4)"]
-    assert all(t.get_position()[0] > 100 for t in ax.texts)  # where neither bar nor mean runs
-
-
-def test_source_only_is_a_tick_of_each_class():
-    ax = figures.per_class([0.25, 0.75], [4, 8], ("a", "b"), [0.5, 0.125]).axes[0]
-    assert _curve(ax, "source only") == ([12.5, 50.0], [0, 1])
-
-
-def test_predicted_classes_are_shares_beside_the_sources():
-    ax = figures.predicted_classes([6, 2, 0], [1, 2, 1], ("a", "b", "c")).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
-    assert [bar.get_width() for bar in ax.patches] == [75, 25, 0, 25, 50, 25]
-    many = figures.predicted_classes([*range(200)], [1] * 200, [str(k) for k in range(200)]).axes[0]
-    assert [t.get_text() for t in many.get_yticklabels()][:2] == ["199", "198"] and len(many.patches) == 80
-
-
-def test_the_histogram_holds_every_image():
-    ax = figures.scores(np.array([0.0, 0.5, 0.97, 1.0])).axes[0]
-    heights = [bar.get_height() for bar in ax.patches]
-    assert sum(heights) == 4 and heights[-1] == 2
+def test_bars_are_shares_side_by_side_from_top_to_bottom():
+    shares = {"this run": np.array([0.75, 0.25]), "source only": np.array([0.5, np.nan])}
+    ax = figures.bars("Mean 50.0 %", "percent", ["c (8)", "a (4)"], shares).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["c (8)", "a (4)"]
+    np.testing.assert_array_equal([bar.get_width() for bar in ax.patches], [75, 25, 50, np.nan])
+    assert [t.get_text() for t in ax.texts] == ["75", "25"]
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches[::2]] == [figures.TARGET, figures.REFERENCE]
 
 
 def test_means_have_their_intervals():
@@ -148,7 +124,7 @@ def test_many_classes_still_have_colours_of_their_own():
 
 
 def test_png_is_a_picture():
-    image = Image.open(io.BytesIO(figures.png(figures.losses(LINES)[0], dpi=50)))
+    image = Image.open(io.BytesIO(figures.png(figures.curves(LINES)["losses"][0], dpi=50)))
     assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 1
 
 
@@ -162,13 +138,13 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
     points = np.zeros((10, 2))
     made = [
         figures.confusion(counts, _STRANGE),
-        figures.per_class(np.linspace(0, 1, 10), range(10), _STRANGE),
+        figures.bars("", "", names.shown(_STRANGE), {"this run": np.linspace(0, 1, 10)}),
         *figures.embedding([("x", points, points)], np.arange(10), np.arange(10), _STRANGE),
     ]
     for figure in made:
         assert figures.png(figure).startswith(b"\x89PNG")
     assert not recwarn.list
-    shown = names.all_shown(_STRANGE)
+    shown = names.shown(_STRANGE)
     assert shown[:4] == [r"\$5_and_\$10", r"\$x", " _private", r"a\nb\x1b[31m"]
     assert len(shown[7]) == 40 and shown[6] == r"\udcff" and shown[9] == r"\u202egnp"
     legend = [text.get_text() for text in made[2].legends[0].get_texts()]
@@ -177,4 +153,4 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
 
 def test_a_name_that_no_font_has_is_a_number(monkeypatch):
     monkeypatch.setattr(names, "families", lambda: {"DejaVu Sans": frozenset(range(256))})
-    assert names.all_shown(["bike", "飞机"]) == ["bike", "class 1"]
+    assert names.shown(["bike", "飞机"]) == ["bike", "class 1"]

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from gsda_tf.datasets import published
-from gsda_tf.reporting.results_table import Mean, results_table
+from gsda_tf.reporting.results_table import results_table
 
 
 def _summary(method, seed, task, accuracy, **more):
@@ -10,8 +11,9 @@ def _summary(method, seed, task, accuracy, **more):
     return {"method": method, "seed": seed, "task": f"office31/{task}", **scores, **more}
 
 
-def _markdown(table):
-    return table.shown().markdown()
+def _cells(table):
+    """What stands in each row, without the title."""
+    return [[str(cell) for cell in row[1:]] for row in table.shown().rows]
 
 
 _ALL = ("A_W", "A_D", "W_A", "W_D", "D_A", "D_W")
@@ -22,36 +24,37 @@ def test_mean_and_deviation_over_seeds():
     values = rng.uniform(0.5, 1, (3, 6))
     summaries = [_summary("gsda", s, t, values[s, i]) for s in range(3) for i, t in enumerate(_ALL)]
     table = results_table("office31", _ALL, _ALL, ["gsda"], summaries)
-    assert table.columns == ("A→W", "D→W", "W→D", "A→D", "D→A", "W→A", "Avg")  # the paper's order
-    cells = table.measured[0].cells
-    a_w = 100 * values[:, 0]
-    assert (cells[0].mean, cells[0].deviation) == pytest.approx((a_w.mean(), a_w.std(ddof=1)))
-    averages = 100 * values.mean(axis=1)
-    assert (cells[-1].mean, cells[-1].deviation) == pytest.approx((averages.mean(), averages.std(ddof=1)))
+    assert list(table.columns) == ["A→W", "D→W", "W→D", "A→D", "D→A", "W→A", "Avg"]  # the paper's order
+    (row,) = _cells(table)
+    a_w, averages = 100 * values[:, 0], 100 * values.mean(axis=1)
+    assert row[0] == f"{a_w.mean():.1f} ± {a_w.std(ddof=1):.1f}"
+    assert row[-1] == f"{averages.mean():.1f} ± {averages.std(ddof=1):.1f}"
+    interval = stats.ttest_1samp(averages, 0).confidence_interval()
+    assert table.means() == [
+        ("+ synchronization (GSDA)", pytest.approx(averages.mean()), pytest.approx((interval.high - interval.low) / 2))
+    ]
 
 
 def test_an_average_is_only_of_seeds_with_all_tasks():
     summaries = [_summary("gsda", 0, t, 0.5) for t in _ALL] + [_summary("gsda", 1, "A_W", 0.9)]
-    cells = results_table("office31", _ALL, _ALL, ["gsda", "domain"], summaries).measured
-    assert cells[0].cells[0].seeds == 2 and cells[0].cells[-1] == Mean(50.0, None, 1)
-    assert cells[1].cells == (None,) * 7
-    text = _markdown(results_table("office31", _ALL, _ALL, ["gsda", "domain"], summaries))
-    assert "50.0 (1 of 2)" in text and "70.0 ± 28.3" in text
+    table = results_table("office31", _ALL, _ALL, ["gsda", "domain"], summaries)
+    assert _cells(table) == [["70.0 ± 28.3", *["50.0 (1 of 2)"] * 6], ["–"] * 7]
+    assert len(table.means()) == 1 and table.means()[0][1:] == (50.0, None)
 
 
 def test_part_of_the_tasks_is_set_beside_the_same_part():
     summaries = [_summary("gsda", 0, t, 0.9) for t in ("A_W", "A_D")]
     table = results_table("office31", ("A_W", "A_D"), _ALL, ["gsda"], summaries)
-    assert table.columns == ("A→W", "A→D", "Avg of these")
-    paper = next(row for row in table.published if [c.mean for c in row.cells[:2]] == [95.7, 94.8])
-    assert paper.cells[-1].mean == pytest.approx((95.7 + 94.8) / 2)
-    assert all(row.cells[0] for row in table.published)  # rows of which only an average of all tasks is known are out
+    assert list(table.columns) == ["A→W", "A→D", "Avg of these"]
+    (paper,) = (values for _, values, _ in table.published if (values["A→W"], values["A→D"]) == (95.7, 94.8))
+    assert paper["Avg of these"] == pytest.approx((95.7 + 94.8) / 2)
+    assert all(values for _, values, _ in table.published)  # not those of an average alone
 
 
 def test_one_task_needs_no_average():
     table = results_table("office31", ["A_W"], _ALL, ["gsda"], [_summary("gsda", 0, "A_W", 0.9)])
-    assert table.columns == ("A→W",)
-    assert table.measured[0].cells == (Mean(90.0),) and all(len(row.cells) == 1 for row in table.published)
+    assert table.shown().head == ("method", "A→W") and _cells(table) == [["90.0"]]
+    assert table.shown_others().head == ("published method", "A→W", "from")
 
 
 def test_by_class_where_the_benchmark_has_one_task():
@@ -62,9 +65,9 @@ def test_by_class_where_the_benchmark_has_one_task():
         "accuracy/target_mean_class": 0.5, "accuracy/target": 0.6, "target_per_class_accuracy": per_class,
     }  # fmt: skip
     table = results_table("visda2017", ("Sy_Re",), ("Sy_Re",), ["gsda"], [summary])
-    assert table.columns == (*classes, "Avg")
-    cells = table.measured[0].cells
-    assert cells[0].mean == pytest.approx(90) and cells[-1].mean == pytest.approx(50)
+    assert list(table.columns) == [*classes, "Avg"]
+    (row,) = _cells(table)
+    assert row[0] == "90.0" and row[-1] == "50.0"
 
 
 def test_published_numbers_are_told_apart():
@@ -80,13 +83,13 @@ def test_bold_is_what_more_than_the_seeds_explain():
     values = {"domain": (0.951, 0.955), "gsda": (0.950, 0.960)}
     summaries = [_summary(m, s, "A_W", v) for m, seeds in values.items() for s, v in enumerate(seeds)]
     table = results_table("office31", ["A_W"], _ALL, list(values), summaries)
-    assert table.best == (None,) and "**9" not in _markdown(table)
+    assert "**9" not in table.shown().markdown()
     values = {"domain": (0.80, 0.85, 0.75), "gsda": (0.91, 0.95, 0.86)}
     summaries = [_summary(m, s, "A_W", v) for m, seeds in values.items() for s, v in enumerate(seeds)]
     table = results_table("office31", ["A_W"], _ALL, list(values), summaries)
-    assert table.best == (1,) and "**90.7 ± 4.5**" in _markdown(table)
+    assert "**90.7 ± 4.5**" in table.shown().markdown() and "**80" not in table.shown().markdown()
 
 
 def test_no_number_without_target_labels():
     summary = _summary("gsda", 0, "A_W", None)
-    assert results_table("office31", _ALL, _ALL, ["gsda"], [summary]).measured[0].cells == (None,) * 7
+    assert _cells(results_table("office31", _ALL, _ALL, ["gsda"], [summary])) == [["–"] * 7]

@@ -8,24 +8,24 @@ from tests.reporting import runs
 
 def test_a_finished_run_is_read_whole(tmp_path):
     run = load_run(runs.write(tmp_path))
-    assert (run.task, run.step, run.steps, run.score_key) == ("digits/Fo_Ha", 40, 40, "accuracy/target")
+    assert (run.task, run.step, run.score_key) == ("digits/Fo_Ha", 40, "accuracy/target")
     assert run.class_names == runs.CLASSES and run.groups == (runs.CLASSES[:2], runs.CLASSES[2:])
     assert run.labelled
 
 
 def test_features_go_with_the_labels_of_their_images(tmp_path):
     run = load_run(runs.write(tmp_path))
-    after = run.features()
-    np.testing.assert_array_equal(after.target_labels, run.target_labels[::2])
+    _, target = run.features()
+    np.testing.assert_array_equal(run.feature_labels[1], run.target_labels[::2])
     # Features lie around the centre of their true class, 8 on the class's own axis.
-    np.testing.assert_array_equal(after.target[:, :4].argmax(axis=1), after.target_labels)
+    np.testing.assert_array_equal(target[:, :4].argmax(axis=1), run.feature_labels[1])
 
 
 def test_a_run_that_is_going_has_features_from_before_only(tmp_path):
     run = load_run(runs.write(tmp_path, "going"))
     assert run.summary is None and run.step == 20
     assert run.features() is None
-    assert (run.features(before=True).target_labels == -1).all()
+    assert len(run.features(before=True)[1]) == 30 and (run.feature_labels[1] == -1).all()
     assert run.probabilities is None and not run.labelled
 
 
