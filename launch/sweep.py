@@ -28,10 +28,8 @@ absl_flags.DEFINE_multi_string(
     "grid", [], "a setting and its values, each of them a row, such as beta:0,1,10; may be given again for another one"
 )
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
-absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", lower_bound=1, upper_bound=1024)
-absl_flags.DEFINE_integer(
-    "threads", 0, "threads of each run; 0: its share of the cores", lower_bound=0, upper_bound=1024
-)
+absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", 1, 1024)
+absl_flags.DEFINE_integer("threads", 0, "threads of each run; 0: its share of the cores", 0, 1024)
 absl_flags.DEFINE_list(
     "gpus", [], "GPUs of this machine, such as 0,1,2,3: each run has one to itself (default: all see all)"
 )
@@ -81,11 +79,7 @@ def main() -> int:
             return flags.STOPPED
         paths = write_results(values.benchmark, runs, failures, out)
     with open(paths[1], encoding="utf-8") as file:
-        print("\n" + file.read())
-    for path in paths:
-        print(f"  {path}")
-    for failure in failures:
-        print(f"Failed: {failure.run.title}: {failure.reason}\n  {failure.log}", file=sys.stderr)
+        print("", file.read(), *(f"  {path}" for path in paths), sep="\n")
     print(
         f"Open {paths[2]}. Next: the page of a run by {COMMANDS}.report --workdir=RUN, its model by {COMMANDS}.export "
         "--workdir=RUN.",

@@ -17,6 +17,11 @@ from gsda_tf.datasets.preparing import decoded, prepare
 from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings
 
+_DOMAINS = {"Fo": "fonts", "Ha": "handwriting", "Mn": "mnist", "Us": "usps", "Sv": "svhn"}
+_SETS = {"Mn": "mnist", "Us": "usps", "Sv": "svhn_cropped"}
+"""Of TFDS, or made as one."""
+_CLASSES = tuple("0123456789")
+
 
 def _pixels(counts: np.ndarray) -> np.ndarray:
     """Counts 0..16 [n, 8, 8] as RGB images, uint8 0..255 [n, 8, 8, 3]."""
@@ -24,44 +29,23 @@ def _pixels(counts: np.ndarray) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _fonts(role: str, settings: DataSettings) -> Domain:
-    counts, labels = render_digits()
-    return Domain("fonts", ArrayRecords(_pixels(counts), "fonts"), labels)
-
-
-def _handwriting(role: str, settings: DataSettings) -> Domain:
-    digits = sklearn.datasets.load_digits()
-    return Domain("handwriting", ArrayRecords(_pixels(digits.images), "handwriting"), digits.target.astype(np.int32))
-
-
-def _mnist(role: str, settings: DataSettings) -> Domain:
-    if prepare.has_own("mnist_npz", settings):
-        return decoded.load_domain("mnist_npz", "train", "mnist", settings)
+def _load(code: str, role: str, settings: DataSettings) -> Domain:
+    name = _DOMAINS[code]
+    if code == "Fo":
+        counts, labels = render_digits()
+        return Domain(name, ArrayRecords(_pixels(counts), name), labels)
+    if code == "Ha":
+        digits = sklearn.datasets.load_digits()
+        return Domain(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
+    own = code == "Mn" and prepare.has_own("mnist_npz", settings)
     try:
-        return decoded.load_domain("mnist", "train", "mnist", settings)
+        return decoded.load_domain("mnist_npz" if own else _SETS[code], "train", name, settings)
     except UserError as error:
+        if own or code != "Mn":
+            raise
         raise UserError(
             f"{error} A copy of your own, mnist.npz of keras.datasets, is read from --manual_dir."
         ) from error
 
 
-def _usps(role: str, settings: DataSettings) -> Domain:
-    return decoded.load_domain("usps", "train", "usps", settings)
-
-
-def _svhn(role: str, settings: DataSettings) -> Domain:
-    return decoded.load_domain("svhn_cropped", "train", "svhn", settings)
-
-
-_LOADERS = {"Fo": _fonts, "Ha": _handwriting, "Mn": _mnist, "Us": _usps, "Sv": _svhn}
-_DOMAINS = {"Fo": "fonts", "Ha": "handwriting", "Mn": "mnist", "Us": "usps", "Sv": "svhn"}
-
-BENCHMARKS = (
-    Benchmark(
-        name="digits",
-        title="Digits",
-        domains=_DOMAINS,
-        classes=tuple(str(digit) for digit in range(10)),
-        load=lambda code, role, settings: _LOADERS[code](role, settings),
-    ),
-)
+BENCHMARKS = (Benchmark(name="digits", title="Digits", domains=_DOMAINS, classes=_CLASSES, load=_load),)

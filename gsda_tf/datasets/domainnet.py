@@ -25,12 +25,4 @@ def _load(code: str, role: str, settings: DataSettings) -> Domain:
     return prepare.load_domain(f"domainnet/{DOMAINS[code]}", "train", DOMAINS[code], settings)
 
 
-BENCHMARKS = (
-    Benchmark(
-        name="domainnet",
-        title="DomainNet",
-        domains=DOMAINS,
-        classes=_class_names,
-        load=_load,
-    ),
-)
+BENCHMARKS = (Benchmark(name="domainnet", title="DomainNet", domains=DOMAINS, classes=_class_names, load=_load),)

@@ -44,15 +44,10 @@ def rows(benchmark: str) -> tuple[Published, ...]:
     path = os.path.join(os.path.dirname(__file__), benchmark, "published.csv")
     if not os.path.exists(path):
         return ()
-    own = ("title", "source", "average", "method")
+    found = []
     with open(path, encoding="utf-8", newline="") as file:
-        return tuple(
-            Published(
-                row["title"],
-                row["source"],
-                {column: float(value) for column, value in row.items() if column not in own and value},
-                float(row["average"]),
-                row["method"],
-            )
-            for row in csv.DictReader(file)
-        )
+        for row in csv.DictReader(file):
+            title, source, average, method = (row.pop(name) for name in ("title", "source", "average", "method"))
+            values = {column: float(value) for column, value in row.items() if value}
+            found.append(Published(title, source, values, float(average), method))
+    return tuple(found)

@@ -24,18 +24,12 @@ Columns = Mapping[str, np.ndarray]
 
 SOURCE, TARGET, REFERENCE = "#2457a6", "#d1495b", "#5d6878"
 _QUIET = "#8a94a3"
-_LOOKS = {
-    "domain": {"color": "#1c2430"},
-    "group": {"color": "#e08e0b"},
-    "class": {"color": "#2a9d6f"},
-    "synchronization": {"color": "#8a3ffc"},
-    "source": {"color": SOURCE},
-    "target": {"color": TARGET},
-    "target_mean_class": {"color": TARGET, "linestyle": ":"},
-    "target, source only": {"color": REFERENCE, "linestyle": "--"},
-    "pool_share": {"color": _QUIET},
-}
+_COLORS = {
+    "domain": "#1c2430", "group": "#e08e0b", "class": "#2a9d6f", "synchronization": "#8a3ffc", "source": SOURCE,
+    "target": TARGET, "target_mean_class": TARGET, "target, source only": REFERENCE, "pool_share": _QUIET,
+}  # fmt: skip
 """Of curves, by the last part of their key; the others take the next colour of the style."""
+_DASHES = {"target_mean_class": ":", "target, source only": "--"}
 _MOST_PLAIN = 100
 """A curve of more points is drawn with its moving mean."""
 MOST_ROWS = 200
@@ -156,7 +150,8 @@ def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | N
         return []
     figure, ax = _panel(title)
     for key, (steps, values) in drawn.items():
-        look = {"label": key, **_LOOKS.get(key.rpartition("/")[2].removeprefix("discriminator_"), {})}
+        name = key.rpartition("/")[2].removeprefix("discriminator_")
+        look = {"label": key, "color": _COLORS.get(name), "linestyle": _DASHES.get(name, "-")}
         marker = "o" if len(steps) <= 12 else None
         if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
             (plain,) = ax.plot(steps, values, **{**look, "label": "_", "alpha": 0.18, "linewidth": 0.9})

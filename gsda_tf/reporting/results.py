@@ -32,6 +32,7 @@ _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), *_SCORES, "steps",
     "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
+_AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
 _SHORT = {
     "im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance",
     selection.ORACLE: "(oracle)",
@@ -186,37 +187,35 @@ def _variants(rows: Sequence[str], known: Summaries) -> dict[str, list[tuple[lis
 
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
     """Compares methods by how far their answers agree, and by their scores: means over the runs of each row."""
-    keys = ("accuracy/source", *_SCORES)
-    agreed, made = _agreements(known), []
+    agreed, names = _agreements(known), (*_AGREEMENTS, "accuracy/source", *_SCORES)
+    made = []
     for row in rows:
-        mine = [run for run in known if run.method == row]
-        columns = [*zip(*(agreed[run] for run in mine if run in agreed))] or [()] * 3
-        columns += [[known[run].get(key) for run in mine] for key in keys]
-        means = [
-            np.mean([v for v in column if v is not None and not math.isnan(v)] or [math.nan]) for column in columns
-        ]
+        mine = [{**summary, **agreed.get(run, {})} for run, summary in known.items() if run.method == row]
+        values = [[each[name] for each in mine if each.get(name) is not None] for name in names]
+        means = [np.mean(each) if each else math.nan for each in values]
         scores = [MISSING if math.isnan(mean) else f"{mean:.3f}" for mean in means[4:]]
         made.append((row_title(row), len(mine), *map(percent, means[:4]), *scores))
-    agreements = ("as source only", "as other methods", "its seeds agree")
-    head = ("method", "runs", *agreements, "accuracy/source, trained on", "entropy", "IM", "SND", "A-distance")
+    head = ("method", "runs", *_AGREEMENTS, "accuracy/source, trained on", "entropy", "IM", "SND", "A-distance")
     return Table(head, made)
 
 
-def _agreements(known: Summaries) -> dict[Trial, tuple[float, ...]]:
+def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
-    found: dict[Trial, tuple[float, ...]] = {}
+    found: dict[Trial, dict[str, float]] = {}
     for task in dict.fromkeys(run.task for run in known):
         said = {r: _predictions(r.workdir, known[r]["weights_sha256"]) for r in known if r.task == task}
         said = {run: answers for run, answers in said.items() if answers is not None}
         if len({len(answers) for answers in said.values()}) != 1:
             continue  # none was kept, or a stranger's are of other images
         predictions, rows = np.stack(list(said.values())), np.array([run.method for run in said])
-        equal, plain = criteria.pairwise_agreement(predictions), rows == "source_only"
-        as_plain = equal[:, plain].mean(axis=1) if plain.any() else np.full(len(rows), np.nan)
-        others, seeds = (
-            f(predictions, rows) for f in (criteria.agreement_with_others, criteria.agreement_between_seeds)
+        plain = predictions[rows == "source_only"]
+        shares = (
+            [np.mean(answers == plain) if len(plain) else math.nan for answers in predictions],
+            criteria.agreement_with_others(predictions, rows),
+            criteria.agreement_between_seeds(predictions, rows),
         )
-        found.update(zip(said, zip(as_plain, others, seeds)))
+        for run, *values in zip(said, *shares):
+            found[run] = {name: value for name, value in zip(_AGREEMENTS, values) if not math.isnan(value)}
     return found
 
 

@@ -64,12 +64,11 @@ class Trial:
             summary = read_summary(self.workdir)
         except UserError:
             return None  # damaged: the run says so
-        if summary is None or "settings" not in summary:
+        if summary is None or summary["step"] != summary["steps"]:
             return None
-        wanted = json.loads(json.dumps(self.settings.flat()))
-        before = json.loads(json.dumps(summary["settings"]))
+        wanted, before = json.loads(json.dumps(self.settings.flat())), summary["settings"]
         same = all(before.get(n) == v or may_change(n, v, before.get(n)) for n, v in wanted.items())
-        return summary if same and summary["step"] == summary["steps"] else None
+        return summary if same else None
 
     def at_work(self) -> bool:
         """Returns whether a process has it at work now."""
@@ -177,7 +176,9 @@ def plan(
     for seed in dict.fromkeys(seeds):  # a repeated one is the same run
         for task in dict.fromkeys(tasks):
             for method, (plain, add) in chosen.items():
-                for values in _combinations({name: v for name, v in grid.items() if name in options[method]}):
+                own = {name: v for name, v in grid.items() if name in options[method]}
+                for combination in itertools.product(*own.values()):
+                    values = dict(zip(own, combination))
                     variant = " ".join(flag(*each).lstrip("-").removesuffix(".0") for each in values.items())
                     folder = os.path.join(out, task, method, *variant.replace("/", "-").split(), f"seed{seed}")
                     values.update({name: value for name, value in given.items() if name in options[method]})
@@ -202,10 +203,6 @@ def check_data(runs: Sequence[Trial]) -> None:
     for run in runs:
         if run.settings.data.pipeline != "benchmark" and run.summary() is not None:
             same_data(load(run.settings.data), read_settings(run.workdir), run.workdir)
-
-
-def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
 def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[str]:

@@ -29,24 +29,24 @@ def _write_usps(path, labels, values):
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """mnist.npz and both files of USPS, a few digits each, as (settings, images and labels by set)."""
-    monkeypatch.setattr(MnistNpz, "SIZES", {"train": 30, "test": 10})
-    monkeypatch.setattr(Usps, "SIZES", {"train": 30, "test": 10})
+    monkeypatch.setattr(MnistNpz, "SIZES", {"train": 12, "test": 4})
+    monkeypatch.setattr(Usps, "SIZES", {"train": 12, "test": 4})
     rng = np.random.default_rng(0)
     folder = tmp_path / "manual" / "digits"
     folder.mkdir(parents=True)
     arrays = {}
-    for split, size in (("train", 30), ("test", 10)):
+    for split, size in (("train", 12), ("test", 4)):
         labels = rng.integers(0, 10, size)
         arrays[f"x_{split}"], arrays[f"y_{split}"] = rng.integers(0, 256, (size, 28, 28), np.uint8), labels
     np.savez(folder / "mnist.npz", **arrays)
-    values = rng.integers(0, 256, (30, 256))
-    usps_labels = rng.integers(0, 10, 30)
+    values = rng.integers(0, 256, (12, 256))
+    usps_labels = rng.integers(0, 10, 12)
     _write_usps(folder / "usps_zip.train.gz", usps_labels, values / 127.5 - 1)
-    _write_usps(folder / "usps_zip.test.gz", np.arange(10), -np.ones((10, 256)))
+    _write_usps(folder / "usps_zip.test.gz", np.arange(4), -np.ones((4, 256)))
     settings = DataSettings(manual_dir=str(tmp_path / "manual"), data_dir=str(tmp_path / "data"))
     return settings, {
         "mnist": (arrays["x_train"], arrays["y_train"]),
-        "usps": (values.reshape(30, 16, 16), usps_labels),
+        "usps": (values.reshape(12, 16, 16), usps_labels),
     }
 
 

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gsda_tf import recipes
+from gsda_tf.data import inspection
+from gsda_tf.datasets.loading import index
 from tests.data.pictures import write_domain
 from tests.launch import commands
 
@@ -46,7 +49,9 @@ def test_an_unlabelled_target_is_said_to_be_so(photos):
         path.rename(photos / "street" / f"{path.parent.name}_{path.name}")
     for folder in ("bike", "pen"):
         (photos / "street" / folder).rmdir()
-    printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={photos / 'b.png'}")
+    given = {"pipeline": "folders", "source_dir": str(photos / "studio"), "target_dir": str(photos / "street")}
+    data = index(recipes.resolve(given).data)
+    printed = inspection.describe(data, *map(inspection.examine, (data.source, data.target)))
     assert "The target has no labels: no accuracy will be claimed." in printed
     assert ["bike", "3", "?"] in [line.split() for line in printed.splitlines()]
 

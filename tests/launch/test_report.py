@@ -4,20 +4,11 @@ from tests.launch import commands
 from tests.reporting import runs
 
 
-def test_the_page_of_a_run_lies_in_its_folder(tmp_path):
-    workdir = runs.write(tmp_path / "run", "going")
-    printed = commands.succeed("report", f"--workdir={workdir}").strip().splitlines()
-    assert printed == [os.path.join(workdir, "report.html")]
-    assert os.path.getsize(printed[0]) > 10_000
-
-
-def test_a_folder_without_a_run_is_told_in_one_line(tmp_path):
-    assert "holds no run: expected settings.json" in commands.fail("report", f"--workdir={tmp_path}")
-
-
-def test_the_last_line_says_what_to_open_and_what_is_next(tmp_path):
+def test_the_page_of_a_run_lies_in_its_folder_and_the_last_line_says_what_is_next(tmp_path):
     workdir = runs.write(tmp_path / "run", "going")
     done = commands.run("report", f"--workdir={workdir}")
+    assert done.stdout.strip() == os.path.join(workdir, "report.html")
+    assert os.path.getsize(done.stdout.strip()) > 10_000
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"Open {workdir}/report.html. Next: ") and f"launch.export --workdir={workdir}" in last
 

@@ -4,12 +4,12 @@ import io
 import json
 import os
 import re
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gsda_tf.reporting import report
 from gsda_tf.reporting.report import write_report
 from tests.reporting import browser, runs
 
@@ -30,6 +30,15 @@ def pages(shared):
 
     folder = shared("pages", make)
     return {state: os.path.join(folder, state, "gsda", "seed0", "report.html") for state in STATES}
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> list:
+    """Pages are made without their pictures, which take most of the time; returns the figures that they would show."""
+    figures = []
+    monkeypatch.setattr(report, "panels", lambda drawn: figures.extend(drawn) or [])
+    monkeypatch.setattr(report.embedding, "tsne", lambda *features: [values[:, :2] for values in features])
+    return figures
 
 
 def _read(path: str) -> str:
@@ -67,7 +76,7 @@ def test_a_finished_run_shows_everything(pages):
     assert "<b>+20.0 points</b><span>against source only, 50.0 %</span>" in text
     assert text.count('<div class="thumb">') == 6
     assert "94.0 % sure" in text and "of the images that it was trained on" in text
-    assert text.count("<figure>") == 8
+    assert text.count("<figure>") == 7
     assert text.count(">mug/photo_0000") == 6, "mistakes name their files"
     assert "score/<wbr>a_<wbr>distance, before and after" in text and "1.90 → 1.50" in text
     assert "After training (A-distance 1.50)" not in text  # it is in the picture, with the same number
@@ -104,7 +113,7 @@ def test_an_unlabelled_target_has_no_accuracy_and_no_oracle(pages):
     assert "<h3>Against source only</h3>\n<p>10.0 % of the images (6) get another class" in text
 
 
-def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_settings(pages, tmp_path):
+def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_settings(pages, tmp_path, undrawn):
     assert "against source only" not in _read(pages["partial"])
     workdir = runs.write(tmp_path / "gsda" / "seed0")
     other = runs.write(tmp_path / "source_only" / "seed0", "labelled source_only")
@@ -119,7 +128,7 @@ def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_setting
         assert ("against source only" in _read(write_report(workdir))) == alike
 
 
-def test_exported_is_said_of_what_was_exported(tmp_path):
+def test_exported_is_said_of_what_was_exported(tmp_path, undrawn):
     workdir = runs.write(tmp_path, export=False)
     text = _read(write_report(workdir))
     assert ">exported<" not in text and "selected, not exported" in text
@@ -146,17 +155,19 @@ def test_source_only_has_no_synchronization_and_no_groups(pages):
     assert "source only." in _read(pages["source_only"])
 
 
-def test_a_thousand_classes_are_drawn_in_seconds(tmp_path):
-    took = {}
-    for count in (4, 1000):
-        names = [f"class_{k:04d}" for k in range(count)]
-        workdir = runs.write(tmp_path / str(count), "labelled", names, 1500)
-        began = time.process_time()
-        text = _read(write_report(workdir))
-        took[count] = time.process_time() - began
-    assert took[1000] < 3 * took[4], took  # a few seconds, of which t-SNE takes most
+def test_of_a_thousand_classes_only_what_can_be_read_is_drawn(tmp_path, undrawn):
+    names = [f"class_{k:04d}" for k in range(1000)]
+    text = _read(write_report(runs.write(tmp_path, "labelled", names, 1500)))
     assert "The matrix of 1,000 classes is left out" in text and "<summary><h2>Groups" in text
-    assert len(text) < 4_000_000
+    assert len(text) < 1_000_000
+    (bars,) = (figure.axes[0] for figure in undrawn if "worst" in figure.axes[0].get_title(loc="left"))
+    widths = [bar.get_width() for bar in bars.patches]
+    assert len(widths) == 40 and widths == sorted(widths, reverse=True) and widths[-1] < 100
+    assert all(figure.get_figheight() < 13 for figure in undrawn)
+    undrawn.clear()
+    write_report(runs.write(tmp_path / "unlabelled", "unlabelled", names, 1500))
+    (shares,) = (figure.axes[0] for figure in undrawn if "differ most" in figure.axes[0].get_title(loc="left"))
+    assert len(shares.patches) == 80
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -189,7 +200,7 @@ def _changed(workdir: str, **changes) -> str:
     return _read(write_report(workdir))
 
 
-def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path):
+def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path, undrawn):
     workdir = runs.write(tmp_path, "unlabelled")
     sure = np.zeros((runs.SIZE, 4), np.float32)
     sure[:, 1] = 1
@@ -201,7 +212,7 @@ def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path):
     assert "Sorted by agreement instead" in text and f"100.0 % sure, {100 * agreement[16]:.0f} % agreement" in least
 
 
-def test_a_distance_of_nothing_is_told(tmp_path):
+def test_a_distance_of_nothing_is_told(tmp_path, undrawn):
     workdir = runs.write(tmp_path)
     path = os.path.join(workdir, "metrics.jsonl")
     lines = [json.loads(line) for line in _read(path).splitlines()]
@@ -213,7 +224,7 @@ def test_a_distance_of_nothing_is_told(tmp_path):
     assert "<b>1.90 → 0.00</b>" in text and "± 0.07" in text
 
 
-def test_what_does_not_change_is_said_not_drawn(tmp_path):
+def test_what_does_not_change_is_said_not_drawn(tmp_path, undrawn):
     workdir = runs.write(tmp_path / "still")
     path = os.path.join(workdir, "metrics.jsonl")
     lines = [json.loads(line) for line in _read(path).splitlines()]
@@ -226,4 +237,5 @@ def test_what_does_not_change_is_said_not_drawn(tmp_path):
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in kept)
         text = _read(write_report(workdir))
-        assert said in text and "Of the evaluations in training" not in text
+        assert said in text
+        assert not any(figure.axes[0].get_title(loc="left") == "Accuracy" for figure in undrawn)

@@ -41,13 +41,7 @@ def _load_partial(code: str, role: str, settings: DataSettings) -> Domain:
 
 
 BENCHMARKS = (
-    Benchmark(
-        name="office31",
-        title=IMAGE_SET.title,
-        domains=_DOMAINS,
-        classes=IMAGE_SET.class_names,
-        load=_load,
-    ),
+    Benchmark(name="office31", title=IMAGE_SET.title, domains=_DOMAINS, classes=IMAGE_SET.class_names, load=_load),
     Benchmark(
         name="office31_partial",
         title="Office-31 partial",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from gsda_tf.data.domain import Domain
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
+from gsda_tf.settings import DataSettings
 
 IMAGE_SET = ImageSet.beside(
     __file__,
@@ -15,12 +17,9 @@ IMAGE_SET = ImageSet.beside(
 )
 _DOMAINS = {"Ar": "art", "Cl": "clipart", "Pr": "product", "Rw": "real_world"}
 
-BENCHMARKS = (
-    Benchmark(
-        name="office_home",
-        title=IMAGE_SET.title,
-        domains=_DOMAINS,
-        classes=IMAGE_SET.class_names,
-        load=lambda code, role, settings: prepare.load_domain("office_home", _DOMAINS[code], _DOMAINS[code], settings),
-    ),
-)
+
+def _load(code: str, role: str, settings: DataSettings) -> Domain:
+    return prepare.load_domain(IMAGE_SET.name, _DOMAINS[code], _DOMAINS[code], settings)
+
+
+BENCHMARKS = (Benchmark("office_home", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, _load),)

@@ -5,9 +5,11 @@ Scored by the mean over classes. The target is the validation set: trained on wi
 
 from __future__ import annotations
 
+from gsda_tf.data.domain import Domain
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
+from gsda_tf.settings import DataSettings
 
 IMAGE_SET = ImageSet.beside(
     __file__,
@@ -19,14 +21,13 @@ IMAGE_SET = ImageSet.beside(
 _DOMAINS = {"Sy": "synthetic", "Re": "real"}
 _SPLITS = {"Sy": "train", "Re": "validation"}
 
+
+def _load(code: str, role: str, settings: DataSettings) -> Domain:
+    return prepare.load_domain(IMAGE_SET.name, _SPLITS[code], _DOMAINS[code], settings)
+
+
 BENCHMARKS = (
     Benchmark(
-        name="visda2017",
-        title=IMAGE_SET.title,
-        domains=_DOMAINS,
-        classes=IMAGE_SET.class_names,
-        load=lambda code, role, settings: prepare.load_domain("visda2017", _SPLITS[code], _DOMAINS[code], settings),
-        pairs=(("Sy", "Re"),),
-        score="mean_class_accuracy",
+        "visda2017", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, _load, (("Sy", "Re"),), "mean_class_accuracy"
     ),
 )
