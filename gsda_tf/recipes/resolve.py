@@ -217,9 +217,13 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
         if count < batch:
             counted = f"{count} images" if count > 1 else "1 image"
             said.append(f"The {role} has {counted}, a batch takes {batch}: images are in it more than once.")
+    values = settings.flat()
+    for name in _PERIODS:  # one that the user gave: the others fit
+        if values[name] > values["steps"]:
+            said.append(f"{flag(name, values[name])} is longer than the run of {values['steps']:,} steps.")
     kind = methods.get_method(settings.method.method)
     scratch = backbones.is_small(settings.model.extractor)
     why = kind.weak.get("frozen" if settings.model.freeze_backbone else "scratch" if scratch else "trained")
     if why:
         said.append(f"--method={settings.method.method} was below --method=source_only here: {why}.")
-    return [*said, *kind.remarks(settings.flat(), len(data.class_names))]
+    return [*said, *kind.remarks(values, len(data.class_names))]

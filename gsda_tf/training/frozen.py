@@ -52,16 +52,16 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
     embed = _Embedding(extractor, settings, strategy)
     domains = {role: getattr(data, role) for role in ("source", "target")}
     digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
-    missing = [digests[role][store.find(digests[role])[1]] for role in domains]
-    _check_room(folder, len(np.unique(np.concatenate(missing))), embed)
+    missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
+    _check_room(folder, len(np.unique(missing)), len(missing), embed)
     for role, domain in domains.items():
         features = _features(domain, digests[role], store, embed)
         domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
     return dataclasses.replace(data, **domains)
 
 
-def _check_room(folder: str, images: int, embed: _Embedding) -> None:
-    """Says how much is going to be computed.
+def _check_room(folder: str, images: int, named: int, embed: _Embedding) -> None:
+    """Says how much is going to be computed: of so many images, which the domains name so often.
 
     Raises:
       DiskError: it is more than the disk has room for.
@@ -71,6 +71,7 @@ def _check_room(folder: str, images: int, embed: _Embedding) -> None:
     needed, free = images * embed.bytes_an_image, shutil.disk_usage(folder).free
     crops = f"{embed.views - 1} random crops and the centre crop" if embed.views > 1 else "the centre crop"
     what = f"{size(needed)} for {crops} of {images:,} images"
+    what += f" ({named - images:,} of {named:,} are copies of others)" if named > images else ""
     if needed > free:
         raise DiskError(
             f"{folder} has room for {size(free)}, but there are {what} to keep: choose another --feature_cache_dir, "

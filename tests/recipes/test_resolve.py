@@ -227,3 +227,11 @@ def test_a_method_that_was_below_source_only_says_so_where_it_was():
     )
     frozen = recipes.resolve({"method": "tca", "task": "office31/A_W", "freeze_backbone": True})
     assert not recipes.remarks(frozen, data)
+
+
+def test_a_period_longer_than_the_run_is_said():
+    data = SimpleNamespace(source=range(999), target=range(999), class_names=("a", "b"))
+    given = {"task": "digits/Fo_Ha", "method": "mcc", "steps": 300}
+    said = "--evaluate_steps=500 is longer than the run of 300 steps."
+    assert recipes.remarks(recipes.resolve({**given, "evaluate_steps": 500}), data) == [said]
+    assert recipes.remarks(recipes.resolve(given), data) == []
