@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import math
 import os
 from collections.abc import Sequence
@@ -20,22 +19,9 @@ from gsda_tf.reporting import figures
 from gsda_tf.tables import MISSING, markdown_text
 
 
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """A picture inside a page.
-
-    Attributes:
-      uri: of its PNG file, with the file in it.
-      width: pixels that it takes at most.
-    """
-
-    uri: str
-    width: int
-
-
-def panels(drawn: Sequence[Figure]) -> list[Panel]:
-    """Returns figures as a page shows them."""
-    return [Panel(png_uri(figures.png(figure)), round(125 * figure.get_figwidth())) for figure in drawn]
+def panels(drawn: Sequence[Figure]) -> list[tuple[str, int]]:
+    """Returns figures as a page shows them: the address that is the picture itself, and its width in pixels."""
+    return [(png_uri(figures.png(figure)), round(125 * figure.get_figwidth())) for figure in drawn]
 
 
 def png_uri(png: bytes) -> str:
