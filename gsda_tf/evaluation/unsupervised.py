@@ -10,6 +10,7 @@ import math
 import warnings
 
 import numpy as np
+from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -36,7 +37,7 @@ def scores(source_features: np.ndarray, target_features: np.ndarray, target_logi
       "entropy", "im", "snd", "a_distance" and "a_distance_spread", the standard deviation of the last between
       divisions of the images; NaN where there are too few images to tell.
     """
-    log_p = log_softmax(target_logits)
+    log_p = log_softmax(np.asarray(target_logits, np.float64), axis=1)
     distance, spread = a_distance(source_features, target_features)
     return {
         "entropy": entropy(log_p),
@@ -45,12 +46,6 @@ def scores(source_features: np.ndarray, target_features: np.ndarray, target_logi
         "a_distance": distance,
         "a_distance_spread": spread,
     }
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns float64 of the same shape; finite for any finite logits."""
-    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def entropy(log_p: np.ndarray) -> float:
@@ -85,7 +80,7 @@ def soft_neighbourhood_density(probabilities: np.ndarray, temperature: float = 0
     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
     similarity = unit @ unit.T / temperature
     others = similarity[~np.eye(len(p), dtype=bool)].reshape(len(p), -1)
-    return entropy(log_softmax(others))
+    return entropy(log_softmax(others, axis=1))
 
 
 def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits: int = 20) -> tuple[float, float]:

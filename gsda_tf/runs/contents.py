@@ -93,6 +93,8 @@ _OPTIONAL = {
     "target_per_class_accuracy": ({str: _share}, None),
     "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
     "versions": {str: str},
+    "choice": str,
+    "warnings": [str],
 }
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str, "tuple[int, ...]": [int], "tuple[str, ...]": [str]}
 """Kinds of settings in JSON, where a tuple is a list, by how they are declared."""
