@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
+from PIL import Image
 
 from gsda_tf.errors import COMMANDS
 from gsda_tf.files import printable
@@ -18,14 +21,33 @@ from gsda_tf.progress import seconds
 from gsda_tf.reporting import figures
 from gsda_tf.tables import MISSING, markdown_text
 
+_PHOTOGRAPH = 48
+"""Pixels of the longer side from which an image is enlarged smoothly; a smaller one shows its pixels."""
+
 
 def panels(drawn: Sequence[Figure]) -> list[tuple[str, int]]:
     """Returns figures as a page shows them: the address that is the picture itself, and its width in pixels."""
-    return [(png_uri(figures.png(figure)), round(125 * figure.get_figwidth())) for figure in drawn]
+    return [(_png_uri(figures.png(figure)), round(125 * figure.get_figwidth())) for figure in drawn]
 
 
-def png_uri(png: bytes) -> str:
-    """Returns an address that is the picture itself."""
+def thumbnail(image: np.ndarray, file: str, predicted: str, sure: str, true: str | None = None) -> dict[str, Any]:
+    """Returns an image as a page shows it.
+
+    Args:
+      image: uint8 [h, w, 3].
+      file: that it is from.
+      predicted: class.
+      sure: how sure the model is.
+      true: class; None where it is unknown.
+    """
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    kind = "pixels" if max(image.shape[:2]) < _PHOTOGRAPH else "photograph"
+    uri = _png_uri(out.getvalue())
+    return {"uri": uri, "kind": kind, "file": file, "predicted": predicted, "sure": sure, "true": true}
+
+
+def _png_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import glob
-import io
 import os
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gsda_tf import recipes
 from gsda_tf.choosing.pick import pick
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
-from gsda_tf.reporting.page import percent, png_uri, render
+from gsda_tf.reporting.page import percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run
 from gsda_tf.training.evaluator import thumbnails
 
@@ -64,12 +62,8 @@ def write_picks(workdir: str, count: int, **given: Any) -> tuple[str, str | None
         return path, None
     mean, items = said.mean(axis=0), []
     for image, index, name in zip(thumbnails(data.target, chosen, settings.data), chosen.tolist(), names):
-        out = io.BytesIO()
-        Image.fromarray(image).save(out, "PNG")
-        predicted = run.class_names[mean[index].argmax()]
         sure = f"{percent(mean[index].max())} agreement, to {uses[index]}"
-        items.append({"uri": png_uri(out.getvalue()), "kind": "photograph", "file": name, "true": None,
-                      "predicted": predicted, "sure": sure})  # fmt: skip
+        items.append(thumbnail(image, name, run.class_names[mean[index].argmax()], sure))
     page = os.path.join(workdir, PAGE)
     title = f"{run.task}: {len(items)} images to label"
     write_atomically(page, render("picks.html", title=title, items=items, path=path, classes=run.class_names))

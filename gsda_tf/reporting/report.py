@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gsda_tf import methods
 from gsda_tf.evaluation import accuracy, selection
 from gsda_tf.files import printable, write_atomically
 from gsda_tf.reporting import embedding, figures
 from gsda_tf.reporting.names import shown, undrawable
-from gsda_tf.reporting.page import panels, percent, png_uri, render
+from gsda_tf.reporting.page import panels, percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run, source_only_folder
-from gsda_tf.tables import Table
+from gsda_tf.tables import MISSING, Table
 
-_PHOTOGRAPH = 48
-"""Pixels of the longer side from which an image is enlarged smoothly; a smaller one shows its pixels."""
 _SATURATED = 0.9995
 """Scores from here on are shown as 100.0 %."""
 
@@ -46,19 +43,15 @@ def write_report(workdir: str) -> str:
 def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
     """Computes what the template shows; `source_only` is the same run without alignment, if there is one."""
     summary, evaluated = run.summary or {}, selection.evaluations(run.lines)
-    plain = source_only.summary.get(run.score_key) if source_only else None
-    score = summary.get(run.score_key)
     versions, sha = summary.get("versions", {}), summary.get("weights_sha256", "")
     drawn = figures.curves(run.lines, source_only.lines if source_only else ())
     values = {
         **{name: panels(each) for name, each in drawn.items()},
         "method": methods.title(summary.get("method", run.settings["method"])),
-        "latest": summary or (evaluated[-1] if evaluated else {}),
         "evaluated": evaluated,
         "still": _still(evaluated),
-        "score_keys": sorted(selection.SCORES.values(), key=lambda key: key != run.score_key),
-        "plain": plain,
-        "gain": None if score is None or plain is None else 100 * (score - plain),
+        "scores": _scores(run, summary or (evaluated[-1] if evaluated else {})),
+        "gain": _gain(run, source_only),
         "offered": source_only_folder(run.workdir),
         "compared": source_only is not None or run.settings["method"] == "source_only",
         "features": panels(embedding.draw(run)),
@@ -74,6 +67,32 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
     elif run.probabilities is not None:
         values["unlabelled"] = _unlabelled(run, source_only)
     return values
+
+
+def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns (number, what it is) of the accuracies, the one that is reported first."""
+    found = []
+    for key in sorted(selection.SCORES.values(), key=lambda key: key != run.score_key):
+        told, _, by = accuracy.told(latest, key).partition(" (")
+        exact = latest.get(key) is not None and not latest.get("target_sample")
+        found.append((percent(latest[key]) if exact else told if latest else MISSING, f"{key} ({by}" if by else key))
+    images = "held-out images" if run.settings.get("holdout") else "the images that it was trained on"
+    return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {images}")]
+
+
+def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
+    """Returns how much better a finished run is than source only, and the interval where a sample scored both."""
+    ours, theirs = (((each and each.summary) or {}).get(run.score_key) for each in (run, plain))
+    if ours is None or theirs is None:
+        return None
+    against = f"against source only, {percent(theirs)}"
+    known = run.target_labels >= 0 if run.labelled else None
+    sampled = run.summary.get("target_sample") and run.score_key == "accuracy/target" and known is not None
+    if sampled and np.array_equal(run.target_labels, plain.target_labels):
+        right = [each.predictions[known] == run.target_labels[known] for each in (run, plain)]
+        _, low, high = accuracy.difference(*right)
+        against += f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    return f"{100 * (ours - theirs):+.1f} points", against
 
 
 def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
@@ -101,7 +120,7 @@ def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
         "saturated": bool(scores.min() >= _SATURATED),
         "whose": None if agreement is None else whose,
         "sure": _thumbnails(run, "sure"),
-        "unsure": _thumbnails(run, "unsure", agreement),
+        "unsure": _thumbnails(run, "unsure", agreement, whose),
         "moved": None if moved is None else int(moved.sum() - np.trace(moved)),
         "moves": None if moved is None else _confusions(moved, names, ("source only says", "this run says", "images")),
     }
@@ -134,34 +153,27 @@ def _target(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
     }
 
 
-def _thumbnails(run: LoggedRun, kind: str, agreement: np.ndarray | None = None) -> list[dict[str, Any]]:
+def _thumbnails(
+    run: LoggedRun, kind: str, agreement: np.ndarray | None = None, whose: str = ""
+) -> list[dict[str, Any]]:
     """Shows images that the evaluation kept.
 
     Args:
       run: of the page.
       kind: "mistake", "sure" or "unsure".
       agreement: how far others agree with each answer, 0..1 [nt]; where all scores are alike, it sorts.
+      whose: it is.
     """
     found = []
-    indices, images = (run.evaluation.get(f"{kind}_{what}", ()) for what in ("indices", "images"))
-    for image, index, file in zip(images, indices, run.evaluation.get(f"{kind}_names", indices)):
-        out = io.BytesIO()
-        Image.fromarray(image).save(out, "PNG")
-        label = run.target_labels[index]
-        found.append(
-            {
-                "uri": png_uri(out.getvalue()),
-                "kind": "pixels" if max(image.shape[:2]) < _PHOTOGRAPH else "photograph",
-                "file": str(file),
-                "true": run.class_names[label] if label >= 0 else None,
-                "predicted": run.class_names[run.predictions[index]],
-                "score": run.probabilities[index].max(),
-                "agreement": None if agreement is None else agreement[index],
-            }
-        )
-    if agreement is not None and all(each["score"] >= _SATURATED for each in found):
-        found.sort(key=lambda each: each["agreement"])
-    return found
+    kept = [run.evaluation.get(f"{kind}_{what}", ()) for what in ("indices", "images", "names")]
+    for index, image, file in zip(*kept):
+        label, sure = run.target_labels[index], f"{percent(run.probabilities[index].max())} sure"
+        sure += "" if agreement is None else f", {100 * agreement[index]:.0f} % {whose}"
+        true = run.class_names[label] if label >= 0 else None
+        found.append((index, thumbnail(image, str(file), run.class_names[run.predictions[index]], sure, true)))
+    if agreement is not None and all(run.probabilities[index].max() >= _SATURATED for index, _ in found):
+        found.sort(key=lambda each: agreement[each[0]])
+    return [each for _, each in found]
 
 
 def _choice(run: LoggedRun, evaluated: list) -> Table:
