@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import matplotlib.lines
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,12 +36,7 @@ _MOST_PLAIN = 100
 MOST_ROWS = 200
 """A matrix of more classes has names that nobody can read, and takes a minute to draw."""
 MOST_BARS = 40
-_STYLE = dict(
-    matplotlib.rc_params_from_file(
-        os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), use_default_template=False
-    ),
-    **{"font.family": list(families())},
-)
+_STYLE = [os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), {"font.family": list(families())}]
 
 
 def png(figure: Figure, dpi: int = 130) -> bytes:
@@ -143,7 +139,7 @@ def _selecting(title: str, key: str, sign: int, values: np.ndarray) -> list[Figu
     return found
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.style.context(_STYLE)
 def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | None = None) -> list[Figure]:
     """Returns a figure of some curves, in a list; none where nothing was logged."""
     if not drawn:
@@ -169,7 +165,7 @@ def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | N
     return [_legend(figure, ax)]
 
 
-@matplotlib.rc_context({**_STYLE, "axes.grid": False})
+@matplotlib.style.context([*_STYLE, {"axes.grid": False}])
 def embedding(
     panels: Sequence[tuple[str, np.ndarray, np.ndarray]],
     source_classes: np.ndarray,
@@ -213,7 +209,7 @@ def embedding(
     return found
 
 
-@matplotlib.rc_context({**_STYLE, "axes.grid": False})
+@matplotlib.style.context([*_STYLE, {"axes.grid": False}])
 def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     """Draws a confusion matrix, each row in percent of its class; rows without images are left out.
 
@@ -243,7 +239,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.style.context(_STYLE)
 def bars(title: str, unit: str, names: Sequence[str], shares: Mapping[str, np.ndarray]) -> Figure:
     """Draws shares by class.
 
@@ -269,7 +265,7 @@ def bars(title: str, unit: str, names: Sequence[str], shares: Mapping[str, np.nd
     return _legend(figure, ax)
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.style.context(_STYLE)
 def means(what: str, rows: Sequence[tuple[str, float, float | None]]) -> Figure:
     """Draws means with their 95 % intervals, one row each.
 
