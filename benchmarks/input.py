@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, look, walk
 from gsda_tf.data.images import ImageGeometry, crop_pixels
 from gsda_tf.data.records import FileRecords
-from gsda_tf.errors import DataError
+from gsda_tf.errors import DataError, UserError
 from gsda_tf.settings import DataSettings
 from gsda_tf.tables import Table
 
@@ -103,6 +104,17 @@ def describe(result: dict) -> str:
         lines.append(f"  our time on {each['name']}: {stages}")
     lines.append(f"  what limits it: {result['limit']}")
     return "\n".join(lines)
+
+
+def main(given: Mapping[str, Any], rounds: int, folders: Sequence[str] | None, images: int, **_: Any) -> None:
+    """Measures as `launch.benchmark` asks for it, and prints a table; see `run`.
+
+    Raises:
+      UserError: no folders.
+    """
+    if not folders:
+        raise UserError("--what=input needs --folders=DIR[,DIR]: folders of images to read.")
+    print(describe(run(folders, images, rounds, given.get("seed", 0))))
 
 
 class _Loaders:

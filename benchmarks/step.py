@@ -12,7 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from json import dumps
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,17 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from benchmarks.plain_step import PlainStep
-from gsda_tf import methods
+from gsda_tf import methods, recipes
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import choose
+from gsda_tf.files import write_atomically
 from gsda_tf.settings import Settings
 from gsda_tf.tables import Table
-from gsda_tf.training.distribution import build_strategy, check_batches, distribute
+from gsda_tf.training.distribution import build_strategy, check_batches, configure_devices, distribute
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.runner import StepRunner
 
@@ -180,6 +182,36 @@ def describe(result: Result) -> str:
         )
     lines.append("Ratio: median over turns of the row's time by the floor's. Peak: of the process, earlier rows in it.")
     return "\n".join(lines)
+
+
+def main(
+    given: Mapping[str, Any],
+    rounds: int,
+    json: str | None,
+    rows: Sequence[str] | None,
+    turn_steps: int,
+    classes: int | None,
+    **_: Any,
+) -> None:
+    """Measures as `launch.benchmark` asks for it, and prints a table.
+
+    Args:
+      given: values by setting name, only what the user gave.
+      rounds: see `run`.
+      json: file for the numbers, or None.
+      rows: see `run`; None: `DEFAULT_ROWS`.
+      turn_steps: `steps` of `run`.
+      classes: see `run`.
+    """
+    settings = recipes.resolve(given)
+    configure_devices(settings.device)
+    result = run(settings, rows or DEFAULT_ROWS, rounds, turn_steps, classes)
+    print(describe(result))
+    if json:
+        write_atomically(json, dumps(result.as_json(), indent=2) + "\n")
+        print(json)
+    else:
+        print("Next: --json=FILE keeps the numbers.", file=sys.stderr)
 
 
 class _Measured:
