@@ -98,7 +98,7 @@ def describe(result: dict) -> str:
             said = "by core" if how == "core" else "by the clock"
             rows.append((f"{each['name']}, {said}", f"{ours:.0f}", f"{pillow:.0f}", f"{ours / pillow:.2f}x"))
     rows.append(("all, by core", "", "", f"{result['speedup']:.2f}x"))
-    lines = [Table(("images/s", "ours", "Pillow", "ours/Pillow"), rows).text()]
+    lines = [Table(("images/s", "ours", "Pillow", "ours/Pillow"), rows).markdown() + "\n"]
     for each in result["sets"]:
         stages = ", ".join(f"{name} {100 * share:.0f} %" for name, share in each["stages"].items())
         lines.append(f"  our time on {each['name']}: {stages}")

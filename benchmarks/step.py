@@ -170,7 +170,7 @@ def describe(result: Result) -> str:
     lines = [
         f"{result.extractor}, {result.classes} classes, {result.discriminators} discriminators, TensorFlow "
         f"{tf.__version__}",
-        Table(("", "s/step", "spread", "ratio", "images/s", "first s", "peak GiB"), rows).text(),
+        Table(("", "s/step", "spread", "ratio", "images/s", "first s", "peak GiB"), rows).markdown() + "\n",
     ]
     if result.backbone_flops:
         images = result.rows[0].images

@@ -1,4 +1,4 @@
-"""One table, as a CSV file, in Markdown, for a terminal, or as the pages' templates show it."""
+"""One table, as a CSV file, in Markdown, which a terminal shows, too, or as the pages' templates show it."""
 
 from __future__ import annotations
 
@@ -77,16 +77,6 @@ class Table:
         rules = ["---" if self.holds_words(i) else "---:" for i in range(len(self.head))]
         lines = [_markdown(map(Cell, self.head)), "|" + "|".join(rules) + "|"]
         return "\n".join([*lines, *(_markdown(row, self.quoted) for row in self.cells)])
-
-    def text(self) -> str:
-        """Returns lines for a terminal: columns of equal width, two blanks apart."""
-        rows = [[*map(printable, self.head)], *([*map(str, row)] for row in self.cells)]
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = []
-        for row in rows:
-            sides = ("<" if self.holds_words(i) else ">" for i in range(len(widths)))
-            lines.append("  ".join(f"{text:{side}{width}}" for text, side, width in zip(row, sides, widths)).rstrip())
-        return "\n".join(lines)
 
 
 def markdown_text(text: str) -> str:

@@ -20,13 +20,5 @@ def test_markdown_keeps_its_columns_whatever_the_names_hold():
     assert "| *x* | – |" in Table(("a", "b"), [("x", "–")], quoted=True).markdown()
 
 
-def test_a_terminal_gets_columns():
-    assert _TABLE.text().splitlines() == [
-        "method               A|W  from",
-        "source only   61.3 ± 1.5  x",
-        r"=1+1\x1b[31m        81.4",
-    ]
-
-
 def test_a_spreadsheet_gets_text_that_is_no_formula():
     assert _TABLE.csv() == "method,A|W,from\nsource only,61.3 ± 1.5,x\n'=1+1\\x1b[31m,81.4,\n"
