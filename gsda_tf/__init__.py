@@ -4,9 +4,14 @@ The way through the package is the way of the data: settings -> data -> models -
 training -> evaluation -> serving and reporting. Nothing further down that list is imported by anything further up.
 """
 
+import os
 from typing import Any
 
 from gsda_tf.version import __version__
+
+# Before TensorFlow is imported: its start-up notes are for nobody here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __all__ = ["AdaptedClassifier", "Domain", "Run", "UserError", "__version__", "adapt", "list_methods", "load"]
 

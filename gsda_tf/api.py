@@ -12,9 +12,12 @@ The same code as the commands': settings are the flags' names, errors are their 
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import functools
 import hashlib
 import html
+import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,19 +26,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf import job, recipes
+from gsda_tf import handed, job, recipes
 from gsda_tf import methods as methods_lib
 from gsda_tf.choosing import auto
-from gsda_tf.data import pipeline
+from gsda_tf.data.checking import find_bad
 from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
-from gsda_tf.data.features import FeatureRecords
-from gsda_tf.data.records import ArrayRecords, FileRecords
+from gsda_tf.data.image_files import BadImageError
 from gsda_tf.datasets.own.arrays import plain_labels
-from gsda_tf.errors import UserError
-from gsda_tf.files import replacing
+from gsda_tf.errors import DataError, UserError, choose
+from gsda_tf.files import replacing, write_atomically
 from gsda_tf.methods.base import Method
-from gsda_tf.runs.contents import read_metrics, read_summary
+from gsda_tf.models import backbones
+from gsda_tf.runs.contents import read_metrics, read_summary, settings_of
 from gsda_tf.settings import names
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
@@ -72,31 +75,70 @@ class Domain:
 
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
-        """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`."""
+        """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`; or one that was stored, `FOLDER[:SPLIT]`."""
+        folder, colon, split = name.partition(":")
+        if os.path.isdir(os.path.expanduser(folder)):
+            name = os.path.abspath(os.path.expanduser(folder)) + colon + split
         return cls("tfds", {"": name})
 
     @classmethod
-    def from_arrays(
-        cls, values: np.ndarray, labels: Sequence | None = None, class_names: Sequence[str] = (), folder: str = _KEPT
-    ) -> Domain:
-        """Arrays in memory.
+    def from_table(cls, frame: Any, image: str = "image", label: str = "", folder: str = _KEPT) -> Domain:
+        """A table with a row an image, such as a pandas DataFrame.
 
         Args:
-          values: images, uint8 [n, height, width, 3] or [n, height, width]; or features of any model, float [n, e].
+          frame: columns by name.
+          image: the column of their paths, or of the images themselves.
+          label: the column of the classes; "" for an unlabelled target.
+          folder: see `from_arrays`.
+        """
+        for name in filter(None, (image, label)):
+            choose("column", name, map(str, getattr(frame, "columns", frame)))
+        return cls.from_arrays(frame[image], frame[label] if label else None, folder=folder)
+
+    @classmethod
+    def from_arrays(
+        cls, values: Any, labels: Sequence | None = None, class_names: Sequence[str] = (), folder: str = _KEPT
+    ) -> Domain:
+        """Arrays in memory, or paths of image files.
+
+        Args:
+          values: images, uint8 or float [n, height, width, 3] or [n, height, width]; features of any model, [n, e]; or
+            paths. See `handed.rows`.
           labels: [n] or [n, 1], numbers or names, -1, None or NaN where there is none, or one-hot [n, r]; None for an
             unlabelled target.
           class_names: of labels that are numbers.
           folder: where they are kept by their content, so that the run can be restored and gone on with.
+
+        Raises:
+          UserError: they are something else.
         """
-        values = np.asarray(values)
-        held = {"images" if values.dtype == np.uint8 else "features": values}
+        rows = handed.rows(values)
+        if rows.errors:
+            place, reason = next(iter(rows.errors.items()))
+            raise UserError(
+                f"Row {place} and {len(rows.errors) - 1} others cannot be used: {reason}. Mend or remove them."
+            )
+        held = {}
         if labels is not None:
             try:
                 held["labels"] = plain_labels(labels)
             except ValueError as error:
                 raise UserError(f"Of the arrays given, {error}.") from error
+            if len(held["labels"]) != len(rows.values):
+                raise UserError(
+                    f"{len(rows.values)} rows and {len(held['labels'])} labels were given: expected one each."
+                )
+        if rows.kind == "paths":
+            return cls(
+                "lists", {"_list": _kept_list(rows.values, held.get("labels"), class_names, folder), "_root": "/"}
+            )
+        if isinstance(rows.values, list):
+            raise UserError(
+                "Images of several sizes were given: resize them, as tf.image.resize does, or hand in paths of files."
+            )
         if len(class_names):
             held["class_names"] = np.asarray(class_names)
+        held[rows.kind] = rows.values
         digest = hashlib.blake2b(digest_size=8)
         for name, array in sorted(held.items()):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -109,24 +151,13 @@ class Domain:
 
     @classmethod
     def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = _KEPT) -> Domain:
-        """A finite tf.data set of images or features, alone or with labels, in batches or one by one; read to its end.
+        """A finite tf.data set, read to its end: of images, features or paths, alone, with labels, or in dictionaries;
+        in batches or one by one.
 
         Raises:
           UserError: its elements are something else.
         """
-        spec = dataset.element_spec
-        labelled = isinstance(spec, tuple) and len(spec) == 2
-        rank = (spec[0] if labelled else spec).shape.rank if labelled or hasattr(spec, "shape") else None
-        if rank is None:
-            raise UserError(f"The data set gives {spec}: expected images or features, or (images, labels).")
-        if (labelled and spec[1].shape.rank == 0) or (not labelled and rank in (1, 3)):
-            dataset = dataset.batch(256)
-        parts = list(dataset.with_options(pipeline.options()).as_numpy_iterator())
-        if not parts:
-            raise UserError("The data set is empty: expected at least one image.")
-        values = np.concatenate([part[0] if labelled else part for part in parts])
-        labels = np.concatenate([part[1] for part in parts]) if labelled else None
-        return cls.from_arrays(values, labels, class_names, folder)
+        return cls.from_arrays(*handed.of_dataset(dataset), class_names or getattr(dataset, "class_names", ()), folder)
 
     def given(self, role: str) -> dict[str, str]:
         """Settings by name for the domain as "source" or "target"."""
@@ -158,9 +189,7 @@ def adapt(
             f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same."
         )
     given = {"pipeline": source.pipeline, **source.given("source"), **target.given("target"), **settings}
-    if isinstance(method, type):
-        methods_lib.register(method)
-        method = method.name
+    method = _named(method)
     given["method"], add = (method, ()) if ":" in method else methods_lib.split(method)
     if add:
         given["add"] = add
@@ -175,24 +204,39 @@ def adapt(
     return Run(job.run(resolved)["workdir"], mine)
 
 
-def load(workdir: str, method: str | None = None, trust_extractor: bool = False, **settings: Any) -> Run:
-    """A run from its folder.
+def load(workdir: str, method: str | type[Method] | None = None, trust_extractor: bool = False, **settings: Any) -> Run:
+    """A run from its folder. To predict and export, its data need not be there.
 
     Args:
       workdir: its folder.
-      method: FILE.py:Name, if the run was trained by code in a file and you trust that file; it is run.
+      method: FILE.py:Name, if the run was trained by code in a file and you trust that file; it is run. Or the class.
       trust_extractor: whether its extractor may be run if it is a program.
-      **settings: where its data lie and features are kept on this machine: data_dir, source_dir, feature_cache_dir ...
+      **settings: where its data, its extractor's file and kept features lie here: data_dir, source_dir, extractor ...
 
     Raises:
       UserError: there is none.
     """
-    return Run(workdir, {**settings, "method": method, "trust_extractor": trust_extractor})
+    return Run(workdir, {**settings, "method": _named(method), "trust_extractor": trust_extractor})
+
+
+def _named(method: str | type[Method] | None) -> str | None:
+    if isinstance(method, type):
+        methods_lib.register(method)
+        return method.name
+    return method
 
 
 def list_methods() -> dict[str, str]:
     """Title of every method by its name."""
     return {name: methods_lib.title(name) for name in methods_lib.method_names()}
+
+
+class Page(str):
+    """The path of a page."""
+
+    def _repr_html_(self) -> str:
+        with open(self, encoding="utf-8") as file:
+            return f'<iframe srcdoc="{html.escape(file.read())}" width="100%" height="600"></iframe>'
 
 
 class Run:
@@ -212,7 +256,6 @@ class Run:
         if summary is None:
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
         self.workdir, self.summary = workdir, summary
-        self._experiment: Experiment | None = None
         self._mine = {name: value for name, value in (mine or {}).items() if value}
 
     @property
@@ -230,44 +273,54 @@ class Run:
             return lines
         return pandas.DataFrame(lines).groupby("step", as_index=False).last()
 
-    @property
+    @functools.cached_property
     def experiment(self) -> Experiment:
         """The networks with the weights of the newest checkpoint, and the data."""
-        if self._experiment is None:
-            self._experiment, _ = restore(self.workdir, **self._mine)
-        return self._experiment
+        return restore(self.workdir, **self._mine)[0]
+
+    @functools.cached_property
+    def _networks(self) -> Experiment:
+        """The same without the data, which need not be here."""
+        return self.__dict__.get("experiment") or restore(self.workdir, data=False, **self._mine)[0]
 
     @property
     def extractor(self) -> keras.Model:
         """E: images uint8 [N, S, S, 3], or features, -> f [N, d]."""
-        return self.experiment.deployed[0]
+        return self._networks.deployed[0]
 
     @property
     def classifier(self) -> keras.Model:
         """C: f [N, d] -> logits [N, r]."""
-        return self.experiment.deployed[1]
+        return self._networks.deployed[1]
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """In the order of the probabilities."""
-        return tuple(self.experiment.data.class_names)
+        return tuple(settings_of(self.workdir)["class_names"])
 
-    def predict(self, values: np.ndarray | Sequence[str]) -> dict[str, np.ndarray]:
+    def predict(self, values: Any) -> dict[str, np.ndarray]:
         """Predicts labels.
 
         Args:
-          values: images uint8 [n, h, w, 3], features float [n, e], or paths of image files.
+          values: images, features or paths, many or one, a folder, a table: see `handed.rows`.
 
         Returns:
-          "label" [n], names of classes; "score" float [n], their probabilities; "probabilities" float [n, r].
+          "label" [n], names of classes; "score" float [n], their probabilities; "probabilities" float [n, r]; "error"
+          [n], why a row has no answer, whose label is "" and whose numbers are NaN; else "".
         """
-        probabilities = self._ask(values).probabilities
-        labels = np.asarray(self.class_names)[probabilities.argmax(axis=1)]
-        return {"label": labels, "score": probabilities.max(axis=1), "probabilities": probabilities}
+        outputs, errors = self._ask(values)
+        probabilities = outputs.probabilities
+        labels = np.asarray(self.class_names)[np.nan_to_num(probabilities).argmax(axis=1)]
+        return {
+            "label": np.where(errors == "", labels, ""),
+            "score": probabilities.max(axis=1),
+            "probabilities": probabilities,
+            "error": errors,
+        }
 
-    def features(self, values: np.ndarray | Sequence[str]) -> np.ndarray:
-        """f, float32 [n, d], of the same."""
-        return self._ask(values).features
+    def features(self, values: Any) -> np.ndarray:
+        """f, float32 [n, d], of the same; NaN where there is an error."""
+        return self._ask(values)[0].features
 
     def evaluate(self) -> dict[str, float | None]:
         """The scores again, of the newest checkpoint, on the data as they are now."""
@@ -286,44 +339,79 @@ class Run:
         from gsda_tf.serving.export import export_experiment
 
         formats = format.split(",") if isinstance(format, str) else format
-        return export_experiment(
-            self.experiment, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats
-        )
+        try:
+            networks = self.experiment
+        except DataError as error:
+            networks = self._networks
+            print(f"{error} So the export is checked on noise.")
+        return export_experiment(networks, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats)
 
-    def report(self) -> str:
-        """Writes the page of pictures again; returns its path."""
+    def report(self) -> Page:
+        """Writes the page of pictures again; returns its path, which a notebook shows as the page."""
         from gsda_tf.reporting.report import write_report
 
-        return write_report(self.workdir)
+        return Page(write_report(self.workdir))
 
-    def _ask(self, values: np.ndarray | Sequence[str]) -> Outputs:
-        experiment = self.experiment
-        if isinstance(values, (str, os.PathLike)) or len(values) == 0:
-            raise UserError("Expected an array with at least one row, or a list of paths.")
-        if isinstance(values[0], (str, os.PathLike)):
-            records: Any = FileRecords([os.fspath(path) for path in values])
-        elif np.ndim(values) == 2:
-            rows = np.asarray(values, np.float32)[:, None]
-            records = FeatureRecords(rows, "array")
-            expected = experiment.input_spec.shape
-            if rows.shape[-1] != expected[-1] or len(expected) != 1:
-                raise UserError(
-                    f"Features of {rows.shape[-1]} numbers were given: this run takes {expected.as_list()}."
-                )
-        else:
-            records = ArrayRecords(np.asarray(values), "array")
-        return experiment.inference(_Domain("given", records, np.full(len(records), UNLABELLED, np.int32)))
+    def _ask(self, values: Any) -> tuple[Outputs, np.ndarray]:
+        """Outputs of each row, NaN where there is an error; and the errors, text [n], "" where there is none."""
+        networks = self._networks
+        units = backbones.feature_units(networks.settings.model.extractor)
+        rows = handed.rows(values, features=bool(units))
+        if units and (rows.kind != "features" or rows.values.shape[1] != units):
+            given = f"Features of {rows.values.shape[1]} numbers" if rows.kind == "features" else rows.kind.capitalize()
+            raise UserError(f"{given} were given: this run takes features, [n, {units}].")
+        errors, parts = dict(rows.errors), []
+        for places, records in rows.parts():
+            domain = _Domain("given", records, np.full(len(records), UNLABELLED, np.int32))
+            try:
+                parts.append((places, networks.inference.whatever(domain)))
+            except (tf.errors.OpError, BadImageError):
+                bad = dict(find_bad(domain))
+                if not bad:
+                    raise
+                errors.update((int(places[i]), reason) for i, reason in bad.items())
+                good = np.setdiff1d(np.arange(len(domain)), list(bad))
+                if len(good):
+                    parts.append((places[good], networks.inference.whatever(domain.chosen(good))))
+        count, classes = len(rows.values), len(self.class_names)
+        width = parts[0][1].features.shape[1] if parts else 0
+        features, logits = np.full((count, width), np.nan, np.float32), np.full((count, classes), np.nan, np.float32)
+        for places, outputs in parts:
+            features[places], logits[places] = outputs.features, outputs.logits
+        for place in np.flatnonzero(~np.isfinite(logits).all(axis=1)):
+            errors.setdefault(int(place), "the network makes of it what is no finite number")
+            features[place], logits[place] = np.nan, np.nan
+        return Outputs(features, logits), np.asarray([errors.get(place, "") for place in range(count)])
 
     def _repr_html_(self) -> str:
+        from gsda_tf.reporting.report import main_pictures
+
         rows = {"method": self.summary["method"], **self.scores, "run": self.workdir}
         shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
         cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in shown.items())
-        return f"<table>{cells}</table>"
+        drawn = main_pictures(self.workdir)
+        return f"<table>{cells}</table>" + "".join(f'<img src="{each.uri}" width="{each.width}">' for each in drawn)
 
     def __repr__(self) -> str:
         value = self.scores.get("accuracy/target")
         shown = "unlabelled" if value is None else f"{value:.4f}"
         return f"Run({self.workdir!r}, {self.summary['method']}, target {shown})"
+
+
+def _kept_list(paths: list[str], labels: np.ndarray | None, class_names: Sequence[str], folder: str) -> str:
+    """Writes a list of files by its content; returns its path."""
+    lines = io.StringIO()
+    table = csv.writer(lines)
+    table.writerow(["path"] if labels is None else ["path", "label"])
+    for i, path in enumerate(paths):
+        named = labels is not None and len(class_names) and labels[i] >= 0
+        label = [] if labels is None else [class_names[labels[i]] if named else labels[i]]
+        table.writerow([os.path.abspath(path), *label])
+    content = os.fsencode(lines.getvalue())
+    path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.csv")
+    if not os.path.exists(path):
+        write_atomically(path, content)
+    return path
 
 
 def _kept_model(model: keras.Model) -> str:

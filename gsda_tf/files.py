@@ -214,6 +214,14 @@ def content_digest(folder: str, names: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def path_digest(path: str) -> str:
+    """Returns `content_digest` of a file, or of all files below a folder; "" if there is neither."""
+    if os.path.isfile(path):
+        return content_digest(os.path.dirname(path), [os.path.basename(path)])
+    found = [os.path.relpath(os.path.join(folder, name), path) for folder, _, names in os.walk(path) for name in names]
+    return content_digest(path, sorted(found)) if found else ""
+
+
 def printable(text: str) -> str:
     """Returns text as one line: control characters, and what is no Unicode, are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -16,8 +16,10 @@ _LINE_SECONDS = 30.0
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
-    """Returns a `tqdm` bar if its file (stderr by default) is a terminal, else `Lines`; the options are `tqdm`'s."""
-    if options.get("disable") or (options.get("file") or sys.stderr).isatty():
+    """Returns a `tqdm` bar if its file (stderr by default) is a terminal or a notebook's, else `Lines`; the options are
+    `tqdm`'s."""
+    file = options.get("file") or sys.stderr
+    if options.get("disable") or file.isatty() or type(file).__module__.startswith("ipykernel."):
         return tqdm(iterable, **{"dynamic_ncols": True, **options})
     return Lines(iterable, **{**options, "mininterval": _LINE_SECONDS, "delay": _LINE_SECONDS, "miniters": 1})
 

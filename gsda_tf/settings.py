@@ -157,7 +157,8 @@ class DataSettings:
     )  # fmt: skip
     # Arrays may lie elsewhere, but a set of TFDS is what its name says.
     source: str = setting(
-        "", "file of --pipeline=arrays, or NAME[/CONFIG][:SPLIT] of --pipeline=tfds", "restoring", path=is_array_file,
+        "", "file of --pipeline=arrays; or NAME[/CONFIG][:SPLIT], or the FOLDER[:SPLIT] where TFDS stored a set, of "
+        "--pipeline=tfds", "restoring", path=is_array_file,
         may_change=is_array_file, needs=_NAMED,
     )  # fmt: skip
     target: str = setting(

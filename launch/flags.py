@@ -13,10 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-# Before TensorFlow is imported: its start-up notes are not for the user of a command.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 from absl import app, flags, logging
 
 from gsda_tf import interruption

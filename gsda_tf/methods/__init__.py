@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib.machinery
 import importlib.util
 import inspect
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gsda_tf.errors import UserError, choose
+from gsda_tf.files import path_digest
 from gsda_tf.methods.base import Method, Term
 
 
@@ -39,7 +42,6 @@ def register(kind: type[Method]) -> None:
     if taken is not None and taken.__module__.startswith(f"{__name__}."):
         raise UserError(f"There is a method called {kind.name} already: give yours another name.")
     _found()[0][kind.name] = kind
-    get_method.cache_clear()
 
 
 def method_names() -> tuple[str, ...]:
@@ -53,12 +55,11 @@ def term_names() -> tuple[str, ...]:
     return tuple(sorted(_found()[1]))
 
 
-@functools.cache
 def get_method(name: str) -> type[Method]:
     """The method called `name`.
 
     Args:
-      name: of this package, or FILE.py:Name. Such a file is a program, and is run.
+      name: of this package, or FILE.py:Name. Such a file is a program, and is run; anew once it has changed.
 
     Raises:
       UserError: naming the choices.
@@ -68,10 +69,16 @@ def get_method(name: str) -> type[Method]:
         return _found()[0][choose("method", name, method_names())]
     if not os.path.isfile(path):
         raise UserError(f"--method={name}: there is no file {path}; expected FILE.py:Name.")
+    return _from_file(name, path, attribute, path_digest(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _from_file(name: str, path: str, attribute: str, digest: str) -> type[Method]:
     loader = importlib.machinery.SourceFileLoader(os.path.splitext(os.path.basename(path))[0], path)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     try:
-        loader.exec_module(module)
+        # Not what was compiled before, which is told from it by size and time alone.
+        exec(loader.source_to_code(loader.get_data(path), path), vars(module))
     except Exception as error:  # whatever that file does
         raise UserError(f"--method={name}: {path} cannot be imported ({type(error).__name__}: {error}).") from error
     found = getattr(module, attribute, None)
@@ -85,6 +92,28 @@ def get_method(name: str) -> type[Method]:
 
 def _is_method(kind: Any) -> bool:
     return bool(inspect.isclass(kind) and issubclass(kind, Method) and kind.name and kind.title)
+
+
+def own_digest(name: str) -> str:
+    """Returns a digest of a method's code if that is none of this package's: of its file, or of its class; else "".
+
+    Args:
+      name: as `get_method` takes it.
+    """
+    if ":" in name:
+        return path_digest(name.rpartition(":")[0])
+    kinds = get_method(name).__mro__
+    own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("gsda_tf", "builtins")]
+    return hashlib.sha256("".join(map(_code, own)).encode()).hexdigest() if own else ""
+
+
+def _code(part: Any) -> str:
+    """The text of a class or function; of a class in a notebook, which has none, that of its functions."""
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsource(part)
+    if inspect.isclass(part):
+        return "".join(_code(each) for _, each in sorted(vars(part).items()) if inspect.isfunction(each))
+    return part.__code__.co_code.hex()
 
 
 def get_terms(names: Sequence[str]) -> tuple[type[Term], ...]:

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from gsda_tf.errors import UserError
-from gsda_tf.files import content_digest
+from gsda_tf.files import path_digest
 from gsda_tf.settings import ModelSettings
 
 _HUB = "keras_hub:"
@@ -54,7 +54,7 @@ class SavedModel(keras.layers.Layer):
 
     def __init__(self, path: str, image_size: int, **options):
         super().__init__(dtype="float32", **options)
-        self._loaded, self._digest = tf.saved_model.load(path), _digest(path)
+        self._loaded, self._digest = tf.saved_model.load(path), path_digest(path)
         self._taught = list(getattr(self._loaded, "trainable_variables", ()))
         known = {id(variable) for variable in self._taught}
         self._kept = [v for v in getattr(self._loaded, "variables", ()) if self._taught and id(v) not in known]
@@ -107,11 +107,6 @@ def _features(out) -> tf.Tensor:
     if not isinstance(out, tf.Tensor) or out.shape.rank not in (2, 3, 4):
         raise ValueError(f"expected features [N, e] or a map of them, but it answers {out}")
     return out
-
-
-def _digest(path: str) -> str:
-    found = ((folder, name) for folder, _, names in os.walk(path) for name in names)
-    return content_digest(path, sorted(os.path.relpath(os.path.join(*each), path) for each in found))
 
 
 def load(name: str, image_size: int):

@@ -40,6 +40,16 @@ def write_report(workdir: str) -> str:
     return path
 
 
+def main_pictures(workdir: str) -> list[tuple[str, int]]:
+    """Draws accuracy over the steps, and the target class by class, of a finished run; returned as by `panels`."""
+    run = load_run(workdir)
+    plain = beside(run)
+    drawn = panels(figures.curves(run.lines, plain.lines if plain else ())["accuracies"])
+    if run.labelled:
+        return [*drawn, *_target(run, plain)["bars"]]
+    return [*drawn, *_unlabelled(run, plain)["shares"]] if run.probabilities is not None else drawn
+
+
 def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
     """Computes what the template shows; `source_only` is the same run without alignment, if there is one."""
     summary, evaluated = run.summary or {}, selection.evaluations(run.lines)

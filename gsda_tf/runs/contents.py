@@ -106,7 +106,7 @@ def damaged(path: str, how: str) -> UserError:
 
 
 def write_settings(workdir: str, settings: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    """Writes settings.json: all settings of the run and, in `extra`, its classes, its data, and what was drawn."""
+    """Writes settings.json: all settings of the run and, in `extra`, its classes, data, code, and what was drawn."""
     _write(workdir, SETTINGS, {"generation": generation(), "settings": settings, **extra})
 
 
@@ -116,7 +116,7 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     Raises:
       UserError: it is damaged, or no file that could be read whole.
     """
-    return _read(os.path.join(workdir, SETTINGS), _SETTINGS)
+    return _read(os.path.join(workdir, SETTINGS), _SETTINGS, {"code": {str: str}})
 
 
 def check_generation(where: str, written: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
 from gsda_tf.files import disk_errors
+from gsda_tf.runs import code
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
@@ -127,7 +128,7 @@ class RunFolder:
         return read_metrics(self.path)
 
     def same(self, settings: Settings, data: TaskData) -> TaskData:
-        """Refuses to go on with a run that was started with other settings, or on other data.
+        """Refuses to go on with a run that was started with other settings or code, or on other data.
 
         Args:
           settings: of now.
@@ -139,7 +140,13 @@ class RunFolder:
         Raises:
           TrainingError: what differs, and the choices.
         """
-        return same_data(data, check_same_run(self.path, settings.flat()), self.path)
+        before = check_same_run(self.path, settings.flat())
+        if other := code.changes((before or {}).get("code", {}), settings):
+            raise TrainingError(
+                f"{self.path} holds a {_state(self.path)} run of other code ({other} since). Put it back as it was; or "
+                "start anew, with --overwrite or in another --workdir."
+            )
+        return same_data(data, before, self.path)
 
     def has_page(self) -> bool:
         """Returns whether there is a report; a run that was stopped while it was made has none, and is finished."""
@@ -215,12 +222,15 @@ def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) ->
     other = changes(before["data"], fingerprint(same))
     if other:
         raise TrainingError(
-            f"{workdir} holds a {'finished' if read_summary(workdir) else 'started'} run on other data ({other}). Put "
-            "the data back as they were; or start anew, with --overwrite or in another --workdir, there with "
-            f"--init_from={workdir} from its weights; {COMMANDS}.evaluate and {COMMANDS}.export take the data as they "
-            "are."
+            f"{workdir} holds a {_state(workdir)} run on other data ({other}). Put the data back as they were; or "
+            f"start anew, with --overwrite or in another --workdir, there with --init_from={workdir} from its weights; "
+            f"{COMMANDS}.evaluate and {COMMANDS}.export take the data as they are."
         )
     return same
+
+
+def _state(workdir: str) -> str:
+    return "finished" if read_summary(workdir) else "started"
 
 
 @contextlib.contextmanager

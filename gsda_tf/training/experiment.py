@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from gsda_tf import compat, recipes
 from gsda_tf.compat import variable_name
-from gsda_tf.data.domain import UNLABELLED, TaskData
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
+from gsda_tf.data.records import ArrayRecords, Records
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.methods import Method, get_method, get_terms
@@ -23,8 +25,9 @@ from gsda_tf.methods.base import Problem
 from gsda_tf.methods.taught import TaughtTerm
 from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones, foreign
+from gsda_tf.models.backbones import feature_units
 from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
-from gsda_tf.runs import checkpoints
+from gsda_tf.runs import checkpoints, code
 from gsda_tf.runs.contents import settings_of
 from gsda_tf.runs.initial import Initial
 from gsda_tf.settings import Settings
@@ -207,15 +210,16 @@ def _check_programs(workdir: str, written: Mapping[str, Any], given: Mapping[str
         )
 
 
-_MANY = 2**16
+_MANY, _ASKED, _SIDE = 2**16, 8, 256
 
 
-def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experiment, int]:
+def restore(workdir: str, step: int | None = None, data: bool = True, **changes) -> tuple[Experiment, int]:
     """The experiment of a run folder, with the weights of a checkpoint.
 
     Args:
       workdir: that a training run wrote.
       step: of the checkpoint; None is the newest.
+      data: whether the data are read, too; else some noise stands in their place, to ask an export about.
       **changes: settings that may differ from the run's, by name (where data lie, precision). Those that are this
         machine's and user's alone are never the folder's: see `settings.setting`. Data that are not those of the run
         are taken and told; classes have the run's names in any case.
@@ -231,10 +235,12 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     settings, passed_over = recipes.restored(written["settings"], changes)
     if passed_over:
         print(f"{workdir} names {', '.join(passed_over)}: not taken from a run's folder, give it if it is so here.")
-    data = _load(settings, written)
-    other = changes_of_data(written["data"], fingerprint(data))
+    task = _load(settings, written) if data else _stand_in(written, settings)
+    other = changes_of_data(written["data"], fingerprint(task)) if data else ""
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
+    if changed := code.changes(written.get("code", {}), settings):
+        print(f"{changed} since {workdir} was trained: what follows is of the code of now.")
     path, reader = checkpoints.newest(workdir, step)
     if not path:
         have = ", ".join(path.rsplit("-", 1)[1] for path in checkpoints.paths(workdir)) or "none"
@@ -244,7 +250,9 @@ def restore(workdir: str, step: int | None = None, **changes) -> tuple[Experimen
     widths = {width for shape in shapes.values() for width in shape}
     # A method that keeps something of every image has variables of that width; else a number is only compared with.
     built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
-    experiment = Experiment(settings, data, tf.distribute.get_strategy(), built_for=built_for, trains=False)
+    # The weights are in the checkpoint: none need be downloaded, nor be where they were.
+    settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, weights="none"))
+    experiment = Experiment(settings, task, tf.distribute.get_strategy(), built_for=built_for, trains=False)
     try:
         tf.train.Checkpoint(**experiment.deployed_state()).read(path).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
@@ -264,3 +272,15 @@ def _load(settings: Settings, written: Mapping[str, Any]) -> TaskData:
     trained = written["data"].get("trained target", {})
     same = data.target.taught is None or fingerprint(data)["trained target"] == trained
     return data if same else load(undivided, written["class_names"])
+
+
+def _stand_in(written: Mapping[str, Any], settings: Settings) -> TaskData:
+    """Noise where the data of a run are not at hand."""
+    rng, units = np.random.default_rng(0), feature_units(settings.model.extractor)
+    size = min(settings.data.resize_size, _SIDE)
+    if units:
+        records: Records = FeatureRecords(rng.normal(size=(_ASKED, 1, units)).astype(np.float32), "noise")
+    else:
+        records = ArrayRecords(rng.integers(0, 256, (_ASKED, size, size, 3), np.uint8), "noise")
+    domain = Domain("noise", records, np.zeros(_ASKED, np.int32))
+    return TaskData(written["task"], domain, domain, tuple(written["class_names"]))

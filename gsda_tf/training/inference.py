@@ -123,20 +123,24 @@ class Inference:
     def __call__(self, domain: Domain, again: bool = False) -> Outputs:
         """E and C of every image of `domain`, in order.
 
-        Raises:
-          NotFiniteError: a feature or a logit is not finite.
-
         Args:
           domain: n images, n > 0.
           again: the same domain will be asked for again. Its pipeline is kept, which takes as long to build as a small
             domain to run through.
+
+        Raises:
+          NotFiniteError: a feature or a logit is not finite.
         """
-        _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
-        if again:
-            self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
-        outputs = Outputs(*self._run(batches, len(domain)))
+        outputs = self.whatever(domain, again)
         for what, values in (("features", outputs.features), ("logits", outputs.logits)):
             bad = int((~np.isfinite(values)).any(axis=1).sum())
             if bad:
                 raise NotFiniteError(f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.step())
         return outputs
+
+    def whatever(self, domain: Domain, again: bool = False) -> Outputs:
+        """The same, finite or not."""
+        _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
+        if again:
+            self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
+        return Outputs(*self._run(batches, len(domain)))

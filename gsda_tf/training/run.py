@@ -23,7 +23,7 @@ from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.models import backbones
 from gsda_tf.progress import timed
-from gsda_tf.runs import checkpoints, initial
+from gsda_tf.runs import checkpoints, code, initial
 from gsda_tf.runs.contents import read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, default_workdir
 from gsda_tf.settings import Settings
@@ -140,7 +140,7 @@ class Training:
         state = {**experiment.state(), "loop": [runner.step, runner.window, runner.window_count]}
         deployed = dict(zip(("extractor", "classifier"), map(checkpoints.variables, experiment.deployed)))
         extra = {"task": self.data.name, "class_names": list(self.data.class_names)}
-        extra.update(experiment.facts, data=fingerprint(self.data))
+        extra.update(experiment.facts, data=fingerprint(self.data), code=code.digests(self.settings))
         with self.folder.opened(state, deployed, self.settings, extra) as start:
             loop = Loop(runner, self._feed, callbacks.build(self))
             with timed("training", self.chief):

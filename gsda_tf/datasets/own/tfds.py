@@ -12,14 +12,15 @@ from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
 from gsda_tf.settings import DataSettings
 
-_FORM = re.compile(r"(\w+)(/[\w.-]+)?(?::([\w.-]+(?:\[[\d%:-]+\])?))?")
+_FORM = re.compile(r"((?P<set>\w+(/[\w.-]+)?)|(?P<folder>/.*?))(?::(?P<split>[\w.-]+(?:\[[\d%:-]+\])?))?", re.DOTALL)
 
 
 def load_tfds(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=tfds`.
 
     Args:
-      settings: `source` and `target`, NAME[/CONFIG][:SPLIT]; the split is "train" if none is named.
+      settings: `source` and `target`, NAME[/CONFIG][:SPLIT], or FOLDER[:SPLIT] of a set that was stored, from / on;
+        the split is "train" if none is named.
 
     Returns:
       The classes are the source's; those of the target are matched by name.
@@ -49,17 +50,18 @@ def _load(role: str, settings: DataSettings) -> tuple[Domain, tuple[str, ...]]:
     form = _FORM.fullmatch(value)
     if form is None:
         raise UserError(
-            f"--{role}={value!r} is not of the form NAME[/CONFIG][:SPLIT], such as mnist:test, which --pipeline=tfds "
-            "needs."
+            f"--{role}={value!r} is not of the form NAME[/CONFIG][:SPLIT], such as mnist:test, or FOLDER[:SPLIT], "
+            "which --pipeline=tfds needs."
         )
-    name, config, split = form[1], form[2] or "", form[3] or "train"
-    if not prepare.is_own(name):
-        choose("TFDS data set", name, tfds.list_builders(with_community_datasets=False))
+    name, split = form["set"] or form["folder"], form["split"] or "train"
+    plain = name.partition("/")[0]
+    if form["set"] and not prepare.is_own(plain):
+        choose("TFDS data set", plain, tfds.list_builders(with_community_datasets=False))
     title = re.sub(r"[^\w.-]+", "-", value).strip("-")
     try:
-        builder = prepare.prepared_builder(name + config, settings)
+        builder = prepare.prepared_builder(name, settings)
         choose(f"split of {name}", split.partition("[")[0], builder.info.splits)
-        domain = prepare.load_domain(name + config, split, title, settings)
+        domain = prepare.load_domain(name, split, title, settings)
     except ValueError as error:  # TFDS: no such configuration, or no such part of a split
         raise UserError(f"--{role}={value}: {str(error).splitlines()[-1][:300]}") from error
     return domain, tuple(builder.info.features[prepare.feature_of(builder, "ClassLabel")].names)

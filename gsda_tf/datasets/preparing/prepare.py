@@ -6,13 +6,15 @@ import contextlib
 import glob
 import importlib
 import io
+import json
 import os
 import shutil
 import socket
 import sys
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
-from gsda_tf.files import disk_errors, one_at_a_time, open_regular, remove_unfinished, replacing
+from gsda_tf.files import disk_errors, one_at_a_time, open_regular, read_regular, remove_unfinished, replacing
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 # Where TFDS downloads what it has no list of files for.
 _HOSTS = {"domainnet": ("csr.bu.edu",)}
 _LABELS_AT_ONCE = 512
+_MOST_JSON = 2**24
 
 
 def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
@@ -48,7 +51,11 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     import tensorflow_datasets as tfds
 
     key = feature_of(builder, "Image")
-    source = builder.as_data_source(split, decoders={key: tfds.decode.SkipDecoding()})
+    decoders = {key: tfds.decode.SkipDecoding()}
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        source = builder.as_data_source(split, decoders=decoders)
+    else:  # as somebody has stored it: in memory, encoded
+        source = InMemory(tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders)))
     name_key = "filename" if "filename" in builder.info.features else None
     files = [str(path) for path in builder.info.splits[split].filepaths]
     records = SourceRecords(source, key, f"{name}/{split}", name_key, files)
@@ -80,7 +87,45 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
     Raises:
       UserError: see `load_domain`.
     """
+    if os.path.isabs(name):
+        return stored_builder(name)
     return own_builder(name, settings) if is_own(name) else catalogue_builder(name, settings)
+
+
+class InMemory(list):
+    """Records that are read as those of a data source."""
+
+    def __getitems__(self, keys: Sequence[int]) -> list:
+        return [self[key] for key in keys]
+
+
+def stored_builder(folder: str) -> tfds.core.DatasetBuilder:
+    """A set that was stored in a folder by TFDS, without the code that made it.
+
+    Raises:
+      DataError: there is none; or its features are other classes than TFDS's own, which would be imported.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        told = json.loads(read_regular(os.path.join(folder, "features.json"), _MOST_JSON))
+        kinds = list(_class_names(told))
+        if not all(kind.startswith("tensorflow_datasets.core.features.") for kind in kinds):
+            raise DataError(f"{folder} has features of other kinds than TFDS's own ({kinds}): use from_dataset.")
+        return tfds.builder_from_directory(folder)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"{folder} holds no set that TFDS stored ({error}): expected dataset_info.json and features.json there, as "
+            "in NAME/VERSION or NAME/CONFIG/VERSION."
+        ) from error
+
+
+def _class_names(told: Any) -> Iterator[str]:
+    """Names of the classes that a features.json tells, in whatever way it is written."""
+    for key, value in told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ():
+        if str(key).replace("_", "").lower() in ("pythonclassname", "type") and isinstance(value, str):
+            yield value
+        yield from _class_names(value)
 
 
 def is_own(name: str) -> bool:

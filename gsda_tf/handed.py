@@ -1,0 +1,228 @@
+"""What people hand in from Python, as rows of one kind: arrays, tables, tensors, lists, pictures, paths, folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from gsda_tf.data import pipeline
+from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.records import ArrayRecords, FileRecords, Records
+from gsda_tf.errors import UserError
+from gsda_tf.progress import progress
+from gsda_tf.serving.predict import find_images
+
+_IMAGES = "images [n, height, width, 3] or [n, height, width], uint8 0..255, or float 0..1 or 0..255"
+_EXPECTED = f"expected {_IMAGES}; features of a model, numbers [n, e]; or paths of image files"
+_BEYOND = 0.05
+"""Resizing leaves values that are out of range by such a share of it."""
+_NO_NUMBER = "it has a value that is no finite number"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of one kind.
+
+    Attributes:
+      kind: "paths", "images" or "features".
+      values: paths; uint8 [n, h, w, 3], or a list of [h, w, 3] of several sizes; float32 [n, e].
+      errors: why a row is none, by its place.
+    """
+
+    kind: str
+    values: list[str] | list[np.ndarray] | np.ndarray
+    errors: dict[int, str]
+
+    def parts(self) -> Iterator[tuple[np.ndarray, Records]]:
+        """Yields (places int64 [m], records) of the rows without an error, those together that are read together."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, value in enumerate(self.values):
+            if place not in self.errors:
+                alike.setdefault(np.shape(value), []).append(place)
+        for places in alike.values():
+            chosen = [self.values[place] for place in places]
+            if self.kind == "paths":
+                records = FileRecords(chosen)
+            elif self.kind == "features":
+                records = FeatureRecords(np.stack(chosen)[:, None], "row")
+            else:
+                records = ArrayRecords(np.stack(chosen), "image")
+            yield np.asarray(places), records
+
+
+def rows(values: Any, features: bool | None = None) -> Rows:
+    """Takes what was handed in as it is meant.
+
+    Args:
+      values: images [n, h, w, 3], grey [n, h, w] or [n, h, w, 1], or with the channels first; a list of arrays or of
+        Pillow's pictures, of several sizes too; or one image. Features [n, e], a table of numbers, a sparse matrix.
+        Paths, or one of a file, folder, list or pattern. Tensors are what NumPy makes of them.
+      features: what is wanted of numbers: features, of which one row may stand alone, or images; None: two dimensions
+        are features, more are images.
+
+    Raises:
+      UserError: it is none of these.
+    """
+    if _is_path(values):
+        return Rows("paths", find_images(os.path.expanduser(os.fsdecode(values))), {})
+    try:
+        read = _read(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise UserError(f"A {type(values).__name__} cannot be read ({reason}): {_EXPECTED}.") from error
+    if isinstance(values, Mapping) or len(read) == 0 or (isinstance(read, np.ndarray) and read.ndim == 0):
+        raise UserError(f"A {type(values).__name__} without rows was given: {_EXPECTED}.")
+    if isinstance(read, list) and any(map(_is_path, read)):
+        if any(isinstance(each, bytes) and b"\0" in each for each in read):
+            raise UserError(
+                "Encoded images were given: decode them, as tf.io.decode_image does, or hand in their paths."
+            )
+        paths = [os.path.expanduser(os.fsdecode(each)) if _is_path(each) else "" for each in read]
+        return Rows("paths", paths, {i: f"no path but {each!r}" for i, each in enumerate(read) if not _is_path(each)})
+    if isinstance(read, list) or not (read.ndim <= 2 if features is None else features):
+        return _images(read)
+    return _features(read[None] if features and read.ndim == 1 else read)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, bytes, os.PathLike))
+
+
+def _read(values: Any) -> np.ndarray | list:
+    """An array; or a list, of paths or of arrays of several sizes."""
+    if hasattr(values, "toarray"):  # sparse
+        return values.toarray()
+    if hasattr(values, "columns") and all(getattr(kind, "kind", "") in "biuf" for kind in values.dtypes):
+        return values.to_numpy(np.float32, na_value=np.nan)
+    if hasattr(values, "convert"):  # one of Pillow's pictures
+        values = [values]
+    if hasattr(values, "dtype") or hasattr(values, "columns"):
+        array = np.asarray(values)
+        if array.dtype.kind not in "OUS" or array.ndim == 0 or array.size > len(array):
+            return array
+        values = array.ravel().tolist()
+    values = [np.asarray(each.convert("RGB")) if hasattr(each, "convert") else each for each in values]
+    if any(map(_is_path, values)):
+        return values
+    several = len({np.shape(each) for each in values}) > 1
+    return [np.asarray(each) for each in values] if several else np.asarray(values)
+
+
+def _features(array: np.ndarray) -> Rows:
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise UserError(f"{array.dtype} {list(array.shape)} was given where features are, numbers [n, e]: {_EXPECTED}.")
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, np.float32)
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    return Rows("features", array, {int(i): _NO_NUMBER for i in bad})
+
+
+def _images(values: np.ndarray | list[np.ndarray]) -> Rows:
+    blocks = [_batch(each, True) for each in values] if isinstance(values, list) else [_batch(values, False)]
+    finite = np.concatenate([np.isfinite(block).all(axis=(1, 2, 3)) for block in blocks])
+    blocks = [np.nan_to_num(block, nan=0, posinf=0, neginf=0) for block in blocks]
+    factor, made = _factor(blocks), []
+    for block in blocks:
+        if block.dtype != np.uint8:
+            block = np.clip(np.rint(block.astype(np.float32) * factor), 0, 255).astype(np.uint8)
+        made.append(np.repeat(block, 3, axis=-1) if block.shape[-1] == 1 else block)
+    errors = {int(i): _NO_NUMBER for i in np.flatnonzero(~finite)}
+    return Rows("images", [block[0] for block in made] if isinstance(values, list) else made[0], errors)
+
+
+def _batch(array: np.ndarray, one: bool) -> np.ndarray:
+    """[m, h, w, 1 or 3] of one image, or of several."""
+    shown = f"{array.dtype} {list(array.shape)}"
+    if not one and array.ndim == 3 and len(array) == 3 and array.shape[-1] not in (1, 3):
+        raise UserError(f"{shown} may be one image or three grey ones: add an axis, images[None] or images[..., None].")
+    if one or (array.ndim == 3 and array.shape[-1] in (1, 3, 4)) or (array.ndim == 2 and array.dtype.kind in "iu"):
+        array = array[None]
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[-1] not in (1, 3):
+        array = np.moveaxis(array, 1, -1)
+    if array.ndim != 4 or array.shape[-1] not in (1, 3) or array.dtype.kind not in "biuf" or not array.size:
+        hint = ", of four channels images[..., :3]" if array.ndim > 2 and array.shape[-1] == 4 else ""
+        raise UserError(f"{shown} was given where images are{hint}: {_EXPECTED}.")
+    return array
+
+
+def _factor(blocks: list[np.ndarray]) -> float:
+    """Returns what makes the values of images 0..255."""
+    low, high = min(float(block.min()) for block in blocks), max(float(block.max()) for block in blocks)
+    whole = all(block.dtype.kind in "iu" for block in blocks)
+    factor, beyond = (1.0, 0.0) if whole else (255.0 if high <= 1 + _BEYOND else 1.0, 255 * _BEYOND)
+    if low * factor < -beyond or high * factor > 255 + beyond:
+        raise UserError(
+            f"Images of values {low:.6g} to {high:.6g} were given: {_EXPECTED}. Values of -1..1 are (x + 1) * 127.5."
+        )
+    return factor
+
+
+_VALUES, _LABELS = ("image", "images", "pixel_values", "features", "x"), ("label", "labels", "class", "target", "y")
+"""Keys of dictionaries in data sets."""
+
+
+def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
+    """Reads a tf.data set to its end.
+
+    Args:
+      dataset: of images, features or paths, alone, with labels, or in dictionaries; in batches or one by one.
+
+    Returns:
+      (rows, as `rows` takes them; labels, None where there are none).
+
+    Raises:
+      UserError: it is no such set, is empty, or has no end.
+    """
+    expected = "expected images, features or paths, or (images, labels), as dataset.map(lambda row: ...) makes them"
+    if not isinstance(dataset, tf.data.Dataset):
+        raise UserError(f"A {type(dataset).__name__} was given, no tf.data.Dataset: hand its arrays to from_arrays.")
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise UserError("The data set has no end: leave .repeat() out, or say how many, with .take(n).")
+    spec = dataset.element_spec
+    if isinstance(spec, Mapping):
+        chosen = [next((name for name in known if name in spec), None) for known in (_VALUES, _LABELS)]
+        if chosen[0] is None:
+            raise UserError(f"The data set gives {', '.join(map(repr, spec))}: {expected}.")
+        dataset = dataset.map(lambda row: tuple(row[name] for name in chosen if name))
+        spec = dataset.element_spec
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    if len(parts) > 2 or not all(isinstance(part, (tf.TensorSpec, tf.RaggedTensorSpec)) for part in parts):
+        raise UserError(f"The data set gives {spec}: {expected}.")
+    if any(isinstance(part, tf.RaggedTensorSpec) for part in parts):
+        dense = lambda x: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x  # noqa: E731
+        dataset = dataset.unbatch().map(lambda *row: tuple(map(dense, row)))
+    values, labels, room = [], [], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    for row in progress(dataset.with_options(pipeline.options()).as_numpy_iterator(), desc="data set", unit="element"):
+        value, *label = row if isinstance(row, tuple) else (row,)
+        several = _is_batch(value, label, parts[0].shape)
+        values.extend(value if several else [value])
+        labels.extend([] if not label else label[0] if several else label)
+        room -= getattr(value, "nbytes", 0)
+        if room < 0:
+            raise UserError("The data set has no end, or takes more than half of this machine's memory: use files.")
+    if not values:
+        raise UserError("The data set is empty: expected at least one image.")
+    return values, labels if len(parts) > 1 else None
+
+
+def _is_batch(value: np.ndarray | bytes, label: list, shape: tf.TensorShape) -> bool:
+    rank, labels = np.ndim(value), np.ndim(label[0]) if label else None
+    if labels == 0 or rank == 0:
+        return False
+    if rank == 1:
+        return value.dtype.kind == "O"  # paths; else the features of one
+    if rank == 3:
+        return value.shape[-1] not in (1, 3, 4)
+    if rank == 2 and labels is None and not (shape.rank == 2 and shape[0] is None):
+        raise UserError(
+            f"{value.dtype} {list(value.shape)} of the data set may be one grey image or a batch of features: add an "
+            "axis to images, x[..., None], and leave .batch() out of features."
+        )
+    return True

@@ -1,0 +1,29 @@
+"""Tells the code and the networks that a run was trained with from those of now, where they are a user's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from gsda_tf import methods
+from gsda_tf.files import path_digest
+from gsda_tf.settings import Settings
+
+
+def digests(settings: Settings) -> dict[str, str]:
+    """Computes a digest of each file, folder or class that a setting names, by the name of the setting."""
+    values = {"extractor": settings.model.extractor, "weights": settings.model.weights}
+    found = {name: path_digest(value) for name, value in values.items() if os.path.isabs(value)}
+    found["method"] = methods.own_digest(settings.method.method)
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def changes(then: Mapping[str, str], settings: Settings) -> str:
+    """Says which of them has another content now, for a message; "" if none has.
+
+    Args:
+      then: their digests, as far as they are known.
+      settings: of now.
+    """
+    now, values = digests(settings), settings.flat()
+    return "; ".join(f"--{name}={values[name]} has changed" for name in then if then[name] != now.get(name, then[name]))
