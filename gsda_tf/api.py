@@ -12,12 +12,10 @@ The same code as the commands': settings are the flags' names, errors are their 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import hashlib
 import html
-import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,9 +31,7 @@ from gsda_tf.data.checking import find_bad
 from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.image_files import BadImageError
-from gsda_tf.datasets.own.arrays import plain_labels
 from gsda_tf.errors import DataError, UserError, choose
-from gsda_tf.files import replacing, write_atomically
 from gsda_tf.methods.base import Method
 from gsda_tf.models import backbones
 from gsda_tf.runs.contents import read_metrics, read_summary, settings_of
@@ -76,7 +72,7 @@ class Domain:
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
         """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`; or one that was stored, `FOLDER[:SPLIT]`."""
-        folder, colon, split = name.partition(":")
+        folder, colon, split = os.fspath(name).partition(":")
         if os.path.isdir(os.path.expanduser(folder)):
             name = os.path.abspath(os.path.expanduser(folder)) + colon + split
         return cls("tfds", {"": name})
@@ -112,42 +108,7 @@ class Domain:
         Raises:
           UserError: they are something else.
         """
-        rows = handed.rows(values)
-        if rows.errors:
-            place, reason = next(iter(rows.errors.items()))
-            raise UserError(
-                f"Row {place} and {len(rows.errors) - 1} others cannot be used: {reason}. Mend or remove them."
-            )
-        held = {}
-        if labels is not None:
-            try:
-                held["labels"] = plain_labels(labels)
-            except ValueError as error:
-                raise UserError(f"Of the arrays given, {error}.") from error
-            if len(held["labels"]) != len(rows.values):
-                raise UserError(
-                    f"{len(rows.values)} rows and {len(held['labels'])} labels were given: expected one each."
-                )
-        if rows.kind == "paths":
-            return cls(
-                "lists", {"_list": _kept_list(rows.values, held.get("labels"), class_names, folder), "_root": "/"}
-            )
-        if isinstance(rows.values, list):
-            raise UserError(
-                "Images of several sizes were given: resize them, as tf.image.resize does, or hand in paths of files."
-            )
-        if len(class_names):
-            held["class_names"] = np.asarray(class_names)
-        held[rows.kind] = rows.values
-        digest = hashlib.blake2b(digest_size=8)
-        for name, array in sorted(held.items()):
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        path = os.path.join(folder, f"{digest.hexdigest()}.npz")
-        if not os.path.exists(path):
-            with replacing(path) as file:
-                np.savez(file, **held)
-        return cls("arrays", {"": path})
+        return cls(*handed.keep(values, labels, class_names, folder))
 
     @classmethod
     def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = _KEPT) -> Domain:
@@ -184,12 +145,15 @@ def adapt(
     Raises:
       UserError: for anything that you can mend, in one sentence.
     """
+    for given in (source, target):
+        if not isinstance(given, Domain):
+            raise UserError(f"A {type(given).__name__} was given: expected a Domain, such as Domain.from_folder(PATH).")
     if source.pipeline != target.pipeline:
         raise UserError(
             f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same."
         )
     given = {"pipeline": source.pipeline, **source.given("source"), **target.given("target"), **settings}
-    method = _named(method)
+    method = _named(method) or "gsda"
     given["method"], add = (method, ()) if ":" in method else methods_lib.split(method)
     if add:
         given["add"] = add
@@ -223,6 +187,8 @@ def _named(method: str | type[Method] | None) -> str | None:
     if isinstance(method, type):
         methods_lib.register(method)
         return method.name
+    if not isinstance(method, (str, type(None))):
+        raise UserError(f"method={method!r}: expected a name, or a class of your own.")
     return method
 
 
@@ -338,12 +304,12 @@ class Run:
         """
         from gsda_tf.serving.export import export_experiment
 
-        formats = format.split(",") if isinstance(format, str) else format
+        formats = format if isinstance(format, (list, tuple)) and format else str(format).split(",")
         try:
             networks = self.experiment
-        except DataError as error:
+        except DataError:
             networks = self._networks
-            print(f"{error} So the export is checked on noise.")
+            print(f"The data of {self.workdir} are not here: the export is checked on noise.")
         return export_experiment(networks, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats)
 
     def report(self) -> Page:
@@ -396,22 +362,6 @@ class Run:
         value = self.scores.get("accuracy/target")
         shown = "unlabelled" if value is None else f"{value:.4f}"
         return f"Run({self.workdir!r}, {self.summary['method']}, target {shown})"
-
-
-def _kept_list(paths: list[str], labels: np.ndarray | None, class_names: Sequence[str], folder: str) -> str:
-    """Writes a list of files by its content; returns its path."""
-    lines = io.StringIO()
-    table = csv.writer(lines)
-    table.writerow(["path"] if labels is None else ["path", "label"])
-    for i, path in enumerate(paths):
-        named = labels is not None and len(class_names) and labels[i] >= 0
-        label = [] if labels is None else [class_names[labels[i]] if named else labels[i]]
-        table.writerow([os.path.abspath(path), *label])
-    content = os.fsencode(lines.getvalue())
-    path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.csv")
-    if not os.path.exists(path):
-        write_atomically(path, content)
-    return path
 
 
 def _kept_model(model: keras.Model) -> str:

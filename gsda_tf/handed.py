@@ -1,10 +1,16 @@
-"""What people hand in from Python, as rows of one kind: arrays, tables, tensors, lists, pictures, paths, folders."""
+"""What people hand in from Python, as rows of one kind: arrays, tables, tensors, lists, pictures, paths, folders.
+
+Rows to be asked about are read by `rows`; those to be trained on are kept in a file by `keep`.
+"""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import hashlib
+import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +19,9 @@ import tensorflow as tf
 from gsda_tf.data import pipeline
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords, Records
+from gsda_tf.datasets.own.arrays import plain_labels
 from gsda_tf.errors import UserError
+from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import progress
 from gsda_tf.serving.predict import find_images
 
@@ -162,6 +170,73 @@ def _factor(blocks: list[np.ndarray]) -> float:
             f"Images of values {low:.6g} to {high:.6g} were given: {_EXPECTED}. Values of -1..1 are (x + 1) * 127.5."
         )
     return factor
+
+
+def keep(
+    values: Any, labels: Any = None, class_names: Sequence[str] = (), folder: str = ""
+) -> tuple[str, dict[str, str]]:
+    """Writes what was handed in for a domain to a file that is named by its content.
+
+    Args:
+      values: see `rows`.
+      labels: see `plain_labels`; None: there are none.
+      class_names: of labels that are numbers.
+      folder: of the file.
+
+    Returns:
+      (the pipeline that reads it, the settings for that, without the role in their names).
+
+    Raises:
+      UserError: values or labels are none, or are not one each.
+    """
+    given, held = rows(values), {}
+    if given.errors:
+        place, reason = next(iter(given.errors.items()))
+        raise UserError(
+            f"Row {place} and {len(given.errors) - 1} others cannot be used: {reason}. Mend or remove them."
+        )
+    if labels is not None:
+        try:
+            held["labels"] = plain_labels(labels)
+        except ValueError as error:
+            raise UserError(f"Of the arrays given, {error}.") from error
+        if len(held["labels"]) != len(given.values):
+            raise UserError(f"{len(given.values)} rows and {len(held['labels'])} labels were given: expected one each.")
+    if given.kind == "paths":
+        return "lists", {"_list": _keep_list(given.values, held.get("labels"), class_names, folder), "_root": "/"}
+    if isinstance(given.values, list):
+        raise UserError(
+            "Images of several sizes were given: resize them, as tf.image.resize does, or hand in paths of files."
+        )
+    held[given.kind] = given.values
+    if len(class_names):
+        held["class_names"] = np.asarray(class_names)
+    digest = hashlib.blake2b(digest_size=8)
+    for name, array in sorted(held.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    path = os.path.join(folder, f"{digest.hexdigest()}.npz")
+    if not os.path.exists(path):
+        with replacing(path) as file:
+            np.savez(file, **held)
+    return "arrays", {"": path}
+
+
+def _keep_list(paths: list[str], labels: np.ndarray | None, class_names: Sequence[str], folder: str) -> str:
+    lines = io.StringIO()
+    table = csv.writer(lines)
+    table.writerow(["path", "label"])
+    for path, label in zip(paths, [""] * len(paths) if labels is None else labels):
+        if len(class_names) and not isinstance(label, str):
+            if label >= len(class_names):
+                raise UserError(f"The label {label} has no name: expected 0 to {len(class_names) - 1}, or -1 for none.")
+            label = class_names[label] if label >= 0 else ""
+        table.writerow([os.path.abspath(path), label])
+    content = os.fsencode(lines.getvalue())
+    path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.csv")
+    if not os.path.exists(path):
+        write_atomically(path, content)
+    return path
 
 
 _VALUES, _LABELS = ("image", "images", "pixel_values", "features", "x"), ("label", "labels", "class", "target", "y")

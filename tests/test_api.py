@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import threading
 
 import keras
@@ -12,6 +13,7 @@ from PIL import Image
 
 import gsda_tf
 from gsda_tf import methods
+from gsda_tf.datasets.own.lists import read_list
 from gsda_tf.methods.base import Method
 from gsda_tf.settings import setting
 
@@ -129,18 +131,68 @@ def test_a_tf_data_set_of_images(folder):
         *domains, method="dan", extractor="small_cnn", weights="none", image_size=8, resize_size=8, **_QUICK
     )
     assert run.scores["accuracy/target"] is None and len(run.predict(images)["label"]) == 12
+    os.rename(run.workdir, "handed on")
+    shutil.rmtree("runs")  # the arrays, too
+    run = gsda_tf.load("handed on")
+    assert run.class_names == ("0", "1", "2")
     path = run.export(format="keras")
     said = keras.models.load_model(path).predict(images.astype(np.float32), verbose=0)
     np.testing.assert_allclose(said, run.predict(images)["probabilities"], atol=1e-5)
-    with pytest.raises(gsda_tf.UserError, match="Unknown format 'onnx'"):
-        run.export(format=["keras", "onnx"])
+    _check_odd_rows(run, images)
+    for wrong, name in ((["keras", "onnx"], "onnx"), ([], r"\[\]")):
+        with pytest.raises(gsda_tf.UserError, match=f"Unknown format '{name}'"):
+            run.export(format=wrong)
+    assert "error" in run.predict(images) and "<img" in run._repr_html_()
     assert sorted(os.listdir(os.path.dirname(path))) == ["1.keras", "1.labels.txt"]
+
+
+def _check_odd_rows(run, images):
+    """One row that cannot be read costs no other its answer."""
+    whole = run.predict(images[:3])
+    for i in range(3):
+        Image.fromarray(images[i]).save(f"{i}.png")
+    with open("damaged.png", "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+    said = run.predict(["0.png", "missing.png", "1.png", "damaged.png", None, "2.png"])
+    good = [0, 2, 5]
+    assert said["label"].tolist() == [whole["label"][0], "", whole["label"][1], "", "", whole["label"][2]]
+    np.testing.assert_allclose(said["probabilities"][good], whole["probabilities"], atol=1e-5)
+    assert np.isnan(said["score"][[1, 3, 4]]).all() and np.isnan(run.features(["missing.png"])).all()
+    assert [bool(error) for error in said["error"]] == [False, True, False, True, True, False]
+    assert "No such file" in said["error"][1]
+    several = run.predict([images[0], images[1, :5], images[2] / 255.0 * 255])
+    np.testing.assert_allclose(several["probabilities"][[0, 2]], whole["probabilities"][[0, 2]], atol=1e-5)
+
+
+def test_a_table_of_paths(folder):
+    for i in range(4):
+        Image.fromarray(np.full((8, 8, 3), 60 * i, np.uint8)).save(f'{i} "ä", x.png')
+    frame = {"file": [f'{i} "ä", x.png' for i in range(4)], "kind": ["a", "b", "b, c", "a"]}
+    source, target = (gsda_tf.Domain.from_table(frame, image="file", label=label) for label in ("kind", ""))
+    lists = [read_list(domain.settings["_list"]) for domain in (source, target)]
+    assert [line.label for line in lists[0].lines] == frame["kind"] and not lists[1].labelled
+    assert [line.path for line in lists[1].lines] == [str(folder / name) for name in frame["file"]]
+    with pytest.raises(gsda_tf.UserError, match=r"Unknown column 'fil': .* Did you mean 'file'"):
+        gsda_tf.Domain.from_table(frame, image="fil")
+    named = gsda_tf.Domain.from_arrays(frame["file"], [0, 1, 0, 1], ["x", "y"])
+    assert [line.label for line in read_list(named.settings["_list"]).lines] == ["x", "y", "x", "y"]
 
 
 def test_mistakes_are_one_sentence(folder):
     source, target = (gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1))
     with pytest.raises(gsda_tf.UserError, match="from arrays, the target from folders: expected both from the same"):
         gsda_tf.adapt(source, gsda_tf.Domain.from_folder("x"))
+    with pytest.raises(gsda_tf.UserError, match="A ndarray was given: expected a Domain"):
+        gsda_tf.adapt(np.zeros([4, 2]), target)
+    for values, said in (
+        ([_features(0)[0], [0, 1]], "40 rows and 2 labels were given"),
+        ([np.full((3, 2), np.nan)], "Row 0 and 2 others cannot be used"),
+        ([[np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]], "Images of several sizes were given"),
+    ):
+        with pytest.raises(gsda_tf.UserError, match=said):
+            gsda_tf.Domain.from_arrays(*values)
+    with pytest.raises(gsda_tf.UserError, match="method=5: expected a name"):
+        gsda_tf.adapt(source, target, method=5)
     with pytest.raises(gsda_tf.UserError, match="Unknown method 'mdc'"):
         gsda_tf.adapt(source, target, method="mdc")
     with pytest.raises(gsda_tf.UserError, match="holds no finished run"):

@@ -100,3 +100,33 @@ def test_sets_of_this_package(copies):  # noqa: F811
 def test_says_what_is_wrong(tmp_path, source, target, said):
     with pytest.raises(UserError, match=said):
         _load(tmp_path, source, target)
+
+
+def test_a_set_that_was_stored_is_read_without_its_code(tmp_path):
+    folders = []
+    for config, kind in (("light", "tfrecord"), ("dark", "array_record")):
+        builder = Shades(data_dir=str(tmp_path), config=config)
+        builder.download_and_prepare(file_format=kind)
+        folders.append(str(builder.data_dir))
+    data = _load(tmp_path, *(f"{folder}:test" for folder in folders))
+    assert data.class_names == ("c", "a") and len(data.source) == len(data.target) == 20
+    for domain, shade in ((data.source, 200), (data.target, 0)):
+        seen = [int(tf.io.decode_png(domain.records.load(tf.constant(i, tf.int64)))[0, 0, 0]) for i in range(20)]
+        assert sorted(seen) == list(range(shade, shade + 20))
+        assert [(value - shade) % 2 for value in seen] == domain.labels.tolist()
+    with pytest.raises(UserError, match=r"Unknown split of .*'train'"):
+        _load(tmp_path, *folders)
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+def test_what_a_stored_set_names_is_not_imported(tmp_path, key):
+    (tmp_path / "features.json").write_text(f'{{"a": [{{"{key}": "antigravity.Features"}}]}}')
+    with pytest.raises(UserError, match=r"features of other kinds than TFDS's own \(\['antigravity.Features'\]\)"):
+        _load(tmp_path, str(tmp_path), "colours")
+
+
+def test_a_folder_without_a_stored_set_is_told(tmp_path):
+    with pytest.raises(
+        UserError, match=r"holds no set that TFDS stored .* expected dataset_info.json and features.json"
+    ):
+        _load(tmp_path, str(tmp_path), "colours")
