@@ -274,14 +274,19 @@ def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
         dense = lambda x: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x  # noqa: E731
         dataset = dataset.unbatch().map(lambda *row: tuple(map(dense, row)))
     values, labels, room = [], [], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    for row in progress(dataset.with_options(pipeline.options()).as_numpy_iterator(), desc="data set", unit="element"):
-        value, *label = row if isinstance(row, tuple) else (row,)
-        several = _is_batch(value, label, parts[0].shape)
-        values.extend(value if several else [value])
-        labels.extend([] if not label else label[0] if several else label)
-        room -= getattr(value, "nbytes", 0)
-        if room < 0:
-            raise UserError("The data set has no end, or takes more than half of this machine's memory: use files.")
+    try:
+        for row in progress(
+            dataset.with_options(pipeline.options()).as_numpy_iterator(), desc="data set", unit="element"
+        ):
+            value, *label = row if isinstance(row, tuple) else (row,)
+            several = _is_batch(value, label, parts[0].shape)
+            values.extend(value if several else [value])
+            labels.extend([] if not label else label[0] if several else label)
+            room -= getattr(value, "nbytes", 0)
+            if room < 0:
+                raise UserError("The data set has no end, or takes more than half of this machine's memory: use files.")
+    except tf.errors.OpError as error:
+        raise UserError(f"The data set cannot be read: {error.message.splitlines()[0][:300]}") from error
     if not values:
         raise UserError("The data set is empty: expected at least one image.")
     return values, labels if len(parts) > 1 else None

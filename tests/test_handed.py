@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,7 @@ def test_data_sets_of_paths_and_of_several_sizes():
         (_set({"photo": _IMAGES}), "gives 'photo': expected"),
         (_set(_GREY[..., 0] / 255.0), "may be one grey image or a batch of features"),
         (_IMAGES, "A ndarray was given, no tf.data.Dataset"),
+        (_set(["missing.png"]).map(tf.io.read_file), "cannot be read: .*missing.png"),
     ],
 )
 def test_data_sets_that_are_refused(dataset, said):
@@ -188,8 +190,7 @@ def test_data_sets_that_are_refused(dataset, said):
 
 def test_a_data_set_that_does_not_say_that_it_has_no_end(monkeypatch):
     monkeypatch.setattr(handed.os, "sysconf", lambda name: 50)
-    endless = tf.data.Dataset.from_generator(
-        lambda: iter(lambda: _IMAGES[0], None), output_signature=tf.TensorSpec([8, 9, 3], tf.uint8)
-    )
+    kind = tf.TensorSpec([8, 9, 3], tf.uint8)
+    endless = tf.data.Dataset.from_generator(lambda: itertools.repeat(_IMAGES[0]), output_signature=kind)
     with pytest.raises(UserError, match="no end, or takes more than half of this machine's memory"):
         handed.of_dataset(endless)

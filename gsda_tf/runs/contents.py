@@ -213,6 +213,10 @@ def _parsed(path: str, text: bytes, where: str = "") -> Any:
         raise damaged(path, f"{where}{error}") from error
 
 
+def _any(value: Any) -> bool:
+    return True
+
+
 def _check(path: str, values: Mapping[str, Any], kind_of: Callable[[str], Any]) -> None:
     for key, value in values.items():
         if not fits(value, kind_of(key)):
@@ -222,7 +226,8 @@ def _check(path: str, values: Mapping[str, Any], kind_of: Callable[[str], Any]) 
 def _check_settings(path: str, values: Mapping[str, Any]) -> None:
     """Kinds and ranges of settings, and of the options of this package's methods."""
     declared = {field.name: field for field in (*all_options().values(), *fields()) if field.name in values}
-    kinds = {name: _KINDS[field.type] for name, field in declared.items()}
+    # A method of a user's own may declare its types as types, or any other.
+    kinds = {name: _KINDS.get(getattr(field.type, "__name__", field.type), _any) for name, field in declared.items()}
     _check(path, {name: values[name] for name in declared}, kinds.__getitem__)
     for name, field in declared.items():
         try:
