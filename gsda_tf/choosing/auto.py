@@ -110,7 +110,8 @@ def run(
         if plain.run.overwrite:
             clear(workdir, (_CANDIDATES, CHOICE, PREDICTIONS))
         if (finished := read_summary(workdir)) and "choice" in finished:
-            folder.same(_settings(given, finished["method"], finished["seed"] - plain.run.seed, workdir, False), data)
+            mine = _settings(given, finished["method"], finished["seed"] - plain.run.seed, workdir=workdir)
+            folder.same(mine, data)
             print("Finished before, nothing was trained. The result of then:")
             if report and plain.run.report and not folder.has_page():
                 report(workdir)

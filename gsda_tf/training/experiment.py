@@ -250,8 +250,6 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
     widths = {width for shape in shapes.values() for width in shape}
     # A method that keeps something of every image has variables of that width; else a number is only compared with.
     built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
-    # The weights are in the checkpoint: none need be downloaded, nor be where they were.
-    settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, weights="none"))
     experiment = Experiment(settings, task, tf.distribute.get_strategy(), built_for=built_for, trains=False)
     try:
         tf.train.Checkpoint(**experiment.deployed_state()).read(path).expect_partial().assert_existing_objects_matched()
