@@ -355,8 +355,8 @@ class Run:
         rows = {"method": self.summary["method"], **self.scores, "run": self.workdir}
         shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
         cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in shown.items())
-        drawn = main_pictures(self.workdir)
-        return f"<table>{cells}</table>" + "".join(f'<img src="{each.uri}" width="{each.width}">' for each in drawn)
+        drawn = "".join(f'<img src="{uri}" width="{width}">' for uri, width in main_pictures(self.workdir))
+        return f"<table>{cells}</table>{drawn}"
 
     def __repr__(self) -> str:
         value = self.scores.get("accuracy/target")
