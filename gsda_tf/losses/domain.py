@@ -23,6 +23,7 @@ def discrimination_entropy(logits: tf.Tensor, domains: tf.Tensor) -> tf.Tensor:
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.broadcast_to(domains, tf.shape(logits)), logits=logits)
 
 
+@tf.function(autograph=False)  # see `methods.gsda.gradient_norms._logits_and_norms`
 @tf.custom_gradient
 def reverse_gradient(x: tf.Tensor, strength: tf.Tensor | float):
     """`x`, whose gradient is multiplied by -`strength`: gradient reversal (Ganin and Lempitsky, ICML 2015)."""

@@ -51,6 +51,8 @@ def in_closed_form(bank: DiscriminatorBank, samples: tf.Tensor, domains: tf.Tens
 GRADIENT_NORMS: dict[str, Callable] = {"closed_form": in_closed_form, "tapes": by_tape}
 
 
+# TensorFlow keeps every graph with a gradient of one's own until the process ends: this one, and not that of the step.
+@tf.function(autograph=False)
 @tf.custom_gradient
 def _logits_and_norms(x: tf.Tensor, *weights: tf.Tensor):
     """z [n, m] and ||dz/dx|| [n, m] of perceptrons given as kernels [n, in, out], then biases [n, 1, out]."""
