@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from typing import TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from gsda_tf.threads import in_thread
 
 T = TypeVar("T")
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
@@ -62,24 +62,10 @@ def seeded(seed: int, build: Callable[[], T]) -> T:
 
     states = random.getstate(), np.random.get_state()
     try:
-        return _in_thread(built)
+        return in_thread(built).result()
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-
-
-def _in_thread(function: Callable[[], T]) -> T:
-    """Calls a function where no graph, strategy, policy or generator of the caller is seen."""
-    result: futures.Future = futures.Future()
-
-    def call() -> None:
-        try:
-            result.set_result(function())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=call, daemon=True).start()  # none that an interruption would have to wait for
-    return result.result()
 
 
 def without_values(build: Callable[[], keras.Model]) -> keras.Model:
@@ -98,7 +84,8 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
     level = log.level
     log.setLevel("ERROR")  # how Keras makes graphs is deprecated: nothing to tell of
     try:
-        return _in_thread(built)
+        # In a thread of its own no graph, strategy, policy or generator of the caller is seen.
+        return in_thread(built).result()
     finally:
         log.setLevel(level)
         random.setstate(state)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import glob
 import os
 import posixpath
-import queue
 import re
-import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any, TypeVar
 
 from gsda_tf.errors import DiskError, UserError, shown
+from gsda_tf.threads import in_thread
 
 _KINDS = ("gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "hf", "http", "https", "hdfs", "sftp", "ssh",
           "ftp", "memory")  # fmt: skip
@@ -162,29 +162,18 @@ def _reach(
       seconds: how long it may take, besides the time for those bytes; 0: `_SECONDS`.
       passed: errors that stay what they are.
     """
-    moved, ended = [0], queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            ended.put((work(moved), None))
-        except Exception as error:
-            ended.put((None, error))
-
-    # Nobody can end a thread that waits for a server; this one holds up neither its caller nor the end of the process.
-    threading.Thread(target=run, daemon=True).start()
-    began, seconds = time.monotonic(), seconds or _SECONDS
-    while (left := began + seconds + moved[0] / _SLOWEST - time.monotonic()) > 0:
-        try:
-            value, error = ended.get(timeout=left)
-        except queue.Empty:
-            continue
-        if error is None or isinstance(error, passed):
-            break
-        raise _unreachable(path, error) from error
-    else:
+    moved = [0]
+    # Nobody can end a thread that waits for a server.
+    ended, began = in_thread(lambda: work(moved)), time.monotonic()
+    while (left := began + (seconds or _SECONDS) + moved[0] / _SLOWEST - time.monotonic()) > 0 and not ended.done():
+        futures.wait([ended], left)
+    if not ended.done():
         raise DiskError(
             f"{shown(path)} cannot be reached: {moved[0]:,} bytes came or went within {time.monotonic() - began:.0f} s."
         )
-    if error is not None:
-        raise error
-    return value
+    try:
+        return ended.result()
+    except passed:
+        raise
+    except Exception as error:
+        raise _unreachable(path, error) from error

@@ -25,6 +25,7 @@ from typing import Any, Union
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import disk_errors, open_to_append
 from gsda_tf.run_child import STOP_SECONDS
+from gsda_tf.threads import in_thread
 
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 30
@@ -220,7 +221,7 @@ class DaskPool:
         )
         # Its own time-out, an OSError, does not count how long a greeting is waited for.
         with contextlib.suppress(OSError, ValueError, TypeError, MemoryError, futures.TimeoutError):
-            self.client = _in_thread(client).result(2 * _CONNECT_SECONDS)
+            self.client = in_thread(client).result(2 * _CONNECT_SECONDS)
         if self.client is None:
             # A client that has failed closes itself when it is collected. If that happens while another one starts,
             # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
@@ -272,20 +273,6 @@ class DaskPool:
     def end(self, wish: Wish) -> None:
         """Lets go of all tasks; those at work stop within a moment, and are not waited for."""
         self._executor.shutdown(wait=False)
-
-
-def _in_thread(call: Callable[[], Any]) -> futures.Future[Any]:
-    """Calls in a thread that holds up neither its caller nor the end of the process."""
-    result: futures.Future[Any] = futures.Future()
-
-    def run() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return result
 
 
 def _named(module: str, name: str, *arguments: Any) -> Any:
