@@ -1,13 +1,13 @@
-import dataclasses
 import json
 import os
+from concurrent import futures
 
 import pytest
 
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import sweep, trials
 from gsda_tf.sweeps.forecast import Forecast
-from gsda_tf.workers import LocalPool
+from gsda_tf.workers import Ended, LocalPool
 from tests.runs.made import SUMMARY
 
 
@@ -138,17 +138,26 @@ def test_finished_runs_are_not_started(tmp_path, monkeypatch):
     assert sweep.execute(runs, pool, str(tmp_path)) == []
 
 
+class _Failing:
+    """A pool whose runs all end at once, with exit code 2."""
+
+    width = 1
+
+    def submit(self, task):
+        future = futures.Future()
+        future.set_result(Ended(2, "Unknown flag --no_such_flag."))
+        return future
+
+
 def test_a_failure_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path):
-    # Arguments that the train command refuses at once, for one run; the others are finished.
     runs = _plan(tmp_path)
-    for run in runs[1:]:
+    for run in runs[2:]:
         _finish(run)
-    broken = dataclasses.replace(runs[0], arguments=("--no_such_flag=1",))
     seen = []
-    failures = sweep.execute([broken, *runs[1:]], LocalPool(1), str(tmp_path), lambda: seen.append(1))
-    assert [failure.run for failure in failures] == [broken]
-    assert "Unknown flag --no_such_flag" in failures[0].reason and "exit code 2" in failures[0].reason
-    assert os.path.isfile(failures[0].log) and seen == [1]
+    failures = sweep.execute(runs, _Failing(), str(tmp_path), lambda: seen.append(1))
+    assert [failure.run for failure in failures] == runs[:2] and seen == [1, 1]
+    assert failures[0].reason == "Unknown flag --no_such_flag. (exit code 2)"
+    assert os.path.dirname(failures[0].log) == str(tmp_path / "logs") and failures[0].log != failures[1].log
 
 
 def test_what_is_named_twice_runs_once(tmp_path):
