@@ -224,8 +224,8 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
         return None
     rows, names = np.flatnonzero(counts.sum(axis=1)), shown(class_names)
     shares = 100 * counts[rows] / counts[rows].sum(axis=1, keepdims=True)
-    side = np.clip(0.185 * r, 3.6, 9.5)
-    figure, ax = _panel("", side + 2.2, max(side * len(rows) / r, 2.2) + 1.6)
+    side = np.clip(0.185 * r, 3, 9.5)
+    figure, ax = _panel("", side + 1.7, max(side * len(rows) / r, 2.2) + 1.6)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     small = 9 if r <= 35 else 6.5
     ax.set_xticks(range(r), names, rotation=90, fontsize=small)

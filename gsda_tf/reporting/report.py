@@ -82,7 +82,8 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
 def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns (number, what it is) of the accuracies, the one that is reported first."""
     found = []
-    for key in sorted(selection.SCORES.values(), key=lambda key: key != run.score_key):
+    keys = sorted(selection.SCORES.values(), key=lambda key: key != run.score_key)
+    for key in keys[:1] if latest and latest.get(run.score_key) is None else keys:
         told, _, by = accuracy.told(latest, key).partition(" (")
         exact = latest.get(key) is not None and not latest.get("target_sample")
         found.append((percent(latest[key]) if exact else told if latest else MISSING, f"{key} ({by}" if by else key))

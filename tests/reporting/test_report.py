@@ -77,7 +77,7 @@ def test_a_finished_run_shows_everything(pages):
     assert text.count('<div class="thumb">') == 6
     assert "94.0 % sure" in text and "of the images that it was trained on" in text
     assert text.count("<figure>") == 7
-    assert text.count(">mug/photo_0000") == 6, "mistakes name their files"
+    assert text.count(">mug/<wbr>photo_<wbr>0000") == 6, "mistakes name their files"
     assert "score/<wbr>a_<wbr>distance, before and after" in text and "1.90 → 1.50" in text
     assert "After training (A-distance 1.50)" not in text  # it is in the picture, with the same number
     assert "<details><summary><h2>Synchronization" in text
@@ -108,7 +108,7 @@ def test_an_unlabelled_target_has_no_accuracy_and_no_oracle(pages):
     assert _headings(pages["unlabelled"])[:3] == [
         "Target, as the model sees it", "Surest images, one a class", "Least sure images",
     ]  # fmt: skip
-    assert text.count('<div class="thumb">') == 4 + 12 and text.count(">mug/photo_0000") == 16
+    assert text.count('<div class="thumb">') == 4 + 12 and text.count(">mug/<wbr>photo_<wbr>0000") == 16
     assert "0.9 or more" in text
     assert "<h3>Against source only</h3>\n<p>10.0 % of the images (6) get another class" in text
 
@@ -208,7 +208,7 @@ def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path, und
     agreement = np.linspace(1, 0, runs.SIZE).astype(np.float32)
     text = _changed(workdir, target_agreement=agreement)
     least = text.partition("Least sure images")[2].partition("<h2>")[0]
-    assert re.findall(r"photo_0000(\d\d)\.jpg</span>", least) == [str(i).zfill(2) for i in range(16, 4, -1)]
+    assert re.findall(r"photo_<wbr>0000(\d\d)\.jpg</span>", least) == [str(i).zfill(2) for i in range(16, 4, -1)]
     assert "Sorted by agreement instead" in text and f"100.0 % sure, {100 * agreement[16]:.0f} % agreement" in least
 
 
