@@ -73,7 +73,7 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
         "steps": sorted({run.settings.optimization.steps for run in runs}),
         "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
         "published": table.shown_others(),
-        "means": panels([figures.means(list(table.columns)[-1], means)] if len(means) > 1 else []),
+        "means": panels([figures.means(f"Accuracy, {list(table.columns)[-1]}", means)] if len(means) > 1 else []),
         "intervals": any(reach is not None for *_, reach in means),
         "sections": _sections(rows, known, failures),
         "runs": _runs(known, status, out),
