@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
-import functools
 import gc
 import importlib
 import logging
@@ -18,7 +17,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any, Union
 
@@ -136,10 +135,8 @@ def thread_limits(threads: int, jobs: int) -> dict[str, str]:
     return {name: os.environ.get(name, share) for name in names} if jobs > 1 else {}
 
 
-def _places(jobs: int, threads: int, gpus: Sequence[str]) -> list[dict[str, str]]:
-    """Variables of each of so many tasks at a time: its share of the cores, and one of the GPUs."""
-    one_each = [{"CUDA_VISIBLE_DEVICES": gpus[job % len(gpus)]} if gpus else {} for job in range(jobs)]
-    return [{**thread_limits(threads, jobs), **gpu} for gpu in one_each]
+def _gpu(number: int, gpus: Sequence[str]) -> dict[str, str]:
+    return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
 
 
 class LocalPool:
@@ -154,7 +151,8 @@ class LocalPool:
     def __init__(self, jobs: int, threads: int = 0, gpus: Sequence[str] = ()):
         self.width = jobs
         self._wish = Wish.GO_ON
-        self._own, places = threading.local(), _places(jobs, threads, gpus)
+        self._own = threading.local()
+        places = [{**thread_limits(threads, jobs), **_gpu(job, gpus)} for job in range(jobs)]
         # Each thread has a place of its own, and runs one task at a time.
         self._executor = futures.ThreadPoolExecutor(jobs, initializer=lambda: setattr(self._own, "place", places.pop()))
 
@@ -194,43 +192,28 @@ class DaskPool:
             import distributed
         except ImportError as error:
             raise UserError(f"--scheduler={scheduler} needs Dask: pip install dask distributed.") from error
-        self._levels = {log: log.level for log in map(logging.getLogger, ("distributed", "distributed.client"))}
-        self._environment = dict(os.environ)
-        for log in self._levels:  # what became of whom is told by what becomes of the tasks
-            log.setLevel(logging.CRITICAL)
-        self._threads, self._cluster, self.client = threads, None, None
+        address, options, client = scheduler, {}, None
         if scheduler == "local":
-            self._threads = threads or max(1, (os.cpu_count() or 1) // jobs)
-            self._cluster = distributed.SpecCluster(
-                {
-                    number: {"cls": distributed.Nanny, "options": {"nthreads": 1, "env": place}}
-                    for number, place in enumerate(_places(jobs, self._threads, gpus))
-                },
-                {
-                    "cls": distributed.Scheduler,
-                    "options": {"dashboard": False, "dashboard_address": None, "port": 0},
-                },
-                silence_logs=logging.CRITICAL,
-            )
-        client = functools.partial(
-            distributed.Client,
-            self._cluster or scheduler,
-            timeout=_CONNECT_SECONDS,
-            set_as_default=False,
-            name="gsda_tf",
-        )
-        # Its own time-out, an OSError, does not count how long a greeting is waited for.
-        with contextlib.suppress(OSError, ValueError, TypeError, MemoryError, futures.TimeoutError):
-            self.client = in_thread(client).result(2 * _CONNECT_SECONDS)
-        if self.client is None:
-            # A client that has failed closes itself when it is collected. If that happens while another one starts,
-            # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
-            gc.collect()
-            self._put_back()
-            raise UserError(
-                f"--scheduler={scheduler}: no Dask scheduler answers there. Expected an address such as "
-                "tcp://host:8786, or local."
-            )
+            threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+            address, options = None, {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+            options |= {"silence_logs": logging.CRITICAL, "env": thread_limits(threads, jobs)}
+        self._threads, self._gpus = threads, tuple(gpus)
+        with contextlib.ExitStack() as held:
+            held.enter_context(_left_as_it_was())
+            options |= {"timeout": _CONNECT_SECONDS, "set_as_default": False, "name": "gsda_tf"}
+            # Its own time-out, an OSError, does not count how long a greeting is waited for.
+            with contextlib.suppress(OSError, ValueError, TypeError, MemoryError, futures.TimeoutError):
+                client = in_thread(lambda: distributed.Client(address, **options)).result(2 * _CONNECT_SECONDS)
+            if client is None:
+                # A client that has failed closes itself when it is collected. If that happens while another one starts,
+                # both want the lock of Dask's event loops, in one thread, and wait for ever: so it goes now.
+                gc.collect()
+                raise UserError(
+                    f"--scheduler={scheduler}: no Dask scheduler answers there. Expected an address such as "
+                    "tcp://host:8786, or local."
+                )
+            self.client, self._held = client, held.pop_all()
+            self._held.callback(client.close)
         if not self.threads():
             print(f"Waiting for workers to join {scheduler} ...", file=sys.stderr, flush=True)
         self._executor = self.client.get_executor(pure=False)
@@ -239,18 +222,7 @@ class DaskPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.client.close()
-        if self._cluster is not None:
-            self._cluster.close()
-        self._put_back()
-
-    def _put_back(self) -> None:
-        """Leaves this process as it was: Dask starts workers by variables of the process that starts them."""
-        for log, level in self._levels.items():
-            log.setLevel(level)
-        for name in set(os.environ) - set(self._environment):
-            del os.environ[name]
-        os.environ.update(self._environment)
+        self._held.close()
 
     def threads(self) -> int:
         """Returns the number of threads of all workers that are there now."""
@@ -258,7 +230,7 @@ class DaskPool:
 
     def submit(self, task: Task) -> futures.Future[Ended]:
         """Runs a task on a worker, and on another if that one dies."""
-        return self.call(_perform_on_worker, task, self._threads)
+        return self.call(_perform_on_worker, task, self._threads, self._gpus)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> futures.Future[Any]:
         """Calls a function of this package on a worker, and on another if that one dies.
@@ -275,11 +247,28 @@ class DaskPool:
         self._executor.shutdown(wait=False)
 
 
+@contextlib.contextmanager
+def _left_as_it_was() -> Iterator[None]:
+    """Silences Dask's logs, and puts them and the process's variables back, by which Dask starts workers."""
+    levels = {log: log.level for log in map(logging.getLogger, ("distributed", "distributed.client"))}
+    environment = dict(os.environ)
+    for log in levels:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in levels.items():
+            log.setLevel(level)
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        os.environ.update(environment)
+
+
 def _named(module: str, name: str, *arguments: Any) -> Any:
     return getattr(importlib.import_module(module), name)(*arguments)
 
 
-def _perform_on_worker(task: Task, threads: int) -> Ended:
+def _perform_on_worker(task: Task, threads: int, gpus: Sequence[str]) -> Ended:
     """Runs the command for as long as somebody wants it."""
     from distributed import get_worker
 
@@ -294,7 +283,8 @@ def _perform_on_worker(task: Task, threads: int) -> Ended:
         return Wish.GO_ON if wanted and worker.status.name in ("running", "paused") else Wish.STOP
 
     threads = threads or max(1, (os.cpu_count() or 1) // worker.state.nthreads)
-    return perform(task, thread_limits(threads, jobs=1), wish)
+    # Workers of "local", which alone have GPUs given, have numbers for names.
+    return perform(task, {**thread_limits(threads, jobs=1), **_gpu(worker.name, gpus)}, wish)
 
 
 Pool = Union[LocalPool, DaskPool]

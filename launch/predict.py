@@ -98,11 +98,11 @@ def _print(result, seconds: float) -> None:
     fresh = result.images - result.resumed
     earlier = f", {result.resumed:,} more from an interrupted run" if result.resumed else ""
     print(f"{fresh:,} images in {seconds:.1f} s ({fresh / seconds:.0f} images/s){earlier}: {FLAGS.output}")
-    if result.unreadable:
-        print(f"{result.unreadable:,} of {result.images:,} could not be read; the column 'error' says why:")
-        for path, reason in result.reasons:
+    if result.reasons:
+        print(f"{len(result.reasons):,} of {result.images:,} could not be read; the column 'error' says why:")
+        for path, reason in result.reasons[:5]:
             print(f"  {path}: {reason}")
-        if result.unreadable > len(result.reasons):
+        if len(result.reasons) > 5:
             print("  ...")
     if FLAGS.score and result.accuracy is None:
         print("accuracy: no folder is named as a class")

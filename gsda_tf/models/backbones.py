@@ -59,23 +59,17 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
         inputs = keras.Input([feature_units(name)])
         return Backbone(keras.Model(inputs, keras.layers.Activation("linear")(inputs), name="features"), tf.identity)
     if foreign.is_foreign(name):
-        backbone = Backbone(*foreign.load(name, image_size))
+        model, preprocess = foreign.load(name, image_size)
     elif is_file(name):
-        model = _saved(name, image_size)
+        model = repeatable(_saved(name, image_size))
         if preprocessing == "auto":
             preprocessing = _shown_preprocessing(name, model, image_size)
-        backbone = Backbone(model, PREPROCESSING[preprocessing])
-    elif name in OWN:
-        backbone = OWN[name](image_size)
-        if weights not in ("none", "imagenet"):
-            load_weights(backbone.model, weights)
     else:
-        backbone = _application(name, weights, image_size)
-    if not foreign.is_foreign(name):
-        backbone = dataclasses.replace(backbone, model=repeatable(backbone.model))
-    if preprocessing != "auto":
-        backbone = dataclasses.replace(backbone, preprocess=PREPROCESSING[preprocessing])
-    return backbone
+        named = OWN[name](image_size) if name in OWN else _application(name, weights == "imagenet", image_size)
+        if weights not in ("imagenet", "none"):
+            load_weights(named.model, weights)
+        model, preprocess = repeatable(named.model), named.preprocess
+    return Backbone(model, preprocess if preprocessing == "auto" else PREPROCESSING[preprocessing])
 
 
 def check(settings: ModelSettings) -> None:
@@ -88,7 +82,7 @@ def check(settings: ModelSettings) -> None:
     if foreign.is_foreign(settings.extractor):
         return
     if is_file(settings.extractor):
-        _saved_config(settings.extractor)
+        model_config(settings.extractor)
     elif not feature_units(settings.extractor):
         _known(settings.extractor)
     if settings.weights not in ("imagenet", "none"):
@@ -182,7 +176,7 @@ def own_size(name: str) -> int | None:
         return None
     if not is_file(name):
         return _SIZES.get(_known(name)[0], _USUAL_SIZE)
-    for part in _saved_config(name)["config"]["layers"]:
+    for part in model_config(name)["config"]["layers"]:
         if part["class_name"] == "InputLayer":
             shape = part["config"].get("batch_shape") or part["config"].get("batch_input_shape") or []
             return shape[1] if len(shape) == 4 and isinstance(shape[1], int) else None
@@ -201,19 +195,16 @@ def _known(name: str) -> tuple[str, str | None]:
     return plain, alpha
 
 
-def _application(name: str, weights: str, image_size: int) -> Backbone:
+def _application(name: str, pretrained: bool, image_size: int) -> Backbone:
     plain, alpha = _known(name)
     builder, preprocess = application_names()[plain]
-    options = {}
+    options: dict[str, Any] = {"weights": "imagenet" if pretrained else None}
     if alpha is not None:
         if "alpha" not in inspect.signature(builder).parameters:
             raise UserError(f"--extractor={name}: {plain} has no width to set; use --extractor={plain}.")
         options["alpha"] = float(alpha)
-    shape = (image_size, image_size, 3)
     try:
-        model = builder(
-            include_top=False, input_shape=shape, weights="imagenet" if weights == "imagenet" else None, **options
-        )
+        model = builder(include_top=False, input_shape=(image_size, image_size, 3), **options)
     except ValueError as error:
         raise UserError(f"--extractor={name} at --image_size={image_size}: {error}") from error
     except Exception as error:  # Keras raises a bare Exception when a download fails.
@@ -221,15 +212,7 @@ def _application(name: str, weights: str, image_size: int) -> Backbone:
             f"The ImageNet weights of {name} could not be downloaded ({str(error).splitlines()[0]}): give a file "
             "with --weights=FILE, or start from random weights with --weights=none."
         ) from error
-    if weights not in ("imagenet", "none"):
-        load_weights(model, weights)
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
-
-
-def _saved_config(path: str) -> dict[str, Any]:
-    if not os.path.isfile(path):
-        raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
-    return model_config(path)
 
 
 def _shown_preprocessing(path: str, model: keras.Model, image_size: int) -> str:
@@ -251,7 +234,7 @@ def _tell(remark: str) -> None:
 
 def _saved(path: str, image_size: int) -> keras.Model:
     """A model somebody saved."""
-    config = _saved_config(path)
+    config = model_config(path)
     try:
         with unpacked_weights(path) as weights:
             check_shapes(compat.without_values(lambda: _from_config(config)), hdf5.data_sets(weights))

@@ -39,30 +39,28 @@ def cut(model: keras.Model, place: str) -> Cut:
     Raises:
       UserError: no single tensor crosses there; it names places where one does.
     """
-    graph = _Graph(model) if len(model.inputs) == len(model.outputs) == 1 else None
-    border = graph and (graph.stages.get(place) or graph.firsts.get(place))
+    places = _Places(model) if len(model.inputs) == len(model.outputs) == 1 else None
+    border = places and (places.stages.get(place) or places.firsts.get(place))
     if not border:
-        raise UserError(_refusal(model.name, place, graph))
-    tensor = graph.tensor(border)
+        raise UserError(_refusal(model.name, place, places))
+    tensor = places.tensor(border)
     parts = Cut(keras.Model(model.inputs, tensor), keras.Model(tensor, model.outputs[0]))
     for layer in parts.front.layers:
         layer.trainable = False
     return parts
 
 
-def _refusal(name: str, place: str, graph: _Graph | None) -> str:
-    if not graph or not graph.firsts:
+def _refusal(name: str, place: str, places: _Places | None) -> str:
+    if not places or not places.firsts:
         return f"--train_from={place}: {name} cannot be cut at all; train it whole, or say --freeze_backbone."
-    firsts = list(graph.firsts)
-    like = difflib.get_close_matches(place, firsts, _SHOWN) or firsts[-_SHOWN:]
-    more = f", ... ({len(firsts)} layers)" if len(like) < len(firsts) else ""
+    like = difflib.get_close_matches(place, places.firsts, _SHOWN) or list(places.firsts)[-_SHOWN:]
     return (
         f"--train_from={place}: {name} cannot be cut there in two that a single tensor joins; expected one of "
-        f"{', '.join([*graph.stages, *like])}{more}."
+        f"{', '.join([*places.stages, *like])}, ... ({len(places.firsts)} layers)."
     )
 
 
-class _Graph:
+class _Places:
     """The graph of a model, its layers in an order in which each comes after those that feed it.
 
     A layer's output crosses alone if nothing before the layer feeds anything behind it, in whatever such order.
@@ -78,7 +76,7 @@ class _Graph:
         # Keras 3 has operations that are no layers in a graph.
         self._parts: dict[str, Any] = {part.name: part for part in getattr(plain, "operations", plain.layers)}
         nodes = {part["name"]: part["inbound_nodes"] for part in plain.get_config()["layers"]}
-        last_use = {source: i for i, node in enumerate(nodes.values()) for source in sources(node, nodes)}
+        last_use = {source: i for i, node in enumerate(nodes.values()) for source in _sources(node, nodes)}
         image = tuple(model.input_shape[1:])
         self._order, self._sizes, self._levels, self._weighted = list(nodes), {}, [], []
         reach = -1
@@ -136,7 +134,7 @@ class _Graph:
         return None if best is None else self._order[best]
 
 
-def sources(node: Any, names: dict[str, Any]) -> Iterator[str]:
+def _sources(node: Any, names: dict[str, Any]) -> Iterator[str]:
     """Yields the layers that feed a node, by its configuration: [name, node, tensor] in Keras 2 and 3 alike."""
     if isinstance(node, dict):
         node = list(node.values())
@@ -145,4 +143,4 @@ def sources(node: Any, names: dict[str, Any]) -> Iterator[str]:
     if len(node) >= 3 and isinstance(node[0], str) and node[0] in names and isinstance(node[1], int):
         yield node[0]
     for part in node:
-        yield from sources(part, names)
+        yield from _sources(part, names)

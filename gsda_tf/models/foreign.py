@@ -59,16 +59,15 @@ class SavedModel(keras.layers.Layer):
         known = {id(variable) for variable in self._taught}
         self._kept = [v for v in getattr(self._loaded, "variables", ()) if self._taught and id(v) not in known]
         self.trainable = bool(self._taught)
-        failure = None
+        failures = []
         for ask in (self._by_training, lambda x, _: self._loaded(x), self._by_signature):
+            self._ask = ask
             try:
                 _features(ask(tf.zeros([1, image_size, image_size, 3]), False))
-            except (TypeError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-                failure = failure or error
-            else:
-                self._ask = ask
                 return
-        raise ValueError(f"it is not called with images of {image_size}x{image_size}: {failure}")
+            except (TypeError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+                failures.append(error)
+        raise ValueError(f"it is not called with images of {image_size}x{image_size}: {failures[0]}")
 
     def _by_training(self, images: tf.Tensor, training: bool):
         return self._loaded(images, training=training)

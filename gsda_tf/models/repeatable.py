@@ -16,12 +16,6 @@ import tensorflow as tf
 from gsda_tf.compat import KERAS_3
 from gsda_tf.errors import UserError
 
-_SPATIAL = {
-    keras.layers.SpatialDropout1D: 1,
-    keras.layers.SpatialDropout2D: 2,
-    keras.layers.SpatialDropout3D: 3,
-}
-
 
 class RepeatableDropout(keras.layers.Layer):
     """`keras.layers.Dropout` that a checkpoint can go on with.
@@ -124,10 +118,10 @@ def plain(model: keras.Model) -> keras.Model:
 
 def _repeatable(layer: keras.layers.Dropout) -> RepeatableDropout:
     shape = layer.noise_shape
-    middle = _SPATIAL.get(type(layer))
-    if middle:
-        first = getattr(layer, "data_format", None) == "channels_first"
-        shape = (None, *((None,) + (1,) * middle if first else (1,) * middle + (None,)))
+    if type(layer) is not keras.layers.Dropout:  # SpatialDropout1D, 2D, 3D: whole channels
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError("its channels come first")
+        shape = (None, *(1,) * int(type(layer).__name__[-2]), None)
     return RepeatableDropout(layer.rate, shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from gsda_tf.models.cut import sources
-
 _RANGES = {"none": (0.0, 255.0), "zero_to_one": (0.0, 1.0), "minus_one_to_one": (-1.0, 1.0)}
 _STATISTICS = (keras.layers.Normalization, keras.layers.BatchNormalization)
 
@@ -45,23 +43,12 @@ def expected_preprocessing(model: keras.Model, image_size: int) -> str | None:
 
 def _head(model: keras.Model, images: tf.Tensor) -> tf.Tensor | None:
     """Computes what the first layer with weights gets of images; None if there is none."""
-    plain = keras.Model(model.inputs, model.outputs)  # a sequential model does not tell its graph
-    parts = {part.name: part for part in getattr(plain, "operations", plain.layers)}
-    nodes = {part["name"]: part["inbound_nodes"] for part in plain.get_config()["layers"]}
-
-    def output(name: str) -> tf.Tensor:
-        part = parts[name]
-        if isinstance(part, keras.layers.InputLayer):
-            return images
-        if isinstance(part, keras.Model):
-            return part(output(next(sources(nodes[name], nodes))), training=False)
-        return keras.Model(plain.inputs, part.output)(images, training=False)
-
-    for name, node in nodes.items():
-        part = parts[name]
+    seen = images
+    for part in getattr(model, "operations", model.layers):  # arithmetic of Keras 3 is no layer
+        nested = isinstance(part, keras.Model)
         passed = isinstance(part, _STATISTICS) or type(part).__name__.startswith("Random")
-        if passed or not getattr(part, "weights", ()):
-            continue
-        seen = output(next(sources(node, nodes)))
-        return _head(part, seen) if isinstance(part, keras.Model) else seen
+        if not passed and getattr(part, "weights", ()):
+            return _head(part, seen) if nested else seen
+        # A network in a network does not know its output here.
+        seen = part(seen, training=False) if nested else keras.Model(model.inputs, part.output)(images, training=False)
     return None

@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any
+
+import keras
 
 from gsda_tf.errors import UserError
 from gsda_tf.files import open_archive
@@ -32,19 +35,16 @@ def _words(text: str) -> frozenset[str]:
 
 
 _LAYERS = _words("""
-    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
-    AveragePooling2D AveragePooling3D BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D
-    Conv2DTranspose Conv3D Conv3DTranspose Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D
-    Dot Dropout ELU EinsumDense Embedding Flatten GaussianDropout GaussianNoise GlobalAveragePooling1D
-    GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
-    GroupNormalization GroupQueryAttention Identity InputLayer LayerNormalization LeakyReLU MaxPooling1D
-    MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention Multiply Normalization PReLU Permute
-    RMSNormalization RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomRotation
-    RandomTranslation RandomWidth RandomZoom ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D
-    SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D SpectralNormalization Subtract
-    ThresholdedReLU UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
-    ZeroPadding3D
+    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePoolingND
+    BatchNormalization CenterCrop Concatenate ConvND ConvNDTranspose CroppingND Dense DepthwiseConvND Dot Dropout ELU
+    EinsumDense Embedding Flatten GaussianDropout GaussianNoise GlobalAveragePoolingND GlobalMaxPoolingND
+    GroupNormalization GroupQueryAttention Identity InputLayer LayerNormalization LeakyReLU MaxPoolingND Maximum
+    Minimum MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RandomBrightness RandomContrast
+    RandomCrop RandomFlip RandomHeight RandomRotation RandomTranslation RandomWidth RandomZoom ReLU RepeatVector
+    Rescaling Reshape Resizing SeparableConvND Softmax SpatialDropoutND SpectralNormalization Subtract
+    ThresholdedReLU UnitNormalization UpSamplingND ZeroPaddingND
 """)
+"""ND stands for 1D, 2D and 3D."""
 _OPERATIONS = _words("""
     Abs Absolute Add BatchNormalization Cast Clip Concatenate Divide Elu Exp ExpandDims Gelu GetItem HardSigmoid
     HardSilu LeakyRelu Log LogSoftmax Matmul Max Maximum Mean Min Minimum Mish Moveaxis Multiply Negative Normalize
@@ -52,24 +52,12 @@ _OPERATIONS = _words("""
     Stack Subtract Sum SwapAxes Swapaxes Tanh Transpose TrueDivide Var
 """)
 _TF_FUNCTIONS = _words("""
-    __operators__.add __operators__.getitem __operators__.mul __operators__.neg __operators__.sub
-    __operators__.truediv abs cast clip_by_value concat exp expand_dims identity image.resize linalg.matmul math.abs
-    math.add math.divide math.exp math.l2_normalize math.log math.maximum math.minimum math.multiply math.negative
-    math.pow math.reduce_max math.reduce_mean math.reduce_min math.reduce_sum math.reduce_variance math.rsqrt
-    math.sigmoid math.softplus math.sqrt math.square math.subtract math.tanh math.truediv maximum minimum multiply
-    nn.depth_to_space nn.elu nn.gelu nn.l2_normalize nn.leaky_relu nn.log_softmax nn.relu nn.relu6 nn.selu
-    nn.sigmoid nn.silu nn.softmax nn.softplus nn.space_to_depth nn.swish nn.tanh reduce_max reduce_mean reduce_min
-    reduce_sum reshape sigmoid split sqrt square squeeze stack subtract tanh transpose
+    abs add cast clip_by_value concat depth_to_space divide elu exp expand_dims gelu getitem identity image.resize
+    l2_normalize leaky_relu linalg.matmul log log_softmax maximum minimum mul multiply neg negative pow reduce_max
+    reduce_mean reduce_min reduce_sum reduce_variance relu relu6 reshape rsqrt selu sigmoid silu softmax softplus
+    space_to_depth split sqrt square squeeze stack sub subtract swish tanh transpose truediv
 """)
-_ACTIVATIONS = _words("""
-    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear
-    log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus
-    sparsemax squareplus swish tanh tanh_shrink threshold
-""")
-_INITIALIZERS = _words("""
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform
-    Ones Orthogonal OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
-""")
+"""Of tf, tf.math, tf.nn and the operators of a tensor."""
 _KINDS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (_words("keras.layers"), _LAYERS),
     (_words("keras keras.models"), _words("Functional Sequential")),
@@ -78,13 +66,15 @@ _KINDS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (_words("keras.src.ops.numpy keras.src.ops.nn keras.src.ops.core keras.src.ops.image"), _OPERATIONS),
     (_words("keras.src.applications.convnext keras.applications.convnext"), _words("LayerScale")),
     (_words("keras.src.applications.inception_resnet_v2"), _words("CustomScaleLayer")),
-    (_words("keras.initializers"), _INITIALIZERS),
-    (_words("keras.regularizers"), _words("L1 L1L2 L2 OrthogonalRegularizer")),
-    (_words("keras.constraints"), _words("MaxNorm MinMaxNorm NonNeg UnitNorm")),
     (_words("keras keras.dtype_policies keras.mixed_precision"), _words("DTypePolicy Policy")),
-    (_words("builtins keras.activations"), _words("function")),
 )  # fmt: skip
 """(modules, classes in them) of what Keras may make; what it makes is these words' public meaning in Keras."""
+_BASES = {
+    "keras.initializers": (keras.initializers, keras.initializers.Initializer),
+    "keras.regularizers": (keras.regularizers, keras.regularizers.Regularizer),
+    "keras.constraints": (keras.constraints, keras.constraints.Constraint),
+}
+"""Modules of which every class of a kind is arithmetic."""
 _VALUES = _words("__keras_tensor__ __slice__ __ellipsis__ __numpy__ __tensor__ __tuple__")
 """Not objects but values of a network's graph, as Keras writes them."""
 _KEYS = _words("module class_name config registered_name build_config name inbound_nodes shared_object_id")
@@ -100,22 +90,29 @@ def model_config(path: str) -> dict[str, Any]:
       As Keras wrote it; its `config` has a list of `layers`, each an object with a `config`.
 
     Raises:
-      UserError: it is another kind of file, is damaged, or names anything else.
+      UserError: it is not there, another kind of file, is damaged, or names anything else.
     """
-    if not path.endswith(".keras") or not os.path.isfile(path) or not zipfile.is_zipfile(path):
+    if not os.path.isfile(path):
+        raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
+    if not path.endswith(".keras") or not zipfile.is_zipfile(path):
         raise UserError(
             f"--extractor={path} is no .keras file: expected a model saved with model.save('FILE.keras'). Models in "
             "HDF5 or as folders are not loaded, for Keras cannot load them safely; weights alone go to --weights."
         )
-    with _opened(path) as archive:
-        with archive.open("config.json") as file:
-            config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))
-        problem = _model_problem(config)
-    if problem:
+    with _opened(path) as archive, archive.open("config.json") as file:
+        config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))
+    try:
+        if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
+            raise ValueError("it describes no model")
+        _check(config)
+        layers = config["config"].get("layers")
+        if not isinstance(layers, list) or not all(isinstance(x, dict) and "class_name" in x for x in layers):
+            raise ValueError("it has no layers")
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(
-            f"--extractor={path} was not loaded: {problem}. Expected a model of Keras's own layers and arithmetic, "
+            f"--extractor={path} was not loaded: {error}. Expected a model of Keras's own layers and arithmetic, "
             "without Lambda layers."
-        )
+        ) from error
     return config
 
 
@@ -138,16 +135,13 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     """The archive, whose members are known and not larger than they should be; nothing is unpacked yet."""
     try:
         with open_archive(path, _MAX_BYTES) as archive:
-            members = archive.infolist()
-            unknown = sorted({member.filename for member in members} - _MEMBERS)
-            if unknown or len(members) > len({member.filename for member in members}):
-                what = repr(unknown[0]) if unknown else "a member twice"
-                raise UserError(f"--extractor={path} holds {what}: it is not what it seems.")
-            for member in members:
-                most = _MAX_CONFIG_BYTES if member.filename.endswith(".json") else _MAX_RATIO * member.compress_size
-                if member.file_size > most:
-                    size = f"{member.file_size:,} bytes"
-                    raise UserError(f"--extractor={path} has {size} of {member.filename}: it is not what it seems.")
+            expected = set(_MEMBERS)
+            for member in archive.infolist():
+                name, size = member.filename, member.file_size
+                most = _MAX_CONFIG_BYTES if name.endswith(".json") else _MAX_RATIO * member.compress_size
+                if name not in expected or size > most:
+                    raise UserError(f"--extractor={path} holds {name!r} of {size:,} bytes: it is not what it seems.")
+                expected.remove(name)
             yield archive
     except (
         KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, NotImplementedError,
@@ -156,53 +150,47 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
         raise UserError(f"--extractor={path} is damaged ({error}): get or save it anew.") from error
 
 
-def _model_problem(config: Any) -> str | None:
-    if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
-        return "it describes no model"
-    problem = _problem(config)
-    layers = None if problem else config["config"].get("layers")
-    if problem or (isinstance(layers, list) and all(isinstance(x, dict) and "class_name" in x for x in layers)):
-        return problem
-    return "it has no layers"
-
-
-def _problem(value: Any, name: str = "") -> str | None:
-    """Finds what in a description is none of the listed things, or None. What is compiled or never read is dropped."""
+def _check(value: Any, name: str = "") -> None:
+    """Raises ValueError if a description names what is not listed. What is compiled or never read is dropped."""
     if isinstance(value, list):
-        return next(filter(None, (_problem(item, name) for item in value)), None)
-    if isinstance(value, str):
-        # What a layer looks up by name; other text is no more than text.
-        known = not name.endswith("activation") or value in _ACTIVATIONS
-        return None if known else f"it names the activation {value}, which is none of Keras's"
-    if not isinstance(value, dict):
-        return None
-    if "class_name" in value and value["class_name"] not in _VALUES:
-        problem = _object_problem(value)
-        if problem:
-            return problem
-    elif "class_name" not in value and ("module" in value or "registered_name" in value):
-        return f"it names something of {value.get('module')} without a class"
-    return next(filter(None, (_problem(item, key) for key, item in value.items())), None)
+        for item in value:
+            _check(item, name)
+    elif isinstance(value, str) and name.endswith("activation") and not _is_activation(value):
+        raise ValueError(f"it names the activation {value}, which is none of Keras's")
+    elif isinstance(value, dict):
+        if "class_name" in value and value["class_name"] not in _VALUES:
+            _check_object(value)
+        for key, item in value.items():
+            _check(item, key)
 
 
-def _object_problem(part: dict) -> str | None:
+def _is_activation(name: Any) -> bool:
+    return name in dir(keras.activations) and name not in ("get", "serialize", "deserialize") and name[0] != "_"
+
+
+def _check_object(part: dict[str, Any]) -> None:
     part.pop("compile_config", None)  # an optimizer and losses: nothing is compiled
     kind, module, config = part["class_name"], part.get("module"), part.get("config")
-    registered = part.get("registered_name")
-    if kind in ("Lambda", "__lambda__"):
-        return "it holds a lambda, that is, code"
     unknown = set(part) - _KEYS
+    if kind in ("Lambda", "__lambda__"):
+        raise ValueError("it holds a lambda, that is, code")
     if unknown:
-        return f"{kind} has {sorted(unknown)[0]!r}, which Keras does not write"
-    if not any(module in modules and kind in kinds for modules, kinds in _KINDS):
-        return f"it names {kind} of {module}, which is no part of a network that is known to be harmless"
+        raise ValueError(f"{kind} has {sorted(unknown)[0]!r}, which Keras does not write")
+    names = (None, kind)
     if kind == "function":
-        if config not in _ACTIVATIONS or registered not in (None, "function", config):
-            return f"it names the function {config}, which is no activation"
-    elif registered not in (None, kind):
-        return f"it names {kind} as {registered}"
-    elif not isinstance(config, dict):
-        return f"{kind} has no settings"
-    elif kind in ("TFOpLambda", "SlicingOpLambda") and config.get("function") not in _TF_FUNCTIONS:
-        return f"it calls tf.{config.get('function')}, which is no arithmetic"
-    return None
+        known, names = module in ("builtins", "keras.activations") and _is_activation(config), (*names, config)
+    elif module in _BASES:
+        found = getattr(_BASES[module][0], kind, None)
+        known = isinstance(found, type) and issubclass(found, _BASES[module][1])
+    else:
+        plain = re.sub("[123]D", "ND", kind)
+        known = isinstance(config, dict) and any(module in modules and plain in kinds for modules, kinds in _KINDS)
+    if not known or part.get("registered_name") not in names:
+        what = f"the function {config}" if kind == "function" else kind
+        raise ValueError(
+            f"it names {what} of {module} ({part.get('registered_name')}), which is no part of a network that is known "
+            "to be harmless"
+        )
+    function = str(config.get("function")) if kind in ("TFOpLambda", "SlicingOpLambda") else "identity"
+    if re.sub(r"^(math|nn|__operators__)\.", "", function) not in _TF_FUNCTIONS:
+        raise ValueError(f"it calls tf.{function}, which is no arithmetic")

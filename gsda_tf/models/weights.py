@@ -42,20 +42,26 @@ def load_weights(model: keras.Model, path: str) -> None:
     before = model.get_weights()
     try:
         with h5py.File(path, "r") as file:
-            older = file.get("model_weights", file)
-            if not isinstance(older, h5py.Group):
-                raise ValueError("its model_weights are no group")
-            layers = hdf5.words(older, "layer_names")
-            if layers:
-                _load_older(model, older, layers)
-        if not layers:
+            attributes = file.get("model_weights", file).attrs
+            older = any(name.startswith("layer_names") for name in attributes)
+        if older:
+            _load_older(model, path)
+        else:
             check_shapes(model, shapes)
             load_checked(model, path)
-    except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         model.set_weights(before)
         raise UserError(
             f"--weights={path} are not the weights of {model.name}: {error}. Give those of the same model."
         ) from error
+
+
+def _load_older(model: keras.Model, path: str) -> None:
+    """By the layers' order or, where the file also holds the ImageNet top and the network has none, by their names."""
+    try:
+        load_checked(model, path, "model.h5")
+    except ValueError:
+        load_checked(model, path, "model.h5", by_name=True)
 
 
 def check_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -77,51 +83,26 @@ def check_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) -> N
         raise ValueError(f"it has {len(wanted)} weights, the file more")
 
 
-def load_checked(model: keras.Model, path: str) -> None:
-    """Loads a `.weights.h5` whose shapes were compared.
+def load_checked(model: keras.Model, path: str, called: str = "model.weights.h5", **options: bool) -> None:
+    """Loads a file that was looked into.
+
+    Args:
+      model: the network; spoilt if this fails.
+      path: of the file.
+      called: a name by which Keras knows the kind of the file.
+      **options: of Keras's `load_weights`.
 
     Raises:
-      ValueError: Keras does not load it, it lacks a weight, or a number is not finite. The model is spoilt.
+      ValueError: Keras does not load it, it lacks a weight, or a number is not finite.
     """
     # What is still NaN afterwards was not in the file.
     model.set_weights([np.full_like(w, np.nan) if w.dtype.kind == "f" else w for w in model.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
-        # Keras goes by the name.
-        named = os.path.join(folder, "model.weights.h5")
-        os.symlink(os.path.abspath(path), named)
+        os.symlink(os.path.abspath(path), os.path.join(folder, called))
         try:
-            model.load_weights(named)
+            model.load_weights(os.path.join(folder, called), **options)
         except Exception as error:  # Keras raises many kinds for a file it cannot read.
             raise ValueError(str(error).splitlines()[0][:300]) from error
     bad = [layer.name for layer in model.layers if not all(np.isfinite(w).all() for w in layer.get_weights())]
     if bad:
         raise ValueError(f"it has nothing, or numbers that are not finite, for {len(bad)} layers, such as {bad[0]}")
-
-
-def _load_older(model: keras.Model, file: h5py.Group, names: list[str]) -> None:
-    """By name, so that a file that also holds the ImageNet top serves a network without one."""
-    # Keras 3 writes an underscore where a name had a slash: "conv1/conv" of an older file is its "conv1_conv".
-    there = {name.replace("/", "_"): name for name in names}
-    called = {layer.name: there.get(layer.name.replace("/", "_")) for layer in model.layers}
-    missing = [layer.name for layer in model.layers if layer.weights and called[layer.name] is None]
-    if missing:
-        raise ValueError(f"it has nothing for {len(missing)} layers, such as {missing[0]}")
-    # All shapes first, then the numbers.
-    pairs = []
-    for layer in model.layers:
-        variables = [*layer.trainable_weights, *layer.non_trainable_weights]
-        if not variables:
-            continue
-        group = file.get(called[layer.name])
-        stored = hdf5.words(group, "weight_names") if isinstance(group, h5py.Group) else []
-        found = [group.get(name) for name in stored]
-        shapes = [data.shape if isinstance(data, h5py.Dataset) else None for data in found]
-        wanted = [tuple(variable.shape) for variable in variables]
-        if shapes != wanted:
-            raise ValueError(f"{layer.name} has the shapes {shapes} instead of {wanted}")
-        pairs += zip([layer.name] * len(found), variables, found)
-    for name, variable, data in pairs:
-        value = data[()]
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} has numbers that are not finite")
-        variable.assign(value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 import numpy as np
@@ -11,11 +12,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from gsda_tf.errors import COMMANDS, UserError
-from gsda_tf.serving.answers import Answers, checked, texts
-from gsda_tf.serving.model import Model, signature
+from gsda_tf.serving.model import Answers, Model, checked, signature, texts
 from gsda_tf.serving.rows import alike
 
-_NAMES_AT_ONCE = 256
 _MOST_NAMES, _MOST_NUMBERS = 100_000, 2**28
 
 
@@ -39,72 +38,67 @@ def remote_model(server: str, name: str = "gsda", timeout: float = 60.0) -> Mode
         options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", 2**30)],
     )
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    version = 0
 
-    def request(signature_name: str, version: int, **inputs: tf.TensorProto) -> predict_pb2.PredictResponse:
+    def outputs(signature_name: str, **inputs: tf.TensorProto) -> dict[str, np.ndarray]:
+        nonlocal version
         message = predict_pb2.PredictRequest(inputs=inputs)
         message.model_spec.name, message.model_spec.signature_name = name, signature_name
         if version:
             message.model_spec.version.value = version
         try:
-            return stub.Predict(message, timeout)
+            response = stub.Predict(message, timeout)
         except grpc.RpcError as error:
             raise UserError(
                 f"--server={server} did not answer ({error.code().name}: {str(error.details())[:200]}). Is it up, "
                 f"and does it serve a model named {name!r} that {COMMANDS}.export wrote? The same command goes "
                 "on from here."
             ) from error
-
-    def wrong(what: object) -> UserError:
-        return UserError(
-            f"--server={server} answers with {what}: expected one model, that {COMMANDS}.export wrote. Rows "
-            "from before are kept; the same command goes on from there."
-        )
-
-    def outputs(signature_name: str, version: int, **inputs: tf.TensorProto) -> tuple[dict[str, np.ndarray], int]:
-        response = request(signature_name, version, **inputs)
         answered = response.model_spec.version.value
         if not answered or (version and answered != version):
-            raise wrong(f"version {answered} of {name}, asked for {version or 'any'}")
-        return {key: _array(key, value) for key, value in response.outputs.items()}, answered
+            raise ValueError(f"version {answered} of {name}, asked for {version or 'any'}")
+        version = answered
+        return {key: _array(key, value) for key, value in response.outputs.items()}
 
-    def names_from(start: int, version: int) -> tuple[list[str], int]:
-        index = tf.make_tensor_proto(np.arange(start, start + _NAMES_AT_ONCE, dtype=np.int64))
-        out, version = outputs("class_names", version, index=index)
-        if "class_name" not in out or out["class_name"].shape != (_NAMES_AT_ONCE,):
+    def names() -> tuple[str, ...]:
+        index = np.arange(_MOST_NAMES, dtype=np.int64)
+        found = outputs("class_names", index=tf.make_tensor_proto(index)).get("class_name")
+        if found is None or found.shape != index.shape:
             raise ValueError("no class names")
-        return texts(out["class_name"]), version
+        known = tuple(filter(None, texts(found)))
+        if any(found[len(known) :]) or len(set(known)) < len(known):
+            raise ValueError("class names with gaps, or the same twice")
+        if not 0 < len(known) < _MOST_NAMES:
+            raise ValueError(f"{len(known):,} class names")
+        return known
 
     def ask_once(records: Sequence[bytes], features: bool) -> Answers:
         images = tf.make_tensor_proto(list(records), tf.string, shape=[len(records)])
-        try:
-            out, _ = outputs(signature(features), version, image_bytes=images)
-            return checked(out, len(records), class_names, features)
-        except ValueError as error:
-            raise wrong(error) from error
+        return checked(outputs(signature(features), image_bytes=images), len(records), class_names, features)
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:
-        found = ask_once(records, features)
-        # Afterwards, so that a server that was given other weights before these answers is found out.
-        if not alike(probe, ask_once([_PROBE], False).probabilities[0]):
-            raise wrong("other weights than before, under the same version")
-        if found.features is not None and units.setdefault("d", found.features.shape[1]) != found.features.shape[1]:
-            raise wrong(f"{found.features.shape[1]} features, and {units['d']} before")
+        with _wrong_answers(server):
+            found = ask_once(records, features)
+            # Afterwards, so that a server that was given other weights before these answers is found out.
+            if not alike(probe, ask_once([_PROBE], False).probabilities[0]):
+                raise ValueError("other weights than before, under the same version")
         return found
 
-    units: dict[str, int] = {}
-    try:
-        names, version = names_from(0, 0)
-        while names[-1] and len(names) < _MOST_NAMES:
-            names += names_from(len(names), version)[0]
-        class_names = tuple(filter(None, names))
-        if tuple(names[: len(class_names)]) != class_names or len(set(class_names)) < len(class_names):
-            raise ValueError("class names with gaps, or the same twice")
-        if not class_names or names[-1]:
-            raise ValueError(f"{len(class_names):,} class names")
-    except ValueError as error:
-        raise wrong(error) from error
-    probe = tuple(ask_once([_PROBE], False).probabilities[0].tolist())
+    with _wrong_answers(server):
+        class_names = names()
+        probe = tuple(ask_once([_PROBE], False).probabilities[0].tolist())
     return Model(f"version {version} of {name} at {server}", class_names, ask, probe)
+
+
+@contextlib.contextmanager
+def _wrong_answers(server: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(
+            f"--server={server} answers with {error}: expected one model, that {COMMANDS}.export wrote. Rows "
+            "from before are kept; the same command goes on from there."
+        ) from error
 
 
 def _array(name: str, value: tf.TensorProto) -> np.ndarray:
@@ -117,9 +111,4 @@ def _array(name: str, value: tf.TensorProto) -> np.ndarray:
         raise ValueError(f"{name} that is no tensor") from error
 
 
-def _probe() -> bytes:
-    y, x = np.mgrid[:64, :64]
-    return tf.io.encode_png(np.stack([4 * x, 4 * y, 255 - 2 * (x + y)], axis=-1).astype(np.uint8)).numpy()
-
-
-_PROBE = _probe()
+_PROBE = tf.io.encode_png(np.arange(64 * 64 * 3).astype(np.uint8).reshape(64, 64, 3)).numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,12 +16,11 @@ from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import TrainingError, choose
+from gsda_tf.errors import TrainingError, UserError, choose
 from gsda_tf.files import disk_errors, printable
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
-from gsda_tf.serving import other_formats
-from gsda_tf.serving.fresh import FreshProcess, fresh_process
+from gsda_tf.serving import fresh, other_formats
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import LABELS, place, writing_folder
 from gsda_tf.serving.warmup import write_warmup
@@ -33,17 +32,8 @@ MIXED_TOLERANCE = 1e-3
 """The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
 the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
 
-# Runs in a process with TensorFlow alone: the export must not need this package.
-_ASK = """
-model = tf.saved_model.load(arguments[0])
-asked = np.load(arguments[1])
-if "features" in asked:
-    asked = {"features": tf.constant(asked["features"])}
-else:
-    asked = {"image_bytes": tf.constant([image.tobytes() for image in asked.values()])}
-answer = model.signatures["serving_default"](**asked)
-np.savez(arguments[2], probabilities=answer["probabilities"].numpy(), label=answer["label"].numpy().astype(bytes))
-"""
+_LITE_TOLERANCE = 1e-3
+"""The same of TFLite, whose kernels add up in another order."""
 
 
 def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
@@ -93,27 +83,28 @@ def export_model(
     for name in formats:
         choose("format", name, other_formats.FORMATS)
     with disk_errors(f"writing an export to {export_root}"), writing_folder(export_root) as aside:
-        seen, made = _seen(geometry, samples), []
-        if "saved_model" in formats:
-            made.append(os.path.join(aside, "model"))
-            units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
-            with fresh_process(_ASK, aside) as fresh:
-                with timed("export"):
-                    _save(extractor, classifier, class_names, geometry, aside, made[0], assets, units)
-                    write_warmup(made[0], samples, geometry.image_size)
+        seen, expected, made = _seen(geometry, samples), None, []
+        question, answer = os.path.join(aside, "question.npz"), os.path.join(aside, "answer.npz")
+        encoded = [] if isinstance(samples, np.ndarray) else [np.frombuffer(sample, np.uint8) for sample in samples]
+        np.savez(question, *encoded, seen=np.asarray(seen, np.float32))
+        for kind in (kind for kind in other_formats.FORMATS if kind in formats):
+            served = kind == "saved_model"
+            made.append(os.path.join(aside, "model" if served else f"model.{kind}"))
+            with fresh.FreshProcess(aside) as process:
+                with timed("export" if served else kind):
+                    try:
+                        if served:
+                            _save(extractor, classifier, class_names, geometry, made[0], assets, samples)
+                        else:
+                            other_formats.write(kind, extractor, classifier, seen.shape[1:], made[-1])
+                    except (NotImplementedError, TypeError, ValueError) as error:
+                        raise _refusal(kind, str(error)) from error
                 with timed("check"):
-                    answer = _ask(fresh, made[0], samples, aside)
-                    expected = _in_memory(extractor, classifier, seen)  # meanwhile
-                    _compare(answer(), expected, class_names, tolerance)
-        others = sorted({*formats} - {"saved_model"})
-        if others and not made:
-            expected = _in_memory(extractor, classifier, seen)
-        for name in others:
-            with timed(name):
-                path, difference = other_formats.write(name, extractor, classifier, aside, seen, expected)
-            made.append(path)
-            print(f"{name}: probabilities of {len(seen)} samples differ by at most {difference:.2g}", flush=True)
-        if others:
+                    process.ask([kind, made[-1], question, answer])
+                    if expected is None:
+                        expected = _in_memory(extractor, classifier, seen)  # meanwhile
+                    _compare(kind, _answer(process, kind, answer), expected, class_names, tolerance)
+        if made != [os.path.join(aside, "model")]:
             made.append(os.path.join(aside, "model" + LABELS))
             with open(made[-1], "w", encoding="utf-8") as file:
                 file.writelines(f"{printable(name)}\n" for name in class_names)
@@ -135,11 +126,7 @@ def export_experiment(
         experiment.data.class_names,
         ImageGeometry(data.image_size, data.resize_size),
         export_root,
-        {
-            "class_names": list(experiment.data.class_names),
-            "summary": dict(summary),
-            **experiment.method.assets(),
-        },
+        {"class_names": list(experiment.data.class_names), "summary": dict(summary), **experiment.method.assets()},
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
         formats,
@@ -159,14 +146,16 @@ def _extractor(experiment, precision: str) -> keras.Model:
     return Extractor(other.preprocess, other.backbone, trained.bottleneck)  # which is float32 in any precision
 
 
-def _save(extractor, classifier, class_names, geometry, aside, model_dir, assets, units) -> None:
-    paths = []
+def _save(extractor, classifier, class_names, geometry, path, assets, samples) -> None:
+    files = []
     for name, content in assets.items():
-        paths.append(os.path.join(aside, f"{name}.json"))
-        with open(paths[-1], "w", encoding="utf-8") as file:
+        files.append(os.path.join(os.path.dirname(path), f"{name}.json"))
+        with open(files[-1], "w", encoding="utf-8") as file:
             json.dump(content, file, indent=2)
-    module = ServingModule(extractor, classifier, class_names, geometry, paths, feature_units=units)
-    tf.saved_model.save(module, model_dir, signatures=module.signatures())
+    units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
+    module = ServingModule(extractor, classifier, class_names, geometry, files, feature_units=units)
+    tf.saved_model.save(module, path, signatures=module.signatures())
+    write_warmup(path, samples, geometry.image_size)
 
 
 def _seen(geometry: ImageGeometry, samples: Sequence[bytes] | np.ndarray) -> np.ndarray:
@@ -184,41 +173,38 @@ def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:
         return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
 
 
-def _ask(
-    fresh: FreshProcess, model_dir: str, samples: Sequence[bytes] | np.ndarray, aside: str
-) -> Callable[[], Mapping[str, np.ndarray]]:
-    """Has the export loaded where nothing of this process is; call what is returned for probabilities and labels."""
-    question, answer = os.path.join(aside, "samples.npz"), os.path.join(aside, "answer.npz")
-    if isinstance(samples, np.ndarray):
-        np.savez(question, features=samples)
-    else:
-        np.savez(question, *(np.frombuffer(sample, np.uint8) for sample in samples))
-    fresh.ask([model_dir, question, answer])
-
-    def wait() -> Mapping[str, np.ndarray]:
-        problem = fresh.end()
-        if problem:
-            raise TrainingError(f"The export could not be loaded again and was removed: {problem[-300:]}")
-        with np.load(answer) as loaded:
-            return dict(loaded)
-
-    return wait
+def _answer(process: fresh.FreshProcess, kind: str, path: str) -> Mapping[str, np.ndarray]:
+    """Waits for probabilities, and labels of a SavedModel, that a process writes that has loaded what was written."""
+    problem = process.end()
+    if problem:
+        raise _refusal(kind, f"it could not be loaded again: {problem[-300:]}")
+    with np.load(path) as loaded:
+        return dict(loaded)
 
 
-def _compare(answer: Mapping[str, np.ndarray], expected: np.ndarray, names: Sequence[str], tolerance: float) -> None:
-    labels = [label.decode() for label in answer["label"]]
-    bad = sum(not label for label in labels)
-    if bad or not labels:
-        raise TrainingError(
-            f"The export could not decode {bad} of {len(labels)} sample images and was removed: expected images that "
-            "training could read, at least one."
-        )
-    difference = float(np.abs(answer["probabilities"] - expected).max())
-    if not difference <= tolerance:  # also catches NaN
-        raise TrainingError(
-            f"The export answers otherwise than the model in memory and was removed: probabilities differ by "
-            f"{difference:.2g}, at most {tolerance:g} was expected."
-        )
+def _compare(
+    kind: str, answer: Mapping[str, np.ndarray], expected: np.ndarray, names: Sequence[str], tolerance: float
+) -> None:
+    tolerance = max(tolerance, _LITE_TOLERANCE) if kind == "tflite" else tolerance
+    difference = np.abs(answer["probabilities"] - expected).max(initial=0.0)
     due = [names[best] for best in answer["probabilities"].argmax(axis=1)]
+    labels = [label.decode() for label in answer["label"]] if kind == "saved_model" else due
+    if not labels or "" in labels:
+        bad = f"{labels.count('')} of {len(labels)} sample images"
+        raise _refusal(kind, f"it could not decode {bad}, expected images that training could read, at least one")
+    if not difference <= tolerance:  # also catches NaN
+        differ = f"probabilities differ by {difference:.2g}, at most {tolerance:g} was expected"
+        raise _refusal(kind, f"it answers otherwise than the model in memory, {differ}")
     if labels != due:
-        raise TrainingError(f"The export names classes wrongly and was removed: it says {labels}, {due} was expected.")
+        raise _refusal(kind, f"it names classes wrongly, {labels} where {due} was expected")
+    if kind != "saved_model":
+        print(f"{kind}: probabilities of {len(due)} samples differ by at most {difference:.2g}", flush=True)
+
+
+def _refusal(kind: str, reason: str) -> UserError:
+    if kind == "saved_model":
+        return TrainingError(f"The export was removed: {reason}.")
+    return UserError(
+        f"This model has no right form as --format={kind} ({' '.join(reason.split())[:300]}): nothing was written. "
+        "Expected one that has; every model has --format=saved_model."
+    )

@@ -1,17 +1,34 @@
-"""An exported model to ask, be it here or behind a server."""
+"""An exported model to ask, be it here or behind a server; its answers are checked, for they may be anything."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import content_digest
-from gsda_tf.serving.answers import Answers, checked
 from gsda_tf.serving.versions import versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """The answers of a model to a batch.
+
+    Attributes:
+      labels: class names; empty where the image could not be decoded.
+      scores: float32 [N].
+      probabilities: float32 [N, r].
+      features: float32 [N, d], if they were asked for.
+    """
+
+    labels: list[str]
+    scores: np.ndarray
+    probabilities: np.ndarray
+    features: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +68,8 @@ def local_model(path: str) -> Model:
             raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
         signatures = {wanted: loaded.signatures[signature(wanted)] for wanted in (False, True)}
         names = tuple(name.decode() for name in loaded.names.numpy())
-        identity = _content(path)
+        weights = sorted(os.listdir(os.path.join(path, "variables")))
+        digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
     except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
         raise UserError(
             f"--model={path} could not be loaded, was it exported by {COMMANDS}.export? "
@@ -66,7 +84,7 @@ def local_model(path: str) -> Model:
             raise UserError(f"--model={path} answers with {error}: was it exported by {COMMANDS}.export?") from error
 
     ask.loaded = loaded  # keeps the variables alive
-    return Model(identity, names, ask)
+    return Model(f"export with SHA-256 {digest}", names, ask)
 
 
 def signature(features: bool) -> str:
@@ -74,8 +92,51 @@ def signature(features: bool) -> str:
     return "features" if features else "serving_default"
 
 
-def _content(path: str) -> str:
-    """Returns a number for the graph and the weights, wherever they lie."""
-    weights = sorted(os.listdir(os.path.join(path, "variables")))
-    digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
-    return f"export with SHA-256 {digest}"
+def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str], features: bool) -> Answers:
+    """Returns answers from a signature's outputs by name.
+
+    Args:
+      out: of the signature.
+      count: N, images that were asked about.
+      class_names: r names.
+      features: whether they were asked for.
+
+    Raises:
+      ValueError: what is wrong with them, in words.
+    """
+    shapes = {"label": [count], "score": [count], "probabilities": [count, len(class_names)]}
+    if features:
+        shapes["features"] = [count, None]
+    for name, shape in shapes.items():
+        if name not in out:
+            raise ValueError(f"no {name}")
+        value = out[name]
+        if not tf.TensorShape(shape).is_compatible_with(value.shape):
+            raise ValueError(f"{name} of shape {list(value.shape)}, expected {[size or 'd' for size in shape]}")
+        if name == "label":
+            continue
+        if value.dtype.kind != "f":
+            raise ValueError(f"{name} of type {value.dtype}, expected float32")
+        if not np.isfinite(value).all():
+            raise ValueError(f"values of {name} that are not finite")
+        if name != "features" and ((value < 0) | (value > 1 + 1e-3)).any():
+            raise ValueError(f"values of {name} that are no probabilities")
+    labels = texts(out["label"])
+    unknown = set(labels) - {*class_names, ""}
+    if unknown:
+        raise ValueError(f"the label {min(unknown)!r}, which is no class")
+    return Answers(labels, out["score"], out["probabilities"], out["features"] if features else None)
+
+
+def texts(values: np.ndarray) -> list[str]:
+    """Returns the UTF-8 strings of an output.
+
+    Raises:
+      ValueError: other values.
+    """
+    if values.dtype.kind not in "OS":
+        raise ValueError(f"{values.dtype} where names were expected")
+    try:
+        return [value.decode() for value in values.tolist()]
+    except (UnicodeDecodeError, AttributeError) as error:
+        raise ValueError("names that are no UTF-8") from error

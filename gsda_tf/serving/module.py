@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -80,37 +80,30 @@ class ServingModule(tf.Module):
 
         Where E takes features: `serving_default` and `class_names` alone, the first with features float32 [N, e].
         """
-        encoded = tf.TensorSpec([None], tf.string, "image_bytes")
-        pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
 
-        @tf.function(input_signature=[encoded], autograph=False)
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
         def features(image_bytes):
             return self._answer(*self._decode(image_bytes))
 
-        @tf.function(input_signature=[encoded], autograph=False)
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
         def serving_default(image_bytes):
-            answer = dict(features(image_bytes))
-            del answer["features"]
-            return answer
+            return _without_features(features(image_bytes))
 
-        @tf.function(input_signature=[pixels], autograph=False)
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")], autograph=False)
         def from_pixels(images):
-            seen = evaluation_pixels(images, self._geometry)
-            answer = self._answer(seen, tf.ones(tf.shape(images)[:1], tf.bool))
-            del answer["features"]
-            return answer
+            good = tf.ones(tf.shape(images)[:1], tf.bool)
+            return _without_features(self._answer(evaluation_pixels(images, self._geometry), good))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, self._units], tf.float32, "features")], autograph=False)
+        def from_features(features):
+            good = tf.reduce_all(tf.math.is_finite(features), axis=1)
+            return _without_features(self._answer(features, good))
 
         @tf.function(autograph=False)
         def class_names(index):
             names, index = tf.convert_to_tensor(self.names), tf.cast(index, tf.int64)
             known = (index >= 0) & (index < tf.size(names, tf.int64))
             return {"class_name": tf.where(known, tf.gather(names, tf.where(known, index, 0)), "")}
-
-        @tf.function(input_signature=[tf.TensorSpec([None, self._units], tf.float32, "features")], autograph=False)
-        def from_features(features):
-            answer = self._answer(features, tf.reduce_all(tf.math.is_finite(features), axis=1))
-            del answer["features"]
-            return answer
 
         ways = {"serving_default": serving_default, "images": from_pixels, "features": features}
         if self._units:
@@ -167,3 +160,7 @@ class ServingModule(tf.Module):
             "label": tf.where(good, label, LABEL_OF_BAD_IMAGE),
             "score": tf.where(good, tf.reduce_max(probabilities, axis=-1), 0.0),
         }
+
+
+def _without_features(answer: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {name: value for name, value in answer.items() if name != "features"}

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 
 import numpy as np
@@ -29,8 +29,7 @@ from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors, printable, read_regular
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
-from gsda_tf.serving.answers import Answers
-from gsda_tf.serving.model import Model
+from gsda_tf.serving.model import Answers, Model
 
 MAX_BYTES = 200_000_000
 """A larger file is not read: as many as are in work have to fit into memory."""
@@ -113,8 +112,7 @@ class Result:
     Attributes:
       images: rows in the output.
       resumed: rows of them that were there from an earlier run.
-      unreadable: rows that hold a reason instead of a label.
-      reasons: path and reason of the first few of those.
+      reasons: path and reason of the rows that hold one in place of a label.
       scored: readable images whose folder is named as a class.
       accuracy: share of those whose label is that name; None if there are none.
       mean_class_accuracy: the mean of that share over the classes that are there.
@@ -122,7 +120,6 @@ class Result:
 
     images: int
     resumed: int
-    unreadable: int
     reasons: tuple[tuple[str, str], ...]
     scored: int
     accuracy: float | None
@@ -179,7 +176,7 @@ def predict(
             if local != output:
                 storage.upload(local, output)
                 os.remove(local)
-            result = _result(rows.partial_path(output), model.class_names, done)
+            result = _result(rows.partial_path(output), set(model.class_names), done)
             os.remove(rows.partial_path(output))
     return result
 
@@ -209,17 +206,31 @@ def answered(
         ]
 
     readers, workers = futures.ThreadPoolExecutor(8), futures.ThreadPoolExecutor(_AT_ONCE)
-    pending: collections.deque[futures.Future] = collections.deque()
+    chunks = (paths[start : start + batch] for start in range(0, len(paths), batch))
     try:
-        for start in range(0, len(paths), batch):
-            pending.append(workers.submit(answer, paths[start : start + batch]))
-            if len(pending) > _AT_ONCE:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield from in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE)
     finally:
         workers.shutdown(cancel_futures=True)
         readers.shutdown(cancel_futures=True)
+
+
+def in_order(
+    submitted: Iterable[futures.Future], most: Callable[[], int], result: Callable = futures.Future.result
+) -> Iterator:
+    """Yields results in the order in which they were asked for.
+
+    Args:
+      submitted: makes futures as they are asked for.
+      most: returns how many may be at work while one is waited for.
+      result: future -> what is yielded.
+    """
+    pending: collections.deque[futures.Future] = collections.deque()
+    for future in submitted:
+        pending.append(future)
+        while len(pending) > most():
+            yield result(pending.popleft())
+    while pending:
+        yield result(pending.popleft())
 
 
 def _read(path: str) -> bytes | str:
@@ -257,30 +268,18 @@ def _numbers(values: np.ndarray) -> list[float]:
     return [float(f"{value:.9g}") for value in values.tolist()]
 
 
-def _result(partial: str, class_names: Sequence[str], resumed: int) -> Result:
+def _result(partial: str, class_names: Collection[str], resumed: int) -> Result:
     """Counts the rows, and scores those whose folder is named as a class."""
-    images = unreadable = 0
-    reasons: list[tuple[str, str]] = []
-    right: collections.Counter[str] = collections.Counter()
-    total: collections.Counter[str] = collections.Counter()
-    known = set(class_names)
+    images, reasons, right, total = 0, [], collections.Counter(), collections.Counter()
     for row in rows.rows(partial):
         images += 1
         folder = os.path.basename(os.path.dirname(os.path.abspath(row["path"])))
         if row["error"]:
-            unreadable += 1
-            if len(reasons) < 5:
-                reasons.append((shown(row["path"]), row["error"]))
-        elif folder in known:
+            reasons.append((shown(row["path"]), row["error"]))
+        elif folder in class_names:
             total[folder] += 1
             right[folder] += row["label"] == folder
     scored = sum(total.values())
-    return Result(
-        images,
-        resumed,
-        unreadable,
-        tuple(reasons),
-        scored,
-        sum(right.values()) / scored if scored else None,
-        float(np.mean([right[name] / total[name] for name in total])) if scored else None,
-    )
+    accuracy = sum(right.values()) / scored if scored else None
+    mean_class_accuracy = float(np.mean([right[name] / total[name] for name in total])) if scored else None
+    return Result(images, resumed, tuple(reasons), scored, accuracy, mean_class_accuracy)

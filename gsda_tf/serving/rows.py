@@ -17,8 +17,6 @@ from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import cell, locked, replacing
 
 _HEAD = b'{"model": '
-_WORDS = {"model": "another model", "options": "other options", "images": "other images"}
-
 _EVERY = {"path", "label", "score", "error"}
 
 
@@ -43,12 +41,8 @@ def describe(
 ) -> dict[str, object]:
     """Returns what a partial file is bound to: its first line."""
     digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
-    return {
-        "model": model,
-        "options": dict(options),
-        "images": f"{len(paths)} with SHA-256 {digest}",
-        "probe": [*probe],
-    }
+    images = f"{len(paths)} with SHA-256 {digest}"
+    return {"model": model, "options": dict(options), "images": images, "probe": [*probe]}
 
 
 @contextlib.contextmanager
@@ -89,22 +83,21 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
     with open(partial, "rb") as file:
         head = file.readline()
         row = _parsed(head)
-        # It may be empty, or what a kill has left of a first line.
-        if not (_HEAD.startswith(head[: len(_HEAD)]) if row is None else row.keys() >= made_with.keys()):
+        if row is None and _HEAD.startswith(head[: len(_HEAD)]):
+            return 0, 0  # empty, or what a kill has left of a first line
+        if row is None or not row.keys() >= made_with.keys():
             raise UserError(
                 f"{partial} is in the way: it holds no rows of {COMMANDS}.predict. Move it, or choose another --output."
             )
-        if row is None:
-            return 0, 0
-        other = [word for key, word in _WORDS.items() if row.get(key) != made_with[key]]
-        if not other and not alike(row["probe"], made_with["probe"]):
-            other = [_WORDS["model"]]
+        other = [key for key, value in made_with.items() if row[key] != value and key != "probe"]
+        if not alike(row["probe"], made_with["probe"]):
+            other = other or ["model"]
         if other and restart:
             return 0, 0
         if other:
             raise UserError(
-                f"{partial} was left by a run with {' and '.join(other)}: give the same flags again to go on with it, "
-                "or --restart to drop it."
+                f"{partial} was left by a run that differs in {' and '.join(other)}: give the same flags again to go "
+                "on with it, or --restart to drop it."
             )
         done, end = 0, len(head)
         for line, path in zip(file, paths):

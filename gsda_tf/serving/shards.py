@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import os
 import threading
@@ -47,24 +46,13 @@ def answered(
       UserError: a worker cannot do its work, or the scheduler is gone.
     """
     size = batch * _BATCHES
-    start = done - done % size  # pieces begin where they always do: batches are the same however often a run went on
-    pending: collections.deque[futures.Future] = collections.deque()
-
-    def rows() -> list[str]:
-        nonlocal start
-        lines = _result(pending.popleft())[max(0, done - start) :]
-        start += size
-        return lines
-
-    for first in range(start, len(paths), size):
-        piece = list(paths[first : first + size])
-        pending.append(
-            pool.call(_answer, where, model.identity, os.getcwd(), os.path.abspath(folder), piece, batch, dict(options))
-        )
-        while len(pending) >= max(1, _PIECES_A_THREAD * pool.threads()):
-            yield rows()
-    while pending:
-        yield rows()
+    skipped = done % size  # pieces begin where they always do: batches are the same however often a run went on
+    asked = where, model.identity, os.getcwd(), os.path.abspath(folder)
+    pieces = (paths[first : first + size] for first in range(done - skipped, len(paths), size))
+    called = (pool.call(_answer, *asked, list(piece), batch, dict(options)) for piece in pieces)
+    for lines in predict.in_order(called, lambda: _PIECES_A_THREAD * pool.threads(), _result):
+        yield lines[skipped:]
+        skipped = 0
 
 
 def _result(future: futures.Future) -> list[str]:

@@ -14,6 +14,7 @@ from gsda_tf.models.extractor import build_extractor
 from gsda_tf.settings import ModelSettings
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.frozen import _key
+from tests.faults import inprocess
 from tests.launch import commands
 
 SETTINGS = ModelSettings(weights="none", bottleneck_units=4, freeze_backbone=True, trust_extractor=True)
@@ -116,10 +117,8 @@ def test_what_says_that_it_can_be_trained_is(trainable, tmp_path):
     np.testing.assert_allclose(tape.gradient(loss, factor), 6 * 0.2, rtol=1e-5)
     extractor.embed(images)
     assert extractor.backbone.variables[1].numpy() == 1  # in training alone
-    run, tiny = tmp_path / "run", [flag for flag in commands.TINY if not flag.startswith("--steps")]
-    flags = ("--task=digits/Fo_Ha", f"--extractor={trainable}", "--trust_extractor", "--noreport")
-    commands.succeed("train", *flags, *tiny, "--steps=4", f"--workdir={run}")
-    factor, calls = restore(str(run), trust_extractor=True)[0].extractor.backbone.variables
+    _train(trainable, tmp_path / "run", "--steps=4", "--nofreeze_backbone")
+    factor, calls = restore(str(tmp_path / "run"), trust_extractor=True)[0].extractor.backbone.variables
     assert factor.numpy() != 1.5 and calls.numpy() >= 4
 
 
@@ -139,11 +138,14 @@ def test_a_missing_library_is_told():
         _build("keras_hub:no_such_preset")
 
 
-def test_trains_and_exports(saved, tmp_path):
-    flags = ("--task=digits/Fo_Ha", f"--extractor={saved[0]}", "--trust_extractor", "--freeze_backbone", "--noreport")
-    tiny = [flag for flag in commands.TINY if not flag.startswith("--steps")]
-    commands.succeed("train", *flags, *tiny, "--steps=4", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}")
-    assert commands.summary(tmp_path / "run")["export_dir"]
+def _train(path, run, *flags):
+    flags = (f"--extractor={path}", "--trust_extractor", "--method=source_only", f"--workdir={run}", *flags)
+    inprocess.succeed("train", *inprocess.SMALL, "--task=digits/Fo_Ha", f"--data_dir={run.parent}", *flags)
+
+
+def test_its_features_are_trained_on(saved, tmp_path):
+    _train(saved[0], tmp_path / "run", "--freeze_backbone")
+    assert commands.summary(tmp_path / "run")["accuracy/target"] is not None
 
 
 def test_a_preset_of_keras_hub(tmp_path):

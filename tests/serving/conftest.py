@@ -5,23 +5,21 @@ import pytest
 from gsda_tf.serving import fresh
 from tests.processes import Process
 
-_IMPORTS = "import os, sys, zipfile, numpy as np, tensorflow as tf\n"
-
 
 class _Quick(fresh.FreshProcess):
     """A fresh fork that has TensorFlow imported and nothing more."""
 
-    def __init__(self, script, folder):
-        self._given, self._process = (script, folder), None
+    def __init__(self, folder):
+        self._folder, self._process = folder, None
 
     def ask(self, arguments):
-        script, folder = self._given
-        self._process = Process("tests.serving.asked", [folder, _IMPORTS + script, *arguments], fresh.environment())
+        script = fresh.IMPORTS + fresh.SCRIPT
+        self._process = Process("tests.serving.asked", [self._folder, script, *arguments], fresh.environment())
 
     def _said(self, seconds):
         return self._process.communicate(seconds)[1]
 
-    def kill(self):
+    def __exit__(self, *_):
         if self._process is not None:
             self._process.send_signal(9)
 

@@ -1,6 +1,8 @@
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -119,7 +121,19 @@ def test_a_batch_of_no_image_has_an_answer_of_no_rows(exported):
     assert signatures["images"](images=tf.zeros([0, 20, 30, 3], tf.uint8))["probabilities"].shape == (0, 3)
 
 
-def test_only_jpeg_and_png_up_to_a_size_are_decoded():
+@pytest.fixture(scope="module")
+def decoded():
+    """Which files of a batch a served model decodes, whose pixels may take so many bytes."""
+    module = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18))
+
+    def ask(batch, most):
+        module._geometry = dataclasses.replace(module._geometry, max_bytes=most)
+        return list(module._decode(tf.constant(batch, tf.string))[1].numpy())
+
+    return ask
+
+
+def test_only_jpeg_and_png_up_to_a_size_are_decoded(decoded):
     from io import BytesIO
 
     from PIL import Image
@@ -129,24 +143,20 @@ def test_only_jpeg_and_png_up_to_a_size_are_decoded():
         Image.fromarray(_images(1, size)[0]).save(file, kind)
         return file.getvalue()
 
-    ask = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18), max_bytes=1500).signatures()["serving_default"]
     fine, large = (20, 25), (20, 26)
     batch = [saved(kind, size) for kind in ("PNG", "JPEG") for size in (fine, large)]
     batch += [saved(kind, fine) for kind in ("GIF", "BMP")]
     wide = bytearray(batch[0])
     wide[16:20] = (2**32 - 1).to_bytes(4, "big")  # a width that is negative if it is read as a signed number
-    labels = ask(image_bytes=tf.constant([*batch, bytes(wide), batch[0][:20]]))["label"].numpy()
-    assert [bool(label) for label in labels] == [True, False, True, False, False, False, False, False]
+    good = decoded([*batch, bytes(wide), batch[0][:20]], 1500)
+    assert good == [True, False, True, False, False, False, False, False]
 
 
-def test_the_size_of_a_png_counts_its_channels_and_their_depth():
+def test_the_size_of_a_png_counts_its_channels_and_their_depth(decoded):
     kinds = {(1, "uint8"): 3, (3, "uint8"): 3, (3, "uint16"): 6, (2, "uint8"): 4, (4, "uint8"): 4, (4, "uint16"): 8}
-    batch = [tf.io.encode_png(np.zeros([20, 30, channels], dtype)) for channels, dtype in kinds]
-    networks = _networks()
+    batch = [tf.io.encode_png(np.zeros([20, 30, channels], dtype)).numpy() for channels, dtype in kinds]
     for most in (3, 4, 6):
-        module = ServingModule(*networks, NAMES, ImageGeometry(16, 18), max_bytes=600 * most)
-        labels = module.signatures()["serving_default"](image_bytes=tf.stack(batch))["label"].numpy()
-        assert [bool(label) for label in labels] == [taken <= most for taken in kinds.values()]
+        assert decoded(batch, 600 * most) == [taken <= most for taken in kinds.values()]
 
 
 def test_holds_the_two_networks_and_nothing_else(exported):
@@ -161,6 +171,7 @@ def test_carries_its_assets_and_warm_up_requests(exported):
     from tensorflow_serving.apis import prediction_log_pb2
 
     path, _ = exported
+    assert os.listdir(os.path.dirname(path)) == ["1"]  # nothing is left of the writing
     with open(os.path.join(path, "assets", "class_names.json"), encoding="utf-8") as file:
         assert json.load(file) == NAMES
     warmup = os.path.join(path, "assets.extra", "tf_serving_warmup_requests")
@@ -174,15 +185,6 @@ def test_carries_its_assets_and_warm_up_requests(exported):
     assert {spec.signature_name for spec in specs} == {"serving_default", "features", "images"}
 
 
-def test_versions_count_up_and_the_previous_one_stays(exported):
-    path, networks = exported
-    root = os.path.dirname(path)
-    again = export.export_model(*networks, NAMES, ImageGeometry(16, 18), root, {}, _png(_images()))
-    assert [os.path.basename(path), os.path.basename(again)] == ["1", "2"]
-    assert versions(root) == [1, 2]
-    assert sorted(os.listdir(root)) == ["1", "2"]  # nothing is left of the writing
-
-
 @pytest.mark.parametrize(
     "answer, expected",
     [
@@ -194,9 +196,9 @@ def test_versions_count_up_and_the_previous_one_stays(exported):
     ],
 )
 def test_the_check_finds(answer, expected, monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "_ask", lambda *_: lambda: {k: np.asarray(v) for k, v in answer.items()})
+    monkeypatch.setattr(export, "_answer", lambda *_: {k: np.asarray(v) for k, v in answer.items()})
     monkeypatch.setattr(export, "_in_memory", lambda *_: np.asarray([[0.2, 0.8, 0.0]]))
-    monkeypatch.setattr(export, "_save", lambda *given: os.makedirs(given[5]))
+    monkeypatch.setattr(export, "_save", lambda *given: os.makedirs(given[4]))
     with pytest.raises(TrainingError, match=expected):
         export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
     assert os.listdir(tmp_path) == []
@@ -278,8 +280,8 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
         recipes.written(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
     )
     expected = {}
-    monkeypatch.setattr(export, "_ask", lambda *_: lambda: expected)
-    monkeypatch.setattr(export, "_compare", lambda answer, memory, names, tolerance: expected.update(p=memory))
+    monkeypatch.setattr(export, "_answer", lambda *_: {})
+    monkeypatch.setattr(export, "_compare", lambda kind, answer, memory, *_: expected.update(p=memory))
     path = export.export_experiment(experiment, str(tmp_path), {"step": 3}, precision)
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
         graph = file.read()
@@ -293,6 +295,21 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     np.testing.assert_allclose(answer, expected["p"], atol=1e-5 if precision == "float32" else export.MIXED_TOLERANCE)
     trained = experiment.method.classifier(experiment.extractor(_images(6, (16, 16))))
     np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
+
+
+def test_somebodys_saved_model_is_exported_with_what_it_holds(tmp_path):
+    from tests.models import test_foreign
+
+    path = test_foreign._save(tmp_path / "hub", test_foreign._Hub(2.0))
+    extractor = build_extractor(dataclasses.replace(test_foreign.SETTINGS, extractor=path), 8)
+    classifier = build_classifier(4, 3)
+    exported = export.export_model(
+        extractor, classifier, NAMES, ImageGeometry(8, 8), str(tmp_path / "export"), {}, _png(_images(2))
+    )
+    shutil.rmtree(path)
+    pixels = _images(2, (8, 8))
+    answer = tf.saved_model.load(exported).signatures["images"](images=tf.constant(pixels))["probabilities"]
+    np.testing.assert_allclose(answer, tf.nn.softmax(classifier(extractor(pixels))), atol=1e-6)
 
 
 def test_networks_on_two_devices_are_exported_as_on_one(tmp_path):
@@ -309,12 +326,8 @@ def _cli(folder, *arguments):
     return done.stdout
 
 
-def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
+def test_saved_model_cli_runs_it(exported, tmp_path):
     path, _ = exported
-    shown = _cli(tmp_path, "show", "--dir", path, "--all")
-    names = ("images", "features", "image_bytes", "probabilities", "label", "score", "class_name")
-    for name in ("serving_default", *names):
-        assert f"['{name}']" in shown
     np.save(tmp_path / "images.npy", np.asarray(_png(_images())))
     _cli(
         tmp_path, "run", "--dir", path, "--tag_set=serve", "--signature_def=serving_default",
@@ -327,44 +340,42 @@ def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
 
 _OTHER = os.environ.get("GSDA_OTHER_PYTHON")
 
-_WRITE = """
-import pickle, sys
-from tests.serving.test_export import NAMES, ImageGeometry, _networks, export
-samples = pickle.load(open(sys.argv[2], "rb"))
-print(export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), sys.argv[1], {}, samples))
+_THERE = """
+import pickle, sys, tensorflow as tf
+from tests.serving.test_export import NAMES, ImageGeometry, ServingModule, _networks
+path, samples = sys.argv[1], pickle.load(open(sys.argv[2], "rb"))
+module = ServingModule(*_networks(), NAMES, ImageGeometry(16, 18))
+tf.saved_model.save(module, path + "/there", signatures=module.signatures())
+for each in (sys.argv[3], path + "/there"):
+    answer = tf.saved_model.load(each).signatures["serving_default"](image_bytes=tf.constant(samples))
+    pickle.dump({name: value.numpy() for name, value in answer.items()}, open(path + "/answers", "ab"))
 """
 
 
 @pytest.mark.skipif(not _OTHER, reason="GSDA_OTHER_PYTHON names no interpreter of the other TensorFlow generation")
-@pytest.mark.parametrize("writer", ["this", "other"])
-def test_the_other_generation_answers_alike(writer, exported, tmp_path, monkeypatch, repository):
+def test_the_other_generation_answers_alike(exported, tmp_path, repository):
+    """What either generation writes, both load, and they say the same of it."""
     import pickle
 
-    version = subprocess.run(
-        [_OTHER, "-c", "import tensorflow as tf; print(tf.__version__)"], capture_output=True, text=True
-    )
-    assert version.stdout.strip().split(".")[:2] != tf.__version__.split(".")[:2], version.stderr[-500:]
-    samples, path = _png(_images()), exported[0]
-    if writer == "other":
-        with open(tmp_path / "samples.pickle", "wb") as file:
-            pickle.dump(samples, file)
-        done = subprocess.run(
-            [_OTHER, "-c", _WRITE, str(tmp_path / "export"), str(tmp_path / "samples.pickle")],
-            capture_output=True, text=True, cwd=repository,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-        path = done.stdout.splitlines()[-1]
-    here = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(samples))
-    monkeypatch.setattr(sys, "executable", _OTHER)
-    monkeypatch.setattr(fresh, "FreshProcess", fresh.FreshProcess.__base__)  # that takes any interpreter
-    with fresh.fresh_process(export._ASK, str(tmp_path)) as process:
-        there = export._ask(process, path, samples, str(tmp_path))()
-    assert np.ptp(here["probabilities"].numpy(), axis=0).max() > 1e-3  # it does not say one thing of everything
-    assert rounding.distance(there["probabilities"], here["probabilities"]) < rounding.FORWARD
-    np.testing.assert_array_equal(there["label"], here["label"].numpy().astype(bytes))
+    samples = _png(_images())
+    (tmp_path / "samples").write_bytes(pickle.dumps(samples))
+    command = [_OTHER, "-c", f"{_THERE}print(tf.__version__)", str(tmp_path), str(tmp_path / "samples"), exported[0]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split()[-1].split(".")[:2] != tf.__version__.split(".")[:2]
+    with open(tmp_path / "answers", "rb") as file:
+        for path in (exported[0], str(tmp_path / "there")):
+            there = pickle.load(file)
+            here = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(samples))
+            assert np.ptp(here["probabilities"].numpy(), axis=0).max() > 1e-3  # it does not say one thing of everything
+            assert rounding.distance(there["probabilities"], here["probabilities"]) < rounding.FORWARD
+            np.testing.assert_array_equal(there["label"], here["label"])
 
 
 def test_a_relative_folder_will_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), "run/export", {}, _png(_images()))
-    assert path == os.path.join("run/export", "1") and os.path.exists(os.path.join(path, "saved_model.pb"))
+    with writing_folder("run/export") as aside:
+        assert os.path.isabs(aside)
+        os.mkdir(os.path.join(aside, "model"))
+        assert place([os.path.join(aside, "model")], "run/export") == [os.path.join("run/export", "1")]
+    assert os.listdir("run/export") == ["1"]

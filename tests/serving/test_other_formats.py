@@ -11,7 +11,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.methods.mcd import TwoHeads
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.models.repeatable import RepeatableDropout
-from gsda_tf.serving import other_formats
+from gsda_tf.serving import fresh, other_formats
 from gsda_tf.serving.export import export_model
 from gsda_tf.settings import ModelSettings
 from tests import rounding
@@ -80,13 +80,12 @@ def test_a_classifier_that_is_code_of_this_package_has_no_keras_file(tmp_path):
     [
         ("sys.exit('Some ops are not supported: FlexFFT')", "Some ops are not supported: FlexFFT"),
         ("os.abort()", "the process ended with -6"),
-        ("np.save(answer, asked[:, 0, 0] + np.nan); sys.exit()", "probabilities differ by nan"),
+        ("np.savez(answer, probabilities=seen[:, 0, 0] + np.nan); sys.exit()", "probabilities differ by nan"),
     ],
 )
 def test_what_does_not_convert_is_told_in_one_line_and_leaves_nothing(change, reason, tmp_path, monkeypatch):
-    script = other_formats._ASK.replace("try:", f"{change}\ntry:")
-    monkeypatch.setattr(other_formats, "_ASK", script)
-    with pytest.raises(UserError, match=f"--format=tflite .{reason}"):
+    monkeypatch.setattr(fresh, "SCRIPT", fresh.SCRIPT.replace("try:", f"{change}\ntry:"))
+    with pytest.raises(UserError, match=f"--format=tflite .*{reason}"):
         export_model(*_networks(), NAMES, GEOMETRY, str(tmp_path), {}, _png(_images()), formats=["tflite"])
     assert os.listdir(tmp_path) == []
 

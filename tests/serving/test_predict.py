@@ -17,9 +17,8 @@ from gsda_tf.errors import UserError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import client, predict
-from gsda_tf.serving.answers import Answers
 from gsda_tf.serving.export import export_model
-from gsda_tf.serving.model import Model, local_model
+from gsda_tf.serving.model import Answers, Model, local_model
 from gsda_tf.settings import ModelSettings
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
@@ -191,10 +190,10 @@ def _left_by(model, paths, output, **options):
 @pytest.mark.parametrize(
     "change, expected",
     [
-        ({"identity": "another"}, "another model:"),
-        ({"features": True}, "other options:"),
-        ({"fewer": True}, "other images:"),
-        ({"identity": "another", "probabilities": True}, "another model and other options:"),
+        ({"identity": "another"}, "differs in model:"),
+        ({"features": True}, "differs in options:"),
+        ({"fewer": True}, "differs in images:"),
+        ({"identity": "another", "probabilities": True}, "differs in model and options:"),
     ],
 )
 def test_rows_of_another_run_are_refused_and_dropped_on_demand(change, expected, images, model, tmp_path):
@@ -223,8 +222,7 @@ def test_one_output_has_one_writer(images, model, tmp_path):
     assert len(_csv(output)) == len(paths)
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)])
-def test_a_killed_command_goes_on(number, code, images, exported, tmp_path):
+def test_a_stopped_command_goes_on(images, exported, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{path}\n" for path in predict.find_images(images) if path.endswith("png")) * 150)
     output = tmp_path / "rows.csv"
@@ -233,11 +231,11 @@ def test_a_killed_command_goes_on(number, code, images, exported, tmp_path):
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         if partial.exists() and partial.stat().st_size > 2000:
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             break
         time.sleep(0.01)
     process.communicate()
-    assert process.returncode == code and not output.exists()
+    assert process.returncode == 75 and not output.exists()
     assert "more from an interrupted run" in commands.succeed(*flags)
     assert len(_csv(output)) == 13 * 150
 
@@ -258,12 +256,6 @@ def test_a_server_gives_what_the_export_gives(images, exported, model, tmp_path)
         with pytest.raises(UserError, match="a model named 'other'"):
             client.remote_model(address, "other")
     assert _jsonl(outputs[0]) == _jsonl(outputs[1])
-
-
-def test_class_names_come_in_parts(exported, monkeypatch):
-    monkeypatch.setattr(client, "_NAMES_AT_ONCE", 1)
-    with serving(Service(exported)) as address:
-        assert client.remote_model(address).class_names == tuple(NAMES)
 
 
 def test_a_server_that_hangs_is_given_up(images, exported, tmp_path):
@@ -323,7 +315,7 @@ def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images,
     result = predict.predict(Model("", ("cat", "dog"), dogs), paths, str(tmp_path / "a.csv"))
     np.testing.assert_allclose(result.accuracy, 6 / 13)  # seven cats, six dogs
     np.testing.assert_allclose(result.mean_class_accuracy, 1 / 2)
-    assert (result.images, result.unreadable, result.scored) == (15, 2, 13)
+    assert (result.images, len(result.reasons), result.scored) == (15, 2, 13)
     result = predict.predict(Model("", ("bird", "dog"), dogs), paths, str(tmp_path / "b.csv"))
     assert (result.accuracy, result.scored) == (1.0, 6)  # cats are no class
     assert predict.predict(Model("", ("bird",), dogs), paths, str(tmp_path / "c.csv")).accuracy is None

@@ -104,16 +104,17 @@ def model(folder):
 
 def _predict(folder, model, output, pool, **options):
     spread = functools.partial(shards.answered, pool, (str(folder / "export"),))
-    paths = predict.find_images(str(folder / "list.txt"))[:500]
+    paths = predict.find_images(str(folder / "list.txt"))[:130]
     return predict.predict(model, paths, str(output), 3, spread=spread, **options)
 
 
 def test_pieces_begin_where_they_always_do_and_a_row_is_asked_for_once(folder, model, tmp_path, monkeypatch):
     """The client dies when the third piece is in work; rows from before are kept, in whatever piece they end."""
+    monkeypatch.setattr(shards, "_BATCHES", 4)
     pool, original = _Here(), shards._result
 
     def dies(future):
-        if pool.called == 6:
+        if pool.called == 7:
             raise KeyboardInterrupt
         return original(future)
 
@@ -122,12 +123,12 @@ def test_pieces_begin_where_they_always_do_and_a_row_is_asked_for_once(folder, m
         _predict(folder, model, tmp_path / "rows.jsonl", pool)
     partial = tmp_path / "rows.jsonl.partial"
     lines = partial.read_bytes().splitlines(keepends=True)
-    assert len(lines) == 1 + 2 * 48
-    partial.write_bytes(b"".join(lines[:60]))
+    assert len(lines) == 1 + 2 * 12
+    partial.write_bytes(b"".join(lines[:16]))
     again = _Here()
-    assert _predict(folder, model, tmp_path / "rows.jsonl", again).resumed == 59
+    assert _predict(folder, model, tmp_path / "rows.jsonl", again).resumed == 15
     assert again.called == 11 - 1
-    predict.predict(model, predict.find_images(str(folder / "list.txt"))[:500], str(tmp_path / "one.jsonl"), 3)
+    predict.predict(model, predict.find_images(str(folder / "list.txt"))[:130], str(tmp_path / "one.jsonl"), 3)
     assert (tmp_path / "rows.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["one.jsonl", "rows.jsonl"]
 
