@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
-from gsda_tf.models import foreign, hdf5, networks
+from gsda_tf.models import foreign, networks
 from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
-from gsda_tf.models.weights import check_shapes, check_there, load_checked, load_weights
+from gsda_tf.models.weights import check_shapes, check_there, data_sets, load_checked, load_weights
 from gsda_tf.settings import MODEL_FILES, ModelSettings
 
 
@@ -237,7 +237,7 @@ def _saved(path: str, image_size: int) -> keras.Model:
     config = model_config(path)
     try:
         with unpacked_weights(path) as weights:
-            check_shapes(compat.without_values(lambda: _from_config(config)), hdf5.data_sets(weights))
+            check_shapes(compat.without_values(lambda: _from_config(config)), data_sets(weights))
             model = _from_config(config)
             load_checked(model, weights)
     except UserError:

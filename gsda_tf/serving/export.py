@@ -21,9 +21,8 @@ from gsda_tf.files import disk_errors, printable
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
 from gsda_tf.serving import fresh, other_formats
-from gsda_tf.serving.module import ServingModule
+from gsda_tf.serving.module import ServingModule, write_warmup
 from gsda_tf.serving.versions import LABELS, place, writing_folder
-from gsda_tf.serving.warmup import write_warmup
 
 TOLERANCE = 1e-5
 """Largest difference of a probability between the export and the model in memory."""

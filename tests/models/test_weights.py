@@ -11,8 +11,7 @@ import pytest
 
 from gsda_tf import compat
 from gsda_tf.errors import UserError
-from gsda_tf.models import hdf5
-from gsda_tf.models.weights import load_weights
+from gsda_tf.models.weights import data_sets, load_weights
 
 
 def _model(seed=0):
@@ -254,7 +253,7 @@ def test_damaged_files_end_in_one_kind_of_error(tmp_path):
         with open(path, "wb") as file:
             file.write(spoilt)
         try:
-            hdf5.data_sets(path)
+            data_sets(path)
         except ValueError as error:
             assert str(error)
 
