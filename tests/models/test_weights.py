@@ -144,19 +144,19 @@ _BAD = {
     "texts": (_replaced(_texts), "holds no numbers"),
     "references": (_replaced(_references), "holds no numbers"),
     "a type": (_replaced(_type), "is neither group nor data set"),
-    "names that are a number": (lambda file: file.attrs.create("layer_names", 3), "its layer_names are no names"),
-    "names that are numbers": (lambda file: file.attrs.create("layer_names", [3, 4]), "its layer_names are no names"),
+    "names that are a number": (lambda file: file.attrs.create("layer_names", 3), "are not the weights of net"),
+    "names that are numbers": (lambda file: file.attrs.create("layer_names", [3, 4]), "are not the weights of net"),
     "references as names": (
         lambda file: file["conv"].attrs.create("weight_names", [file.ref], dtype=h5py.ref_dtype),
         "an attribute of conv is neither words nor numbers",
     ),
     "a layer that is a data set": (
         lambda file: (file.__delitem__("conv"), file.create_dataset("conv", data=[1.0])),
-        "conv has the shapes",
+        "are not the weights of net",
     ),
     "weights elsewhere in the file": (
         lambda file: file["conv"].attrs.modify("weight_names", ["/top/top/w0:0", "conv/w1:0"]),
-        r"conv has the shapes \[\(5, 7\), \(4,\)\] instead of",
+        "are not the weights of net",
     ),
 }
 
@@ -187,8 +187,8 @@ def _spoil(value):
     [
         ({"conv": _spoil(np.inf)}, "not finite, for 1 layers, such as conv"),
         ({"conv": _spoil(np.nan)}, "not finite, for 1 layers, such as conv"),
-        ({"conv": [np.zeros((4,), np.float32)] * 2}, r"conv has the shapes .* instead of \[\(3, 3, 3, 4\), \(4,\)\]"),
-        ({"conv": []}, r"conv has the shapes \[\] instead of"),
+        ({"conv": [np.zeros((4,), np.float32)] * 2}, "are not the weights of net"),
+        ({"conv": []}, "are not the weights of net"),
     ],
 )
 def test_other_numbers_of_an_older_file(change, expected, tmp_path):
