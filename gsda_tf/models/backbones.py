@@ -79,13 +79,8 @@ def check(settings: ModelSettings) -> None:
       UserError: an unknown name, or a file that is not there or not safe.
     """
     foreign.check_trusted(settings)
-    if foreign.is_foreign(settings.extractor):
-        return
-    if is_file(settings.extractor):
-        model_config(settings.extractor)
-    elif not feature_units(settings.extractor):
-        _known(settings.extractor)
-    if settings.weights not in ("imagenet", "none"):
+    own_size(settings.extractor)  # asks whether there is such a network
+    if settings.weights not in ("imagenet", "none") and not foreign.is_foreign(settings.extractor):
         check_there(settings.weights)
 
 

@@ -132,12 +132,12 @@ def test_no_scheduler(monkeypatch):
     assert all(each.status == "closed" for each in clients), "one that is collected later can wait for ever"
 
 
-def test_the_own_scheduler_shares_cores_and_gpus(monkeypatch, tmp_path):
+def test_the_own_scheduler_shares_cores_and_gpus(monkeypatch, tmp_path, repository):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     say = ("-n1", "-r1", "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)")
     with open_pool("local", jobs=2, gpus=["4", "7"]) as pool:
         seen = [pool.call(os.getenv, name).result(60) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")]
-        tasks = [Task("timeit", say, str(tmp_path), str(tmp_path / name)) for name in "ab"]
+        tasks = [Task("timeit", say, str(repository), str(tmp_path / name)) for name in "ab"]
         assert [future.result(60).code for future in [pool.submit(task) for task in tasks]] == [0, 0]
     assert seen == ["4", "4"] and {(tmp_path / name).read_text().split()[0] for name in "ab"} == {"4", "7"}
 
