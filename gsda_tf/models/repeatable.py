@@ -7,6 +7,7 @@ hold. Keras 3 keeps its random states in such variables itself.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -69,26 +70,19 @@ def repeatable(model: keras.Model) -> keras.Model:
     Raises:
       UserError: it has random layers that cannot be replaced.
     """
-    if KERAS_3:
+    left = [] if KERAS_3 else [layer for layer in model.submodules if _is_random(layer)]
+    if not left:
         return model
-    found = [layer for layer in model.submodules if _is_random(layer)]
-    if not found:
-        return model
-    try:
+    with contextlib.suppress(ValueError):
         model = with_layers(model, keras.layers.Dropout, _repeatable)
-    except ValueError as error:
-        raise UserError(_refusal(model, found[0])) from error
-    left = [layer for layer in model.submodules if _is_random(layer)]
+        left = [layer for layer in model.submodules if _is_random(layer)]
     if left:
-        raise UserError(_refusal(model, left[0]))
+        raise UserError(
+            f"The extractor {model.name} has a random layer that cannot be repeated after an interruption: "
+            f"{left[0].name} ({type(left[0]).__name__}). Expected Dropout layers at most; save it without, or with a "
+            "rate of 0."
+        )
     return model
-
-
-def _refusal(model: keras.Model, layer: keras.layers.Layer) -> str:
-    return (
-        f"The extractor {model.name} has a random layer that cannot be repeated after an interruption: {layer.name} "
-        f"({type(layer).__name__}). Expected Dropout layers at most; save it without, or with a rate of 0."
-    )
 
 
 def _is_random(layer: tf.Module) -> bool:
