@@ -31,6 +31,7 @@ MARKS = {
     "network": "weights and inputs of the networks depend on it, so that --init_from takes it over",
     "compared": "runs that are compared agree in it",
     "images": "it says nothing where features stand in place of images",
+    "several": "it may be a list with commas between",
 }
 """What a setting may be, in one word of its second text."""
 
@@ -186,17 +187,22 @@ class ModelSettings:
 
     extractor: str = setting(
         "resnet50", "small_cnn, an image model of keras.applications by name, FILE.keras, the path of a SavedModel "
-        "folder in the form of TF-Hub, or keras_hub:PRESET", "everyday network compared images", path=_is_model_path,
+        "folder in the form of TF-Hub, or keras_hub:PRESET; several, with commas between, where they are frozen",
+        "everyday network compared images several", path=_is_model_path,
     )  # fmt: skip
     trust_extractor: bool = _machine(
         False, "run the extractor though it is a program: a SavedModel, a preset", "restoring"
     )
     weights: str = setting(
-        "imagenet", "the extractor's: imagenet, none, or a file", "compared images", path=_but("imagenet", "none")
+        "imagenet",
+        "the extractor's: imagenet, none, or a file; of several one each",
+        "compared images several",
+        path=_but("imagenet", "none"),
     )
     preprocessing: str = setting(
-        "auto", "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked",
-        "network images", choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
+        "auto", "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked; of several "
+        "one each", "network images several",
+        choices=("auto", "minus_one_to_one", "zero_to_one", "torch", "caffe", "none"),
     )  # fmt: skip
     freeze_backbone: bool = setting(
         False, "train on the backbone's features, kept on disk", "everyday network compared images",
@@ -471,7 +477,8 @@ def convert(field: dataclasses.Field, value: Any) -> Any:
                 _single(kind, part) for part in (parts if isinstance(parts, (list, tuple)) else [parts]) if part != ""
             )
         else:
-            made = _single(kind, plain)
+            listed = field.metadata["several"] and isinstance(plain, (list, tuple))
+            made = _single(kind, ",".join(map(os.fspath, plain)) if listed else plain)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise UserError(f"--{field.name}={value!s:.{_SHOWN}}: expected {_EXPECTED[kind][many]}.") from error
     if kind is str and not many:
@@ -509,6 +516,8 @@ def _single(kind: type, value: Any) -> Any:
 
 
 def _absolute(field: dataclasses.Field, value: str) -> str:
+    if field.metadata["several"] and "," in value:
+        return ",".join(_absolute(field, part) for part in value.split(","))
     path = field.metadata["path"]
     if value and "://" not in value and (path(value) if callable(path) else path):
         return os.path.abspath(os.path.expanduser(value))
@@ -518,10 +527,11 @@ def _absolute(field: dataclasses.Field, value: str) -> str:
 def check_value(field: dataclasses.Field, value: Any) -> None:
     """Raises UserError if `value` is not one of the field's choices or is out of its range."""
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
-    if choices and value not in choices:
-        raise UserError(
-            f"{flag(field.name, value)} is unknown: expected one of {', '.join(choices)}.{nearest(value, choices)}"
-        )
+    for each in value.split(",") if field.metadata["several"] else [value]:
+        if choices and each not in choices:
+            raise UserError(
+                f"{flag(field.name, each)} is unknown: expected one of {', '.join(choices)}.{nearest(each, choices)}"
+            )
     many = isinstance(value, tuple)
     least = 1 if many else minimum
     for number in value if many else (value,):

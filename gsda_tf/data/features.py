@@ -71,6 +71,28 @@ class Rows:
         return self[np.arange(len(self))[:, None], np.arange(self.shape[1])].astype(dtype or self.dtype)
 
 
+class JoinedRows(Rows):
+    """Rows of the same images by several backbones, side by side, each divided by its length.
+
+    Args:
+      parts: [n, v, e] each, alike but for e.
+    """
+
+    def __init__(self, parts: Sequence[Rows]):
+        self._parts, self.dtype = parts, parts[0].dtype
+        self.shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen) -> JoinedRows | np.ndarray:
+        rows = [part[chosen] for part in self._parts]
+        if not isinstance(chosen, tuple):
+            return JoinedRows(rows)
+        lengths = [np.linalg.norm(x.astype(np.float32), axis=-1, keepdims=True) for x in rows]
+        return np.concatenate([(x / np.maximum(d, 1e-6)).astype(self.dtype) for x, d in zip(rows, lengths)], axis=-1)
+
+
 class FeatureRecords(Records):
     """Features, of images or of anything else.
 

@@ -10,7 +10,7 @@ import inspect
 import os
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from gsda_tf import compat
 from gsda_tf.errors import UserError, choose
-from gsda_tf.models import foreign, networks
+from gsda_tf.models import foreign, joined, networks
 from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
@@ -34,10 +34,12 @@ class Backbone:
     Attributes:
       model: images -> feature map or vector.
       preprocess: float32 [N, S, S, 3] in 0..255 -> the model's input.
+      parts: of several backbones that are joined, each.
     """
 
     model: keras.Model
     preprocess: Callable[[tf.Tensor], tf.Tensor]
+    parts: Sequence[Backbone] = ()
 
 
 def build(name: str, weights: str, image_size: int, preprocessing: str = "auto") -> Backbone:
@@ -46,8 +48,8 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     Args:
       name: "small_cnn", a model of keras.applications in lower case ("resnet50"; "mobilenet_0.75" sets the
         width of the models that have one), the path of a saved Keras model or of a SavedModel folder,
-        "keras_hub:PRESET", or "features:N".
-      weights: "imagenet", "none", or a weights file. A saved model brings its own.
+        "keras_hub:PRESET", or "features:N"; or several of these, with commas between.
+      weights: "imagenet", "none", or a weights file; of several, one each. A saved model brings its own.
       image_size: S, pixels.
       preprocessing: "auto" is what the model was published with; a saved one is looked into.
 
@@ -55,6 +57,8 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
       UserError: unknown name, a file that cannot be loaded, weights of another model; a saved model that does not show
         how its images are scaled, with "auto".
     """
+    if len(joined.names(name)) > 1:
+        return _joined(name, weights, image_size, preprocessing)
     if feature_units(name):
         inputs = keras.Input([feature_units(name)])
         return Backbone(keras.Model(inputs, keras.layers.Activation("linear")(inputs), name="features"), tf.identity)
@@ -72,12 +76,52 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     return Backbone(model, preprocess if preprocessing == "auto" else PREPROCESSING[preprocessing])
 
 
+def _joined(name: str, weights: str, image_size: int, preprocessing: str) -> Backbone:
+    parts, sized = [], []
+    each_of = zip(joined.names(name), _each(name, "weights", weights), _each(name, "preprocessing", preprocessing))
+    for each, its_weights, its_preprocessing in each_of:
+        size = own_size(each) or image_size
+        part = build(each, its_weights, size, its_preprocessing)
+        sized.append((part.model, part.preprocess, size))
+        parts.append(part if size == image_size else dataclasses.replace(part, preprocess=_resized(part, size)))
+    try:
+        return Backbone(joined.join(sized, image_size), PREPROCESSING["none"], parts)
+    except ValueError as error:
+        raise UserError(f"--extractor={name} cannot be joined: {str(error).splitlines()[0]}.") from error
+
+
+def _resized(part: Backbone, size: int) -> Callable:
+    return lambda images: part.preprocess(tf.image.resize(images, [size, size]))
+
+
+def _each(name: str, setting: str, value: str) -> list[str]:
+    """Of each of several backbones; one value that is no file is that of all."""
+    parts, given = joined.names(name), value.split(",")
+    if len(given) == 1 and not is_file(value):
+        return given * len(parts)
+    if len(given) != len(parts):
+        raise UserError(
+            f"--{setting}={value} names {len(given)}, but --extractor={name} has {len(parts)} backbones: expected one "
+            "for each, with commas between (--weights=none for FILE.keras)."
+        )
+    return given
+
+
 def check(settings: ModelSettings) -> None:
     """Makes sure that extractor and weights are there, before anything that takes long.
 
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
+    parts = joined.names(settings.extractor)
+    if len(parts) > 1:
+        if not settings.freeze_backbone or len(set(parts)) < len(parts):
+            wrong = "are joined where they are frozen" if not settings.freeze_backbone else "are named once each"
+            raise UserError(f"--extractor={settings.extractor}: several backbones {wrong}; say --freeze_backbone.")
+        _each(settings.extractor, "preprocessing", settings.preprocessing)
+        for each, weights in zip(parts, _each(settings.extractor, "weights", settings.weights)):
+            check(dataclasses.replace(settings, extractor=each, weights=weights))
+        return
     foreign.check_trusted(settings)
     own_size(settings.extractor)  # asks whether there is such a network
     if settings.weights not in ("imagenet", "none") and not foreign.is_foreign(settings.extractor):
@@ -167,6 +211,9 @@ def own_size(name: str) -> int | None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
+    parts = joined.names(name)
+    if len(parts) > 1:
+        return max((size for size in map(own_size, parts) if size), default=None)
     if feature_units(name) or foreign.is_foreign(name):
         return None
     if not is_file(name):

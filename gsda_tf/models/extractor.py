@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -26,6 +26,7 @@ class Extractor(keras.Model):
       backbone: a Keras model; whatever it gives is pooled to a vector.
       bottleneck: a layer, vector -> f.
       cut: of the backbone, if a part of it is frozen.
+      parts: the backbones that it joins, if there are several.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Extractor(keras.Model):
         backbone: keras.Model,
         bottleneck: keras.layers.Layer,
         cut: Cut | None = None,
+        parts: Sequence[backbones.Backbone] = (),
     ):
         super().__init__(name="extractor", dtype="float32")
         self.preprocess = preprocess
         self.backbone = backbone
         self.bottleneck = bottleneck
         self._cut = cut
+        self._parts = lambda: parts  # whose variables Keras must not count twice
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Computes f of (1).
@@ -78,6 +81,12 @@ class Extractor(keras.Model):
     def frozen(self) -> keras.Model:
         """The part that `freeze` runs, a whole backbone or its front."""
         return self.backbone if self._cut is None else self._cut.front
+
+    @property
+    def parts(self) -> list[Extractor]:
+        """Those whose rows, each of length 1, lie side by side in `embed`'s; itself, if there is one backbone."""
+        same = keras.layers.Activation("linear", dtype="float32")
+        return [Extractor(part.preprocess, part.model, same) for part in self._parts()] or [self]
 
     @property
     def border(self) -> tuple[int, ...]:
@@ -130,7 +139,7 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
             f"--extractor={settings.extractor} gives {units:,} features, on which --bottleneck_units="
             f"{settings.bottleneck_units} are too many: choose fewer, or a smaller --image_size."
         )
-    extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts)
+    extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts, spec.parts)
     # A network of somebody else's is tried with an image; others were made for its size.
     tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)
     try:

@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from gsda_tf.errors import UserError
 from gsda_tf.files import path_digest
+from gsda_tf.models.joined import names
 from gsda_tf.settings import ModelSettings
 
 _HUB = "keras_hub:"
 
 
 def is_foreign(name: str) -> bool:
-    """Returns whether an extractor is called like a preset, or is the path of a SavedModel folder."""
-    return name.startswith(_HUB) or (os.sep in name and os.path.isfile(os.path.join(name, "saved_model.pb")))
+    """Returns whether an extractor, or one of several, is called like a preset, or is a SavedModel folder."""
+    folders = (each for each in names(name) if os.sep in each)
+    return _HUB in name or any(os.path.isfile(os.path.join(each, "saved_model.pb")) for each in folders)
 
 
 def check_trusted(settings: ModelSettings) -> None:

@@ -7,13 +7,13 @@ Both take float32 [N, S, S, 3] in 0..255, images of the network's own size, or t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
+from gsda_tf.models.joined import pooled, preprocessing_layer
 from gsda_tf.models.repeatable import plain
 
 FORMATS = ("saved_model", "keras", "tflite")
@@ -54,26 +54,7 @@ def one_model(extractor: keras.Model, classifier: keras.Model, shape: Sequence[i
     """
     inputs = x = keras.Input(shape, dtype="float32")
     if len(shape) == 3:
-        x = _preprocessing(extractor.preprocess, shape[0])(x)
-    x = plain(extractor.backbone)(x)
-    pools = {3: keras.layers.GlobalAveragePooling1D, 4: keras.layers.GlobalAveragePooling2D}
-    if len(x.shape) in pools:
-        x = pools[len(x.shape)](dtype="float32", name="pool")(x)
+        x = preprocessing_layer(extractor.preprocess, shape[0])(x)
+    x = pooled(plain(extractor.backbone)(x))
     logits = classifier(extractor.bottleneck(x))
     return keras.Model(inputs, keras.layers.Softmax(dtype="float32", name="probabilities")(logits), name="gsda")
-
-
-def _preprocessing(preprocess: Callable, size: int) -> keras.layers.Layer:
-    """The preprocessing as a convolution of 1x1, found by asking it: what is published scales, shifts and turns RGB."""
-    probe = np.zeros([5, size, size, 3], np.float32)
-    probe[[1, 2, 3], :, :, [0, 1, 2]] = 255.0
-    probe[4] = np.random.default_rng(0).uniform(0, 255, probe[4].shape)
-    out = np.asarray(preprocess(tf.constant(probe)))
-    bias = out[0, 0, 0]
-    kernel = (out[1:4, 0, 0] - bias) / 255.0
-    if out.shape != probe.shape or not np.allclose(probe @ kernel + bias, out, rtol=1e-5, atol=1e-4 * np.ptp(out)):
-        raise ValueError("its preprocessing is a program")
-    layer = keras.layers.Conv2D(3, 1, trainable=False, dtype="float32", name="preprocessing")
-    layer.build([None, size, size, 3])
-    layer.set_weights([kernel[None, None], bias])
-    return layer

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import variable_name
 from gsda_tf.data.domain import Domain, TaskData
-from gsda_tf.data.features import FeatureRecords, FeatureStore, Rows, content_digests
+from gsda_tf.data.features import FeatureRecords, FeatureStore, JoinedRows, Rows, content_digests
 from gsda_tf.data.images import RULES
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models.extractor import Extractor
@@ -45,6 +45,19 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
       UserError: the cache cannot be written; float16 cannot hold a feature.
       DiskError: there is no room for all of it.
     """
+    rows = [_of_one(data, part, settings, strategy) for part in extractor.parts]
+    domains = {}
+    for role in rows[0]:
+        features = rows[0][role] if len(rows) == 1 else JoinedRows([each[role] for each in rows])
+        domain = getattr(data, role)
+        domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
+    return dataclasses.replace(data, **domains)
+
+
+def _of_one(
+    data: TaskData, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy
+) -> dict[str, Rows]:
+    """What one backbone makes of both domains, by role."""
     folder = os.path.join(cache_dir(settings), _key(extractor, settings))
     contents = os.path.join(cache_dir(settings), "contents")
     store = FeatureStore(folder)
@@ -54,10 +67,7 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
     digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
     missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
     _check_room(folder, len(np.unique(missing)), len(missing), embed)
-    for role, domain in domains.items():
-        features = _features(domain, digests[role], store, embed)
-        domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
-    return dataclasses.replace(data, **domains)
+    return {role: _features(domain, digests[role], store, embed) for role, domain in domains.items()}
 
 
 def _check_room(folder: str, images: int, named: int, embed: _Embedding) -> None:
