@@ -14,7 +14,8 @@ _FIELDS = {field.name: field for field in (*settings.fields(), *methods.all_opti
 _MACHINE = {
     "data_dir", "manual_dir", "cache", "trust_extractor", "feature_cache_dir", "strategy", "cluster", "num_devices",
     "virtual_devices", "workdir", "init_from", "overwrite", "checkpoint_steps", "checkpoint_seconds",
-    "keep_checkpoints", "export", "report",
+    "keep_checkpoints", "export", "report", "download",
+    "evaluation_batch",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_a_setting_that_may_change_computes_nothing():
         "source_dir", "target_dir", "source_list", "target_list", "image_root", "source_root", "target_root", "source",
         "target", "target_labels",
     }  # fmt: skip
-    assert set(settings.names("may_change")) == (_MACHINE - {"init_from"}) | places | {"evaluation_batch"}
+    assert set(settings.names("may_change")) == (_MACHINE - {"init_from"}) | places
     assert settings.may_change("source", "/a/x.npz", "b.parquet")
     assert not settings.may_change("source", "/a/x.npz", "mnist") and not settings.may_change("beta", 1, 2)
 
