@@ -95,7 +95,7 @@ class TestRestore:
             variable.assign_add(tf.ones_like(variable))
         again, step = restore(_stored(built, tmp_path))
         assert step == 3 and again.weights_sha256() == built.weights_sha256()
-        assert again.settings.flat() == built.settings.flat()
+        assert again.settings.flat() == {**built.settings.flat(), "download": False}, "nothing is fetched unasked"
 
     def test_what_is_not_there_is_told(self, tmp_path, gsda):
         with pytest.raises(UserError, match="holds no run: expected"):
@@ -108,5 +108,5 @@ class TestRestore:
         _stored(gsda, tmp_path)
         written = json.loads(path.read_text())
         path.write_text(json.dumps({**written, "generation": "Keras 1"}))
-        with pytest.raises(Exception, match="was written by Keras 1, this is "):
+        with pytest.raises(Exception, match="holds a run of Keras 1, this is "):
             restore(str(tmp_path))
