@@ -54,12 +54,12 @@ def _define_own(argv: Sequence[str]) -> None:
     Raises:
       UserError: there is no such method.
     """
-    from gsda_tf import methods
-
     for argument in argv if "steps" in flags.FLAGS else ():  # commands that train
-        name = re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL)
-        for field in dataclasses.fields(methods.options_of(name[1])) if name else ():
-            _define(field)
+        if name := re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL):
+            from gsda_tf import methods
+
+            for field in dataclasses.fields(methods.options_of(name[1])):
+                _define(field)
 
 
 def define_step() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from absl import flags
 
-from gsda_tf import methods
 from gsda_tf import settings as settings_lib
 
 _SHARED = f"{__package__}.flags"
@@ -38,6 +37,8 @@ def text(line: str, everything: bool) -> str:
       line: how it is called, such as "python -m launch.train" or "gsda train".
       everything: whether every flag is told, in the groups of the settings and under the methods.
     """
+    from gsda_tf import methods  # takes seconds, which a flag that is wrong need not wait for
+
     command = line.replace(".", " ").split()[-1]
     module = f"{__package__}.{command}"
     about = sys.modules.get(module, sys.modules["__main__"]).__doc__ or ""
@@ -76,6 +77,8 @@ def _groups() -> Iterator[str]:
 def _methods() -> Iterator[str]:
     """Each option under the first method that has it."""
     seen: set[str] = set()
+    from gsda_tf import methods
+
     kinds = [(f"--method={name}", methods.get_method(name)) for name in methods.method_names()]
     kinds += [(f"--add={name}", *methods.get_terms([name])) for name in methods.term_names()]
     for name, kind in kinds:

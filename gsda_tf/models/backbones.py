@@ -76,7 +76,14 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
     return Backbone(model, preprocess if preprocessing == "auto" else PREPROCESSING[preprocessing])
 
 
+_MOST_JOINED = 5
+
+
 def _joined(name: str, weights: str, image_size: int, preprocessing: str) -> Backbone:
+    if len(joined.names(name)) > _MOST_JOINED:
+        raise UserError(
+            f"--extractor={name[:100]} names {len(joined.names(name))} backbones: expected {_MOST_JOINED} at most."
+        )
     parts, sized = [], []
     each_of = zip(joined.names(name), _each(name, "weights", weights), _each(name, "preprocessing", preprocessing))
     for each, its_weights, its_preprocessing in each_of:

