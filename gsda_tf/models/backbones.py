@@ -137,7 +137,7 @@ def check(settings: ModelSettings) -> None:
 
 def feature_units(name: str) -> int:
     """Returns N of the extractor "features:N", which is given features and leaves them as they are; 0 of any other."""
-    found = re.fullmatch(r"features:([1-9]\d*)", name)
+    found = re.fullmatch(r"features:([1-9]\d{0,6})", name)
     return int(found[1]) if found else 0
 
 

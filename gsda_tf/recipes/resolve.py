@@ -22,7 +22,7 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.own.arrays import feature_units
 from gsda_tf.errors import UserError, choose, shown
-from gsda_tf.models import backbones
+from gsda_tf.models import backbones, foreign
 from gsda_tf.recipes import frozen, paper, trained
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
@@ -186,6 +186,25 @@ def written(values: Mapping[str, Any]) -> Settings:
     return _blank(values).replace(values)
 
 
+def _check_programs(written: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuses to run what a run's folder, which may come from anybody, names as a program, before anything of it is
+    looked at: only the user can say that it is trusted.
+
+    Raises:
+      UserError: naming the flag.
+    """
+    method = str(written.get("method", ""))
+    if given.get("method", method) != method:
+        raise UserError(f"The run was trained with --method={method}, not {given['method']}: leave it out.")
+    if ":" in method and "method" not in given:
+        raise UserError(f"The run was trained by code in a file: say --method={method} if you trust it; it is run.")
+    extractor = str(written.get("extractor", ""))
+    if foreign.is_foreign(extractor) and not given.get("trust_extractor"):
+        raise UserError(
+            f"The run was trained with {extractor}, which is a program: say --trust_extractor if you trust it."
+        )
+
+
 def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """The settings of a run from its folder, which may be anybody's: it brings what computes, and nothing else.
 
@@ -197,8 +216,9 @@ def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Setti
       (settings, what the folder says of this machine and was not taken, as flags).
 
     Raises:
-      UserError: see `resolve`.
+      UserError: see `resolve`; or it was trained by a program that the user has not said to trust.
     """
+    _check_programs(values, given)
     mine = {field.name: field.metadata for field in fields() if not field.metadata["foreign"]}
     settings = written({name: value for name, value in values.items() if name not in mine})
     given = converted(given, settings.fields())

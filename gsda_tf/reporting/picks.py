@@ -11,6 +11,7 @@ import numpy as np
 
 from gsda_tf import recipes
 from gsda_tf.choosing.pick import pick
+from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
@@ -74,8 +75,7 @@ def _said(run: LoggedRun) -> np.ndarray:
     """What runs say of the target's images, float [m, n, r]: an auto run's candidates, or the run and source only."""
     found = []
     for path in sorted(glob.glob(os.path.join(glob.escape(run.workdir), "candidates", "*", "seed*", "outputs.npz"))):
-        with np.load(path, allow_pickle=False) as outputs:
-            found.append(outputs["probabilities"])
+        found.append(read_npz(path, ("probabilities",))["probabilities"])
     if not found:
         other = beside(run)
         found = [each.probabilities for each in (run, other) if each is not None and each.probabilities is not None]

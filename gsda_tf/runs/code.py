@@ -9,13 +9,22 @@ from gsda_tf import methods
 from gsda_tf.files import path_digest
 from gsda_tf.settings import Settings
 
+_MOST_BYTES = 2**34
+
 
 def digests(settings: Settings) -> dict[str, str]:
     """Computes a digest of each file, folder or class that a setting names, by the name of the setting."""
     values = {"extractor": settings.model.extractor, "weights": settings.model.weights}
-    found = {name: path_digest(value) for name, value in values.items() if os.path.isabs(value)}
+    found = {name: path_digest(value) for name, value in values.items() if _has_end(value)}
     found["method"] = methods.own_digest(settings.method.method)
     return {name: digest for name, digest in found.items() if digest}
+
+
+def _has_end(path: str) -> bool:
+    """Returns whether a path is of a model's file or folder: a stranger's run may name / or a device."""
+    if os.path.isfile(path):
+        return os.path.isabs(path) and os.path.getsize(path) <= _MOST_BYTES
+    return os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 
 def changes(then: Mapping[str, str], settings: Settings) -> str:

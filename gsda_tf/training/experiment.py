@@ -24,7 +24,7 @@ from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.taught import TaughtTerm
 from gsda_tf.methods.training_step import TrainingStep
-from gsda_tf.models import backbones, foreign
+from gsda_tf.models import backbones
 from gsda_tf.models.backbones import feature_units
 from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
 from gsda_tf.runs import checkpoints, code
@@ -191,25 +191,6 @@ class Experiment:
         return digest.hexdigest()
 
 
-def _check_programs(workdir: str, written: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Refuses to run what a run's folder, which may come from anybody, names as a program, before anything of it is
-    looked at: only the user can say that it is trusted.
-
-    Raises:
-      UserError: naming the flag.
-    """
-    method = str(written.get("method", ""))
-    if given.get("method", method) != method:
-        raise UserError(f"{workdir} was trained with --method={method}, not {given['method']}: leave it out.")
-    if ":" in method and "method" not in given:
-        raise UserError(f"{workdir} was trained by code in a file: say --method={method} if you trust it; it is run.")
-    extractor = str(written.get("extractor", ""))
-    if foreign.is_foreign(extractor) and not given.get("trust_extractor"):
-        raise UserError(
-            f"{workdir} was trained with {extractor}, which is a program: say --trust_extractor if you trust it."
-        )
-
-
 _MANY, _ASKED, _SIDE = 2**16, 8, 256
 
 
@@ -231,7 +212,6 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
       UserError: no run there, or no such checkpoint; data of classes that the run does not know.
     """
     written = settings_of(workdir)
-    _check_programs(workdir, written["settings"], changes)
     settings, passed_over = recipes.restored(written["settings"], changes)
     if passed_over:
         print(f"{workdir} names {', '.join(passed_over)}: not taken from a run's folder, give it if it is so here.")

@@ -1,6 +1,8 @@
 """The folder of a run may be anybody's: it says what is computed, and nothing of this machine and its user."""
 
+import functools
 import json
+import os
 import socket
 import time
 
@@ -10,9 +12,13 @@ import tensorflow_datasets as tfds
 from gsda_tf import recipes, settings
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import UserError
+from gsda_tf.models import backbones
 from gsda_tf.recipes import written
+from gsda_tf.reporting import picks, report
+from gsda_tf.runs import code
 from gsda_tf.runs.contents import write_settings
 from gsda_tf.training.experiment import restore
+from tests.reporting import runs
 from tests.runs.made import DATA
 
 _MACHINE = {field.name: field for field in settings.fields() if not field.metadata["foreign"]}
@@ -45,6 +51,32 @@ def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
     taken, said = recipes.restored(json.loads(json.dumps(values)), {})
     # The checkpoint has all weights.
     assert taken.flat() == {**values, "weights": "none", "download": False} and said == []
+
+
+def test_code_that_a_folder_names_is_not_run_by_whoever_reads_it(tmp_path):
+    ran = tmp_path / "ran"
+    (tmp_path / "theirs.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    workdir = runs.write(tmp_path / "run")
+    for name in ("settings.json", "summary.json"):
+        path = tmp_path / "run" / name
+        content = json.loads(path.read_text())
+        content["settings"]["method"] = f"{tmp_path / 'theirs.py'}:Theirs"
+        path.write_text(json.dumps(content))
+    for read in (restore, functools.partial(picks.write_picks, count=4)):
+        with pytest.raises(UserError, match=r"was trained by code in a file: say --method=.*if you trust it"):
+            read(workdir)
+    report.write_report(workdir)
+    assert not ran.exists()
+
+
+def test_what_a_folder_names_as_a_model_is_not_read_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.keras")
+    with open(tmp_path / "sparse.keras", "wb") as file:
+        file.truncate(2**42)
+    for path in ("/", "/dev/zero", "/proc", tmp_path / "pipe.keras", tmp_path / "sparse.keras"):
+        assert code.digests(written({"extractor": str(path)})) == {}
+    with pytest.raises(UserError, match="Unknown extractor"):
+        backbones.own_size("features:1000000000")
 
 
 @pytest.mark.parametrize(
