@@ -16,7 +16,7 @@ COMMANDS = sorted({module.name for module in pkgutil.iter_modules(launch.__path_
 
 
 def test_all_commands_are_known():
-    assert COMMANDS == ["benchmark", "evaluate", "export", "inspect", "predict", "report", "sweep", "train"]
+    assert COMMANDS == ["benchmark", "evaluate", "export", "inspect", "pick", "predict", "report", "sweep", "train"]
 
 
 def test_a_command_starts_in_a_new_process():
@@ -44,7 +44,7 @@ def test_help_tells_the_flags(command):
 def test_h_is_help_and_all_tells_every_setting_and_option_once():
     short = commands.succeed("train", "-h")
     assert short == commands.succeed("train", "--help")
-    assert 10 <= short.count("\n  --") <= 17
+    assert 10 <= short.count("\n  --") <= 18
     whole = commands.succeed("train", "--help=all")
     told = [line.split()[0].partition("=")[0] for line in whole.splitlines() if line.startswith("  --")]
     own = ["--budget_minutes", "--candidate_seeds", "--candidates"]
