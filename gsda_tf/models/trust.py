@@ -14,7 +14,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,10 +142,9 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
                     raise UserError(f"--extractor={path} holds {name!r} of {size:,} bytes: it is not what it seems.")
                 expected.remove(name)
             yield archive
-    except (
-        KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, NotImplementedError,
-        zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib and json raise many kinds for what is damaged
         raise UserError(f"--extractor={path} is damaged ({error}): get or save it anew.") from error
 
 

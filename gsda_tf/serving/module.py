@@ -15,9 +15,6 @@ from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.images import evaluation_pixels
 
-LABEL_OF_BAD_IMAGE = ""
-"""Label of a row whose image could not be decoded; its score is 0."""
-
 MAX_BYTES = 150_000_000
 """An image whose pixels take more while they are decoded is a bad image: a header of 30 bytes must not make a server
 reserve gigabytes. 50 million pixels of RGB, and fewer of 16 bits or with transparency.
@@ -160,7 +157,7 @@ class ServingModule(tf.Module):
         return {
             "features": tf.where(good[:, None], features, tf.zeros_like(features)),
             "probabilities": tf.where(good[:, None], probabilities, tf.zeros_like(probabilities)),
-            "label": tf.where(good, label, LABEL_OF_BAD_IMAGE),
+            "label": tf.where(good, label, ""),
             "score": tf.where(good, tf.reduce_max(probabilities, axis=-1), 0.0),
         }
 

@@ -41,8 +41,8 @@ def _png(images):
     return [tf.io.encode_png(image).numpy() for image in images]
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+@pytest.fixture(scope="package")
+def exported(quick_check, tmp_path_factory):
     """A version on disk, and the networks it was made from."""
     root = str(tmp_path_factory.mktemp("export"))
     networks = _networks()

@@ -14,12 +14,8 @@ import tensorflow as tf
 from gsda_tf.data.images import ImageGeometry, evaluation_image
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
-from gsda_tf.models.classifier import build_classifier
-from gsda_tf.models.extractor import build_extractor
 from gsda_tf.serving import client, predict
-from gsda_tf.serving.export import export_model
 from gsda_tf.serving.model import Answers, Model, local_model
-from gsda_tf.settings import ModelSettings
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
@@ -43,17 +39,12 @@ def images(tmp_path_factory):
     return str(root)
 
 
-@pytest.fixture(scope="session")
-def exported(images, tmp_path_factory):
-    settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=4)
-    with open(os.path.join(images, "cat", "picture 00.png"), "rb") as file:
-        sample = file.read()
-    networks = build_extractor(settings, 8), build_classifier(4, 2)
-    root = str(tmp_path_factory.mktemp("export"))
-    return export_model(*networks, NAMES, ImageGeometry(8, 8), root, {}, [sample])
+@pytest.fixture(scope="package")
+def exported(cats_and_dogs):
+    return cats_and_dogs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model(exported):
     return local_model(exported)
 
