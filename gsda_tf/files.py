@@ -302,7 +302,7 @@ def _error_number(error: Exception) -> int | None:
     if isinstance(error, OSError):
         return error.errno
     tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
-    if tf is not None and isinstance(error, tf.errors.OpError):
-        # TensorFlow has no numbers, and its kinds do not tell a full disk from a full memory; its words do.
+    if tf is not None and isinstance(error, (tf.errors.OpError, RuntimeError)):
+        # TensorFlow and the writer of records tell no number; their words do.
         return next((code for code in (*FULL, *_DENIED, *_FAILED) if os.strerror(code) in str(error)), None)
     return None

@@ -34,7 +34,9 @@ absl_flags.DEFINE_string(
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
 absl_flags.DEFINE_boolean("features", False, "write the features too")
-absl_flags.DEFINE_boolean("score", False, "print the accuracy, where the images' folders are named as the classes")
+absl_flags.DEFINE_boolean(
+    "score", False, "print the accuracy, by a list's labels or where folders are named as classes"
+)
 absl_flags.DEFINE_string(
     "scheduler", "", "have the workers of this Dask scheduler answer, such as tcp://host:8786; local: of one of its own"
 )
@@ -54,6 +56,7 @@ def main() -> int:
         raise UserError("--images is missing: expected a folder, a pattern or a list file.")
     paths = predict.find_images(FLAGS.images)
     model = _model()
+    known = predict.known_classes(FLAGS.images, paths, model.class_names) if FLAGS.score else None
     began = time.perf_counter()
     try:
         with contextlib.ExitStack() as pools:
@@ -66,6 +69,7 @@ def main() -> int:
                 FLAGS.features,
                 FLAGS.restart,
                 _spread(pools) if FLAGS.scheduler else None,
+                known,
             )
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
@@ -105,11 +109,11 @@ def _print(result, seconds: float) -> None:
         if len(result.reasons) > 5:
             print("  ...")
     if FLAGS.score and result.accuracy is None:
-        print("accuracy: no folder is named as a class")
+        print("accuracy: no label and no folder is named as a class")
     elif FLAGS.score:
         print(
             f"accuracy: {100 * result.accuracy:.2f} %, mean over classes {100 * result.mean_class_accuracy:.2f} %, of "
-            f"{result.scored:,} readable images in folders named as classes"
+            f"{result.scored:,} readable images with a label or in folders named as classes"
         )
 
 

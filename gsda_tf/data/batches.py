@@ -124,7 +124,7 @@ class TrainingBatches:
         for name in self._views:
             stream = {"target": _TARGET, "target_again": _AGAIN}[name]
             streams[f"{name}_images"] = self._images(self._data.target, target, stream, first, share)
-        return tf.data.Dataset.zip(streams).with_options(_options()).prefetch(pipeline.AHEAD)
+        return tf.data.Dataset.zip(streams).with_options(pipeline.options()).prefetch(pipeline.AHEAD)
 
     def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
         """One element a row of the worker's part of `plan`: [row, ...]."""
@@ -136,7 +136,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    domain: Domain, settings: DataSettings, batch: int, share: Share | None = None
+    domain: Domain, settings: DataSettings, batch: int, share: Share | None = None, seeds: np.ndarray | None = None
 ) -> tf.data.Dataset:
     """All images of a domain in order, without random changes.
 
@@ -145,39 +145,18 @@ def evaluation_batches(
 
     Args:
       domain: n images, or their features.
-      settings: geometry.
+      settings: geometry and augmentation.
       batch: images in a global batch, a multiple of the replicas.
+      share: of the batches.
+      seeds: int64 [n, 2], from which each image's random changes follow, for images as training would see them.
 
     Returns:
       ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3], or float32 [.., e] of features.
     """
-    indices = _in_order(len(domain), batch, share)
-    return domain.records.evaluation(indices, settings).with_options(_options()).prefetch(pipeline.AHEAD)
-
-
-def view_batches(
-    domain: Domain, settings: DataSettings, batch: int, seeds: np.ndarray, share: Share | None = None
-) -> tf.data.Dataset:
-    """`evaluation_batches`, but each image as training would see it.
-
-    Args:
-      domain: n images.
-      settings: geometry and augmentation.
-      batch: images in a global batch, a multiple of the replicas.
-      seeds: int64 [n, 2], from which each image's random changes follow.
-    """
-    indices = _in_order(len(domain), batch, share)
-    return domain.records.training(indices, seeds[indices], settings).with_options(_options()).prefetch(pipeline.AHEAD)
-
-
-def _in_order(size: int, batch: int, share: Share | None) -> np.ndarray:
-    """Indices 0..size-1, filled up with 0 to whole batches; a worker's share of them."""
-    indices = np.zeros(-(-size // batch) * batch, np.int64)
-    indices[:size] = np.arange(size)
-    return (share or Share()).of(indices.reshape(-1, batch))
-
-
-def _options() -> tf.data.Options:
-    options = pipeline.options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options
+    indices = np.zeros(-(-len(domain) // batch) * batch, np.int64)
+    indices[: len(domain)] = np.arange(len(domain))
+    indices, records = (share or Share()).of(indices.reshape(-1, batch)), domain.records
+    seen = (
+        records.evaluation(indices, settings) if seeds is None else records.training(indices, seeds[indices], settings)
+    )
+    return seen.with_options(pipeline.options()).prefetch(pipeline.AHEAD)

@@ -1,11 +1,12 @@
 """Decoded images that are kept, in memory or in a folder (`--cache`).
 
-What is kept is what every crop of an image is cut from (`images.decode_for`), never a crop: batches are the same bit
-for bit with and without. Images are looked up by index, so the order of drawing does not matter.
+What is kept is what every crop of an image is cut from (`images.decode` for a geometry), never a crop: batches are the
+same bit for bit with and without. Images are looked up by index, so the order of drawing does not matter.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -17,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import images
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import TaskData
 from gsda_tf.data.records import Records
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import disk_errors, read_regular, remove_unfinished, replacing
@@ -95,13 +96,11 @@ class FolderStore:
 def read_pixels(path: str) -> np.ndarray | None:
     """Pixels that `FolderStore` wrote, uint8 [h, w, 3]; None if the file is damaged or not there."""
     try:
-        data = read_regular(path, _HEADER.size + 3 * images.MAX_PIXELS)
-    except (OSError, UserError):
+        data = memoryview(read_regular(path, _HEADER.size + 3 * images.MAX_PIXELS))
+        mark, height, width, check = _HEADER.unpack_from(data)
+    except (OSError, UserError, struct.error):
         return None
-    if len(data) < _HEADER.size:
-        return None
-    mark, height, width, check = _HEADER.unpack_from(data)
-    pixels = memoryview(data)[_HEADER.size :]
+    pixels = data[_HEADER.size :]
     if mark != _MARK or len(pixels) != height * width * 3 or zlib.adler32(pixels) != check:
         return None
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
@@ -120,17 +119,13 @@ def cached(data: TaskData, settings: DataSettings) -> TaskData:
         in_memory = settings.cache == MEMORY
         return MemoryStore() if in_memory else FolderStore(settings.cache, records, settings.resize_size)
 
-    def keeping(domain: Domain) -> Domain:
-        return dataclasses.replace(domain, records=domain.records.kept(store))
-
-    return dataclasses.replace(data, source=keeping(data.source), target=keeping(data.target))
+    domains = {role: dataclasses.replace(each, records=each.records.kept(store)) for role, each in data.roles}
+    return dataclasses.replace(data, **domains)
 
 
 def _memory_left() -> float:
     """The share of the machine's memory that is free or can be freed; 1 where that is not told."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in file}
+    with contextlib.suppress(OSError, KeyError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in file}
         return kilobytes["MemAvailable"] / kilobytes["MemTotal"]
-    except (OSError, KeyError, ValueError, IndexError):
-        return 1.0
+    return 1.0

@@ -1,4 +1,7 @@
-"""Finds image files that are damaged or no images, and leaves them out or refuses them."""
+"""Finds image files that are damaged or no images, and leaves them out or refuses them.
+
+Facts about every image of a domain are kept, so that images that have not changed are not read again.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,78 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+import PIL
 import tensorflow as tf
 from tqdm import tqdm
 
-from gsda_tf.data.check_cache import remembered
 from gsda_tf.data.domain import Domain, TaskData, evenly
 from gsda_tf.data.image_files import BadImageError, odd
-from gsda_tf.errors import COMMANDS, DataError, shown
+from gsda_tf.errors import COMMANDS, DataError, DiskError, UserError, shown
+from gsda_tf.files import read_regular, write_atomically
 from gsda_tf.progress import progress
+from gsda_tf.settings import DataSettings
 
 _SHOWN = 5
 _LOOKED_AT = 32
 _MOST_COMPARED = 1000
+_RULES = f"6 {tf.__version__} {PIL.__version__}"
+"""Facts depend on it besides the image: raise the number when other files are refused."""
+_MOST_BYTES = 2**28
+_TOLD_ELSEWHERE = (OSError, BadImageError, tf.errors.OpError)
+
+Find = Callable[[Sequence[int]], Iterable["str | None"]]
+"""Indices of images -> a fact about each."""
+
+
+def kept_in(settings: DataSettings) -> str:
+    """The folder of what is known of images: beside the prepared data sets."""
+    return os.path.join(os.path.expanduser(settings.data_dir or os.path.join("~", "tensorflow_datasets")), "checked")
+
+
+def remembered(find: Find, domain: Domain, what: str, folder: str) -> list[str | None]:
+    """A fact about each image of a domain; only images that are new or have changed are looked at.
+
+    Args:
+      find: looks at images.
+      domain: n images.
+      what: the fact is, in a word.
+      folder: keeps facts in a file by the stamp of each image. One that cannot be read or written costs time only; "":
+        all images are looked at.
+
+    Returns:
+      n facts.
+    """
+    count = len(domain)
+    if not folder:
+        return list(find(range(count)))
+    stamps = [_short(domain.records.stamp(index)) for index in range(count)]
+    where = os.path.dirname(domain.records.name(0)) if count else ""
+    name = hashlib.blake2b(os.fsencode(f"{domain.name}\0{what}\0{where}"), digest_size=12).hexdigest()
+    path, known = os.path.join(folder, f"{name}.json"), {}
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError, UserError):
+        held = dict(json.loads(read_regular(path, _MOST_BYTES)))
+        known = {stamp: fact for stamp, fact in held.items() if fact is None or isinstance(fact, str)}
+    unread = [index for index, stamp in enumerate(stamps) if stamp not in known]
+    found = dict(zip(unread, find(unread)))
+    facts = [found[index] if index in found else known[stamp] for index, stamp in enumerate(stamps)]
+    now = {stamp: fact for stamp, fact in zip(stamps, facts) if stamp}
+    if now != known:
+        try:
+            if os.path.islink(folder):
+                raise DiskError(f"{folder} is a symbolic link.")
+            write_atomically(path, json.dumps(now))
+        except DiskError as error:
+            print(f"Not kept, so that images are looked at again next time: {error}", flush=True)
+    return facts
+
+
+def _short(stamp: str | None) -> str | None:
+    return stamp and hashlib.blake2b(os.fsencode(f"{_RULES}\0{stamp}"), digest_size=16).hexdigest()
 
 
 def find_bad(domain: Domain, decode: bool = True, kept_in: str = "") -> list[tuple[int, str]]:
@@ -65,8 +124,8 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
     Raises:
       DataError: "error", and there are such files; "skip", and a class or a domain has no other.
     """
-    found, remarks = [], list(data.remarks)
-    for role, domain in (("source", data.source), ("target", data.target)):
+    found = []
+    for role, domain in data.roles:
         bad = find_bad(domain, kept_in=kept_in) if on_bad_image == "skip" else find_bad(domain, decode=False)
         if bad and on_bad_image == "error":
             raise DataError(refusal(role, domain, bad))
@@ -74,30 +133,27 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
             tqdm.write(f"Left out of the {role}: {shown(domain.records.name(index))}: {reason}.")
         found.append([index for index, _ in bad])
     data = leave_out(data, *found)
-    for role, domain in (("source", data.source), ("target", data.target)):
-        remarks += remark_on_odd(role, domain)
-    remarks += remark_on_shared(data.source, data.target)
-    return dataclasses.replace(data, remarks=tuple(remarks))
+    return dataclasses.replace(data, remarks=(*data.remarks, *remark_on_images(data)))
 
 
-def remark_on_odd(role: str, domain: Domain) -> list[str]:
-    """A line for each kind of likely mistake in images, by a look at a few of them: `image_files.odd`."""
-    chosen, found = evenly(len(domain), _LOOKED_AT), collections.defaultdict(list)
-    for index in chosen:
-        with contextlib.suppress(OSError, BadImageError, tf.errors.OpError):  # told elsewhere
-            record = domain.records.stored(int(index))
-            if record is None:
-                return []
-            reason = odd(record)
-            if reason:
-                found[reason].append(domain.records.name(int(index)))
-    return [
-        f"{len(names)} of {len(chosen)} {role} images that were looked at ({shown(names[0])}) {reason}."
-        for reason, names in found.items()
-    ]
+def remark_on_images(data: TaskData) -> list[str]:
+    """A line for each kind of likely mistake, by a look at a few images, and if images are in both domains."""
+    remarks = []
+    for role, domain in data.roles:
+        chosen, found = evenly(len(domain), _LOOKED_AT), collections.defaultdict(list)
+        for index in chosen:
+            with contextlib.suppress(*_TOLD_ELSEWHERE):
+                stored = domain.records.stored(int(index))
+                if stored and (reason := odd(stored)):
+                    found[reason].append(shown(domain.records.name(int(index))))
+        remarks += [
+            f"{len(names)} of {len(chosen)} {role} images that were looked at ({names[0]}) {reason}."
+            for reason, names in found.items()
+        ]
+    return [*remarks, *_remark_on_shared(data.source, data.target)]
 
 
-def remark_on_shared(source: Domain, target: Domain) -> list[str]:
+def _remark_on_shared(source: Domain, target: Domain) -> list[str]:
     """A line if images are in both domains, by content; up to a thousand target images that may be are read."""
     places = collections.defaultdict(list)
     for index in range(len(source)):
@@ -120,7 +176,7 @@ def remark_on_shared(source: Domain, target: Domain) -> list[str]:
 
 
 def _content(domain: Domain, index: int) -> bytes | None:
-    with contextlib.suppress(OSError, BadImageError, tf.errors.OpError):  # told elsewhere
+    with contextlib.suppress(*_TOLD_ELSEWHERE):
         stored = domain.records.stored(index)
         return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()
     return None
@@ -137,15 +193,15 @@ def leave_out(data: TaskData, source: Sequence[int], target: Sequence[int]) -> T
     Raises:
       DataError: a class or an unlabelled domain is left without images.
     """
-    domains = []
-    for role, domain, indices in (("source", data.source, source), ("target", data.target, target)):
+    domains = {}
+    for (role, domain), indices in zip(data.roles, (source, target)):
         good = domain.chosen(np.setdiff1d(np.arange(len(domain)), indices)) if len(indices) else domain
         gone = np.setdiff1d(domain.labels, good.labels)
         if len(gone):
             what = f"class {data.class_names[gone[0]]!r}" if gone[0] >= 0 else "folder"
             raise DataError(f"No image of the {role}'s {what} can be read: expected at least one undamaged file.")
-        domains.append(good)
-    return dataclasses.replace(data, source=domains[0], target=domains[1])
+        domains[role] = good
+    return dataclasses.replace(data, **domains)
 
 
 def refusal(role: str, domain: Domain, bad: list[tuple[int, str]]) -> str:
@@ -170,15 +226,13 @@ def decoding_errors(data: TaskData) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, BadImageError) as error:
-        for domain in (data.source, data.target):
+        for _, domain in data.roles:
             if domain.records.failure is not None:
                 raise domain.records.failure from error
-        if not isinstance(error, _READING):
-            raise
-        for role, domain in (("source", data.source), ("target", data.target)):
-            bad = find_bad(domain)
-            if bad:
-                raise DataError(refusal(role, domain, bad)) from error
+        if isinstance(error, _READING):
+            for role, domain in data.roles:
+                if bad := find_bad(domain):
+                    raise DataError(refusal(role, domain, bad)) from error
         raise
 
 

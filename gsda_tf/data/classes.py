@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import os
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from gsda_tf.data.domain import UNLABELLED, Domain
-from gsda_tf.errors import DataError, shown
+from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.errors import DataError, nearest, shown
 
 _SHOWN = 4
 _MANY = 20
 """Fewer classes that are numbers may well be classes, however few images they have."""
 
 
-def check_classes(source: Domain, names: Sequence[str], where: str) -> list[str]:
-    """Looks at the classes of a source.
+def own_task(
+    kind: str, source: Domain, target: Domain, names: Sequence[str], where: str, remarks: Iterable[str]
+) -> TaskData:
+    """The task of two domains that a user brings, whose classes are looked at.
 
     Args:
+      kind: of the pipeline, first part of the task's name.
       source: labelled images.
+      target: images.
       names: r names.
       where: what messages call the source.
-
-    Returns:
-      Remarks: classes of no image, and of one.
+      remarks: on how the data were read; classes of no source image, and of one, are added.
 
     Raises:
       DataError: there is one class only, or the names are measurements or serial numbers.
@@ -36,24 +39,25 @@ def check_classes(source: Domain, names: Sequence[str], where: str) -> list[str]
     numbers = [name for name in names if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", name, re.IGNORECASE)]
     broken = [name for name in numbers if not re.fullmatch(r"[+-]?\d+", name)]
     if 2 * len(numbers) > len(names) and 2 * len(names) > len(source) and (broken or len(names) > _MANY):
-        few = ", ".join((broken or numbers)[:_SHOWN])
         raise DataError(
             f"The labels of {where} are {len(names):,} different ones for {len(source):,} images, mostly numbers "
-            f"({few}, ...): expected classes, each with several images. Measurements cannot be learnt here; divide "
-            "them into ranges, or label each image with its class."
+            f"({listed(broken or numbers)}): expected classes, each with several images. Measurements cannot be learnt "
+            "here; divide them into ranges, or label each image with its class."
         )
-    counts = np.bincount(source.labels, minlength=len(names))
-    remarks = []
-    kinds = {
-        0: "no source image ({}): nothing is learnt",
-        1: "a single source image ({}): little can be learnt",
-    }
-    for count, told in kinds.items():
+    counts, said = np.bincount(source.labels, minlength=len(names)), [*remarks]
+    for count, told in (
+        (0, "no source image ({}): nothing is learnt"),
+        (1, "a single source image ({}): little can be learnt"),
+    ):
         few = [shown(name) for name, found in zip(names, counts) if found == count]
         if few:
-            listed = ", ".join(few[:_SHOWN]) + (", ..." if len(few) > _SHOWN else "")
-            remarks.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed)}.")
-    return remarks
+            said.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed(few))}.")
+    return TaskData(f"{kind}/{source.name}_{target.name}", source, target, tuple(names), remarks=tuple(said))
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, for a message."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def labels_of(
@@ -79,14 +83,25 @@ def labels_of(
     return np.asarray([label_of[name] for name in classes], np.int32)
 
 
+def class_name(written: str) -> str:
+    """Returns the name of a class: an accent may be written in one character or in two, a folder's name by a code page.
+
+    Bytes of a name that are no Unicode are read as Windows 1252, which Western systems wrote.
+    """
+    if not written.isascii():
+        with contextlib.suppress(UnicodeEncodeError):
+            written.encode()
+            return unicodedata.normalize("NFC", written)
+        return os.fsencode(written).decode("cp1252", "replace")
+    return written
+
+
 def lacking(name: str, names: Sequence[str], where: str) -> str:
-    """The message that a class of the target is none of the source's."""
-    near = difflib.get_close_matches(name.casefold(), [n.casefold() for n in names], n=1)
-    hint = "".join(f" The nearest there is {n!r}." for n in names if near and n.casefold() == near[0])
+    """The message that a class is none of the source's."""
     return (
-        f"The target's class {name!r} ({where}) is not a class of the source, which has {len(names)}: "
-        f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}.{hint} Rename it or leave it out: the classes of "
-        "the target must be among the source's."
+        f"The class {name!r} ({where}) is not a class of the source, which has {len(names)}: {listed(names)}."
+        f"{nearest(name.casefold(), names)} Rename it or leave it out: the classes of the target must be among the "
+        "source's."
     )
 
 

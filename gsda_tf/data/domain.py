@@ -76,6 +76,11 @@ class TaskData:
     remarks: tuple[str, ...] = ()
 
     @property
+    def roles(self) -> tuple[tuple[str, Domain], tuple[str, Domain]]:
+        """Both domains and what they are: "source" and "target"."""
+        return ("source", self.source), ("target", self.target)
+
+    @property
     def target_classes(self) -> tuple[int, ...]:
         """The classes that labelled target images have; all of them if not every image is labelled."""
         if not (self.target.labels >= 0).all():

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
-from gsda_tf.data.check_cache import remembered
+from gsda_tf.data.checking import remembered
 from gsda_tf.data.domain import Domain
 from gsda_tf.data.records import Memory, Records, stamp_of_file
 from gsda_tf.data.sampling import hash_key

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from gsda_tf.data.classes import listed
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.errors import DataError
 
 _SHOWN = 4
-_NAMES = 8
 
 Fingerprint = Mapping[str, Mapping[str, Sequence[Any]]]
 """By role and class name ("" if unlabelled): how many images, and a digest of their files' names and sizes, or of
@@ -22,7 +22,7 @@ arrays."""
 
 def fingerprint(data: TaskData) -> Fingerprint:
     """Computes what tells these data from others wherever they lie: folders and lists may be moved."""
-    found = {role: _of_domain(getattr(data, role), data.class_names) for role in ("source", "target")}
+    found = {role: _of_domain(domain, data.class_names) for role, domain in data.roles}
     if data.target.taught is not None:
         taught = _of_domain(dataclasses.replace(data.target, labels=data.target.taught), data.class_names)
         found["trained target"] = {name: value for name, value in taught.items() if name}
@@ -66,22 +66,20 @@ def with_classes(data: TaskData, names: Sequence[str]) -> TaskData:
     place = {name: label for label, name in enumerate(names)}
     unknown = [name for name in data.class_names if name not in place]
     if unknown:
+        new, known = (listed([*map(repr, each)]) for each in (unknown, names))
         raise DataError(
-            f"The data have classes that the run does not know: {_listed(unknown)}. It was trained on {len(names)} "
-            f"classes: {_listed(names)}. These names belong to its weights: call the classes as they were then, or "
-            "train a new run, which --init_from=RUN starts from the weights of this one."
+            f"The data have classes that the run does not know: {new}. It has {len(names)} classes: {known}. "
+            "Their names belong to its weights: call the classes as they were then, or train a new run, which "
+            "--init_from=RUN starts from the weights of this one."
         )
     to_run = np.asarray([*(place[name] for name in data.class_names), UNLABELLED], np.int32)  # the last is at -1
-    domains = {role: _relabelled(getattr(data, role), to_run) for role in ("source", "target")}
+    domains = {}
+    for role, domain in data.roles:
+        taught = None if domain.taught is None else to_run[domain.taught]
+        relabelled = dataclasses.replace(domain, labels=to_run[domain.labels], taught=taught)
+        # Those without a label, -1, come last, as in every domain.
+        domains[role] = relabelled.chosen(np.argsort(relabelled.labels.astype(np.uint32), kind="stable"))
     return dataclasses.replace(data, class_names=names, **domains)
-
-
-def _relabelled(domain: Domain, to_run: np.ndarray) -> Domain:
-    labels = to_run[domain.labels]
-    order = np.argsort(labels, kind="stable")
-    taught = None if domain.taught is None else to_run[domain.taught]
-    domain = dataclasses.replace(domain, labels=labels, taught=taught)
-    return domain if (np.diff(order) == 1).all() else domain.chosen(order)
 
 
 def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:
@@ -92,7 +90,3 @@ def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:
             digest.update(domain.records.mark(int(index)))
         found["" if label == UNLABELLED else names[label]] = [len(indices), digest.hexdigest()]
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:_NAMES])) + (", ..." if len(names) > _NAMES else "")

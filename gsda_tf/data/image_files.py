@@ -12,15 +12,13 @@ import dataclasses
 import errno
 import io
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
 from gsda_tf.errors import DataError, UserError, shown
@@ -65,7 +63,7 @@ _TURNS = {
 }
 _TAIL = 4096
 _FAINT, _OPAQUE_OR_CLEAR = 1 / 8, 0.1
-_BITS, _BANDS, _EXTRA, _FORMAT = 258, 277, 338, 339  # tags of TIFF
+_BITS, _EXTRA = 258, 338  # tags of TIFF
 _TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are allowed"
 _PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -130,19 +128,13 @@ def look(path: str, what: str) -> Folder:
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if left_behind(entry.name):
-                    continue
-                if _is_folder(entry, what):
-                    folders.append(entry.name)
-                else:
-                    (images if is_image(entry.name) else others).append(entry.name)
+                if not left_behind(entry.name):
+                    kind = folders if _is_folder(entry, what) else images if is_image(entry.name) else others
+                    kind.append(entry.name)
     except OSError as error:
-        reason = {
-            errno.ENOENT: "does not exist",
-            errno.ENOTDIR: "is a file",
-            errno.ELOOP: "is a symbolic link that leads back to itself",
-        }.get(error.errno, f"cannot be read ({error.strerror})")
-        raise DataError(f"{what} {shown(path)} {reason}: expected a folder that can be read.") from error
+        raise DataError(
+            f"{what} {shown(path)} cannot be read ({error.strerror}): expected a folder that can be read."
+        ) from error
     return Folder(path, *(tuple(sorted(names)) for names in (images, folders, others)))
 
 
@@ -205,11 +197,14 @@ def plain(record: bytes) -> bytes:
     Raises:
       BadImageError: it is no image that can be read, or too large.
     """
-    if _upright(record):
+    if any(record.startswith(start) and (exif not in record or not turned(record)) for start, exif in _EXIF.items()):
         return record
     # Few at once: each may take some hundred megabytes.
     with _PILLOW, _opened(record) as image:
-        return _png(_rgb(image))
+        file = io.BytesIO()
+        # By way of an array, which brings no profiles or other data; not compressed: it is read once, and soon.
+        Image.fromarray(np.asarray(_rgb(image))).save(file, "PNG", compress_level=0)
+        return file.getvalue()
 
 
 def plain_record(record: tf.Tensor) -> tf.Tensor:
@@ -230,11 +225,6 @@ def plain_record(record: tf.Tensor) -> tf.Tensor:
 _EXIF = {JPEG: b"Exif\0", PNG: b"eXIf"}
 
 
-def _upright(record: bytes) -> bool:
-    """True for a JPEG or PNG whose pixels are stored as they are seen."""
-    return any(record.startswith(start) and (exif not in record or not turned(record)) for start, exif in _EXIF.items())
-
-
 def turned(record: bytes) -> bool:
     """True if an image file is stored turned or mirrored, by its EXIF orientation; False if that cannot be read."""
     try:
@@ -252,20 +242,20 @@ def _orientation(image: Image.Image) -> int:
 
 
 def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
-    """Height and width of an image file as it is stored, by its header; of an open file, little more is read.
+    """Width and height of an image file as it is stored, by its header; of an open file, little more is read.
 
     Raises:
       BadImageError: it is no image that can be read, or too large.
     """
     with _opened(record) as image:
-        return image.height, image.width
+        return image.size
 
 
 def odd(record: bytes) -> str | None:
     """Says what is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
     if record.startswith(JPEG) or (record.startswith(PNG) and record[24:26] not in (b"\x10\x00", b"\x10\x02")):
         return None
-    with _opened(record) as image, _readable():
+    with _opened(record) as image:
         deep = image.format == "PNG" or image.mode.startswith("I") or max(_tiff(image, _BITS)) > 8
         if deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT:
             return (
@@ -293,20 +283,6 @@ def _tiff(image: Image.Image, tag: int) -> tuple[int, ...]:
     return values if isinstance(values, tuple) else (values,)
 
 
-def _why_no_tiff(file: BinaryIO) -> str | None:
-    """Says what Pillow does not read of a TIFF, by its tags; None if these do not tell."""
-    file.seek(0)
-    try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
-        file.seek(tags.next)
-        tags.load(file)
-        bands, bits, kind = tags.get(_BANDS, 1), max(tags.get(_BITS, (1,))), tags.get(_FORMAT, (1,))[0]
-    except Exception:  # damaged, in whatever way
-        return None
-    kind = {1: "unsigned", 2: "signed", 3: "floating-point"}.get(kind, "other")
-    return f"TIFF of {bands} bands of {kind} {bits}-bit numbers: save one band or three with 8 bits, or unsigned 16"
-
-
 def check_file(path: str) -> str | None:
     """Says what is wrong with an image file, by its header and, of a JPEG or PNG, its end; pixels are not decoded.
 
@@ -329,34 +305,54 @@ def check_file(path: str) -> str | None:
 
 
 def _check(file: BinaryIO) -> None:
-    head = file.read(32)
-    if not head:
-        raise BadImageError("empty file")
+    head, size = file.read(len(PNG)), file.seek(0, os.SEEK_END)
     for start, (kind, last, end) in _ENDS.items():
-        if head.startswith(start) and not _ends(file, last, end):
-            raise BadImageError(f"truncated {kind}, its end is missing")
+        file.seek(max(0, size - _TAIL))
+        if head.startswith(start) and end not in file.read():
+            file.seek(0)
+            content = file.read()  # much may stand behind the end
+            if content.rfind(end) <= content.rfind(last):
+                raise BadImageError(f"truncated {kind}, its end is missing")
     file.seek(0)
     stored_size(file)
-
-
-def _ends(file: BinaryIO, last: bytes, end: bytes) -> bool:
-    """True if `end` comes behind the last `last`; most often it is the last thing there."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _TAIL))
-    if end in file.read():
-        return True
-    file.seek(0)
-    content = file.read()
-    return content.rfind(end) > content.rfind(last)
 
 
 _ENDS = {JPEG: ("JPEG", b"\xff\xda", b"\xff\xd9"), PNG: ("PNG", b"IDAT", b"IEND")}
 
 
 @contextlib.contextmanager
-def _readable() -> Iterator[None]:
+def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
+    """The header of an image file, refused if it is of no known format or too large, as is what cannot be decoded."""
+    file = io.BytesIO(record) if isinstance(record, bytes) else record
     try:
-        yield
+        with Image.open(file, formats=_FORMATS) as image:
+            pixels = image.width * image.height
+            if not 0 < pixels <= MAX_PIXELS:
+                raise BadImageError(f"{image.width}x{image.height} pixels, {_TOO_MANY if pixels else 'none'}")
+            # What is decoded is read whole anyway, and decoding counts the scans of what is not decoded here.
+            if image.format in ("JPEG", "MPO") and (file is not record or "progressive" in image.info):
+                file.seek(0)
+                scans = file.read().count(SCAN_START)
+                if too_many_scans(scans, pixels):
+                    raise BadImageError(f"JPEG of {scans:,} scans of {image.width}x{image.height} pixels: save it anew")
+            if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+                raise BadImageError(
+                    f"{image.format} of signed, floating-point or 32-bit numbers, whose range is not known: save it "
+                    "with 8 bits, or unsigned 16"
+                )
+            yield image
+    except Image.UnidentifiedImageError as error:
+        file.seek(0)
+        begin = file.read(8)
+        if not begin:
+            raise BadImageError("empty file") from error
+        if begin.startswith((b"II*\0", b"MM\0*")):
+            raise BadImageError(
+                "TIFF that is damaged, or of other than one, three or four bands of 8 bits, or unsigned 16"
+            ) from error
+        raise BadImageError(f"no {READ} that can be read, it begins with {begin!r}") from error
+    except Image.DecompressionBombError as error:
+        raise BadImageError(_TOO_MANY) from error
     except (BadImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise most kinds that there are, by what is damaged
@@ -364,70 +360,19 @@ def _readable() -> Iterator[None]:
         raise BadImageError(f"cannot be decoded: {reason}") from error
 
 
-@contextlib.contextmanager
-def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
-    """The header of an image file, refused if it is of no known format or too large."""
-    if not record:
-        raise BadImageError("empty file")
-    file = io.BytesIO(record) if isinstance(record, bytes) else record
-    with _readable():
-        try:
-            image = Image.open(file, formats=_FORMATS)
-        except Image.UnidentifiedImageError as error:
-            file.seek(0)
-            begin = file.read(8)
-            why = _why_no_tiff(file) if begin[:4] in (b"II*\0", b"MM\0*") else None
-            raise BadImageError(why or f"no {READ} that can be read, it begins with {begin!r}") from error
-        except Image.DecompressionBombError as error:
-            raise BadImageError(_TOO_MANY) from error
-    with image:
-        pixels = image.width * image.height
-        if not 0 < pixels <= MAX_PIXELS:
-            raise BadImageError(f"{image.width}x{image.height} pixels, {_TOO_MANY if pixels else 'none'}")
-        # What is decoded is read whole anyway, and decoding counts the scans of what is not decoded here.
-        if image.format in ("JPEG", "MPO") and (file is not record or "progressive" in image.info):
-            file.seek(0)
-            scans = file.read().count(SCAN_START)
-            if too_many_scans(scans, pixels):
-                raise BadImageError(f"JPEG of {scans:,} scans of {image.width}x{image.height} pixels: save it anew")
-        if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-            signed = ", signed" if 2 in _tiff(image, _FORMAT) else ""
-            bits = f"{max(_tiff(image, _BITS)) or 32} bits a channel{signed}"
-            raise BadImageError(f"{image.format} of {bits}, whose range is not known: save it with 8, or unsigned 16")
-        yield image
-
-
 def _rgb(image: Image.Image) -> Image.Image:
     """The pixels as they are seen."""
-    with _readable():
-        image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
-        image.load()
-        orientation = _orientation(image)
-        if _plain_band(image):
-            image = Image.merge("RGB", image.split()[:3])
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
-        if image.mode.startswith("I"):
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            under = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
-            under.alpha_composite(image)
-            image = under
-        image = image.convert("RGB")
-        factor = 1
-        while min(image.size) // (2 * factor) >= LEAST_SIDE:
-            factor *= 2
-        return image.reduce(factor) if factor > 1 else image
-
-
-def _png(image: Image.Image) -> bytes:
-    """A PNG that is not compressed: it is read once, and soon."""
-    rows = np.zeros((image.height, 1 + 3 * image.width), np.uint8)
-    rows[:, 1:] = np.asarray(image).reshape(image.height, -1)
-    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
-    return PNG + b"".join(
-        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        for name, content in chunks
-    )
+    image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
+    image.load()
+    orientation = _orientation(image)
+    if _plain_band(image):
+        image = Image.merge("RGB", image.split()[:3])
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        under = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+        under.alpha_composite(image.convert("RGBA"))
+        image = under
+    return image.convert("RGB").reduce(2 ** max(0, (min(image.size) // LEAST_SIDE).bit_length() - 1))

@@ -3,7 +3,7 @@
 The published recipe resizes an image to a square and crops from that. Here the crop is mapped back through the
 first resize, so that each image is resized once, straight from the pixels of the crop, which are all that is
 decoded. A JPEG is moreover decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size at which it is still as
-large as that square. So every crop of an image is cut from the same pixels, `decode_for`, which may be kept.
+large as that square. So every crop of an image is cut from the same pixels, which may be kept.
 
 Encoded images are JPEG or PNG: `image_files.plain` makes these of all others.
 
@@ -102,10 +102,7 @@ def training_image(
     chosen = AUGMENTATIONS[augmentation]
     if chosen.random_crop:
         box, flip = random_box(seed)
-        if encoded:
-            image = _crop_encoded(record, box, geometry)
-        else:
-            image = _resize(_slice_box(record, box), geometry.image_size)
+        image = _resize(crop_pixels(record, box, geometry) if encoded else _slice_box(record, box), geometry.image_size)
         # Whether to flip is data here: a branch would cost more than the flip.
         image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, flip, False]))
     else:
@@ -133,7 +130,7 @@ def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) 
         shape = _jpeg_shape(record, geometry.max_bytes)
         return _at_ratio(shape, geometry, lambda ratio: _centre_of_jpeg(record, shape, ratio, geometry))
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record, geometry.max_bytes), geometry))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record, geometry.max_bytes)[None], geometry)[0])
 
 
 def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
@@ -158,13 +155,16 @@ def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     return tf.ensure_shape(result, [None, size, size, 3])
 
 
-def decode(record: tf.Tensor) -> tf.Tensor:
+def decode(record: tf.Tensor, geometry: ImageGeometry | None = None) -> tf.Tensor:
     """Decodes a JPEG or PNG.
 
     Grey and CMYK become RGB, 16 bits a channel become the upper 8, what is transparent shows `BACKGROUND`.
 
     Args:
       record: string scalar.
+      geometry: for the pixels that every crop of the image is cut from, a JPEG perhaps at a part of its size:
+        `training_image` and `evaluation_image` of these and of the file are the same, bit for bit, with a geometry
+        whose `keep_fitting` is False. None: at its own size.
 
     Returns:
       uint8 [h, w, 3].
@@ -174,25 +174,13 @@ def decode(record: tf.Tensor) -> tf.Tensor:
     """
 
     def jpeg() -> tf.Tensor:
-        with tf.control_dependencies([_jpeg_shape(record)]):
-            return tf.io.decode_jpeg(record, channels=3, dct_method=_DCT)
+        shape = _jpeg_shape(record)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
+        def at(ratio: int) -> tf.Tensor:
+            with tf.control_dependencies([shape]):
+                return tf.image.decode_jpeg(record, channels=3, ratio=ratio, dct_method=_DCT)
 
-
-def decode_for(record: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
-    """The pixels that every crop of an image file is cut from, uint8 [h, w, 3].
-
-    `training_image` and `evaluation_image` of these pixels and of the file are the same, bit for bit, with a
-    geometry whose `keep_fitting` is False.
-    """
-
-    def jpeg() -> tf.Tensor:
-        return _at_ratio(
-            _jpeg_shape(record),
-            geometry,
-            lambda ratio: tf.image.decode_jpeg(record, channels=3, ratio=ratio, dct_method=_DCT),
-        )
+        return at(1) if geometry is None else _at_ratio(shape, geometry, at)
 
     return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
 
@@ -240,7 +228,7 @@ def _jpeg_shape(record: tf.Tensor, max_bytes: int = ImageGeometry.max_bytes) -> 
     scans = tf.size(tf.strings.split(record[None], SCAN_START).flat_values) - 1
     scanned = tf.cast(scans, tf.float32) * tf.maximum(_pixels(shape), float(_PIXELS_A_SCAN))
     fine = tf.debugging.assert_less_equal(scanned, float(MAX_SCANNED), "a JPEG of so many scans is not decoded")
-    with tf.control_dependencies([fine] if fine is not None else []):
+    with tf.control_dependencies([fine]):
         return tf.identity(shape)
 
 
@@ -253,7 +241,7 @@ def _png_shape(record: tf.Tensor, max_bytes: int) -> tf.Tensor:
     """The same of a PNG."""
     is_png = tf.equal(tf.strings.substr(record, 0, len(PNG)), PNG) & (tf.strings.length(record) > 26)
     known = tf.debugging.Assert(is_png, ["neither JPEG nor PNG"])
-    with tf.control_dependencies([known] if known is not None else []):
+    with tf.control_dependencies([known]):
         shape = tf.io.decode_raw(tf.strings.substr(record, 16, 8), tf.int32, little_endian=False)[::-1]
     depth = tf.where(tf.equal(tf.strings.substr(record, 24, 1), b"\x10"), 2.0, 1.0)
     return _allowed(shape, depth * tf.where(_has_alpha(record), 4.0, 3.0), max_bytes)
@@ -264,7 +252,7 @@ def _allowed(shape: tf.Tensor, bytes_a_pixel: float | tf.Tensor, max_bytes: int)
     pixels = _pixels(shape)
     small = (pixels <= float(MAX_PIXELS)) & (pixels * bytes_a_pixel <= float(max_bytes)) & tf.reduce_all(shape > 0)
     fine = tf.debugging.Assert(small, [f"an image of more than {MAX_PIXELS:,} pixels is not decoded"])
-    with tf.control_dependencies([fine] if fine is not None else []):
+    with tf.control_dependencies([fine]):
         return tf.identity(shape)
 
 
@@ -297,46 +285,10 @@ def _window_of_jpeg(record: tf.Tensor, shape: tf.Tensor, window: tf.Tensor, rati
     return pixels[:, window[1] - left : window[1] - left + window[3]]
 
 
-def _crop_encoded(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
-    """A box of an image file, uint8 [S, S, 3].
-
-    The common case, a JPEG whose box is not much larger than the result, takes one branch. All else is a function
-    of its own: branches not taken cost time too, if they are part of the same graph.
-    """
-    size = geometry.image_size
-    is_jpeg = _is_jpeg(record)
-    shape = tf.io.extract_jpeg_shape(tf.where(is_jpeg, record, _any_jpeg()))[:2]
-    window = _pixel_box(shape, box)
-    bilinear = tf.cast(tf.reduce_max(window[2:]), tf.float32) <= _BILINEAR_UP_TO * size
-    small = bilinear & (tf.reduce_min(shape) < 2 * geometry.resize_size)
-
-    def common() -> tf.Tensor:
-        # No larger than the result over the smallest side of a box: no danger to memory.
-        pixels = _window_of_jpeg(record, shape, window)
-        return _rounded(tf.image.resize(pixels, [size, size]))
-
-    @tf.function(
-        input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.float32)],
-        autograph=False,
-        experimental_attributes={"_noinline": True},
-    )
-    def general(record: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-        return _resize(crop_pixels(record, box, geometry), size)
-
-    return tf.cond(is_jpeg & small, common, lambda: general(record, box))
-
-
-@functools.lru_cache(maxsize=1)
-def _any_jpeg() -> bytes:
-    """A JPEG to look at in place of a file that is none."""
-    with tf.init_scope():
-        return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
-
-
 def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     """The pixels of a box (y, x, height, width in parts of the image), uint8 [h, w, 3].
 
-    A JPEG is scaled while it is decoded, as `decode_for` says.
+    A JPEG is scaled while it is decoded, as `decode` for a geometry does it.
     """
 
     def jpeg() -> tf.Tensor:
@@ -382,14 +334,11 @@ def _centre_of_jpeg(record: tf.Tensor, shape: tf.Tensor, ratio: int, geometry: I
     return _scale(_window_of_jpeg(record, shape, window, ratio)[None], scale, offset, geometry.image_size)[0]
 
 
-def _centre(pixels: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
-    """Resized to a square and cropped: uint8 [..., h, w, 3] -> uint8 [..., S, S, 3]."""
-    single = pixels.shape.rank == 3
-    batch = pixels[None] if single else pixels
+def _centre(batch: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
+    """Resized to a square and cropped: uint8 [N, h, w, 3] -> uint8 [N, S, S, 3]."""
     window, scale, offset = _centre_window(tf.shape(batch)[1:3], geometry)
     batch = batch[:, window[0] : window[0] + window[2], window[1] : window[1] + window[3]]
-    image = _scale(batch, scale, offset, geometry.image_size)
-    return image[0] if single else image
+    return _scale(batch, scale, offset, geometry.image_size)
 
 
 def _centre_window(shape: tf.Tensor, geometry: ImageGeometry) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -404,15 +353,10 @@ def _centre_window(shape: tf.Tensor, geometry: ImageGeometry) -> tuple[tf.Tensor
 
 def _scale(batch: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, size: int) -> tf.Tensor:
     """`size` pixels from `offset` on of the images scaled by `scale`, as tf.image.resize(antialias=True) gives them."""
-    image = tf.raw_ops.ScaleAndTranslate(
-        images=batch,
-        size=[size, size],
-        scale=scale,
-        translation=-offset,
-        kernel_type="triangle",
-        antialias=True,
+    filtered = {"kernel_type": "triangle", "antialias": True}
+    return _rounded(
+        tf.raw_ops.ScaleAndTranslate(images=batch, size=[size, size], scale=scale, translation=-offset, **filtered)
     )
-    return _rounded(image)
 
 
 def _rounded(image: tf.Tensor) -> tf.Tensor:

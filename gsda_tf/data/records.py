@@ -19,7 +19,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -257,24 +257,14 @@ class ArrayRecords(ImageRecords):
         return tf.data.Dataset.from_tensor_slices((indices, seeds)).map(gather, num_parallel_calls=1)
 
 
-class Store(Protocol):
-    """Keeps decoded images."""
-
-    def get(self, place: int) -> np.ndarray | None:
-        """uint8 [h, w, 3], or None."""
-
-    def put(self, place: int, pixels: np.ndarray) -> None:
-        """Keeps them."""
-
-
 class EncodedRecords(ImageRecords):
     """Images that are JPEG or PNG files when they are loaded, see `image_files.plain`.
 
-    With `kept`, what every crop is cut from is looked up in a store in place of being decoded again: batches are the
-    same bit for bit with and without.
+    With `kept`, what every crop is cut from is looked up in a store of `cache` in place of being decoded again: batches
+    are the same bit for bit with and without.
     """
 
-    _store: Store | None = None
+    _store: Any = None
 
     def samples(self, indices: np.ndarray) -> list[bytes]:
         return [self.load(tf.constant(i, tf.int64)).numpy() for i in indices]
@@ -285,7 +275,7 @@ class EncodedRecords(ImageRecords):
     def check(self, decode: bool) -> Check | None:
         return self._decoded if decode else None
 
-    def kept(self, store: Callable[[Records], Store]) -> Records:
+    def kept(self, store: Callable[[Records], Any]) -> Records:
         keeping = copy.copy(self)
         keeping._store = store(self.everything())
         return keeping
@@ -326,7 +316,7 @@ class EncodedRecords(ImageRecords):
             return pixels
 
         def decode() -> tf.Tensor:
-            return tf.numpy_function(put, [index, images.decode_for(self.load(index), geometry)], tf.uint8)
+            return tf.numpy_function(put, [index, images.decode(self.load(index), geometry)], tf.uint8)
 
         kept = tf.numpy_function(get, [index], tf.uint8)
         return tf.ensure_shape(tf.cond(tf.size(kept) > 0, lambda: kept, decode), [None, None, 3])
@@ -341,11 +331,8 @@ class FileRecords(EncodedRecords):
 
     def __init__(self, paths: Sequence[str]):
         super().__init__(len(paths))
-        # os.fsencode takes names that are no Unicode, too.
-        encoded = [os.fsencode(path) for path in paths]
-        self._paths = np.empty(len(encoded), object)
-        self._paths[:] = encoded
-        self._table = tf.constant(encoded, tf.string, shape=[len(encoded)])
+        self._paths = list(map(os.fsencode, paths))  # takes names that are no Unicode, too
+        self._table = tf.constant(self._paths, tf.string, shape=[len(paths)])
 
     def stored(self, index: int) -> bytes:
         with open(self.name(index), "rb") as file:

@@ -13,7 +13,7 @@ from gsda_tf.data.domain import Domain
 from gsda_tf.data.fonts import render_digits
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.base import Benchmark
-from gsda_tf.datasets.preparing import decoded, prepare
+from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings
 
@@ -39,7 +39,7 @@ def _load(code: str, role: str, settings: DataSettings) -> Domain:
         return Domain(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
     own = code == "Mn" and prepare.has_own("mnist_npz", settings)
     try:
-        return decoded.load_domain("mnist_npz" if own else _SETS[code], "train", name, settings)
+        return prepare.load_decoded("mnist_npz" if own else _SETS[code], "train", name, settings)
     except UserError as error:
         if own or code != "Mn":
             raise

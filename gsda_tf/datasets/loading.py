@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from gsda_tf.data.cache import cached
-from gsda_tf.data.check_cache import kept_in
-from gsda_tf.data.checking import check_images
+from gsda_tf.data.checking import check_images, kept_in
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import with_classes
 from gsda_tf.data.image_files import LEAST_SIDE

@@ -54,7 +54,8 @@ class SelectedWeights:
     def best(self, lines: Sequence[Mapping], everywhere: bool = False) -> int:
         """The step that is selected: the best of those whose weights are on disk, or of all; 0 if there is none."""
         if not everywhere:
-            kept = {int(path[len(self._prefix) : -len(".index")]) for path in glob.glob(f"{self._prefix}*.index")}
+            found = glob.glob(f"{glob.escape(self._prefix)}*.index")
+            kept = {int(path[len(self._prefix) : -len(".index")]) for path in found}
             lines = [line for line in lines if line["step"] in kept]
         try:
             return selection.best(lines, self._select)

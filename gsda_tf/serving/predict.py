@@ -12,6 +12,7 @@ from concurrent import futures
 import numpy as np
 
 from gsda_tf import storage
+from gsda_tf.data.classes import class_name
 from gsda_tf.data.image_files import (
     SUFFIXES,
     UNREAD_SUFFIXES,
@@ -24,7 +25,7 @@ from gsda_tf.data.image_files import (
     plain,
     walk,
 )
-from gsda_tf.datasets.own.lists import ImageList, parse_list, read_list
+from gsda_tf.datasets.own.lists import ImageList, classes_of, parse_list, read_list, written_path
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors, printable, read_regular
 from gsda_tf.progress import progress
@@ -51,24 +52,63 @@ def find_images(where: str) -> list[str]:
     Raises:
       UserError: none found.
     """
-    if storage.remote(where) and not where.lower().endswith(".txt"):
-        found = storage.find(where, (*SUFFIXES, *UNREAD_SUFFIXES))
+    images = _list_at(where)
+    if images is not None:
+        found = _listed(images)
     elif storage.remote(where):
-        found = _listed(parse_list(where, storage.text(where)))
+        found = storage.find(where, (*SUFFIXES, *UNREAD_SUFFIXES))
     elif os.path.isdir(where):
         found = _below(where)
-    elif glob.has_magic(where) and not os.path.exists(where):
-        matched = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
-        found = [path for path in matched if not on_a_path_left_behind(path)]
-    elif where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)) and os.path.isfile(where):
-        found = [where]
     elif os.path.isfile(where):
-        found = _listed(read_list(where))
+        found = [where]
+    elif glob.has_magic(where):
+        folder = where
+        while folder and not os.path.isdir(folder):  # brackets in the name of a folder that is there are no pattern
+            folder = os.path.dirname(folder)
+        matched = sorted(filter(os.path.isfile, glob.glob(glob.escape(folder) + where[len(folder) :], recursive=True)))
+        found = [path for path in matched if not on_a_path_left_behind(path)]
     else:
         raise UserError(f"--images={where}: no such folder, pattern or list file.")
     if not found:
         raise UserError(f"--images={where} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
     return found
+
+
+def known_classes(where: str, paths: Sequence[str], class_names: Sequence[str]) -> list[str | None]:
+    """The class of each image: of its label where `where` is a list with labels, else of the folder that it lies in.
+
+    Args:
+      where: see `find_images`.
+      paths: what it found.
+      class_names: of the model, whose numbers in a list count from 0.
+
+    Returns:
+      Names, as the model has them where it has them; None where nothing tells.
+
+    Raises:
+      DataError: labels of a list that are none of the model's.
+    """
+    images = _list_at(where)
+    if images is not None and images.known:
+        return classes_of(images, class_names)
+    # Below a folder the outermost counts, as in training: images may lie deeper than in their class folder.
+    above = os.path.dirname(os.path.abspath(where)) if os.path.isdir(where) else ""
+    return [_folder_class(path, above, set(class_names)) for path in paths]
+
+
+def _folder_class(path: str, above: str, class_names: Collection[str]) -> str | None:
+    folder = os.path.dirname(os.path.abspath(path))
+    folders = os.path.relpath(folder, above).split(os.sep) if above else [os.path.basename(folder)]
+    return next((name for name in map(class_name, folders) if name in class_names), None)
+
+
+def _list_at(where: str) -> ImageList | None:
+    """The list of that name or address; None if it is something else."""
+    if storage.remote(where):
+        return parse_list(where, storage.text(where)) if where.lower().endswith(".txt") else None
+    if not os.path.isfile(where) or where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)):
+        return None
+    return read_list(where)
 
 
 def _listed(images: ImageList) -> list[str]:
@@ -90,7 +130,10 @@ def _listed(images: ImageList) -> list[str]:
                 f"{images.at(line)} is an address, which a list on this machine may not name: put the list beside the "
                 "images, and give its address to --images."
             )
-    return [os.path.join(root, line.path) for line in images.lines]
+    paths = [os.path.join(root, line.path) for line in images.lines]
+    if elsewhere:
+        return paths
+    return [p if os.path.lexists(p) else written_path(root, line.path) for p, line in zip(paths, images.lines)]
 
 
 def _below(folder: str) -> list[str]:
@@ -113,8 +156,8 @@ class Result:
       images: rows in the output.
       resumed: rows of them that were there from an earlier run.
       reasons: path and reason of the rows that hold one in place of a label.
-      scored: readable images whose folder is named as a class.
-      accuracy: share of those whose label is that name; None if there are none.
+      scored: readable images whose class is known, see `known_classes`.
+      accuracy: share of those whose label is that class; None if there are none.
       mean_class_accuracy: the mean of that share over the classes that are there.
     """
 
@@ -135,6 +178,7 @@ def predict(
     features: bool = False,
     restart: bool = False,
     spread: Spread | None = None,
+    known: Sequence[str | None] | None = None,
 ) -> Result:
     """Writes one row an image: path, label, score, error, and what else is asked for.
 
@@ -150,6 +194,7 @@ def predict(
       features: whether rows hold f.
       restart: drop the rows that a run with another model, other options or images left.
       spread: `shards.answered` of a pool, to have others answer; None: this process does.
+      known: the class of each image, None where it is not; None: the names of folders.
 
     Raises:
       UserError: an output of another kind, a full disk, a partial file of another run.
@@ -176,7 +221,8 @@ def predict(
             if local != output:
                 storage.upload(local, output)
                 os.remove(local)
-            result = _result(rows.partial_path(output), set(model.class_names), done)
+            known = known or [_folder_class(path, "", set(model.class_names)) for path in paths]
+            result = _result(rows.partial_path(output), known, set(model.class_names), done)
             os.remove(rows.partial_path(output))
     return result
 
@@ -268,17 +314,16 @@ def _numbers(values: np.ndarray) -> list[float]:
     return [float(f"{value:.9g}") for value in values.tolist()]
 
 
-def _result(partial: str, class_names: Collection[str], resumed: int) -> Result:
-    """Counts the rows, and scores those whose folder is named as a class."""
+def _result(partial: str, known: Sequence[str | None], class_names: Collection[str], resumed: int) -> Result:
+    """Counts the rows, and scores those whose class is known to the model."""
     images, reasons, right, total = 0, [], collections.Counter(), collections.Counter()
-    for row in rows.rows(partial):
+    for row, name in zip(rows.rows(partial), known):
         images += 1
-        folder = os.path.basename(os.path.dirname(os.path.abspath(row["path"])))
         if row["error"]:
             reasons.append((shown(row["path"]), row["error"]))
-        elif folder in class_names:
-            total[folder] += 1
-            right[folder] += row["label"] == folder
+        elif name in class_names:
+            total[name] += 1
+            right[name] += row["label"] == name
     scored = sum(total.values())
     accuracy = sum(right.values()) / scored if scored else None
     mean_class_accuracy = float(np.mean([right[name] / total[name] for name in total])) if scored else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.batches import Share, evaluation_batches, view_batches
+from gsda_tf.data.batches import Share, evaluation_batches
 from gsda_tf.data.domain import Domain
 from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
@@ -72,9 +72,7 @@ class Sharded:
         """The images of a domain; with `seeds`, int64 [n, 2], each as training would see it."""
 
         def dataset(share: Share) -> tf.data.Dataset:
-            if seeds is None:
-                return evaluation_batches(domain, self._settings, self.batch, share)
-            return view_batches(domain, self._settings, self.batch, seeds, share)
+            return evaluation_batches(domain, self._settings, self.batch, share, seeds)
 
         return distribute(self._strategy, dataset)
 

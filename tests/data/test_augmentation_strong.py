@@ -1,5 +1,7 @@
 """Strong augmentation as a whole."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -10,10 +12,15 @@ IMAGE = tf.constant(picture(5, 40, 44))
 GEOMETRY = ImageGeometry(32, 36)
 
 
+@functools.cache
+def _changed(name: str):
+    """Traced once, which takes longer than all else here."""
+    changed = tf.function(lambda i: training_image(IMAGE, False, GEOMETRY, name, tf.stack([i, i])))
+    return changed.get_concrete_function(tf.TensorSpec([], tf.int64))
+
+
 def _images(name: str, seeds: range) -> np.ndarray:
-    dataset = tf.data.Dataset.range(seeds.start, seeds.stop).map(
-        lambda i: training_image(IMAGE, False, GEOMETRY, name, tf.stack([i, i])), num_parallel_calls=2
-    )
+    dataset = tf.data.Dataset.range(seeds.start, seeds.stop).map(_changed(name), num_parallel_calls=2)
     return np.stack(list(dataset.as_numpy_iterator()))
 
 

@@ -43,7 +43,7 @@ def _cases(draw):
     return sizes, target, parts, batch, draw(st.integers(0, 1000)), draw(st.integers(0, 2**31))
 
 
-@settings(max_examples=10, deadline=None)  # each builds up to four pipelines
+@settings(max_examples=5, deadline=None)  # each builds up to five pipelines
 @given(_cases(), st.sampled_from(["none", "standard", "digits"]), st.booleans())
 def test_replicas_and_workers_together_see_the_batch_of_one(case, augmentation, labelled):
     sizes, target, parts, batch, first, seed = case
@@ -74,7 +74,7 @@ def test_replicas_and_workers_together_see_the_batch_of_one(case, augmentation, 
         np.testing.assert_array_equal(later[0][key], whole[1][key])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(_cases())
 def test_images_are_those_of_the_plan_and_bring_their_labels(case):
     sizes, target, _, batch, first, seed = case
@@ -108,7 +108,7 @@ def test_classes_are_balanced_over_steps_and_a_pool_is_kept_to(case):
     assert counts.max() - counts.min() <= 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4))
 def test_evaluation_reads_every_image_once_however_it_is_shared_out(size, each, replicas):
     domain = _domain([size], 3)
@@ -124,7 +124,7 @@ def test_evaluation_reads_every_image_once_however_it_is_shared_out(size, each, 
     assert len(read) == -(-size // (each * replicas)) * each * replicas
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(2, 7), st.integers(2, 7), st.integers(2, 5), st.integers(0, 2))
 def test_pixels_in_memory_are_resized_as_one_image_is(height, width, size, margin):
     pixels = np.random.default_rng(height * width).integers(0, 256, [5, height, width, 3], np.uint8)

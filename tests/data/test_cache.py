@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 import time
 
 import numpy as np
@@ -33,13 +34,21 @@ def photos(tmp_path_factory):
     return root
 
 
-def _batches(photos, kept: str, again: int = 1) -> list[np.ndarray]:
+def _batches(photos, kept: str, twice: type | None = None) -> list[np.ndarray]:
+    """Of training and of evaluation; read a second time, nothing is decoded that the store `twice` keeps."""
     settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
     data = loading.load(settings)
-    for _ in range(again):
-        training = TrainingBatches(data, settings, seed=3).dataset(0, 3)
-        result = [batch[key].numpy() for batch in training for key in ("source_images", "target_images")]
-        result += [batch.numpy() for batch in evaluation_batches(data.target, settings, 5)]
+    training = TrainingBatches(data, settings, 3, images=("source",)).dataset(0, 3)
+    evaluation = evaluation_batches(data.target, settings, 5)
+
+    def read() -> list[np.ndarray]:
+        return [*(batch["source_images"].numpy() for batch in training), *(batch.numpy() for batch in evaluation)]
+
+    result = read()
+    if twice is not None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(twice, "put", None)
+            _assert_same(read(), result)
     return result
 
 
@@ -47,14 +56,29 @@ def _files(folder) -> list[str]:
     return sorted(os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
 
 
-def test_batches_are_the_same_with_and_without(photos, tmp_path):
-    expected = _batches(photos, "")
-    for kept in ("memory", str(tmp_path)):
-        got = _batches(photos, kept, again=2)  # the second time nothing is decoded
-        assert len(got) == len(expected)
-        for one, other in zip(expected, got):
-            np.testing.assert_array_equal(one, other)
-    assert len(_files(tmp_path)) == 19
+@pytest.fixture(scope="module")
+def expected(photos):
+    return _batches(photos, "")
+
+
+@pytest.fixture(scope="module")
+def kept(photos, tmp_path_factory):
+    """A folder of decoded images, and the batches that were read with it a second time."""
+    folder = tmp_path_factory.mktemp("kept")
+    batches = _batches(photos, str(folder), twice=cache.FolderStore)
+    assert len(_files(folder)) == 19
+    return folder, batches
+
+
+def _assert_same(got: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    assert len(got) == len(expected)
+    for one, other in zip(expected, got):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_batches_are_the_same_with_and_without(photos, expected, kept):
+    _assert_same(_batches(photos, "memory", twice=cache.MemoryStore), expected)
+    _assert_same(kept[1], expected)
 
 
 def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
@@ -65,37 +89,29 @@ def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
         settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
         data = loading.load(settings)
         part = data.source.chosen(chosen).chosen(np.asarray([3, 0, 1]))
-        again = dataclasses.replace(part, records=part.records.kept(lambda records: cache.MemoryStore()))
-        for domain in (part, again, part):
-            (batch,) = evaluation_batches(domain, settings, 3)
-            read.append(batch.numpy())
+        domains = [part]
+        if kept == "memory":
+            domains.append(dataclasses.replace(part, records=part.records.kept(lambda records: cache.MemoryStore())))
+        for batches in (evaluation_batches(domain, settings, 3) for domain in domains):
+            for _ in range(2):
+                (batch,) = batches.as_numpy_iterator()
+                read.append(batch)
         assert [part.records.name(i) for i in range(3)] == [data.source.records.name(i) for i in (5, 7, 2)]
     for one in read[1:]:
         np.testing.assert_array_equal(one, read[0])
 
 
-def test_images_are_decoded_once(photos, tmp_path, monkeypatch):
-    _batches(photos, str(tmp_path))
-    decoded = []
-    monkeypatch.setattr(cache.FolderStore, "put", lambda self, index, pixels: decoded.append(index))
-    _batches(photos, str(tmp_path))
-    assert not decoded
-
-
-def test_damaged_files_are_made_anew(photos, tmp_path):
-    expected = _batches(photos, str(tmp_path))
-    for number, path in enumerate(_files(tmp_path)):
+def test_damaged_files_are_made_anew(photos, expected, kept, tmp_path):
+    folder = shutil.copytree(kept[0], tmp_path / "kept")
+    for number, path in enumerate(_files(folder)):
         with open(path, "rb") as file:
             content = bytearray(file.read())
         content[-1] ^= 1
         with open(path, "wb") as file:
             file.write([content, content[:-5], b"", b"other"][number % 4])
-    got = _batches(photos, str(tmp_path))
-    assert len(got) == len(expected)
-    for one, other in zip(expected, got):
-        np.testing.assert_array_equal(one, other)
-    assert all(cache.read_pixels(path) is not None for path in _files(tmp_path))
-    assert len(_files(tmp_path)) == 19
+    _assert_same(_batches(photos, str(folder)), expected)
+    assert all(cache.read_pixels(path) is not None for path in _files(folder))
+    assert len(_files(folder)) == 19
 
 
 def test_a_full_disk_is_one_clear_message(photos, tmp_path, monkeypatch):
@@ -123,7 +139,7 @@ def test_a_crop_is_a_slice_of_the_whole(photos):
     geometry = images.ImageGeometry(56, 64)
     for name in ("70.jpg", "301.jpg", "700.jpg"):
         record = tf.constant((photos / "source" / "a" / name).read_bytes())
-        whole = images.decode_for(record, geometry).numpy()
+        whole = images.decode(record, geometry).numpy()
         height, width = whole.shape[:2]
         crop = images.crop_pixels(record, tf.constant([0.25, 0.5, 0.5, 0.25]), geometry).numpy()
         top, left = round(0.25 * height), round(0.5 * width)

@@ -80,8 +80,8 @@ _REFUSED = {
     "empty": (b"", "empty file"),
     "text": (b"no image", "that can be read, it begins with b'no image'"),
     "an icon": (encoded("ICO"), "that can be read"),
-    "32 bits": (saved(np.ones([4, 4], np.float32), "TIFF"), "32 bits a channel"),
-    "32-bit numbers": (saved(np.ones([4, 4], np.int32), "TIFF"), "32 bits a channel"),
+    "32 bits": (saved(np.ones([4, 4], np.float32), "TIFF"), "floating-point or 32-bit numbers"),
+    "32-bit numbers": (saved(np.ones([4, 4], np.int32), "TIFF"), "floating-point or 32-bit numbers"),
     "a TIFF that is cut": (encoded("TIFF")[:400], "cannot be decoded"),
     "a WebP that is cut": (encoded("WEBP", lossless=True)[:-40], ""),
     "a GIF that is cut": (encoded("GIF")[:-200], "cannot be decoded"),
@@ -185,9 +185,12 @@ def test_a_fourth_band_is_transparency_only_where_it_says_so():
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (_tiff(np.zeros([4, 4, 6], np.uint16)), "TIFF of 6 bands of unsigned 16-bit numbers"),
-        (_tiff(np.zeros([4, 4, 1], np.int16), kind=2), "TIFF of 16 bits a channel, signed"),
-        (_tiff(np.zeros([4, 4, 3], np.int16), kind=2), "TIFF of 3 bands of signed 16-bit numbers"),
+        (_tiff(np.zeros([4, 4, 6], np.uint16)), "TIFF that is damaged, or of other than one, three or four"),
+        (_tiff(np.zeros([4, 4, 1], np.int16), kind=2), "TIFF of signed, floating-point or 32-bit numbers"),
+        (
+            _tiff(np.zeros([4, 4, 3], np.int16), kind=2),
+            "TIFF that is damaged, or of other than one, three or four",
+        ),
     ],
 )
 def test_the_reason_is_true(record, reason):

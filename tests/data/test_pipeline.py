@@ -5,7 +5,7 @@ import glob
 import numpy as np
 import pytest
 
-from gsda_tf.data.batches import TrainingBatches, evaluation_batches, view_batches
+from gsda_tf.data.batches import TrainingBatches, evaluation_batches
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords
@@ -33,7 +33,7 @@ def test_batches_are_not_tuned(domain):
 
 
 def test_views_are_not_tuned():
-    views = view_batches(_images(), _SETTINGS, 4, np.zeros([8, 2], np.int64))
+    views = evaluation_batches(_images(), _SETTINGS, 4, seeds=np.zeros([8, 2], np.int64))
     assert views.options().autotune.enabled is False and sum(1 for _ in views) == 2
 
 

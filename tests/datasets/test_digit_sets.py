@@ -13,7 +13,7 @@ from gsda_tf import recipes
 from gsda_tf.data.images import ImageGeometry, evaluation_image, training_image
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.datasets.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
-from gsda_tf.datasets.preparing import decoded, prepare
+from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.usps.usps_dataset_builder import Builder as Usps
 from gsda_tf.datasets.usps.usps_dataset_builder import read_text
 from gsda_tf.errors import DataError
@@ -72,22 +72,21 @@ def test_pixels_in_memory_are_those_of_the_files(copies):
     given = {f.name: given[f.name] for f in dataclasses.fields(settings) if given[f.name] != f.default}
     in_memory = recipes.resolve({**given, "task": "digits/Mn_Us"}).data
     geometry = ImageGeometry(32, 32)
-    for _ in range(2):  # the second time from the file kept beside the records
-        for name, split in (("mnist_npz", "train"), ("usps", "test")):
-            encoded = prepare.load_domain(name, split, name, in_memory)
-            domain = decoded.load_domain(name, split, name, in_memory)
+    for name, split in (("mnist_npz", "train"), ("usps", "test")):
+        encoded = prepare.load_domain(name, split, name, in_memory)
+        expected = [evaluation_image(encoded.records.load(i), True, geometry) for i in range(len(encoded))]
+        for _ in range(2):  # the second time from the file kept beside the records
+            domain = prepare.load_decoded(name, split, name, in_memory)
             np.testing.assert_array_equal(domain.labels, encoded.labels)
-            for index in range(len(encoded)):
-                expected = evaluation_image(encoded.records.load(index), True, geometry)
-                np.testing.assert_array_equal(_pixels(domain)[index], expected)
-                np.testing.assert_array_equal(domain.records.load(tf.constant(index)), expected)
+            np.testing.assert_array_equal(_pixels(domain), expected)
+            np.testing.assert_array_equal(domain.records.load(tf.constant(3)), expected[3])
 
 
 def test_augmented_pixels_in_memory_are_those_of_the_files(copies):
     settings = dataclasses.replace(copies[0], image_size=32, resize_size=32, augmentation="digits")
     geometry, seed = ImageGeometry(32, 32), tf.constant([3, 5])
     encoded = prepare.load_domain("usps", "train", "usps", settings)
-    domain = decoded.load_domain("usps", "train", "usps", settings)
+    domain = prepare.load_decoded("usps", "train", "usps", settings)
     assert domain.records.stored(0) is None
     changed = 0
     for index in range(len(encoded)):
@@ -100,11 +99,11 @@ def test_augmented_pixels_in_memory_are_those_of_the_files(copies):
 
 def test_damaged_pixels_are_made_anew(copies, tmp_path):
     small = dataclasses.replace(copies[0], image_size=8, resize_size=8, augmentation="none")
-    expected = _pixels(decoded.load_domain("usps", "train", "usps", small))
+    expected = _pixels(prepare.load_decoded("usps", "train", "usps", small))
     (path,) = (tmp_path / "data").rglob("pixels-train-8.npy")
     for content in (b"", path.read_bytes()[:-5]):
         path.write_bytes(content)
-        np.testing.assert_array_equal(_pixels(decoded.load_domain("usps", "train", "usps", small)), expected)
+        np.testing.assert_array_equal(_pixels(prepare.load_decoded("usps", "train", "usps", small)), expected)
     assert not list(path.parent.glob("*.npy.*"))
 
 
@@ -113,7 +112,7 @@ def test_images_stay_encoded_where_crops_are_taken(copies, changed):
     settings = dataclasses.replace(
         copies[0], **{"image_size": 32, "resize_size": 32, "augmentation": "none", **changed}
     )
-    assert decoded.load_domain("usps", "train", "usps", settings).records.stored(0)
+    assert prepare.load_decoded("usps", "train", "usps", settings).records.stored(0)
 
 
 def test_usps_of_another_length(tmp_path):
@@ -138,4 +137,4 @@ def test_usps_that_is_no_gzip(tmp_path):
 def test_npz_of_something_else(tmp_path, monkeypatch):
     np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28), np.uint8), y_train=np.zeros(3))
     with pytest.raises(DataError, match=r"x_train is uint8 \(3, 28, 28\).*expected uint8 \(60000, 28, 28\)"):
-        prepare.own_builder("mnist_npz", DataSettings(manual_dir=str(tmp_path), data_dir=str(tmp_path / "data")))
+        prepare.prepared_builder("mnist_npz", DataSettings(manual_dir=str(tmp_path), data_dir=str(tmp_path / "data")))

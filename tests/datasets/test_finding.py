@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import zipfile
 
 import pytest
 
@@ -103,6 +104,15 @@ def test_one_archive(tmp_path, image_set, top, suffix):
     fakes.write_archive(tmp_path / "downloads" / f"{top}{suffix}", fakes.members(image_set, folders))
     found = _same(tmp_path, image_set, folders)
     assert all(domain.archive for domain in found.values())
+
+
+def test_an_archive_that_was_made_on_windows(tmp_path):
+    folders = {split: f"domain_adaptation_images/{split}/images" for split in OFFICE31.domains}
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for path, data in fakes.members(SMALL_31, folders):
+            archive.writestr(path.replace("/", "\\"), data)
+        archive.writestr(zipfile.ZipInfo("domain_adaptation_images\\amazon\\images\\ph\u00f6ne.txt"), b"x")
+    _same(tmp_path, SMALL_31, folders)
 
 
 def test_visda_folders_with_their_lists(tmp_path):

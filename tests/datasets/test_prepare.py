@@ -54,7 +54,7 @@ def test_images_are_read_by_index(settings):
 
 
 def test_labels_are_those_of_the_records(settings):
-    builder = prepare.own_builder("visda2017", settings)
+    builder = prepare.prepared_builder("visda2017", settings)
     source = builder.as_data_source("validation", decoders={"image": tfds.decode.SkipDecoding()})
     domain = prepare.load_domain("visda2017", "validation", "real", settings)
     assert [record["label"] for record in source] == domain.labels.tolist()
@@ -71,45 +71,45 @@ def test_is_prepared_once_and_needs_no_manual_dir_then(settings):
 
 
 def test_folder_and_archive_prepare_the_same_bytes(settings, tmp_path):
-    prepare.own_builder("visda2017", settings)
+    prepare.prepared_builder("visda2017", settings)
     (tmp_path / "packed").mkdir()
     fakes.write_archive(tmp_path / "packed" / "visda.tar.gz", list(fakes.members(SMALL, FOLDERS))[::-1])
     packed = DataSettings(manual_dir=str(tmp_path / "packed"), data_dir=str(tmp_path / "data2"))
-    prepare.own_builder("visda2017", packed)
+    prepare.prepared_builder("visda2017", packed)
     for split in FOLDERS:
         domains = [prepare.load_domain("visda2017", split, split, s) for s in (settings, packed)]
         order = range(len(domains[0]))
         assert _bytes(domains[0], order) == _bytes(domains[1], order)
     # The archive of the same images is no other data.
-    prepare.own_builder("visda2017", DataSettings(manual_dir=packed.manual_dir, data_dir=settings.data_dir))
+    prepare.prepared_builder("visda2017", DataSettings(manual_dir=packed.manual_dir, data_dir=settings.data_dir))
 
 
 def test_other_images_are_not_silently_replaced_by_prepared_ones(settings):
-    prepare.own_builder("visda2017", settings)
+    prepare.prepared_builder("visda2017", settings)
     path = os.path.join(settings.manual_dir, "train", "bus", "frame_0001.jpg")
     os.remove(path)
     with open(path, "wb") as file:
         file.write(fakes.encoded(12345) + b"longer")
     with pytest.raises(DataError, match=r"holds other images than .* was prepared from"):
-        prepare.own_builder("visda2017", settings)
-    prepare.own_builder("visda2017", DataSettings(data_dir=settings.data_dir))
+        prepare.prepared_builder("visda2017", settings)
+    prepare.prepared_builder("visda2017", DataSettings(data_dir=settings.data_dir))
 
 
 def test_nothing_is_left_of_a_failure(settings):
     os.remove(os.path.join(settings.manual_dir, "train", "bus", "frame_0001.jpg"))
     with pytest.raises(DataError, match="bus 2 of 3"):
-        prepare.own_builder("visda2017", settings)
+        prepare.prepared_builder("visda2017", settings)
     left = [name for _, _, names in os.walk(settings.data_dir) for name in names]
     assert left == [".lock"]
 
 
 def test_what_a_killed_process_left_is_removed(settings):
-    builder = prepare._own("visda2017", settings)
+    builder = prepare._builder("visda2017", settings.data_dir)
     unfinished = f"{builder.data_dir}.incompleteAB12CD"
     os.makedirs(unfinished)
     with open(os.path.join(unfinished, "visda2017-train.array_record-00000-of-00001"), "wb") as file:
         file.write(b"half of it")
-    prepare.own_builder("visda2017", settings)
+    prepare.prepared_builder("visda2017", settings)
     assert sorted(os.listdir(os.path.dirname(builder.data_dir))) == [".lock", os.path.basename(builder.data_dir)]
 
 
@@ -122,10 +122,10 @@ def test_of_two_processes_one_prepares_and_the_other_waits(settings, monkeypatch
 
     original = prepare._prepare
     monkeypatch.setattr(prepare, "_prepare", count)
-    builder = prepare._own("visda2017", settings)
+    builder = prepare._builder("visda2017", settings.data_dir)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:  # flock keeps apart open files, in one process too
         with one_at_a_time(os.path.dirname(builder.data_dir), "prepares visda2017"):
-            waiting = [pool.submit(prepare.own_builder, "visda2017", settings) for _ in range(2)]
+            waiting = [pool.submit(prepare.prepared_builder, "visda2017", settings) for _ in range(2)]
             time.sleep(1)
             assert not any(job.done() for job in waiting)
         builders = [job.result() for job in waiting]
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told(settings, monkeypatch):
 
     monkeypatch.setattr(visda2017.Builder, "download_and_prepare", full)
     with pytest.raises(UserError, match=r"No space left on the disk while preparing visda2017 .* make room"):
-        prepare.own_builder("visda2017", settings)
+        prepare.prepared_builder("visda2017", settings)
 
 
 def test_says_what_to_get_where_there_is_nothing(tmp_path):
@@ -152,7 +152,7 @@ def test_says_what_to_get_where_there_is_nothing(tmp_path):
 
 
 def test_damaged_prepared_data_are_named(settings):
-    builder = prepare.own_builder("visda2017", settings)
+    builder = prepare.prepared_builder("visda2017", settings)
     path = os.path.join(builder.data_dir, "metadata.json")
     with open(path, encoding="utf-8") as file:
         metadata = json.load(file)

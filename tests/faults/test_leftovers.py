@@ -61,7 +61,9 @@ _OPENERS = {
     "the folder of a run": remove_unfinished,
     "the feature cache": lambda folder: FeatureStore(str(folder)),
     "the decoded cache": lambda folder: FolderStore(str(folder.parent), _IMAGES, 8),
-    "prepared data": lambda folder: prepare.keep_beside(str(folder / "labels.npy"), np.zeros(2)),
+    "prepared data": lambda folder: prepare.kept_beside(
+        str(folder / "labels.npy"), np.zeros(2), [np.ones(2)], "labels"
+    ),
 }
 
 

@@ -103,7 +103,7 @@ def test_data_that_moved_are_named_anew(photos):
         shutil.move(photos / name, photos / "elsewhere" / name)
     moved = _folders(photos / "elsewhere")
     code, _, told = inprocess.command("evaluate", f"--workdir={photos / 'run'}")
-    assert code == 2 and "does not exist" in told
+    assert code == 2 and "No such file or directory" in told
     assert inprocess.succeed("evaluate", f"--workdir={photos / 'run'}", *moved).splitlines() == first
     (photos / "run" / "summary.json").unlink()
     assert "Going on from step 2" in _train(photos, *moved)

@@ -312,6 +312,28 @@ def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images,
     assert predict.predict(Model("", ("bird",), dogs), paths, str(tmp_path / "c.csv")).accuracy is None
 
 
+def test_the_score_is_by_a_lists_labels_or_by_folders_however_deep(tmp_path):
+    names = ("cat", "caf\u00e9")
+    for folder in ("cat/2021", "cafe\u0301", "other/cat"):
+        (tmp_path / "in [2021]" / folder).mkdir(parents=True)
+        (tmp_path / "in [2021]" / folder / "a.png").write_bytes(b"")
+    for where in (tmp_path / "in [2021]", f"{tmp_path}/in [2021]/**/*.png"):
+        paths = predict.find_images(str(where))
+        assert [os.path.basename(os.path.dirname(path)) for path in paths] == ["cafe\u0301", "2021", "cat"]
+        nested = "cat" if where == tmp_path / "in [2021]" else None
+        assert predict.known_classes(str(where), paths, names) == ["caf\u00e9", nested, "cat"]
+    listed = tmp_path / "list.csv"
+    for labels in (("cat", "cafe\u0301"), ("0", "1")):
+        listed.write_text(f"in [2021]\\cat\\2021\\a.png,{labels[0]}\nin [2021]/caf\u00e9/a.png,{labels[1]}\n")
+        paths = predict.find_images(str(listed))
+        assert all(map(os.path.isfile, paths)) and predict.known_classes(str(listed), paths, names) == [*names]
+    model = Model("", names, lambda records, features: Answers(["cat"] * len(records), np.ones(len(records)), None))
+    (tmp_path / "x.png").write_bytes(tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy())
+    paths = [str(tmp_path / "x.png")] * 3
+    result = predict.predict(model, paths, str(tmp_path / "a.csv"), known=["cat", "caf\u00e9", None])
+    assert (result.accuracy, result.scored) == (0.5, 2)
+
+
 def test_images_are_found_in_folders_links_patterns_and_lists(images, tmp_path):
     everything = predict.find_images(images)
     assert len(everything) == 15 and everything == sorted(everything)

@@ -9,13 +9,12 @@ import dataclasses
 import functools
 import os
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import check_classes, labels_of, plain_name
+from gsda_tf.data.classes import class_name, labels_of, own_task, plain_name
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
@@ -92,16 +91,8 @@ def load_arrays(settings: DataSettings) -> TaskData:
             f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label: expected all."
         )
     names = source.class_names or _ordered(source.labels)
-    source_domain = _domain(source, names)
-    remarks = [*source.remarks, *target.remarks]
-    remarks += check_classes(source_domain, names, f"--source={shown(source.path)}")
-    return TaskData(
-        name=f"arrays/{plain_name(source.path)}_{plain_name(target.path)}",
-        source=source_domain,
-        target=_domain(target, names),
-        class_names=names,
-        remarks=tuple(remarks),
-    )
+    domains = [_domain(each, names) for each in (source, target)]
+    return own_task("arrays", *domains, names, f"--source={shown(source.path)}", (*source.remarks, *target.remarks))
 
 
 def feature_units(path: str) -> int:
@@ -139,7 +130,7 @@ def _arrays(role: str, path: str, *stamp: int) -> Arrays:
     if len(kinds) != 1:
         raise DataError(f"--{role}={shown(path)} holds {', '.join(sorted(arrays)) or 'nothing'}: {_EXPECTED}.")
     values = _values(path, kinds[0], arrays[kinds[0]])
-    names = tuple(_plain(name) for name in arrays["class_names"].reshape(-1)) if "class_names" in arrays else ()
+    names = tuple(map(class_name, arrays.get("class_names", np.zeros(0, "U1")).reshape(-1).astype(str).tolist()))
     if len(set(names)) < len(names):
         raise DataError(f"--{role}={shown(path)} has a class name twice: expected each once.")
     labels = _labels(path, arrays.get("labels"), len(values), names)
@@ -162,7 +153,8 @@ def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
         index = _index_of_pandas(schema)
         unnamed = [name for name in schema.names if name in index or _NO_FEATURE.fullmatch(name)]
         columns = [name for name in schema.names if name != "label" and name not in unnamed]
-        others = [n for n in columns if not _is_number(pa, schema.field(n).type)]
+        types = {name: schema.field(name).type for name in columns}
+        others = [name for name, t in types.items() if not (pa.types.is_floating(t) or pa.types.is_integer(t))]
         if len(schema.names) > _MOST_COLUMNS:
             raise ValueError(f"more than {_MOST_COLUMNS:,} columns")
         if others or not columns or len(set(schema.names)) < len(schema.names):
@@ -201,10 +193,6 @@ def _index_of_pandas(schema: Any) -> list[str]:
         return []
 
 
-def _is_number(pa: Any, kind: Any) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
-
-
 def _label_column(path: str, column: Any) -> np.ndarray:
     """Labels as they stand in a column of pyarrow; None where there is none."""
     column = column.combine_chunks()
@@ -222,7 +210,8 @@ def _values(path: str, kind: str, values: np.ndarray) -> np.ndarray:
     if kind == "images" and values.ndim == 3:
         values = values[..., None]
     dtypes, rank = ("f", 2) if kind == "features" else ("u", 4)
-    if values.dtype.kind != dtypes or values.ndim != rank or not values.size or (rank == 4 and not _is_pixels(values)):
+    pixels = values.dtype == np.uint8 and values.shape[-1] in (1, 3)
+    if values.dtype.kind != dtypes or values.ndim != rank or not values.size or (rank == 4 and not pixels):
         raise DataError(f"{kind} of {shown(path)} are {values.dtype} {values.shape}: {_EXPECTED}.")
     if rank == 4:
         return np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
@@ -235,10 +224,6 @@ def _values(path: str, kind: str, values: np.ndarray) -> np.ndarray:
             f"first is row {bad[0]}: mend or remove them."
         )
     return values
-
-
-def _is_pixels(values: np.ndarray) -> bool:
-    return values.dtype == np.uint8 and values.shape[-1] in (1, 3)
 
 
 def plain_labels(labels: Any) -> np.ndarray:
@@ -260,19 +245,16 @@ def plain_labels(labels: Any) -> np.ndarray:
     if labels.ndim == 2 and labels.dtype == object:
         labels = np.asarray(labels.tolist())
     if labels.ndim == 2 and labels.dtype.kind in "biuf":
-        one = labels == 1
-        if not ((one.sum(axis=1) == 1) & ((labels == 0).sum(axis=1) == labels.shape[1] - 1)).all():
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise ValueError(
                 f"labels are {labels.dtype} {labels.shape} and not one-hot: expected one class a row, such as "
                 "labels.argmax(axis=1) of probabilities"
             )
-        return one.argmax(axis=1)
+        return labels.argmax(axis=1)
     if labels.ndim != 1:
         raise ValueError(f"labels are {labels.dtype} {labels.shape}: expected one a row")
     if labels.dtype.kind in "biu":
         return labels.astype(np.int64)
-    if labels.dtype.kind not in "fOUS":
-        raise ValueError(f"labels are {labels.dtype}: expected numbers or names")
     rows = [_label(row, value) for row, value in enumerate(labels.tolist())]
     if any(isinstance(row, str) for row in rows):
         return np.asarray(["" if row is None else str(row) for row in rows])
@@ -288,19 +270,14 @@ def _label(row: int, value: Any) -> int | str | None:
     if isinstance(value, str):
         if len(value) > _MOST_CHARACTERS:
             raise ValueError(f"the label of row {row} has {len(value):,} characters: expected a name")
-        return None if value.casefold() in _MISSING else _plain(value)
-    if isinstance(value, (bool, int, np.integer, np.bool_)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        if not float(value).is_integer():
-            raise ValueError(f"the label of row {row} is {value}: expected classes, as whole numbers or names")
-        return int(value)
-    raise ValueError(f"the label of row {row} is a {type(value).__name__}: expected a number or a name")
-
-
-def _plain(name: Any) -> str:
-    """A name of a class; an accent may be written in one character or in two."""
-    return unicodedata.normalize("NFC", name.decode(errors="replace") if isinstance(name, bytes) else str(name))
+        return None if value.casefold() in _MISSING else class_name(value)
+    try:
+        whole = float(value).is_integer()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the label of row {row} is a {type(value).__name__}: expected a number or a name") from error
+    if not whole:
+        raise ValueError(f"the label of row {row} is {value}: expected classes, as whole numbers or names")
+    return int(value)
 
 
 def _labels(path: str, labels: np.ndarray | None, size: int, names: tuple[str, ...]) -> list[str | None]:
@@ -316,16 +293,13 @@ def _labels(path: str, labels: np.ndarray | None, size: int, names: tuple[str, .
     if plain.dtype.kind == "U":
         named = [str(label) or None for label in plain]
     else:
-        least, most = (int(plain.min()), int(plain.max())) if size else (0, 0)
+        least, most = plain.min(), plain.max()
         if least < UNLABELLED or (names and most >= len(names)):
             raise DataError(
                 f"labels of {shown(path)} go from {least} to {most}: expected numbers from 0"
                 f"{f' to {len(names) - 1}' if names else ''}, or {UNLABELLED} where there is none."
             )
         named = [None if label == UNLABELLED else names[label] if names else str(label) for label in plain]
-    unknown = next((name for name in named if names and name is not None and name not in names), None)
-    if unknown is not None:
-        raise DataError(f"labels of {shown(path)} name {unknown!r}, which is none of its class names.")
     return named
 
 

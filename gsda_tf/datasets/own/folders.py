@@ -7,10 +7,8 @@ import dataclasses
 import difflib
 import os
 import re
-import unicodedata
-from collections.abc import Iterable
 
-from gsda_tf.data.classes import check_classes, labels_of, lacking, plain_name
+from gsda_tf.data.classes import class_name, labels_of, lacking, listed, own_task, plain_name
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
 from gsda_tf.data.records import FileRecords
@@ -43,6 +41,9 @@ class _Tree:
     root: Folder
     tops: dict[str, list[Folder]]
     seen: dict[str, str]
+
+    def __str__(self) -> str:
+        return listed([*map(shown, self.tops)])
 
     def images(self, name: str) -> list[str]:
         """Paths of all images in and below a folder of the root."""
@@ -77,46 +78,37 @@ def load_folders(settings: DataSettings) -> TaskData:
       UserError: a flag is missing.
       DataError: the folders are not as expected.
     """
-    roots = {"source_dir": settings.source_dir, "target_dir": settings.target_dir}
-    for flag, root in roots.items():
-        if not root:
+    for flag in ("source_dir", "target_dir"):
+        if not getattr(settings, flag):
             raise UserError(f"--pipeline=folders needs --{flag}=DIR: a folder with one folder of images a class.")
-    source, target = (_read(flag, root) for flag, root in roots.items())
+    source, target = (_read(flag, getattr(settings, flag)) for flag in ("source_dir", "target_dir"))
     _refuse_level(source, target)
     _refuse_shared(source, target)
-    classes = _classes(source)
+    remarks: list[str] = []
+    classes = _classes(source, remarks)
     if not classes:
         raise DataError(
             f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
             "expected one folder of images a class, whose name is the label."
         )
     names = tuple(sorted(classes))
-    labelled, remarks = False, []
-    apart = _unlabelled(target, settings.unlabelled_folder, names)
-    target_classes: dict[str | None, list[str]] = {None: target.root.paths() + apart}
-    if target.tops and _without_classes(target, names):
-        target_classes[None] += [path for name in target.tops for path in target.images(name)]
+    rest = target.root.paths() + _unlabelled(target, settings.unlabelled_folder, names)
+    target_classes = {}
+    if _without_classes(target, names):
+        rest += [path for name in target.tops for path in target.images(name)]
         remarks.append(
-            f"No folder of --target_dir ({_few(target.tops)}) is a class of the source: its "
-            f"{len(target_classes[None]):,} images are taken as a target without labels."
+            f"No folder of --target_dir ({target}) is a class of the source: its {len(rest):,} images are taken as a "
+            "target without labels."
         )
-    elif target.tops and any(map(target.images, target.tops)):
-        labelled, target_classes = True, _classes(target)
-        for name in target_classes:
-            if name not in classes:
-                raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
-        target_classes = {**target_classes, None: apart}
-    target_domain = _domain(settings.target_dir, target_classes, names)
+    else:
+        target_classes = _classes(target, remarks)
+    for name in target_classes:
+        if name not in classes:
+            raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
+    target_domain = _domain(settings.target_dir, {**target_classes, None: rest}, names)
+    remarks += [*source.remarks(), *target.remarks(bool(target_classes))]
     source_domain = _domain(settings.source_dir, classes, names)
-    remarks += [*source.remarks(), *target.remarks(labelled)]
-    remarks += check_classes(source_domain, names, f"--source_dir={shown(source.root.path)}")
-    return TaskData(
-        name=f"folders/{plain_name(settings.source_dir)}_{plain_name(settings.target_dir)}",
-        source=source_domain,
-        target=target_domain,
-        class_names=names,
-        remarks=tuple(remarks),
-    )
+    return own_task("folders", source_domain, target_domain, names, f"--source_dir={shown(source.root.path)}", remarks)
 
 
 def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
@@ -128,25 +120,24 @@ def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]
     if name != DataSettings.unlabelled_folder and name not in target.tops:
         raise DataError(
             f"--unlabelled_folder={name}: --{target.flag}={shown(target.root.path)} has no such folder, but "
-            f"{_few(target.tops) or 'none'}."
+            f"{str(target) or 'none'}."
         )
     return []
-
-
-def _few(names: Iterable[str]) -> str:
-    names = [shown(name) for name in names]
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _read(flag: str, path: str) -> _Tree:
     root = look(path, f"--{flag}")
     if root.folders == ("images",) and not root.images:
         root = look(os.path.join(path, "images"), f"--{flag}")
-    seen = {os.path.realpath(root.path): root.path}
-    tops = {}
+    real, tops = os.path.realpath(root.path), {}
+    seen = {real: root.path}
     for name in root.folders:
         folder = look(os.path.join(root.path, name), f"--{flag}")
-        _refuse_loop(folder, root, flag)
+        above = os.path.realpath(folder.path)
+        if os.path.commonpath([real, above]) == above:
+            raise DataError(
+                f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(above)}: remove it."
+            )
         tops[name] = list(walk(folder, f"--{flag}", seen))
     tree = _Tree(flag, root, tops, seen)
     if not root.images and not any(map(tree.images, tops)):
@@ -155,12 +146,6 @@ def _read(flag: str, path: str) -> _Tree:
             f"{', '.join(SUFFIXES)} in it.{' '.join(['', *tree.remarks()])}"
         )
     return tree
-
-
-def _refuse_loop(folder: Folder, root: Folder, flag: str) -> None:
-    real = os.path.realpath(folder.path)
-    if os.path.commonpath([os.path.realpath(root.path), real]) == real:
-        raise DataError(f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(real)}: remove it.")
 
 
 def _refuse_shared(source: _Tree, target: _Tree) -> None:
@@ -182,36 +167,33 @@ def _refuse_level(source: _Tree, target: _Tree) -> None:
         if not tree.tops or any(folders[0].images for folders in tree.tops.values()):
             continue
         below = collections.Counter(name for top in tree.tops for name in tree.below(top).folders)
-        shared = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
-        shared = {name for name in shared if not _NO_CLASS.fullmatch(name)}
-        if tree is target:
-            shared &= set(source.tops)
-        parts = all(map(_PARTS.fullmatch, tree.tops))
-        if not shared and not (parts and below):
-            continue
-        if not parts and set(tree.tops) & set(other.tops):
+        repeated = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
+        shared = {
+            name for name in repeated if not _NO_CLASS.fullmatch(name) and (tree is source or name in source.tops)
+        }
+        parts = below and all(map(_PARTS.fullmatch, tree.tops))
+        if not parts and (not shared or set(tree.tops) & set(other.tops)):
             continue
         choices = ", ".join(shown(folders[0].path) for folders in list(tree.tops.values())[:_SHOWN])
         raise DataError(
             f"--{tree.flag}={shown(tree.root.path)} is one level too high, or its folders are classes by accident: "
-            f"{_few(tree.tops)} hold no images but folders, {_few(sorted(shared or below))}, which look like the "
-            f"classes. Choose one of these: {choices}. If {_few(tree.tops)} are the classes, lay their images right "
+            f"{tree} hold no images but folders, {listed(sorted(shared or below))}, which look like the "
+            f"classes. Choose one of these: {choices}. If {tree} are the classes, lay their images right "
             "into them, or use --pipeline=lists."
         )
 
 
 def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
-    """True if no folder of the target is a class of the source, nor looks like one that is written otherwise."""
-    known = [name.casefold() for name in names]
-    tops = [unicodedata.normalize("NFC", name) for name in target.tops]
-    return not any(difflib.get_close_matches(name.casefold(), known, n=1, cutoff=_ALIKE) for name in tops)
+    """True if there are folders, and none is a class of the source, nor looks like one that is written otherwise."""
+    known, tops = [name.casefold() for name in names], [class_name(name).casefold() for name in target.tops]
+    return bool(tops) and not any(difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE) for name in tops)
 
 
-def _classes(tree: _Tree) -> dict[str, list[str]]:
-    """Paths by class name; empty if the domain is flat."""
+def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
+    """Paths by class name; empty if the domain is flat. Names that are no Unicode are remarked upon."""
     images = {name: tree.images(name) for name in tree.tops}
     empty = [name for name, paths in images.items() if not paths]
-    if tree.root.images and len(empty) == len(images):
+    if len(empty) == len(images):
         return {}
     if tree.root.images:
         raise DataError(
@@ -219,21 +201,27 @@ def _classes(tree: _Tree) -> dict[str, list[str]]:
             f"({shown(tree.root.folders[0])}): expected one or the other."
         )
     if empty:
-        folders = tree.tops[empty[0]]
-        others = collections.Counter(ending(name) for folder in folders for name in folder.others)
+        others = collections.Counter(ending(name) for folder in tree.tops[empty[0]] for name in folder.others)
         held = f"no images that can be read, but {not_read(others)}" if others else "no images"
         also = f" (and so are {', '.join(map(repr, empty[1:5]))})" if len(empty) > 1 else ""
         raise DataError(
-            f"Class {empty[0]!r} of --{tree.flag} is empty{also}: {shown(folders[0].path)} holds {held}. Put images "
-            "there or remove the folder."
+            f"Class {empty[0]!r} of --{tree.flag} is empty{also}: {shown(tree.tops[empty[0]][0].path)} holds {held}. "
+            "Put images there or remove the folder."
         )
     classes: dict[str, list[str]] = {}
+    coded = []
     for name, paths in images.items():
-        # Copies of one data set write the same accent in one character or in two.
-        plain = unicodedata.normalize("NFC", name)
+        plain = class_name(name)
         if plain in classes:
             raise DataError(f"--{tree.flag} has two folders for class {plain!r}: expected one.")
         classes[plain] = paths
+    coded = [
+        f"{shown(name)} is {class_name(name)}"
+        for name in images
+        if not name.isprintable() and class_name(name).isprintable()
+    ]
+    if coded:
+        remarks.append(f"Names of --{tree.flag} are no UTF-8 and were read as Windows 1252: {listed(coded)}.")
     return classes
 
 

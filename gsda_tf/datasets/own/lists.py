@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import dataclasses
+import functools
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from gsda_tf.data.classes import check_classes, labels_of, lacking, plain_name
+from gsda_tf.data.classes import class_name, labels_of, listed, own_task, plain_name
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
@@ -29,6 +31,7 @@ _LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?P<gap>\s*[,;\t]\s*|[ \t]+|$)(?
 _IMAGE = re.compile(rf".*(?:{_ENDINGS})", re.IGNORECASE)
 _PATH_COLUMNS = ("path", "file", "filename", "image", "img", "imagepath", "filepath", "imagefile", "imagename", "name")
 _USE_COLUMNS = ("use",)
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 _LABEL_COLUMNS = ("label", "class", "category", "target", "y", "classname", "labelname", "classid", "labelid")
 
 
@@ -45,7 +48,7 @@ class Line:
     @property
     def folder(self) -> str:
         """The name of the folder that the image lies in; in published data sets, its class."""
-        return _composed(os.path.basename(os.path.dirname(self.path)))
+        return class_name(os.path.basename(os.path.dirname(self.path)))
 
     def __str__(self) -> str:
         return shown(self.path) if self.label is None else f"{shown(self.path)} {shown(self.label)}"
@@ -58,30 +61,31 @@ class ImageList:
     Attributes:
       path: of the file.
       lines: those that are not blank, in order.
-      labelled: whether a line has a label.
-      numbered: whether all labels are whole numbers.
       remarks: on lines that are passed over.
     """
 
     path: str
     lines: tuple[Line, ...]
-    labelled: bool
-    numbered: bool
     remarks: tuple[str, ...] = ()
 
-    def at(self, line: Line) -> str:
-        """Returns what a message calls a line."""
-        return f"{shown(self.path)} line {line.number} ('{line}')"
-
-    @property
+    @functools.cached_property
     def known(self) -> list[Line]:
         """The lines with a label."""
         return [line for line in self.lines if line.label is not None]
+
+    @functools.cached_property
+    def numbered(self) -> bool:
+        """True if there are labels, and all are whole numbers."""
+        return bool(self.known) and all(_NUMBER.fullmatch(line.label) for line in self.known)
 
     @property
     def labels(self) -> list[str]:
         """Those that occur, in order."""
         return sorted({line.label for line in self.known}, key=int if self.numbered else None)
+
+    def at(self, line: Line) -> str:
+        """Returns what a message calls a line."""
+        return f"{shown(self.path)} line {line.number} ('{line}')"
 
 
 def load_lists(settings: DataSettings) -> TaskData:
@@ -100,22 +104,20 @@ def load_lists(settings: DataSettings) -> TaskData:
     for flag in ("source_list", "target_list"):
         if not getattr(settings, flag):
             raise UserError(f"--pipeline=lists needs --{flag}=FILE with 'path label' a line.")
-    source, target = read_list(settings.source_list), read_list(settings.target_list)
+    source, target = both = read_list(settings.source_list), read_list(settings.target_list)
     if bare := next((line for line in source.lines if line.label is None), None):
         raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
     roots = (settings.source_root or settings.image_root, settings.target_root or settings.image_root)
-    paths = [find_images(each, root) for each, root in zip((source, target), roots)]
+    paths = [find_images(each, root) for each, root in zip(both, roots)]
     if os.path.samefile(source.path, target.path) or set(paths[0]) == set(paths[1]):
         raise DataError(
             f"--source_list={shown(source.path)} and --target_list={shown(target.path)} list the same images: expected "
             "those of two domains."
         )
     classes, names, remarks = reconcile(source, target, settings.list_labels)
-    domains = [_domain(each.path, *both, names) for each, both in zip((source, target), zip(paths, classes))]
+    domains = [_domain(*each, names) for each in zip(both, paths, classes)]
     remarks = [*source.remarks, *target.remarks, *remarks]
-    remarks += check_classes(domains[0], names, f"--source_list={shown(source.path)}")
-    name = f"lists/{plain_name(source.path)}_{plain_name(target.path)}"
-    return TaskData(name, domains[0], domains[1], names, remarks=tuple(remarks))
+    return own_task("lists", *domains, names, f"--source_list={shown(source.path)}", remarks)
 
 
 def read_list(path: str) -> ImageList:
@@ -161,29 +163,54 @@ def parse_list(path: str, text: str) -> ImageList:
             raise DataError(f"List {shown(path)} line {number} {what}: expected text, 'path label' a line.")
     if not raw:
         raise DataError(f"List {shown(path)} is empty: expected 'path label' a line.")
-    lines, remarks = _table(path, raw) or _first_two(path, [(n, _cells(path, n, line)) for n, line in raw])
-    kept = [line for line in lines if not on_a_path_left_behind(line.path)]
-    if len(kept) < len(lines):
-        first = next(line for line in lines if on_a_path_left_behind(line.path))
+    lines, remarks = _lines(path, raw)
+    passed = [line for line in lines if on_a_path_left_behind(line.path)]
+    if passed:
         remarks.append(
-            f"{len(lines) - len(kept):,} lines of {shown(path)} name what systems leave behind, as line {first.number} "
-            f"({shown(first.path)}): passed over."
+            f"{len(passed):,} lines of {shown(path)} name what systems leave behind, as line {passed[0].number} "
+            f"({shown(passed[0].path)}): passed over."
         )
-    if not kept:
+        lines = [line for line in lines if not on_a_path_left_behind(line.path)]
+    if not lines:
         raise DataError(f"List {shown(path)} names no images: {' '.join(remarks)}")
-    lines = [dataclasses.replace(line, label=_label(line.label)) for line in kept]
-    labels = [line.label for line in lines if line.label is not None]
-    numbered = bool(labels) and all(re.fullmatch(r"[+-]?[0-9]+", label) for label in labels)
-    return ImageList(path, tuple(lines), bool(labels), numbered, tuple(remarks))
+    return ImageList(path, tuple(lines), tuple(remarks))
 
 
-def _label(label: str | None) -> str | None:
-    return None if label is None or label.casefold() in _NO_LABEL else _composed(label)
-
-
-def _composed(text: str) -> str:
-    """An accent may be written in one character or in two: here, in one."""
-    return unicodedata.normalize("NFC", text)
+def _lines(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[str]]:
+    """Path and label of each line that is not blank, (number, text), and remarks on columns that are not read."""
+    first = raw[0][1]
+    separator = max(",\t;", key=first.count)
+    headed = separator in first and not _IMAGE.search(first)
+    quoted = separator in first and path.lower().endswith(".csv") and any('"' in line for _, line in raw)
+    rows = []
+    if headed or quoted:
+        with contextlib.suppress(csv.Error):
+            rows = [[c.strip() for c in row] for row in csv.reader((line for _, line in raw), delimiter=separator)]
+        if len(rows) != len(raw):
+            raise DataError(f"List {shown(path)} is no table: expected one line a row, and quotes in pairs.")
+    else:
+        rows = [_cells(path, *each) for each in raw]
+    numbers, width = [number for number, _ in raw], len(rows[0])
+    of_path, of_label, of_use = _named_columns(path, rows[0]) if headed else (0, 1, None)
+    more = next((number for number, row in zip(numbers, rows) if any(row[2:])), None)
+    other = next((number for number, row in zip(numbers, rows) if len(row) != width), None)
+    if other is not None and (headed or more is not None):
+        raise DataError(
+            f"List {shown(path)} line {numbers[0]} has {width} columns, and line {other} has others: expected "
+            "'path,label' a line, or a header that names the columns."
+        )
+    labels = [class_name(row[of_label]) if len(row) > 1 else "" for row in rows]
+    lines = [
+        Line(
+            number,
+            row[of_path],
+            None if label.casefold() in _NO_LABEL else label,
+            None if of_use is None else row[of_use],
+        )
+        for number, row, label in zip(numbers, rows, labels)
+    ]
+    said = f"Columns from the third on are not read in {shown(path)}, as in line {more}: the second is the label."
+    return lines[headed:], [said] if more is not None and not headed else []
 
 
 def _cells(path: str, number: int, line: str) -> list[str]:
@@ -205,54 +232,18 @@ def _cells(path: str, number: int, line: str) -> list[str]:
     return [parts[0], *(cell.strip() for cell in (parts[1].split(separator) if separator else parts[1:]))]
 
 
-def _first_two(path: str, rows: Sequence[tuple[int, list[str]]]) -> tuple[list[Line], list[str]]:
-    """Path and label of lines without a header, and a remark if there is more in them."""
-    lines = [Line(number, cells[0], cells[1] if len(cells) > 1 else None) for number, cells in rows]
-    wide = next(((number, cells) for number, cells in rows if any(cells[2:])), None)
-    if wide is None:
-        return lines, []
-    where = f"{shown(path)} line {wide[0]} ({', '.join(map(shown, wide[1]))!r})"
-    other = next((number for number, cells in rows if len(cells) != len(wide[1])), None)
-    if other is not None:
-        raise DataError(
-            f"List {where} has {len(wide[1])} columns, and line {other} has others: expected 'path,label' a line, or a "
-            "header that names the columns."
-        )
-    return lines, [f"Columns from the third on are not read, as in {where}: the second is the label."]
-
-
-def _table(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[str]] | None:
-    """The lines of a table with a header, or with quotes, and remarks; None if it is no such table."""
-    numbers, lines = zip(*raw)
-    separator = max(",\t;", key=lines[0].count)
-    quoted = path.lower().endswith(".csv") and '"' in "".join(lines)
-    if separator not in lines[0] or (_IMAGE.search(lines[0]) and not quoted):
-        return None
-    try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
-    except csv.Error as error:
-        raise DataError(f"List {shown(path)} is no table that can be read: {error}.") from error
-    header = [re.sub(r"[^a-z]", "", cell.lower()) for cell in rows[0]]
-    if len(rows) != len(lines):
-        raise DataError(f"List {shown(path)} is a table with line ends inside of its cells: expected one line a row.")
+def _named_columns(path: str, head: Sequence[str]) -> list[int | None]:
+    """Where paths, labels and uses stand in a table with a header; there may be none of the last."""
+    plain = [re.sub(r"[^a-z]", "", cell.lower()) for cell in head]
     kinds = (_PATH_COLUMNS, _LABEL_COLUMNS, _USE_COLUMNS)
-    columns = [next((header.index(n) for n in known if n in header), None) for known in kinds]
-    headed = not _IMAGE.search(lines[0])
-    if headed and (columns[0] is None or columns[0] == columns[1] or (columns[1] is None and len(header) > 1)):
+    found = [next((plain.index(n) for n in known if n in plain), None) for known in kinds]
+    if None in found[:2]:
         raise DataError(
-            f"List {shown(path)} begins with the columns {', '.join(map(shown, rows[0]))}: expected one called "
+            f"List {shown(path)} begins with the columns {', '.join(map(shown, head))}: expected one called "
             f"{' or '.join(_PATH_COLUMNS[:4])} and one called {' or '.join(_LABEL_COLUMNS[:4])}, or no header and "
             "'path label' a line."
         )
-    for number, row in zip(numbers, rows):
-        if len(row) != len(rows[0]):
-            raise DataError(
-                f"List {shown(path)} line {number} has {len(row)} columns, line {numbers[0]} has {len(rows[0])}."
-            )
-    if not headed:
-        return _first_two(path, list(zip(numbers, rows)))
-    named = list(zip(numbers, rows))[1:]
-    return [Line(number, *(None if place is None else row[place] for place in columns)) for number, row in named], []
+    return found
 
 
 def find_images(images: ImageList, image_root: str) -> list[str]:
@@ -270,39 +261,31 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
         raise DataError(
             f"--image_root={shown(image_root)} is no folder: expected what the lists' paths are relative to."
         )
-    inside = root.rstrip(os.sep) + os.sep
-    paths, missing = [], []
-    for line in images.lines:
-        path = os.path.normpath(os.path.join(root, line.path))
-        if not os.path.lexists(path):
-            path = _otherwise(root, line.path) or path
-        if not path.startswith(inside):
+    paths = [written_path(root, line.path) for line in images.lines]
+    missing = []
+    for line, path in zip(images.lines, paths):
+        if not path.startswith(root.rstrip(os.sep) + os.sep):
             whole = "--image_root=/ takes whole paths as they are" if os.path.isabs(line.path) else ""
             raise DataError(
                 f"{images.at(line)} leads out of {shown(root)}: expected a path below it. "
                 f"{whole or '--image_root says what paths are relative to'}; use it for lists that you trust."
             )
         if not os.path.lexists(path):
-            missing.append(line)
-        paths.append(path)
+            missing.append(f"line {line.number} ({shown(line.path)})")
     if missing:
-        lines = ", ".join(f"line {line.number} ({shown(line.path)})" for line in missing[:_SHOWN])
         raise DataError(
             f"{len(missing)} of the {len(paths)} files of {shown(images.path)} are not there under {shown(root)}: "
-            f"{lines}{', ...' if len(missing) > _SHOWN else ''}. Mend the list, or say with --image_root what its "
-            "paths are relative to."
+            f"{listed(missing)}. Mend the list, or say with --image_root what its paths are relative to."
         )
     return paths
 
 
-def _otherwise(root: str, written: str) -> str | None:
-    """The path of a file that is there under a name that is written otherwise: for Windows, or its accents."""
+def written_path(root: str, written: str) -> str:
+    """The path of a file below `root`, which may be written otherwise there: not for Windows, or its accents."""
     plain = written.replace("\\", "/")
-    for other in (plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))):
-        path = os.path.normpath(os.path.join(root, other))
-        if os.path.lexists(path):
-            return path
-    return None
+    names = (written, plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD")))
+    paths = (os.path.normpath(os.path.join(root, name)) for name in dict.fromkeys(names))
+    return next(filter(os.path.lexists, paths), os.path.normpath(os.path.join(root, written)))
 
 
 def reconcile(
@@ -323,72 +306,73 @@ def reconcile(
       (names of the lines of source and target, names of the classes in the order of their labels, remarks).
 
     Raises:
-      DataError: an image has two labels, or the target has a class that the source lacks.
+      DataError: an image has two labels, or a label of the target is none of the source's.
     """
     remarks = []
-    for each in (source, target):
-        check_labels(each)
-    folders = [_folder_of_label(each, remarks) for each in (source, target)]
-    told, told_target = folders
-    if list_labels == "numbers":
-        told = None
-    source_names = told if told and source.numbered else {label: label for label in source.labels}
-    names = tuple(source_names[label] for label in source.labels)
-    target_names = _target_names(source, target, source_names, told_target, list_labels, remarks)
-    for line in target.known:
-        if target_names.get(line.label) not in names:
-            if target.numbered and source.numbered and list_labels != "folders":
-                numbers = source.labels
-                raise DataError(
-                    f"{target.at(line)}: label {line.label} is out of range: {shown(source.path)} has "
-                    f"{len(numbers)} labels from {numbers[0]} to {numbers[-1]}."
-                )
-            raise DataError(lacking(target_names.get(line.label, line.label), names, target.at(line)))
-    classes = [
-        [source_names[line.label] for line in source.lines],
-        [None if line.label is None else target_names[line.label] for line in target.lines],
-    ]
-    return classes, names, remarks
+    check_labels(source)
+    told = _folder_of_label(source, remarks)
+    names = {label: told[label] if told and list_labels != "numbers" else label for label in source.labels}
+    target_names = _target_names(target, shown(source.path), names, list_labels, remarks)
+    both = ((source, names), (target, target_names))
+    classes = [[named.get(line.label) for line in each.lines] for each, named in both]
+    return classes, tuple(names.values()), remarks
+
+
+def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None]:
+    """The class of each line, as a model calls it whose classes may be numbered in their order; None if it has none.
+
+    Raises:
+      DataError: an image has two labels, or a label is none of the model's.
+    """
+    names = {str(number): name for number, name in enumerate(class_names)}
+    if set(images.labels) <= set(class_names):
+        names = {name: name for name in class_names}
+    named = _target_names(images, "the model", names, "auto", [])
+    return [named.get(line.label) for line in images.lines]
 
 
 def _target_names(
-    source: ImageList,
-    target: ImageList,
-    source_names: dict[str, str],
-    told: dict[str, str] | None,
-    list_labels: str,
-    remarks: list[str],
-) -> dict[str, str]:
-    """The class of each of the target's labels."""
-    if not target.labelled:
-        return {}
-    if not target.numbered and (not source.numbered or set(target.labels) & set(source_names.values())):
-        return {label: label for label in target.labels}
-    if source.numbered != target.numbered:
-        if not target.numbered or not told or not set(told.values()) <= set(source_names.values()):
-            kinds = ("numbers", "words") if source.numbered else ("words", "numbers")
-            raise DataError(
-                f"{shown(source.path)} has {kinds[0]} as labels ({', '.join(source.labels[:_SHOWN])}), "
-                f"{shown(target.path)} {kinds[1]} ({', '.join(map(shown, target.labels[:_SHOWN]))}), and the names of "
-                "folders do not tell what they have in common: label both lists alike."
-            )
-        return told
-    if list_labels == "folders":
-        if not told:
+    target: ImageList, source: str, names: Mapping[str, str], list_labels: str, remarks: list[str]
+) -> Mapping[str, str]:
+    """The class of each of a list's labels, where `names` are those of the labels of `source`, in their order."""
+    check_labels(target)
+    told, as_written = _folder_of_label(target, remarks), {label: label for label in target.labels}
+    known, numbered = set(names.values()), all(map(_NUMBER.fullmatch, names))
+    fits = told is not None and set(told.values()) <= known
+    if not target.numbered:
+        if not as_written or not numbered or known & set(as_written):
+            return as_written
+    elif not numbered:
+        if fits:
+            return told
+    elif list_labels == "folders":
+        if told is None:
             raise DataError(f"--list_labels=folders: the folders of {shown(target.path)} do not go with its labels.")
         return told
-    # Numbers that the source lacks are told as such.
-    by_number = {label: {int(n): name for n, name in source_names.items()}.get(int(label)) for label in target.labels}
-    known = set(source_names.values())
-    wrong = [label for label in told or () if told[label] != by_number[label]]
-    if not wrong or not set(told.values()) <= known:
+    else:
+        of_number = {int(number): name for number, name in names.items()}
+        by_number = {label: of_number.get(int(label)) for label in target.labels}
+        wrong = [label for label in told or () if told[label] != by_number[label]]
+        if wrong and fits:
+            example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
+            remarks.append(
+                f"{shown(target.path)} numbers the same folders otherwise than {source} ({example}), as published "
+                "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
+            )
+            return told
+        beyond = next((line for line in target.known if by_number[line.label] is None), None)
+        if beyond is not None:
+            raise DataError(
+                f"{target.at(beyond)}: label {beyond.label} is out of range: {source} has {len(names)} labels from "
+                f"{next(iter(names))} to {[*names][-1]}."
+            )
         return by_number
-    example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
-    remarks.append(
-        f"{shown(target.path)} numbers the same folders otherwise than {shown(source.path)} ({example}), as published "
-        "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
+    kinds = ("numbers", "words") if numbered else ("words", "numbers")
+    raise DataError(
+        f"{source} has {kinds[0]} as labels ({', '.join(map(shown, [*names][:_SHOWN]))}), {shown(target.path)} "
+        f"{kinds[1]} ({', '.join(map(shown, target.labels[:_SHOWN]))}), and the names of folders do not tell what they "
+        "have in common: label both lists alike."
     )
-    return told
 
 
 def check_labels(images: ImageList) -> None:
@@ -397,7 +381,7 @@ def check_labels(images: ImageList) -> None:
     for line in images.known:
         if images.numbered and int(line.label) < 0:
             raise DataError(f"{images.at(line)}: label {line.label} is out of range: expected 0 or more.")
-        before = seen.setdefault(_composed(os.path.normpath(line.path)), line)
+        before = seen.setdefault(unicodedata.normalize("NFC", os.path.normpath(line.path)), line)
         if before.label != line.label:
             raise DataError(
                 f"{images.at(before)} and line {line.number} give one image two labels, {shown(before.label)} and "
@@ -410,19 +394,15 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
 
     Lines that clash with the others are remarked upon.
     """
-    if not images.labelled or not images.numbered:
-        return None
     pairs = collections.Counter((line.label, line.folder) for line in images.known)
-    if len(pairs) > 1 and len({folder for _, folder in pairs}) == 1:
-        return None  # All images in one folder.
-    one_to_one: dict[str, str] = {}
-    taken = {""}
+    if not images.numbered or (len(pairs) > 1 and len({folder for _, folder in pairs}) == 1):
+        return None  # Words, or all images in one folder.
+    told: dict[str, str] = {}
     for (label, folder), _ in pairs.most_common():
-        if label not in one_to_one and folder not in taken:
-            one_to_one[label] = folder
-            taken.add(folder)
-    clashing = [line for line in images.known if one_to_one.get(line.label) != line.folder]
-    if len(one_to_one) < len(images.labels) or 2 * len(clashing) >= len(images.known):
+        if label not in told and folder not in ("", *told.values()):
+            told[label] = folder
+    clashing = [line for line in images.known if told.get(line.label) != line.folder]
+    if len(told) < len(images.labels) or 2 * len(clashing) >= len(images.known):
         return None
     if len(clashing) > max(_CLASHES, _SHARE * len(images.known)):
         return None
@@ -431,11 +411,11 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
             f"{len(clashing)} of the {len(images.known):,} lines of {shown(images.path)} have another label than the "
             f"rest of their folder, as line {clashing[0].number} ('{clashing[0]}'): the label counts."
         )
-    return one_to_one
+    return told
 
 
-def _domain(list_path: str, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> Domain:
+def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> Domain:
     """Sorted, so that the same images are the same domain in whatever order they are listed."""
-    labels = labels_of(classes, names)
+    labels = labels_of(classes, names, lambda i: images.at(images.lines[i]))
     order = sorted(range(len(paths)), key=lambda i: (labels[i], paths[i]))
-    return Domain(plain_name(list_path), FileRecords([paths[i] for i in order]), labels[order])
+    return Domain(plain_name(images.path), FileRecords([paths[i] for i in order]), labels[order])

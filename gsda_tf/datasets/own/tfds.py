@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from gsda_tf.data.classes import check_classes, lacking
+from gsda_tf.data.classes import lacking, own_task
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
@@ -34,13 +34,12 @@ def load_tfds(settings: DataSettings) -> TaskData:
     (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
     if (source.labels < 0).any():
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
-    remarks = check_classes(source, names, f"--source={settings.source}")
     for label in np.unique(target.labels[target.labels >= 0]):
         if others[label] not in names:
             raise DataError(lacking(others[label], names, f"--target={settings.target}"))
     place = np.asarray([*(names.index(name) if name in names else -1 for name in others), -1], np.int32)
     target = Domain(target.name, target.records, place[target.labels])
-    return TaskData(f"tfds/{source.name}_{target.name}", source, target, names, remarks=tuple(remarks))
+    return own_task("tfds", source, target, names, f"--source={settings.source}", ())
 
 
 def _load(role: str, settings: DataSettings) -> tuple[Domain, tuple[str, ...]]:

@@ -47,11 +47,11 @@ def listing(path: str) -> list[tuple[int, str, int]]:
             total += size
             if len(found) >= MAX_MEMBERS or total > MAX_TOTAL_BYTES:
                 raise DataError(f"it holds more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES >> 30} GiB")
-            parts = name.replace("\\", "/").split("/")
+            parts = name.replace("\\", "/").split("/")  # a backslash where a program for Windows wrote it
             if ".." in parts or parts[0] == "" or re.match(r"[A-Za-z]:", name):
                 raise DataError(f"its member {name!r} leads out of the archive")
             if kind == "file":
-                found.append((place, name, size))
+                found.append((place, "/".join(parts), size))
             elif kind != "folder":
                 raise DataError(f"its member {name!r} is a {kind}, not a plain file")
     return found

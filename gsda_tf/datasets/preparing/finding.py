@@ -9,8 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from gsda_tf.data.image_files import is_image, left_behind
 from gsda_tf.datasets.preparing import archives
@@ -57,10 +60,11 @@ class FoundDomain:
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """Images of each class."""
-        counts = [0] * classes
-        for file in self.files:
-            counts[file.label] += 1
-        return tuple(counts)
+        return tuple(np.bincount([file.label for file in self.files], minlength=classes).tolist())
+
+    def complete(self, image_set: ImageSet) -> bool:
+        """Returns whether it has as many images of each class as the published set."""
+        return self.counts(len(image_set.class_names)) == image_set.counts[self.split]
 
     def fingerprint(self) -> str:
         """SHA-256 of every image's class, name and size: the same for a folder and for its archive."""
@@ -70,14 +74,10 @@ class FoundDomain:
         return digest.hexdigest()
 
     def read(self) -> Iterator[tuple[int, str, bytes]]:
-        """(rank, name, bytes) of every image; rank is its place in the order of class and file name.
-
-        Raises:
-          DataError: a file that cannot be read.
-        """
+        """(rank, name, bytes) of every image; rank is its place in the order of class and file name."""
         ordered = sorted(self.files, key=lambda file: (file.label, file.name, str(file.place)))
         ranks = {file.place: (rank, file.name) for rank, file in enumerate(ordered)}
-        read = archives.read(self.path, ranks) if self.archive else ((path, _read_file(path)) for path in ranks)
+        read = archives.read(self.path, ranks) if self.archive else ((p, pathlib.Path(p).read_bytes()) for p in ranks)
         for place, data in read:
             yield (*ranks[place], data)
 
@@ -94,32 +94,71 @@ def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None =
       What was found, by split: the copy with the fewest classes missing, then the one nearest to the known
       number of images, then a folder rather than an archive.
     """
-    candidates, packed = _Candidates(image_set), []
+    copies: dict[tuple, FoundDomain] = {}
+    packed = []
     for folder, folders, files in _walk(manual_dir):
         *root, name = folder.split(os.sep)
-        images = (_image_file(folder, file) for file in files if is_image(file))
+        paths = ((file, os.path.join(folder, file)) for file in files if is_image(file))
+        images = ((file, os.path.getsize(path), path) for file, path in paths if os.path.isfile(path))
         # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
-        if candidates.add(root, name, None, filter(None, images)) and plain(name) not in image_set.splits:
+        if _add(copies, image_set, root, name, None, images) and plain(name) not in image_set.splits:
             folders.clear()
         packed += [os.path.join(folder, file) for file in files if archives.stem(file)]
-    found, problems = candidates.best(), {} if problems is None else problems
-    if any(
-        split not in found or _counts(image_set, found[split]) != image_set.counts[split] for split in image_set.domains
-    ):
-        for path in sorted(packed):
-            try:
-                listing = archives.listing(path)
-            except DataError as error:
-                problems[path] = str(error)
-                continue
-            # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
-            above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
-            for place, member, size in listing:
+    found = _best(copies, image_set)
+    if all(split in found and found[split].complete(image_set) for split in image_set.domains):
+        return found
+    for path in sorted(packed):
+        # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
+        above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
+        try:
+            for place, member, size in archives.listing(path):
                 *root, name, file = [*above, *(part for part in member.split("/") if part not in ("", "."))]
                 if is_image(file) and not any(map(left_behind, root)):
-                    candidates.add(root, name, path, [(file, size, place)])
-        found = candidates.best()
-    return found
+                    _add(copies, image_set, root, name, path, [(file, size, place)])
+        except DataError as error:
+            if problems is not None:
+                problems[path] = str(error)
+    return _best(copies, image_set)
+
+
+def _add(
+    copies: dict[tuple, FoundDomain],
+    image_set: ImageSet,
+    root: Sequence[str],
+    name: str,
+    archive: str | None,
+    files: Iterable[tuple[str, int, str | int]],
+) -> bool:
+    """Adds files (name, bytes, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
+    # A domain is called like it or, if it is called `images`, the folder above.
+    above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
+    split = image_set.splits.get(plain(above[-1])) if above else None
+    if split is None:
+        return False
+    path = archive or os.sep.join(root)
+    domain = copies.setdefault((archive, *root), FoundDomain(split, path, archive is not None))
+    label = image_set.labels.get(plain(name))
+    if label is None:
+        domain.unknown.add(name)
+        return False
+    domain.files += (ImageFile(label, *file) for file in files)
+    return True
+
+
+def _best(copies: Mapping[tuple, FoundDomain], image_set: ImageSet) -> dict[str, FoundDomain]:
+    """The best copy of each split that there is, in the order of the splits."""
+
+    def rank(domain: FoundDomain) -> tuple:
+        expected = image_set.counts[domain.split]
+        counts = domain.counts(len(expected))
+        missing = sum(1 for have, want in zip(counts, expected) if want and not have)
+        surplus = abs(sum(counts) - sum(expected))
+        return missing + len(domain.unknown), surplus, domain.archive, len(domain.path), domain.path
+
+    best: dict[str, FoundDomain] = {}
+    for domain in sorted((domain for domain in copies.values() if domain.files), key=rank):
+        best.setdefault(domain.split, domain)
+    return {split: best[split] for split in image_set.domains if split in best}
 
 
 def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
@@ -128,25 +167,21 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
     Raises:
       DataError: a domain is missing, or its number of images is not the known one.
     """
-    if not os.path.isdir(manual_dir):
-        raise DataError(
-            f"{image_set.title} is not prepared yet, and --manual_dir={manual_dir} is no folder. "
-            f"{image_set.instructions}"
-        )
     problems: dict[str, str] = {}
     found = find(manual_dir, image_set, problems)
     missing = [split for split in image_set.domains if split not in found]
     if missing:
         have = f"only {' and '.join(found)} of {image_set.title}" if found else f"nothing of {image_set.title}"
+        gone = "" if os.path.isdir(manual_dir) else ", which is no folder"
         also = "".join(f" {path} was not used: {problem}." for path, problem in problems.items())
         raise DataError(
-            f"Found {have} in {manual_dir}, missing {', '.join(missing)}: looked for folders "
+            f"Found {have} in {manual_dir}{gone}, missing {', '.join(missing)}: looked for folders "
             f"{', '.join(image_set.domains[split][0] for split in missing)} that hold one folder a class "
             f"({', '.join(image_set.class_names[:3])}, ...).{also} {image_set.instructions}"
         )
     wrong = []
     for split, expected in image_set.counts.items():
-        counts = _counts(image_set, found[split])
+        counts = found[split].counts(len(expected))
         rows = zip(image_set.class_names, counts, expected)
         differ = ", ".join(f"{name} {have} of {want}" for name, have, want in rows if have != want)
         if differ:
@@ -157,49 +192,6 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
             "it again; a version of your own is trained on with --pipeline=folders."
         )
     return found
-
-
-class _Candidates:
-    """Copies of domains, by the folder, in an archive or not, that holds their classes."""
-
-    def __init__(self, image_set: ImageSet):
-        self._set, self._splits, self._labels = image_set, image_set.splits, image_set.labels
-        self._found: dict[tuple[str | None, ...], FoundDomain] = {}
-
-    def add(
-        self, root: Sequence[str], name: str, archive: str | None, files: Iterable[tuple[str, int, str | int]]
-    ) -> bool:
-        """Adds files (name, bytes, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
-        # A domain is called like it or, if it is called `images`, the folder above.
-        above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
-        split = self._splits.get(plain(above[-1])) if above else None
-        if split is None:
-            return False
-        path = archive or os.sep.join(root)
-        domain = self._found.setdefault((archive, *root), FoundDomain(split, path, archive is not None))
-        label = self._labels.get(plain(name))
-        if label is None:
-            domain.unknown.add(name)
-            return False
-        domain.files += (ImageFile(label, *file) for file in files)
-        return True
-
-    def best(self) -> dict[str, FoundDomain]:
-        """The best copy of each split that there is, in the order of the splits."""
-        found = sorted((domain for domain in self._found.values() if domain.files), key=self._rank)
-        return {
-            s: next(d for d in found if d.split == s) for s in self._set.domains if any(d.split == s for d in found)
-        }
-
-    def _rank(self, domain: FoundDomain) -> tuple:
-        counts, expected = _counts(self._set, domain), self._set.counts[domain.split]
-        missing = sum(1 for have, want in zip(counts, expected) if want and not have)
-        surplus = abs(sum(counts) - sum(expected))
-        return missing + len(domain.unknown), surplus, domain.archive, len(domain.path), domain.path
-
-
-def _counts(image_set: ImageSet, domain: FoundDomain) -> tuple[int, ...]:
-    return domain.counts(len(image_set.class_names))
 
 
 def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -216,19 +208,6 @@ def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
         yield folder, folders, files
         if folder[len(top) :].count(os.sep) >= MAX_DEPTH:
             folders.clear()
-
-
-def _image_file(folder: str, name: str) -> tuple[str, int, str] | None:
-    path = os.path.join(folder, name)
-    return (name, os.path.getsize(path), path) if os.path.isfile(path) else None
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def stamp(path: str) -> str:

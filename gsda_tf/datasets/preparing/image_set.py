@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -46,12 +47,12 @@ class ImageSet:
         counts = {split: tuple(map(int, column)) for split, column in zip(splits, columns)}
         return cls(name=os.path.basename(folder), class_names=names, counts=counts, **facts)
 
-    @property
+    @functools.cached_property
     def labels(self) -> dict[str, int]:
         """The label of each class, by its plain name."""
         return {plain(name): label for label, name in enumerate(self.class_names)}
 
-    @property
+    @functools.cached_property
     def splits(self) -> dict[str, str]:
         """The split of each domain, by every plain name of its folder."""
         return {plain(name): split for split, names in self.domains.items() for name in names}

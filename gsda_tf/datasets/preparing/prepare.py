@@ -13,13 +13,15 @@ import socket
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gsda_tf.data.augmentation import AUGMENTATIONS
+from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import Domain
-from gsda_tf.data.records import SourceRecords
+from gsda_tf.data.records import ArrayRecords, SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
 from gsda_tf.files import disk_errors, one_at_a_time, open_regular, read_regular, remove_unfinished, replacing
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 # Where TFDS downloads what it has no list of files for.
 _HOSTS = {"domainnet": ("csr.bu.edu",)}
-_LABELS_AT_ONCE = 512
+_AT_ONCE = 256
 _MOST_JSON = 2**24
 
 
@@ -62,6 +64,38 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     return Domain(domain, records, _labels(builder, split, source))
 
 
+def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
+    """As `load_domain`, with the pixels in memory where every change to an image begins with the same ones.
+
+    Random crops are taken of the images as they are: with an `--augmentation` that crops, or a margin to crop from,
+    they stay encoded.
+
+    Args:
+      name: of a builder.
+      split: of the data set; its n decoded images must fit into memory.
+      domain: what tables and messages call it.
+      settings: sizes, augmentation, folders.
+
+    Returns:
+      A domain of uint8 [n, S, S, 3], S the network's size.
+
+    Raises:
+      UserError: see `load_domain`.
+    """
+    encoded = load_domain(name, split, domain, settings)
+    if AUGMENTATIONS[settings.augmentation].random_crop or settings.resize_size != settings.image_size:
+        return encoded
+    size, folder = settings.image_size, str(prepared_builder(name, settings).data_dir)
+
+    def decode() -> Iterator[np.ndarray]:
+        geometry = DataSettings(image_size=size, resize_size=size)
+        yield from evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()
+
+    path, shape = os.path.join(folder, f"pixels-{split}-{size}.npy"), (len(encoded), size, size, 3)
+    pixels = kept_beside(path, np.empty(shape, np.uint8), decode(), f"{domain} pixels")
+    return Domain(domain, ArrayRecords(pixels, f"{name}/{split}"), encoded.labels)
+
+
 def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:
     """The name of the one feature of a kind, "Image" or "ClassLabel".
 
@@ -82,14 +116,37 @@ def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:
 
 
 def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
-    """The builder called `name`, of this package or of the TFDS catalogue, prepared.
+    """The builder called `name`, of this package or of the TFDS catalogue, prepared for reading by index.
+
+    Data that were prepared before are used as they are, unless `manual_dir` holds other images of a set of this
+    package.
 
     Raises:
-      UserError: see `load_domain`.
+      UserError: see `load_domain`; or it cannot be downloaded.
     """
     if os.path.isabs(name):
         return stored_builder(name)
-    return own_builder(name, settings) if is_own(name) else catalogue_builder(name, settings)
+    builder, manual_dir = _builder(name, settings.data_dir), manual_dir_of(settings)
+    if builder.is_prepared():
+        if is_own(name) and settings.manual_dir and os.path.isdir(manual_dir):
+            _check_same(builder, manual_dir)
+        return builder
+    if not settings.download:
+        raise UserError(
+            f"{builder.name} is not prepared in {builder.data_dir}, and is not fetched unasked, such as where a run's "
+            "folder alone names it: say --download if you want it, or --data_dir where it is."
+        )
+    with one_at_a_time(os.path.dirname(builder.data_dir), f"prepares {name}"):
+        builder = _builder(name, settings.data_dir)
+        if not builder.is_prepared():  # by another process in the meantime
+            for path in glob.glob(glob.escape(str(builder.data_dir)) + ".incomplete*"):  # of a process that was killed
+                shutil.rmtree(path, ignore_errors=True)
+            _check_reachable(builder, manual_dir)
+            _prepare(builder, manual_dir, quiet=is_own(name))
+            builder = _builder(name, settings.data_dir)
+            total = builder.info.splits.total_num_examples
+            print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
+    return builder
 
 
 class InMemory(list):
@@ -134,63 +191,15 @@ def is_own(name: str) -> bool:
     return name.isidentifier() and os.path.isfile(os.path.join(folder, name, f"{name}_dataset_builder.py"))
 
 
-def own_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
-    """A builder of this package, prepared.
-
-    Data that were prepared before are used as they are, unless `manual_dir` holds other images of that set.
-
-    Raises:
-      UserError: see `load_domain`.
-    """
-    builder = _own(name, settings)
-    manual_dir = manual_dir_of(settings)
-    if not builder.is_prepared():
-        _check_asked(builder, settings)
-        with one_at_a_time(os.path.dirname(builder.data_dir), f"prepares {name}"):
-            builder = _own(name, settings)
-            if not builder.is_prepared():  # by another process in the meantime
-                _remove_unfinished(str(builder.data_dir))
-                if len(builder.find(manual_dir)) < len(builder.url_infos or {}):
-                    _check_reachable(builder, manual_dir)
-                _prepare(builder, settings, quiet=True)
-                builder = _own(name, settings)
-                total = builder.info.splits.total_num_examples
-                print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
-    elif settings.manual_dir and os.path.isdir(manual_dir):
-        _check_same(builder, manual_dir)
-    return builder
-
-
 def has_own(name: str, settings: DataSettings) -> bool:
     """Returns whether a builder of this package is prepared, or what it needs lies under the manual folder."""
-    builder = _own(name, settings)
+    builder = _builder(name, settings.data_dir)
     return builder.is_prepared() or bool(builder.find(manual_dir_of(settings)))
-
-
-def catalogue_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
-    """A data set of the TFDS catalogue, downloaded and prepared for reading by index.
-
-    Raises:
-      UserError: it cannot be downloaded.
-    """
-    import tensorflow_datasets as tfds
-
-    builder = _catalogue(name, _data_dir(settings))
-    wanted = tfds.core.FileFormat.ARRAY_RECORD
-    if builder.is_prepared() and builder.info.file_format != wanted:
-        # Prepared by somebody else in another format: leave that alone.
-        builder = _catalogue(name, os.path.join(builder.data_dir_root, "array_record"))
-    if not builder.is_prepared():
-        _check_asked(builder, settings)
-        _check_reachable(builder, manual_dir_of(settings))
-        _prepare(builder, settings, quiet=False)
-        builder = _catalogue(name, builder.data_dir_root)
-    return builder
 
 
 def catalogue_class_names(name: str) -> tuple[str, ...]:
     """The class names of a data set of the TFDS catalogue, in the order of its labels. Downloads nothing."""
-    builder = _catalogue(name, None)
+    builder = _builder(name, "")
     return tuple(builder.info.features[feature_of(builder, "ClassLabel")].names)
 
 
@@ -200,11 +209,11 @@ def manual_dir_of(settings: DataSettings) -> str:
         return os.path.abspath(os.path.expanduser(settings.manual_dir))
     import tensorflow_datasets as tfds
 
-    root = _data_dir(settings) or str(tfds.core.constants.DATA_DIR)
+    root = settings.data_dir or str(tfds.core.constants.DATA_DIR)
     return os.path.join(os.path.expanduser(root), "downloads", "manual")
 
 
-def _catalogue(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
     """A builder by its code alone. `tfds.builder` would take what its code does not know from files in `data_dir`, and
     import whatever module these name.
 
@@ -213,68 +222,43 @@ def _catalogue(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     """
     import tensorflow_datasets as tfds
 
+    data_dir = os.path.expanduser(data_dir) if data_dir else None
+    if is_own(name):
+        return importlib.import_module(f"gsda_tf.datasets.{name}.{name}_dataset_builder").Builder(data_dir=data_dir)
     plain, _, config = name.partition("/")
     kind = tfds.builder_cls(plain)
     if config and not kind.builder_configs:
         raise UserError(f"{plain} has no configurations: leave /{config} out.")
     if config:
         choose(f"configuration of {plain}", config, kind.builder_configs)
-    return kind(data_dir=data_dir, config=config or None)
+    builder = kind(data_dir=data_dir, config=config or None)
+    if builder.is_prepared() and builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+        # Prepared by somebody else in another format: leave that alone.
+        builder = kind(data_dir=os.path.join(builder.data_dir_root, "array_record"), config=config or None)
+    return builder
 
 
-def _own(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
-    module = importlib.import_module(f"gsda_tf.datasets.{name}.{name}_dataset_builder")
-    return module.Builder(data_dir=_data_dir(settings))
-
-
-def _data_dir(settings: DataSettings) -> str | None:
-    return os.path.expanduser(settings.data_dir) if settings.data_dir else None
-
-
-def _prepare(builder: tfds.core.DatasetBuilder, settings: DataSettings, *, quiet: bool) -> None:
+def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str, *, quiet: bool) -> None:
     """Downloads and writes; TFDS writes aside and moves into place."""
     import tensorflow_datasets as tfds
 
-    config = tfds.download.DownloadConfig(manual_dir=manual_dir_of(settings), try_download_gcs=False)
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     root = os.path.join(str(builder.data_dir_root).removesuffix(os.sep + "array_record"), "downloads")
-    spoken = contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.redirect_stdout(sys.stderr)
+    if quiet:
+        tfds.disable_progress_bar()  # ours tells how much is left
+    spoken = contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr)
     try:
-        if quiet:
-            tfds.disable_progress_bar()  # ours tells how much is left
         with spoken, disk_errors(f"preparing {builder.name} in {builder.data_dir}"):
             builder.download_and_prepare(download_dir=root, download_config=config, file_format="array_record")
     except UserError:
         raise
     except Exception as error:  # TFDS lets through whatever the network, the disk or an archive raised.
-        if builder.is_prepared():
-            return  # by another process in the meantime
-        if "No space left" in str(error):  # the record writer has an error type of its own
-            raise UserError(
-                f"No space left on the disk while preparing {builder.name} in {builder.data_dir}: make room and run "
-                "the same command again."
-            ) from error
-        reason = str(error).strip().splitlines()
         otherwise = "It is downloaded on first use: check the network, or prepare it elsewhere and set --data_dir."
         raise UserError(
-            f"{builder.name} could not be prepared in {builder.data_dir}: "
-            f"{type(error).__name__}: {reason[0][:300] if reason else 'no reason given'}. "
+            f"{builder.name} could not be prepared in {builder.data_dir}: {type(error).__name__}: "
+            f"{(str(error).strip() or 'no reason given').splitlines()[0][:300]}. "
             f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS or otherwise}"
         ) from error
-
-
-def _remove_unfinished(data_dir: str) -> None:
-    """Removes what a process that was killed while it prepared `data_dir` has left beside it."""
-    for path in glob.glob(glob.escape(data_dir) + ".incomplete*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_asked(builder: tfds.core.DatasetBuilder, settings: DataSettings) -> None:
-    """Raises UserError if a data set is not to be fetched and prepared unasked."""
-    if not settings.download:
-        raise UserError(
-            f"{builder.name} is not prepared in {builder.data_dir}, and is not fetched unasked, such as where a run's "
-            "folder alone names it: say --download if you want it, or --data_dir where it is."
-        )
 
 
 def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
@@ -283,30 +267,25 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
     Raises:
       UserError: no host of the downloads can be resolved, and nothing was downloaded before.
     """
-    listed = builder.url_infos or {}
+    listed, find = builder.url_infos or {}, getattr(builder, "find", lambda manual_dir: ())
+    files = {info.filename for info in listed.values()}
     hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
-    if not hosts or urllib.request.getproxies() or _has_downloads(builder, manual_dir):
+    if not hosts or urllib.request.getproxies() or len(find(manual_dir)) >= len(files) > 0:
         return
+    if any(os.path.isfile(os.path.join(manual_dir, name)) for name in files):
+        return
+    with contextlib.suppress(OSError), os.scandir(os.path.join(builder.data_dir_root, "downloads")) as entries:
+        if any(entry.is_file() and not entry.name.endswith(".INFO") for entry in entries):
+            return
     for host in hosts:
         with contextlib.suppress(OSError):
             socket.getaddrinfo(host, 443)
             return
-    files = ", ".join(info.filename for info in listed.values())
-    own = f"put the files as they are ({files}) into {manual_dir}, " if files else ""
+    own = f"put the files as they are ({', '.join(sorted(files))}) into {manual_dir}, " if files else ""
     raise UserError(
         f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
         f"{own}or prepare it elsewhere and set --data_dir."
     )
-
-
-def _has_downloads(builder: tfds.core.DatasetBuilder, manual_dir: str) -> bool:
-    """Returns whether files are there that TFDS may take instead of downloading."""
-    names = {info.filename for info in (builder.url_infos or {}).values()}
-    if any(os.path.isfile(os.path.join(manual_dir, name)) for name in names):
-        return True
-    with contextlib.suppress(OSError), os.scandir(os.path.join(builder.data_dir_root, "downloads")) as entries:
-        return any(entry.is_file() and not entry.name.endswith(".INFO") for entry in entries)
-    return False
 
 
 def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
@@ -347,32 +326,41 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
 
 def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
     """The label of every record, read once and kept beside the records."""
-    path = os.path.join(str(builder.data_dir), f"labels-{split}.npy")
-    labels = np.empty(len(source), np.int32)
-    if read_beside(path, labels):
-        return labels
     key = feature_of(builder, "ClassLabel")
-    with progress(total=len(source), desc=f"{builder.name} {split} labels", unit=" images", leave=False) as bar:
-        for start in range(0, len(source), _LABELS_AT_ONCE):
-            keys = list(range(start, min(start + _LABELS_AT_ONCE, len(source))))
-            labels[keys] = [record[key] for record in source.__getitems__(keys)]
-            bar.update(len(keys))
-    keep_beside(path, labels)
-    return labels
+
+    def read() -> Iterator[np.ndarray]:
+        for start in range(0, len(source), _AT_ONCE):
+            records = source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
+            yield np.asarray([record[key] for record in records])
+
+    path = os.path.join(str(builder.data_dir), f"labels-{split}.npy")
+    return kept_beside(path, np.empty(len(source), np.int32), read(), f"{builder.name} {split} labels")
 
 
-def read_beside(path: str, into: np.ndarray) -> bool:
-    """Fills an array from a file that `keep_beside` wrote; False if it is not there, damaged, or of another array."""
-    with contextlib.suppress(OSError, EOFError, ValueError, UserError), open_regular(path, into.nbytes + 2**16) as file:
+def kept_beside(path: str, array: np.ndarray, parts: Iterable[np.ndarray], desc: str) -> np.ndarray:
+    """What was found in prepared data, from a file beside them; a folder that cannot be written costs time only.
+
+    Args:
+      path: of the file; one that is damaged, or of another array, is written anew.
+      array: is filled.
+      parts: its rows, where they are not kept yet; what lies past its end is dropped.
+      desc: of the progress bar.
+    """
+    with (
+        contextlib.suppress(OSError, EOFError, ValueError, UserError),
+        open_regular(path, array.nbytes + 2**16) as file,
+    ):
         kept = np.load(file, allow_pickle=False)
-        if kept.shape == into.shape and kept.dtype == into.dtype:
-            into[...] = kept
-            return True
-    return False
-
-
-def keep_beside(path: str, array: np.ndarray) -> None:
-    """Keeps what was found in prepared data beside them. A folder that cannot be written costs time only."""
+        if kept.shape == array.shape and kept.dtype == array.dtype:
+            return kept
+    done = 0
+    with progress(total=len(array), desc=desc, unit=" images", leave=False) as bar:
+        for part in parts:
+            part = part[: len(array) - done]
+            array[done : done + len(part)] = part
+            done += len(part)
+            bar.update(len(part))
     remove_unfinished(os.path.dirname(path))
     with contextlib.suppress(DiskError), replacing(path) as file:
         np.save(file, array)
+    return array

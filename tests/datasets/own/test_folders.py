@@ -118,6 +118,16 @@ def test_two_spellings_of_an_accent_are_one_class(tmp_path):
     assert len(loading.load(folders(source, target)).class_names) == 2
 
 
+def test_class_folders_named_by_a_code_page(tmp_path):
+    """A name that is no Unicode is none that an export could hold."""
+    source = write_domain(tmp_path / "s", {os.fsdecode(b"caf\xe9"): 2, "tea": 2})
+    target = write_domain(tmp_path / "t", {"cafe\u0301": 2, "tea": 2}, first=9)
+    data = loading.load(folders(source, target))
+    assert data.class_names == ("caf\u00e9", "tea") and data.target.labels.tolist() == [0, 0, 1, 1]
+    (told,) = data.remarks
+    assert "--source_dir are no UTF-8 and were read as Windows 1252: caf\\udce9 is caf\u00e9" in told
+
+
 def test_other_files_and_hidden_things_are_passed_over(source, target):
     before = len(loading.load(folders(source, target)).source)
     for name in ("bike/notes.txt", "bike/.DS_Store", "README.md", ".hidden.jpg"):
@@ -196,11 +206,13 @@ class TestRefusals:
         assert "needs --target_dir=DIR" in _refusal(folders(source, ""))
 
     def test_not_there(self, source, tmp_path):
-        assert f"--target_dir {tmp_path}/none does not exist" in _refusal(folders(source, tmp_path / "none"))
+        assert f"--target_dir {tmp_path}/none cannot be read (No such file" in _refusal(
+            folders(source, tmp_path / "none")
+        )
 
     def test_a_file(self, source, tmp_path):
         (tmp_path / "file").write_text("x")
-        assert "is a file: expected a folder" in _refusal(folders(source, tmp_path / "file"))
+        assert "(Not a directory): expected a folder" in _refusal(folders(source, tmp_path / "file"))
 
     def test_no_images(self, source, tmp_path):
         (tmp_path / "empty").mkdir()
@@ -214,7 +226,7 @@ class TestRefusals:
     def test_a_class_that_the_source_lacks(self, source, tmp_path):
         target = write_domain(tmp_path / "t", {"bike": 1, "Mugs": 1})
         message = _refusal(folders(source, target))
-        assert "'Mugs'" in message and "The nearest there is 'mug'" in message and "bike, mug, pen" in message
+        assert "'Mugs'" in message and "Did you mean 'mug'?" in message and "bike, mug, pen" in message
 
     def test_an_empty_class(self, source, target):
         os.makedirs(os.path.join(source, "lamp"))
@@ -247,7 +259,7 @@ class TestRefusals:
 
     def test_a_class_written_otherwise_is_no_unlabelled_target(self, source, tmp_path):
         target = write_domain(tmp_path / "t", {"Bikes": 1, "Mugs": 1})
-        assert "The nearest there is 'bike'" in _refusal(folders(source, target))
+        assert "Did you mean 'bike'?" in _refusal(folders(source, target))
 
     def test_one_level_too_high_above_the_target(self, tmp_path):
         write_domain(tmp_path / "all" / "amazon", {"bike": 1, "mug": 1})
@@ -290,7 +302,7 @@ class TestRefusals:
 
     def test_the_root_is_a_loop(self, target, tmp_path):
         (tmp_path / "loop").symlink_to(tmp_path / "loop")
-        assert "leads back to itself" in _refusal(folders(tmp_path / "loop", target))
+        assert "(Too many levels of symbolic links)" in _refusal(folders(tmp_path / "loop", target))
 
     def test_images_beside_class_folders(self, source, target):
         with open(os.path.join(source, "stray.jpg"), "wb") as file:

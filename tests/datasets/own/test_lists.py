@@ -177,20 +177,20 @@ _ROWS = (("amazon/bike/frame_0000.jpg", "hot dog"), ("amazon/mug/frame_0000.jpg"
 )
 def test_tables(name, text):
     read = lists_lib.parse_list(name, text.format(*_ROWS[0], *_ROWS[1]))
-    assert tuple((line.path, line.label) for line in read.lines) == _ROWS and read.labelled and not read.numbered
+    assert tuple((line.path, line.label) for line in read.lines) == _ROWS and len(read.known) == 2 and not read.numbered
     more = name.startswith(("split", "quoted split", "score"))
     assert [remark for remark in read.remarks if "Columns from the third on are not read" in remark] == [*read.remarks]
     assert len(read.remarks) == more
 
 
 def test_lines_of_other_numbers_of_columns_are_refused():
-    with pytest.raises(DataError, match=r"line 1 .* has 3 columns, and line 2 has others"):
+    with pytest.raises(DataError, match="line 1 has 3 columns, and line 2 has others"):
         lists_lib.parse_list("list.csv", "a.jpg,bar,train\nb.jpg,foo\n")
 
 
 def test_a_missing_label_is_no_class():
     for missing in ("nan", "NaN", "<NA>"):
-        assert not lists_lib.parse_list("list", f"a.jpg {missing}\nb.jpg,{missing}\n").labelled
+        assert not lists_lib.parse_list("list", f"a.jpg {missing}\nb.jpg,{missing}\n").known
 
 
 def test_accents_are_one_class_and_one_file_however_they_are_written(root):
@@ -203,6 +203,28 @@ def test_accents_are_one_class_and_one_file_however_they_are_written(root):
     assert data.class_names == (composed, "mug") and data.target.labels.tolist() == [0, 0, 1, 1]
     twice = _write(root, "two.txt", [f"s/{composed}/frame_0000.jpg a", f"s/{not_composed}/frame_0000.jpg b"])
     assert "two labels" in _refusal(lists_settings(twice, target))
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes"),
+    [
+        ((0, 1), ("bike", "mug"), ["bike", "mug"]),  # by their order
+        ((1, 0), ("bike", "mug"), ["bike", "mug"]),  # folders tell that the list numbers otherwise
+        ((1, 0), ("bar", "tea"), ["tea", "bar"]),  # folders that are no classes tell nothing
+        ((2, 5), ("2", "5"), ["2", "5"]),  # numbers are names
+        (("mug", "new"), ("bike", "mug"), ["mug", "new"]),
+        (("", ""), ("bike", "mug"), [None, None]),
+    ],
+)
+def test_classes_as_a_model_calls_them(labels, names, classes):
+    read = lists_lib.parse_list("a.txt", "".join(f"{n}/a.jpg {x}\n" for n, x in zip(("bike", "mug"), labels)))
+    assert lists_lib.classes_of(read, names) == classes
+
+
+def test_labels_that_a_model_does_not_know_are_refused():
+    for text in ("a.jpg 0\nb.jpg 2\n", "a.jpg tea\nb.jpg bar\n"):
+        with pytest.raises(DataError, match=r"out of range: the model has 2 labels from 0 to 1|the model has numbers"):
+            lists_lib.classes_of(lists_lib.parse_list("a.txt", text), ("bike", "mug"))
 
 
 def _labelled(domain: str) -> list[str]:
@@ -431,14 +453,14 @@ def test_what_is_written_is_read(rows, ends, data):
     gaps = data.draw(st.lists(st.sampled_from([" ", "\t", "   "]), min_size=len(rows), max_size=len(rows)))
     text = ends.join(path + gap + label for (path, label), gap in zip(rows, gaps))
     read = lists_lib.parse_list("list", text)
-    assert [(line.path, line.label) for line in read.lines] == rows and read.labelled
+    assert [(line.path, line.label) for line in read.lines] == rows and read.known == [*read.lines]
     assert read.numbered == all(label.isdigit() for _, label in rows)
 
 
 @given(st.lists(_PATHS.map(lambda path: path.strip(" \t") + ".PNG"), min_size=1, max_size=10))
 def test_lines_without_labels_are_read(paths):
     read = lists_lib.parse_list("list", "\n\n".join(paths))
-    assert [line.path for line in read.lines] == paths and not read.labelled
+    assert [line.path for line in read.lines] == paths and not read.known
     assert [line.number for line in read.lines] == [1 + 2 * i for i in range(len(paths))]
 
 
@@ -458,7 +480,7 @@ def test_no_path_leads_out_of_the_root(tmp_path, parts):
     path = "/".join(parts) + ".jpg"
     lines = (lists_lib.Line(1, path, "0"),)
     try:
-        found = lists_lib.find_images(lists_lib.ImageList("list", lines, True, True), str(tmp_path))
+        found = lists_lib.find_images(lists_lib.ImageList("list", lines), str(tmp_path))
     except DataError as error:
         assert str(error).isprintable()
     else:
