@@ -64,7 +64,7 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
         for label, name in enumerate(data.class_names)
     ]
     heads = ("class", *(f"{shown(domain.name)} ({role})" for role, domain, _ in both))
-    lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).text(), ""]
+    lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
     lines += [*data.remarks, *remark_on_images(data)]
     if not data.target.labelled:
         lines.append("The target has no labels: no accuracy will be claimed.")

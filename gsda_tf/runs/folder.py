@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import shutil
@@ -64,8 +65,13 @@ class RunFolder:
         Raises:
           BusyError: another run is at work in it.
           DiskError: it cannot be written.
-          UserError: see `clear`.
+          UserError: see `clear`; or TensorFlow would read no checkpoint of a folder of that name.
         """
+        if glob.has_magic(self.path):
+            raise UserError(
+                f"--workdir={self.path}: TensorFlow takes *, ? and [ in the path of a checkpoint for a pattern: "
+                "choose another folder."
+            )
         with _locked(self.path) if self.writes else contextlib.nullcontext():
             if self.writes:
                 files.remove_unfinished(self.path)

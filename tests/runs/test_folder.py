@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gsda_tf.errors import TrainingError
+from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.runs import folder as workdir
 
 _SUMMARY = {
@@ -50,3 +50,9 @@ def test_one_run_a_folder(tmp_path):
             pass
     with workdir.RunFolder(str(tmp_path)).held():
         pass
+
+
+def test_a_folder_that_tensorflow_takes_for_a_pattern_is_refused_before_it_is_made(tmp_path):
+    with pytest.raises(UserError, match=r"a\[1\]: TensorFlow takes .* for a pattern"):
+        workdir.RunFolder(f"{tmp_path}/a[1]").held().__enter__()
+    assert not os.listdir(tmp_path)
