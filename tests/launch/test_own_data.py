@@ -74,7 +74,7 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     flags = ("--pipeline=folders", f"--source_dir={photos / 'amazon'}", f"--target_dir={tmp_path / 'new'}")
     output = commands.succeed("train", *_TINY, *flags, f"--workdir={tmp_path / 'run'}")
     summary = commands.summary(tmp_path / "run")
-    assert "folders/amazon_new: 12 source and 5 target images, 3 classes" in output
+    assert "folders/amazon_new: 12 source and 5 target images, 3 source classes" in output
     assert summary["accuracy/target"] is None and summary["accuracy/target_mean_class"] is None
     assert "no accuracy is claimed" in output and "no labels" in output
 
