@@ -154,9 +154,7 @@ def plan(
     grid = grid or {}
     if benchmark is not None:
         known = get_benchmark(benchmark).tasks
-        for task in tasks:
-            choose(f"task of {benchmark}", task, known)
-        tasks = [f"{benchmark}/{task}" for task in tasks or known]
+        tasks = [f"{benchmark}/{choose(f'task of {benchmark}', task, known)}" for task in tasks or known]
     chosen = {method: methods_lib.split(method) for method in dict.fromkeys(methods)}
     options = {method: Settings(options=methods_lib.options_of(*names)).flat() for method, names in chosen.items()}
     for name in (*given, *grid):

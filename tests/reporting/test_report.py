@@ -13,7 +13,7 @@ from gsda_tf.reporting import report
 from gsda_tf.reporting.report import write_report
 from tests.reporting import browser, runs
 
-STATES = ("labelled", "unlabelled", "partial", "going", "new", "source_only")
+STATES = ("labelled", "unlabelled", "going", "new")
 
 
 @pytest.fixture(scope="session")
@@ -113,8 +113,7 @@ def test_an_unlabelled_target_has_no_accuracy_and_no_oracle(pages):
     assert "<h3>Against source only</h3>\n<p>10.0 % of the images (6) get another class" in text
 
 
-def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_settings(pages, tmp_path, undrawn):
-    assert "against source only" not in _read(pages["partial"])
+def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_settings(tmp_path, undrawn):
     workdir = runs.write(tmp_path / "gsda" / "seed0")
     other = runs.write(tmp_path / "source_only" / "seed0", "labelled source_only")
     assert "against source only" in _read(write_report(workdir))
@@ -134,10 +133,12 @@ def test_exported_is_said_of_what_was_exported(tmp_path, undrawn):
     assert ">exported<" not in text and "selected, not exported" in text
 
 
-def test_a_partial_target_tells_what_went_to_other_classes(pages):
-    assert "The target has 2 of 4 classes." in _read(pages["partial"])
-    assert "taken for a class that it does not have" in _read(pages["partial"])
+def test_a_partial_target_tells_what_went_to_other_classes_and_offers_the_comparison(pages, tmp_path, undrawn):
+    text = _read(write_report(runs.write(tmp_path / "gsda" / "seed0", "partial")))
+    assert "The target has 2 of 4 classes." in text and "taken for a class that it does not have" in text
     assert "that it does not have" not in _read(pages["labelled"])
+    assert "against source only" not in text and f"--workdir={tmp_path}/source_only/seed0" in text
+    assert "compares itself with" not in _read(pages["labelled"]) + _read(pages["going"])
 
 
 def test_a_run_that_is_going_says_so(pages):
@@ -150,9 +151,10 @@ def test_a_run_that_is_going_says_so(pages):
     assert "Nothing was logged yet" in _read(pages["new"]) and "step 0 of 40" in _read(pages["new"])
 
 
-def test_source_only_has_no_synchronization_and_no_groups(pages):
-    assert not {"Synchronization", "Groups"} & set(_headings(pages["source_only"]))
-    assert "source only." in _read(pages["source_only"])
+def test_source_only_has_no_synchronization_no_groups_and_no_comparison(tmp_path, undrawn):
+    path = write_report(runs.write(tmp_path, "source_only"))
+    assert not {"Synchronization", "Groups"} & set(_headings(path))
+    assert "source only." in _read(path) and "compares itself with" not in _read(path)
 
 
 def test_of_a_thousand_classes_only_what_can_be_read_is_drawn(tmp_path, undrawn):
@@ -182,13 +184,6 @@ def test_in_a_browser(pages, tmp_path, dark):
         assert seen["broken"] == 0 and (seen["images"] > 0) == (not name.startswith("new"))
         for kind in ("overflow", "faint", "small", "blurred", "hidden"):
             assert seen[kind] == [], (name, kind)
-
-
-def test_what_is_missing_for_the_comparison_is_offered(pages):
-    folder = os.path.dirname(os.path.dirname(os.path.dirname(pages["partial"])))
-    assert f"--workdir={folder}/source_only/seed0" in _read(pages["partial"])
-    assert "compares itself with" not in _read(pages["labelled"])
-    assert "compares itself with" not in _read(pages["source_only"]) + _read(pages["going"])
 
 
 def _changed(workdir: str, **changes) -> str:
