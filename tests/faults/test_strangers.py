@@ -56,16 +56,15 @@ def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
 def test_code_that_a_folder_names_is_not_run_by_whoever_reads_it(tmp_path):
     ran = tmp_path / "ran"
     (tmp_path / "theirs.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
-    workdir = runs.write(tmp_path / "run")
-    for name in ("settings.json", "summary.json"):
-        path = tmp_path / "run" / name
+    finished, new = runs.write(tmp_path / "run"), runs.write(tmp_path / "new", "new")
+    for path in (*tmp_path.glob("*/settings.json"), *tmp_path.glob("*/summary.json")):
         content = json.loads(path.read_text())
         content["settings"]["method"] = f"{tmp_path / 'theirs.py'}:Theirs"
         path.write_text(json.dumps(content))
     for read in (restore, functools.partial(picks.write_picks, count=4)):
         with pytest.raises(UserError, match=r"was trained by code in a file: say --method=.*if you trust it"):
-            read(workdir)
-    report.write_report(workdir)
+            read(finished)
+    report.write_report(new)
     assert not ran.exists()
 
 
