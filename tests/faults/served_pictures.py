@@ -21,29 +21,24 @@ PICTURES = {
 """Width, height, bits, colour type, bytes a pixel."""
 
 
-_TEXT = zlib.compress(bytes(7_900_000), 9)
-"""As much as libpng unpacks of one."""
-_FRAME = struct.pack(">IIIIHHBB", 8, 8, 0, 0, 1, 1, 0, 0)
-CHUNKS = {
-    "packed texts": b"".join(png_chunk(b"zTXt", b"%d\0\0" % i + _TEXT) for i in range(4)),
-    "a profile of 100 MB": png_chunk(b"iCCP", b"x\0\0" + zlib.compress(struct.pack(">I", 10**8) + bytes(10**8), 1)),
-    "frames": png_chunk(b"acTL", struct.pack(">II", 10_000, 0))
-    + b"".join(png_chunk(b"fcTL", struct.pack(">I", i) + _FRAME) for i in range(10_000)),
-}
-"""What a small picture has besides, which is not wanted."""
+def chunks() -> dict[str, bytes]:
+    """What a small picture may have besides, which is not wanted."""
+    text = zlib.compress(bytes(7_900_000))  # as much as libpng unpacks of one
+    frame = struct.pack(">IIIIHHBB", 8, 8, 0, 0, 1, 1, 0, 0)
+    return {
+        "packed texts": b"".join(png_chunk(b"zTXt", b"%d\0\0" % i + text) for i in range(4)),
+        "a profile": png_chunk(b"iCCP", b"x\0\0" + zlib.compress(struct.pack(">I", 10**8) + bytes(10**8), 1)),
+        "frames": png_chunk(b"acTL", struct.pack(">II", 10_000, 0))
+        + b"".join(png_chunk(b"fcTL", struct.pack(">I", i) + frame) for i in range(10_000)),
+    }
 
 
-def png(width: int, height: int, depth: int, colour: int, bytes_a_pixel: int, chunks: bytes = b"") -> bytes:
+def png(width: int, height: int, depth: int, colour: int, bytes_a_pixel: int, more: bytes = b"") -> bytes:
     row, packer = bytes(1 + width * bytes_a_pixel), zlib.compressobj(1)
     pixels = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + chunks
-        + png_chunk(b"IDAT", pixels)
-        + png_chunk(b"IEND", b"")
-    )
+    pieces = png_chunk(b"IHDR", header), more, png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(pieces)
 
 
 def _memory(name: str) -> float:
@@ -57,7 +52,7 @@ if __name__ == "__main__":
     ask(image_bytes=tf.constant([png(*PICTURES["RGBA of 16 bits"])] * 2))  # what is made once is there
     small = PICTURES["RGB, small"]
     records = {name: png(*picture) for name, picture in PICTURES.items()}
-    records.update({name: png(*small, chunks) for name, chunks in CHUNKS.items()})
+    records.update({name: png(*small, more) for name, more in chunks().items()})
     for name, record in records.items():
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # the peak begins anew
