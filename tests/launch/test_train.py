@@ -132,25 +132,12 @@ def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
         ("--task=digits/Fo_Xx", "Unknown task of digits 'Fo_Xx': expected one of "),
         ("--task=digit/Fo_Ha", "Did you mean 'digits'?"),
         ("--task=digits", "BENCHMARK/SOURCE_TARGET"),
-        ("--method=gdsa", "Did you mean 'gsda'?"),
-        ("--extractor=resnet5", "Did you mean 'resnet50'?"),
-        ("--steps=0", "--steps=0 is out of range: expected at least 1"),
-        ("--beta=nan", "--beta=nan is out of range"),
         ("--num_groups=11", "more groups than there are classes (10)"),
         ("--num_groups=a", "expected whole numbers"),
         ("--confidence_threshold=1.5", "expected at most 1"),
-        ("--stepss=5", "Did you mean --steps?"),
-        ("--steps=five", "--steps"),
-        ("--precision=float8", "float32"),
-        ("stray", "Unexpected argument 'stray'"),
-        ("--extractor=missing.keras", "no such file"),
-        ("--weights=missing.h5", "no such file"),
-        ("--source_batch=63 --strategy=mirrored --virtual_devices=2", "does not divide evenly over 2 devices"),
         ("--workdir=/proc/no", "cannot be written"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(flag, expected, tmp_path):
-    # A strategy has to be chosen before TensorFlow computes, so that takes a process of its own.
-    refuse = commands.fail if "--strategy" in flag else lambda _, *flags: inprocess.refuse(*flags)
-    assert expected in refuse("train", f"--workdir={tmp_path / 'run'}", *flag.split(" "))
+    assert expected in inprocess.refuse(f"--workdir={tmp_path / 'run'}", flag)
     assert not os.path.exists(tmp_path / "run" / "settings.json")

@@ -28,6 +28,8 @@ SMALL = {
 }  # fmt: skip
 MIRRORED = {"strategy": "mirrored", "virtual_devices": 3}
 """Three replicas: with two, a factor of R - 1 or of R / 2 would be one."""
+PLAIN = {"method": "mcc", "num_groups": None, "beta": None, "adversarial_ramp": None}
+"""A method whose step is soon traced, where the method does not matter; GSDA's options are not its own."""
 
 
 class Runs:
@@ -78,7 +80,7 @@ def runs(shared):
 
 def _make_runs(folder: str) -> None:
     wrong = {**MIRRORED, "change": "absolute_values_summed"}
-    cut = {"extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
+    cut = {**PLAIN, "extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
     kept = [{**cut, "feature_cache_dir": os.path.join(folder, f"features {i}")} for i in range(2)]
     mirrored = Runs(folder, {"three": MIRRORED, "three cut": {**MIRRORED, **kept[0]}, "absolute values": wrong})
     nudged = {"nudged": {"change": "nudged"}, "nudged cut": kept[1]}

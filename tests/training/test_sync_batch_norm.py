@@ -6,19 +6,17 @@ import numpy as np
 from gsda_tf.models.backbones import synchronized
 from tests import rounding
 from tests.training.distributed_run import NUDGE
-from tests.training.test_distribution import MIRRORED, Runs, assert_others, assert_same
+from tests.training.test_distribution import MIRRORED, PLAIN, Runs, assert_others, assert_same
 
 
 def test_two_replicas_train_batch_norm_as_one(tmp_path):
-    # A method whose step is soon traced; options of GSDA are not its own.
-    plain = {"method": "mcc", "num_groups": None, "beta": None, "adversarial_ramp": None}
-    synchronized = {**plain, "extractor": "tiny_normalized", "sync_batch_norm": True}
+    synchronized = {**PLAIN, "extractor": "tiny_normalized", "sync_batch_norm": True}
     runs = Runs(
         tmp_path,
         {
             "one": synchronized,
             "two": {**synchronized, **MIRRORED},
-            "apart": {**plain, "extractor": "tiny_normalized", **MIRRORED},
+            "apart": {**PLAIN, "extractor": "tiny_normalized", **MIRRORED},
             "nudged": {**synchronized, "change": "nudged"},
         },
     ).weights()
