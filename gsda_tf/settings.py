@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gsda_tf.errors import UserError, choose, nearest
+from gsda_tf.errors import UserError, choose
 
 _MOST = 10**9
 """No number is larger: what counts steps stays far below what TensorFlow counts with."""
@@ -527,11 +527,8 @@ def _absolute(field: dataclasses.Field, value: str) -> str:
 def check_value(field: dataclasses.Field, value: Any) -> None:
     """Raises UserError if `value` is not one of the field's choices or is out of its range."""
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
-    for each in value.split(",") if field.metadata["several"] else [value]:
-        if choices and each not in choices:
-            raise UserError(
-                f"{flag(field.name, each)} is unknown: expected one of {', '.join(choices)}.{nearest(each, choices)}"
-            )
+    for each in (value.split(",") if field.metadata["several"] else [value]) if choices else ():
+        choose(f"--{field.name}", each, choices)
     many = isinstance(value, tuple)
     least = 1 if many else minimum
     for number in value if many else (value,):

@@ -105,7 +105,7 @@ def test_what_is_handed_in_is_taken_as_meant(name, given, meant):
         ("num_groups", {"a": 1}, "--num_groups={'a': 1}: expected whole numbers"),
         ("source_dir", 3, "--source_dir=3: expected text"),
         ("source_dir", b"x", "--source_dir=b'x': expected text"),
-        ("augmentation", "stron", "--augmentation=stron is unknown: .* Did you mean 'strong'"),
+        ("augmentation", "stron", "Unknown --augmentation 'stron': .* Did you mean 'strong'"),
         ("source_dir", ["x" * 1000], "--source_dir=.{100}: expected text"),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -40,8 +41,8 @@ class Initial:
 
     def __init__(self, run: str, quiet: bool = False):
         written = settings_of(run, "init_from")
-        self._run, self._settings, self._quiet = run, written["settings"], quiet
-        self._names = list(written["class_names"])
+        self._run, self._settings, self._names = run, written["settings"], list(written["class_names"])
+        self._say: Callable[[str], None] = (lambda said: None) if quiet else functools.partial(print, flush=True)
         self._path, self._reader = checkpoints.newest(run)
         if not self._path:
             raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
@@ -87,14 +88,10 @@ class Initial:
         some = f", {len(names)} of its {len(self._names)} classes" if len(names) < len(self._names) else ""
         self._say(f"{started}{some}.")
 
-    def _say(self, what: str) -> None:
-        if not self._quiet:
-            print(what, flush=True)
-
     def _read(self, network: str) -> list[np.ndarray]:
         shapes, values = self._reader.get_variable_to_shape_map(), []
-        while f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE" in shapes:
-            values.append(self._reader.get_tensor(f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE"))
+        while (name := f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE") in shapes:
+            values.append(self._reader.get_tensor(name))
         return values
 
 

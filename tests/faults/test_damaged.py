@@ -74,7 +74,7 @@ _CASES = {
     "settings as a list": (_settings(settings=[]), _ALL, "its settings is []"),
     "no settings": (_settings(settings={}), _ALL, "its settings is {}"),
     "no steps": (_settings(steps=0), _ALL, "--steps=0 is out of range: expected at least 1"),
-    "an unknown choice": (_settings(select="best"), _ALL, "--select=best is unknown"),
+    "an unknown choice": (_settings(select="best"), _ALL, "Unknown --select 'best'"),
     "no data": (_settings(data={}), _ALL, "its data is {}"),
     "data of another kind": (
         _settings(data={"source": {"0": 3}, "target": {}}), _ALL, 'its data is {"source": {"0": 3}, "target": {}}'
