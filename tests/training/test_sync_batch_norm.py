@@ -1,4 +1,4 @@
-"""`--sync_batch_norm`: two replicas train a backbone with batch norm as one does; without it they do not."""
+"""`--sync_batch_norm`: three replicas train a backbone with batch norm as one does; without it they do not."""
 
 import keras
 import numpy as np
@@ -9,19 +9,19 @@ from tests.training.distributed_run import NUDGE
 from tests.training.test_distribution import MIRRORED, PLAIN, Runs, assert_others, assert_same
 
 
-def test_two_replicas_train_batch_norm_as_one(tmp_path):
+def test_three_replicas_train_batch_norm_as_one(tmp_path):
     synchronized = {**PLAIN, "extractor": "tiny_normalized", "sync_batch_norm": True}
     runs = Runs(
         tmp_path,
         {
             "one": synchronized,
-            "two": {**synchronized, **MIRRORED},
+            "three": {**synchronized, **MIRRORED},
             "apart": {**PLAIN, "extractor": "tiny_normalized", **MIRRORED},
             "nudged": {**synchronized, "change": "nudged"},
         },
     ).weights()
     growth = rounding.distance(runs["one"][0], runs["nudged"][0]) / NUDGE
-    assert_same(runs["one"], runs["two"], growth)
+    assert_same(runs["one"], runs["three"], growth)
     assert_others(runs["one"], runs["apart"], growth)
 
 
