@@ -76,6 +76,12 @@ _LISTED = 36
 """A message lists at most this many choices, as many as a benchmark has tasks; of more it names those most alike."""
 
 
+def nearest(value: str, choices: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the choice that is most like `value`; "" if none is."""
+    near = difflib.get_close_matches(value, list(choices), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def choose(what: str, value: str, choices: Iterable[str]) -> str:
     """Returns `value` if it is one of `choices`.
 
@@ -94,6 +100,4 @@ def choose(what: str, value: str, choices: Iterable[str]) -> str:
     if len(choices) > _LISTED:
         like = difflib.get_close_matches(value, choices, n=6, cutoff=0.3) or choices[:6]
         listed = f"{', '.join(like)}, ... ({len(choices)} are known)"
-    near = difflib.get_close_matches(value, choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"Unknown {what} {value!r}: expected one of {listed}.{hint}")
+    raise UserError(f"Unknown {what} {value!r}: expected one of {listed}.{nearest(value, choices)}")

@@ -108,5 +108,5 @@ def test_a_list_in_python_is_one_with_commas(tmp_path, monkeypatch):
     made = settings.converted(given, settings.fields())
     assert made == {"extractor": f"densenet169,{tmp_path}/mine.keras", "preprocessing": "auto,torch"}
     assert joined.names(made["extractor"]) == ["densenet169", f"{tmp_path}/mine.keras"]
-    with pytest.raises(UserError, match="--preprocessing=torhc is unknown: expected one of"):
+    with pytest.raises(UserError, match="Unknown --preprocessing 'torhc': expected one of"):
         settings.converted({"preprocessing": "auto,torhc"}, settings.fields())
