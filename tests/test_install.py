@@ -86,7 +86,7 @@ def test_trains_exports_and_reports(installed):
     sweep = installed.folder / "sweeps" / "digits"
     run = sweep / "digits" / "Fo_Ha" / "source_only" / "seed0"
     assert (sweep / "results.csv").exists() and (run / "report.html").exists()
-    assert summary(run)["step"] == 2 and os.listdir(summary(run)["export_dir"])
+    assert summary(run)["step"] == 2 and (run / "export" / "1" / "saved_model.pb").exists()
 
 
 def test_lists_its_commands(installed):

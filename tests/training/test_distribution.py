@@ -85,7 +85,7 @@ def _make_runs(folder: str) -> None:
     mirrored = Runs(folder, {"three": MIRRORED, "three cut": {**MIRRORED, **kept[0]}, "absolute values": wrong})
     nudged = {"nudged": {"change": "nudged"}, "nudged cut": kept[1]}
     others = Runs(folder, {"one": {}, "one cut": kept[1], **nudged})
-    twice = Runs(folder, {"twice": {**MIRRORED, "change": "gradients_summed_twice"}})
+    twice = Runs(folder, {"twice": {**MIRRORED, "virtual_devices": 2, "change": "gradients_summed_twice"}})
     for made in (mirrored, others, twice):
         made.end()
 
