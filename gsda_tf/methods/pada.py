@@ -8,6 +8,7 @@ weighted by gamma_y / max gamma and target samples by 1. As in the authors' code
 from __future__ import annotations
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from gsda_tf.losses.classification import source_cross_entropy
@@ -19,9 +20,7 @@ from gsda_tf.settings import setting
 
 def class_weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     """gamma / max gamma, float32 [r], of the logits [nt, r] of a whole target set."""
-    scaled = logits.astype(np.float64) / temperature
-    probabilities = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    gamma = (probabilities / probabilities.sum(axis=1, keepdims=True)).mean(axis=0)
+    gamma = scipy.special.softmax(logits.astype(np.float64) / temperature, axis=1).mean(axis=0)
     return (gamma / gamma.max()).astype(np.float32)
 
 

@@ -55,12 +55,9 @@ class SelfEnsembling(Method):
         s.descend(lambda b: self.loss(b) + self.agreement(b, says), s.forward(), "extractor", "classifier")
         s.update()
         decay = self.options.teacher_decay
-        pairs = [
-            (tf_variable(mine), tf_variable(student))
-            for kept, network in ((self.teacher, self.problem.extractor), (self.teacher_classifier, self.classifier))
-            for mine, student in zip(kept.trainable_variables, network.trainable_variables)
-            if mine is not student
-        ]
+        kept = [*self.teacher.trainable_variables, *self.teacher_classifier.trainable_variables]
+        students = [*self.problem.extractor.trainable_variables, *self.classifier.trainable_variables]
+        pairs = [(tf_variable(mine), tf_variable(his)) for mine, his in zip(kept, students) if mine is not his]
         s.assign([mine for mine, _ in pairs], [decay * mine + (1.0 - decay) * student for mine, student in pairs])
 
     def agreement(self, b: Batch, says: tf.Tensor) -> tf.Tensor:

@@ -231,7 +231,7 @@ def select(labels: np.ndarray, sureness: np.ndarray, num_classes: int, share: fl
 
 def solve(
     prepared: Preparation, source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int, units: int,
-    rounds: int, structure: str, taught: np.ndarray | None = None,
+    rounds: int, structure: str, taught: np.ndarray,
 ) -> Answer:  # fmt: skip
     """Runs SPL on prepared rows.
 
@@ -246,10 +246,9 @@ def solve(
       structure: of `STRUCTURES`.
       taught: int [nt], labels of target rows that are given, -1 elsewhere: they stand, and are selected from the start.
     """
-    fixed = np.zeros(0, np.int64) if taught is None else np.flatnonzero(taught >= 0)
-    given = labels[:0] if taught is None else taught[fixed]
+    fixed, units = np.flatnonzero(taught >= 0), min(units, source.shape[1])
+    given = taught[fixed]
     rows, known = np.concatenate([source, target[fixed]]), np.concatenate([labels, given])
-    units = min(units, source.shape[1])
     for t in range(1, rounds + 2):
         w = preserving(rows, known, num_classes, units)
         z = [by_blocks(lambda b, w=w: (b @ w).astype(np.float32), x) for x in (source, target)]

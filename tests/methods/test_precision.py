@@ -97,7 +97,7 @@ def test_low_precision_learns_as_float32_does(precision, plain):
 
 
 def test_an_overflow_skips_the_step_for_both_optimizers_and_halves_the_scale():
-    experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
+    experiment, runner, iterator, _ = _train(steps=2, precision="mixed_float16")
     held = [*experiment.state()["extractor"], *experiment.state()["classifier"], *experiment.state()["discriminators"]]
     held += [v for name, group in experiment.state().items() if name.endswith("velocities") for v in group]
     before = [v.numpy() for v in held]
@@ -134,7 +134,7 @@ def test_the_step_compiled_computes_the_same(tmp_path):
 
 
 def test_the_heads_compiled_are_traced_once():
-    assert _train(steps=10, jit_compile="heads")[1].traces == 1
+    assert _train(steps=2, jit_compile="heads")[1].traces == 1
 
 
 def test_compiling_over_several_devices_is_refused():
@@ -143,7 +143,7 @@ def test_compiling_over_several_devices_is_refused():
 
 
 def test_features_that_overflow_move_nothing():
-    experiment, runner, iterator, _ = _train(steps=10, precision="mixed_float16")
+    experiment, runner, iterator, _ = _train(steps=2, precision="mixed_float16")
     bias = experiment.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
     scale = float(experiment.step.loss_scale.value)

@@ -23,7 +23,7 @@ def domains(seed=0, counts=(8, 9, 10), target=(7, 8, 9), apart=20.0, shift=0.5):
 
 def solved(xs, ys, xt, structure="clusters", classes=R, name="plain"):
     made = spl.Preparation.fit(name, xs, xt)
-    return spl.solve(made, made(xs, 0), ys, made(xt, 1), classes, M, 5, structure)
+    return spl.solve(made, made(xs, 0), ys, made(xt, 1), classes, M, 5, structure, np.full(len(xt), -1))
 
 
 def test_the_projection_is_that_of_the_pairs_of_a_class():
@@ -92,7 +92,7 @@ def test_domains_that_are_the_same_and_one_image_a_class():
     xs, ys, _, _ = domains()
     np.testing.assert_array_equal(solved(xs, ys, xs).labels, ys)
     one = np.unique(ys, return_index=True)[1]
-    found = spl.solve(None, xs[one] * 1.0, ys[one], xs[one] * 1.0, R, 2, 3, "clusters")
+    found = spl.solve(None, xs[one] * 1.0, ys[one], xs[one] * 1.0, R, 2, 3, "clusters", np.full(R, -1))
     np.testing.assert_array_equal(found.labels, ys[one])
 
 
