@@ -42,7 +42,7 @@ def agreement(probabilities: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def estimate(agreement: np.ndarray) -> Estimate:
-    """The accuracy of an answer: the mean `agreement` of all candidates with it, float [n].
+    """The accuracy of an answer: the mean agreement of all candidates with it, float [n].
 
     The interval is of the error that this estimate had where it was made, and of the draw of n images.
     """

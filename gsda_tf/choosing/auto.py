@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gsda_tf import methods, recipes
-from gsda_tf.choosing.choice import PLAIN, Candidate
+from gsda_tf.choosing.choice import PLAIN, TRUSTED, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.npz import read_npz
@@ -33,8 +33,8 @@ from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.run import train
 
 NAME = "auto"
-POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc")
-"""Fixed before anything was measured with it; the plainest first, which wins ties."""
+POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc", TRUSTED)
+"""The plainest first, which wins ties; the last on frozen features alone, for which it is trusted."""
 SEEDS = 2
 OUTPUTS, CHOICE, PREDICTIONS = "outputs.npz", "choice.json", "predictions.csv"
 _SAID = ("probabilities", "source_features", "source_labels", "target_features")
@@ -104,6 +104,8 @@ def run(
     plain = _settings(given, pool.candidates[0], 0)
     configure_devices(plain.device)
     data = loading.load(plain.data)
+    if pool.candidates is POOL and not plain.model.freeze_backbone:
+        pool = dataclasses.replace(pool, candidates=POOL[:-1])
     workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):
@@ -123,13 +125,15 @@ def run(
             (name, _settings(given, name, i, workdir=_folder(workdir, name, f"seed{plain.run.seed + i}"), **_CANDIDATE))
             for i in range(pool.candidate_seeds)
             for name in pool.candidates
+            if i == 0 or methods.get_method(methods.split(name)[0]).phases  # what is fitted needs no second seed
         ]
         left_out, beside = _train(plan, pool, data)
         trained: dict[str, list[Settings]] = {}
         for name, settings in plan:
             if _ended(settings):
                 trained.setdefault(name, []).append(settings)
-        found = decision({name: [each.run.workdir for each in runs] for name, runs in trained.items()}, data)
+        folders = {name: [each.run.workdir for each in runs] for name, runs in trained.items()}
+        found = decision(folders, data, plain.model.freeze_backbone)
         _say(found)
         _write(workdir, found, data, left_out)
         chosen = trained[found.choice.name][found.seed].run
@@ -150,13 +154,14 @@ def run(
     return summary
 
 
-def decision(folders: Mapping[str, Sequence[str]], data: TaskData) -> Decision:
+def decision(folders: Mapping[str, Sequence[str]], data: TaskData, frozen: bool) -> Decision:
     """Returns the choice among runs: a function of what they said, in which there is no label of the target but those
     that its user handed over.
 
     Args:
       folders: of finished runs, by candidate; the plainest candidate's first seed at the head.
       data: of the task: names of classes, and such labels.
+      frozen: whether the backbone stood still.
     """
     candidates, features = [], {}
     for name, each in folders.items():
@@ -164,7 +169,7 @@ def decision(folders: Mapping[str, Sequence[str]], data: TaskData) -> Decision:
         candidates.append(Candidate(name, np.stack([output["probabilities"] for output in outputs])))
         features = features or {key: value for key, value in outputs[0].items() if key != "probabilities"}
     labels = data.target.labels if data.target.handed else None
-    return decide(candidates, **features, class_names=data.class_names, labels=labels)
+    return decide(candidates, **features, class_names=data.class_names, labels=labels, frozen=frozen)
 
 
 def _settings(given: Mapping[str, Any], name: str, number: int, **more: Any) -> Settings:

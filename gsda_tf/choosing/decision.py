@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gsda_tf.choosing import agreement, criteria, missing
-from gsda_tf.choosing.choice import Candidate, Choice, choose
+from gsda_tf.choosing.choice import TRUSTED, Candidate, Choice, choose
 
 _SUPPORTED = 0.8
 """Mean probability of an answer over the nearest images, from which on it may be called unanimous."""
@@ -52,6 +52,7 @@ def decide(
     target_features: np.ndarray,
     class_names: Sequence[str],
     labels: np.ndarray | None = None,
+    frozen: bool = True,
 ) -> Decision:
     """Chooses among candidates; no label of the target is an argument but those that its user handed over.
 
@@ -62,6 +63,7 @@ def decide(
       target_features: float [n, d].
       class_names: r names.
       labels: int [n], as `choose` takes them.
+      frozen: likewise.
     """
     values = criteria.reduced(target_features)
     means = np.stack([candidate.mean for candidate in candidates])
@@ -70,13 +72,14 @@ def decide(
     found = missing.class_shares(means.mean(axis=0).argmax(axis=1), len(class_names))
     present = int(((found >= missing.THIN * shares) & (shares > 0)).sum())
     groups = criteria.clusters(values, max(present, 2))
-    made = choose(candidates, groups, labels)
+    made = choose(candidates, groups, labels, frozen)
     taken = next(candidate for candidate in candidates if candidate.name == made.name)
     seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
     probabilities = np.asarray(taken.probabilities[seed], np.float64)
     answers = probabilities.argmax(axis=1)
     runs = np.concatenate([candidate.predictions for candidate in candidates])
     share = agreement.agreement(means, answers)
+    votes = np.mean([(candidate.predictions == answers).mean(axis=0) for candidate in candidates], axis=0)
     support = agreement.neighbours_support(values, means.mean(axis=0), answers)
     source, target = (criteria.comparable(features) for features in (source_features, target_features))
     nearest = agreement.nearest_means(source, source_labels, target)
@@ -87,6 +90,7 @@ def decide(
         answers=answers,
         agreement=(share + support) / 2,
         unanimous=same & (support > _SUPPORTED),
-        estimate=agreement.estimate(share),
+        # How sure the others are says nothing of what is found without training; which label they give does.
+        estimate=agreement.estimate(votes if made.name == TRUSTED else share),
         warnings=missing.warnings(answers, probabilities, runs, shares, class_names),
     )

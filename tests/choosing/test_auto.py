@@ -89,6 +89,20 @@ def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_i
     assert content["chosen"] == "mcc" and set(content["scores"]) == {"source_only", "mcc"} and not content["left_out"]
 
 
+def test_what_is_fitted_has_one_seed_and_only_frozen_features_have_it_by_themselves(given, trained, tmp_path):
+    run(given(), tmp_path / "run", Pool(("source_only", "spl"), candidate_seeds=2))
+    places = [os.path.relpath(path, tmp_path / "run" / "candidates") for path in trained[:-1]]
+    assert places == ["source_only/seed0", "spl/seed0", "source_only/seed1"]
+    run(given(), tmp_path / "all", Pool(candidate_seeds=1))
+    assert [os.path.basename(os.path.dirname(path)) for path in trained[-7:-1]] == list(auto.POOL)
+    for name in ("source", "target"):
+        np.savez(tmp_path / f"{name}.npz", images=np.zeros([100, 4, 4, 3], np.uint8), labels=np.arange(100) % 5)
+    given = {"source": str(tmp_path / "source.npz"), "target": str(tmp_path / "target.npz"), "extractor": "small_cnn",
+             "weights": "none", "image_size": 4, "resize_size": 4, "augmentation": "none"}  # fmt: skip
+    run(given, tmp_path / "images", Pool(candidate_seeds=1))
+    assert [os.path.basename(os.path.dirname(path)) for path in trained[-6:-1]] == list(auto.POOL[:-1])
+
+
 def test_predictions_begin_with_the_images_to_look_at(given, trained, tmp_path):
     run(given(), tmp_path / "run")
     lines = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()

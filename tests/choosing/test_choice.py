@@ -49,6 +49,18 @@ def test_labels_that_were_handed_over_count_beside_the_clusters():
     assert many.scores["mcc"]["score"] < none.scores["mcc"]["score"]
 
 
+def test_spl_stands_on_frozen_features_unless_it_is_alone_or_labels_decide():
+    others = [candidate("source_only", wrong(0.4)), candidate("mcc", wrong(0.05, 1))]
+    spl = candidate("spl", wrong(0.15, 2), seeds=1)
+    made = choose([*others, spl], TRUTH)
+    assert (made.name, made.runner_up) == ("spl", "mcc") and "on frozen features it was best" in made.reason
+    assert choose([*others, spl], TRUTH, frozen=False).name == "mcc"
+    assert choose([*others, spl], TRUTH, labels=TRUTH).name == "mcc"
+    assert choose([*others, candidate("spl", wrong(0.5, 2), seeds=1)], TRUTH).name == "mcc"
+    best = choose([*others, candidate("spl", TRUTH, seeds=1)], TRUTH)
+    assert best.name == "spl" and best.reason.startswith("spl: its labels agree best")
+
+
 def test_source_only_wins_ties_and_against_what_is_hardly_better():
     same = wrong(0.2)
     made = choose([candidate("source_only", same), candidate("mcc", same)], TRUTH)

@@ -55,6 +55,12 @@ def test_the_sentence_names_choice_reason_estimate_and_runner_up():
     assert found.estimate.low <= found.estimate.value <= found.estimate.high
 
 
+def test_what_is_not_trained_is_estimated_by_the_labels_that_the_others_give():
+    found = made(candidate("source_only", off(4), top=0.5), candidate("spl", TRUTH, top=0.4))
+    assert found.choice.name == "spl" and found.estimate.value == pytest.approx((0.75 + 1) / 2)
+    assert made(candidate("mcc", TRUTH, top=0.5)).estimate.value == pytest.approx(0.5)
+
+
 def test_the_same_again_bit_for_bit():
     runs = (candidate("source_only", off(3), off(4)), candidate("mcc", off(9), off(7)))
     once, again = made(*runs), made(*runs)
@@ -64,7 +70,7 @@ def test_the_same_again_bit_for_bit():
 
 def test_no_label_of_the_target_is_an_argument_but_those_that_were_handed_over():
     assert set(inspect.signature(decide).parameters) == {
-        "candidates", "source_features", "source_labels", "target_features", "class_names", "labels"
+        "candidates", "source_features", "source_labels", "target_features", "class_names", "labels", "frozen"
     }  # fmt: skip
 
 
