@@ -122,8 +122,8 @@ def _reason(name: str, scores: dict[str, dict[str, float]]) -> str:
         )
     if name == TRUSTED and any(scores[other]["score"] > mine["score"] for other in scores):
         return (
-            f"{name}: on frozen features it was the best of the pool on most tasks that were measured, and nothing speaks "
-            f"against it: it agrees with the answer of all candidates together ({mine['crowd']:.2f})"
+            f"{name}: on frozen features it was the best of the pool on most tasks that were measured, and nothing "
+            f"speaks against it: it agrees with the answer of all candidates together ({mine['crowd']:.2f})"
         )
     beside = f"; source only {plain['clusters']:.2f}" if plain else ""
     alone = f"; source only {plain['crowd']:.2f}" if plain else ""
