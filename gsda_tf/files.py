@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import io
 import os
@@ -164,6 +165,19 @@ def read_regular(path: str, limit: int) -> bytes:
     if len(data) > limit:  # it grew, or lies about its size as those of /proc do
         raise UserError(f"{printable(path)} has more than {limit:,} bytes.")
     return data
+
+
+def refuse_pattern(path: str, flag: str) -> None:
+    """Raises UserError for a folder whose path TensorFlow takes for a pattern: it would find no weights there.
+
+    Args:
+      path: of the folder.
+      flag: that names it.
+    """
+    if glob.has_magic(path):
+        raise UserError(
+            f"--{flag}={path}: TensorFlow takes *, ? and [ in the path of weights for a pattern: choose another folder."
+        )
 
 
 _AT_ONCE = 2**20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import json
 import os
 import shutil
@@ -67,11 +66,7 @@ class RunFolder:
           DiskError: it cannot be written.
           UserError: see `clear`; or TensorFlow would read no checkpoint of a folder of that name.
         """
-        if glob.has_magic(self.path):
-            raise UserError(
-                f"--workdir={self.path}: TensorFlow takes *, ? and [ in the path of a checkpoint for a pattern: "
-                "choose another folder."
-            )
+        files.refuse_pattern(self.path, "workdir")
         with _locked(self.path) if self.writes else contextlib.nullcontext():
             if self.writes:
                 files.remove_unfinished(self.path)

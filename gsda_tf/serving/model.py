@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.errors import COMMANDS, UserError
-from gsda_tf.files import content_digest
+from gsda_tf.files import content_digest, refuse_pattern
 from gsda_tf.serving.versions import versions
 
 
@@ -55,8 +55,9 @@ def local_model(path: str) -> Model:
       path: a version's folder, or the folder of versions (then the newest).
 
     Raises:
-      UserError: no export there.
+      UserError: no export there, or in a folder that TensorFlow takes for a pattern.
     """
+    refuse_pattern(path, "model")
     if not os.path.exists(os.path.join(path, "saved_model.pb")):
         found = versions(path)
         if not found:
