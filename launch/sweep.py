@@ -24,7 +24,7 @@ absl_flags.DEFINE_list("tasks", [], "its tasks, such as A_W,A_D (default: all)")
 absl_flags.DEFINE_list(
     "methods", ["source_only", "domain", "domain_class", "domain_group_class", "gsda"], "methods, the table's rows"
 )
-absl_flags.DEFINE_multi_string("grid", [], "a setting and its values, each a row, such as beta:0,1,10; repeatable")
+absl_flags.DEFINE_multi_string("grid", [], "a setting and its values, each a row, such as beta:0,1,10")
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
 absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", 1, 1024)
 absl_flags.DEFINE_integer("threads", 0, "threads of each run; 0: its share of the cores", 0, 1024)
