@@ -120,13 +120,22 @@ class Domain:
         """
         return cls.from_arrays(*handed.of_dataset(dataset), class_names or getattr(dataset, "class_names", ()), folder)
 
+    @classmethod
+    def joined(cls, domains: Sequence[Domain]) -> Domain:
+        """Several sources as one, whose batches are in balance over them."""
+        kinds = {getattr(each, "pipeline", None) for each in domains}
+        if len(kinds) != 1 or not kinds <= {"folders", "arrays"}:
+            raise UserError("Several sources are taken where all are from folders, or all from arrays.")
+        first = domains[0]
+        return cls(first.pipeline, {n: ",".join(str(each.settings[n]) for each in domains) for n in first.settings})
+
     def given(self, role: str) -> dict[str, str]:
         """Settings by name for the domain as "source" or "target"."""
         return {f"{role}{name}": value for name, value in self.settings.items() if value}
 
 
 def adapt(
-    source: Domain,
+    source: Domain | Sequence[Domain] | None,
     target: Domain,
     method: str | type[Method] = "gsda",
     extractor: str | keras.Model | None = None,
@@ -135,7 +144,8 @@ def adapt(
     """Trains a classifier for the target, or goes on with a run that was stopped.
 
     Args:
-      source: labelled.
+      source: labelled; or several such domains, of folders or of arrays; or None, where the run of `init_from` is
+        adapted without it.
       target: whose labels, if there are any, only score the result.
       method: by name, with added terms behind a plus ("gsda+mcc"), or a class of your own; "auto" trains several and
         takes one without target labels (`run.summary["choice"]` says why).
@@ -145,6 +155,10 @@ def adapt(
     Raises:
       UserError: for anything that you can mend, in one sentence.
     """
+    if source is None and isinstance(target, Domain):
+        source = Domain(target.pipeline, {})
+    if isinstance(source, (list, tuple)):
+        source = Domain.joined(source)
     for given in (source, target):
         if not isinstance(given, Domain):
             raise UserError(f"A {type(given).__name__} was given: expected a Domain, such as Domain.from_folder(PATH).")

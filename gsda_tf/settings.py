@@ -98,6 +98,11 @@ def _but(*words: str) -> Callable[[str], bool]:
     return lambda value: value not in words
 
 
+def several(value: str) -> tuple[str, ...]:
+    """The places that a setting names, with commas between; one that is there is one, whatever it is called."""
+    return (value,) if "," not in value or os.path.exists(value) else tuple(value.split(","))
+
+
 def is_array_file(value: str) -> bool:
     """Returns whether `source` or `target` is a file of arrays and not the name of a data set."""
     return value.lower().endswith((".npz", ".parquet"))
@@ -128,7 +133,10 @@ class DataSettings:
     download: bool = _machine(
         True, "fetch and prepare a data set that is not there yet; of a restored run only if you say so", "restoring"
     )
-    source_dir: str = _place("labelled images, one folder a class, for --pipeline=folders", "everyday", needs=_FOLDERS)
+    source_dir: str = _place(
+        "labelled images, one folder a class, for --pipeline=folders; several folders with commas between",
+        "everyday several", needs=_FOLDERS,
+    )  # fmt: skip
     target_dir: str = _place("target images, likewise, or one flat folder without classes", "everyday", needs=_FOLDERS)
     source_list: str = _place("file with 'path label' a line, for --pipeline=lists", needs=_LISTS)
     target_list: str = _place("file with 'path label' or 'path' a line, for --pipeline=lists", needs=_LISTS)
@@ -141,7 +149,7 @@ class DataSettings:
         "unlabelled", "folder of --target_dir that is no class but holds its images without a label", needs=_FOLDERS
     )
     target_labels: str = _place(
-        "labels of some target images, to be trained on: 'path label' a line, as launch.pick writes it", "everyday"
+        "labels of some target images, to be trained on: 'path label' a line, as launch.pick writes it"
     )
     target_holdout: float = setting(
         0.5, "share of the target's labels that only score, where it is labelled in part; with --target_labels, where "
@@ -158,8 +166,8 @@ class DataSettings:
     )  # fmt: skip
     # Arrays may lie elsewhere, but a set of TFDS is what its name says.
     source: str = setting(
-        "", "file of --pipeline=arrays; or NAME[/CONFIG][:SPLIT], or the FOLDER[:SPLIT] where TFDS stored a set, of "
-        "--pipeline=tfds", "restoring", path=is_array_file,
+        "", "file of --pipeline=arrays, several with commas between; or NAME[/CONFIG][:SPLIT], or the FOLDER[:SPLIT] "
+        "where TFDS stored a set, of --pipeline=tfds", "restoring several", path=is_array_file,
         may_change=is_array_file, needs=_NAMED,
     )  # fmt: skip
     target: str = setting(
@@ -179,6 +187,11 @@ class DataSettings:
     evaluation_batch: int = _batch(
         128, "images in one evaluation batch, over all devices", marks="restoring", may_change=True, foreign=False
     )
+
+    @property
+    def without_source(self) -> bool:
+        """Returns whether there are only target images: a run is adapted to them, `--init_from`."""
+        return self.pipeline in ("folders", "arrays") and not (self.source_dir or self.source)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,6 +271,11 @@ class MethodSettings:
         "strength, --bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
         "--bottleneck_units and --alpha whether the backbone is frozen or trained", "everyday",
         choices=("default", "paper"),
+    )  # fmt: skip
+    target_prior: str = setting(
+        "uniform", "class shares of the target, by which answers are corrected: uniform, as the batches', changes "
+        "nothing; source: those of its images; estimate: found without labels; or FILE with 'class,share' a line",
+        path=_but("uniform", "source", "estimate"),
     )  # fmt: skip
     confidence_threshold: float = setting(
         0.0, "least probability at which a target label is trusted", minimum=0, maximum=1
@@ -516,8 +534,8 @@ def _single(kind: type, value: Any) -> Any:
 
 
 def _absolute(field: dataclasses.Field, value: str) -> str:
-    if field.metadata["several"] and "," in value:
-        return ",".join(_absolute(field, part) for part in value.split(","))
+    if field.metadata["several"] and len(parts := several(value)) > 1:
+        return ",".join(_absolute(field, part) for part in parts)
     path = field.metadata["path"]
     if value and "://" not in value and (path(value) if callable(path) else path):
         return os.path.abspath(os.path.expanduser(value))

@@ -106,7 +106,7 @@ def test_what_is_handed_in_is_taken_as_meant(name, given, meant):
         ("source_dir", 3, "--source_dir=3: expected text"),
         ("source_dir", b"x", "--source_dir=b'x': expected text"),
         ("augmentation", "stron", "Unknown --augmentation 'stron': .* Did you mean 'strong'"),
-        ("source_dir", ["x" * 1000], "--source_dir=.{100}: expected text"),
+        ("target_dir", ["x" * 1000], "--target_dir=.{100}: expected text"),
     ],
 )
 def test_another_kind_is_refused_in_a_sentence_that_names_the_setting(name, given, said):

@@ -56,7 +56,9 @@ class TrainingBatches:
 
     def __init__(self, data: TaskData, settings: DataSettings, seed: int, images: Sequence[str] = ("source", "target")):
         self._data, self._settings, self._seed = data, settings, seed
-        self._source = BalancedSampler(data.source.labels, seed, _SOURCE)
+        source = data.source
+        self._source = BalancedSampler(source.labels, seed, _SOURCE, source.places) if len(source) else None
+        self.source_batch = settings.source_batch if self._source else 0
         self._views = tuple(name for name in images if name != "source")
         self.target_batch = settings.target_batch if self._views else 0
         taught = data.target.taught
@@ -77,8 +79,8 @@ class TrainingBatches:
     def plan(self, first: int, last: int, pool: np.ndarray | None = None, since: int = 0):
         """Indices of the images of steps first..last-1: (source [steps, Bs], target [steps, Bt])."""
         steps = np.arange(first, last, dtype=np.int64)[:, None]
-        bs, bt = self._settings.source_batch, self.target_batch
-        source = self._source.indices(steps * bs + np.arange(bs))
+        bs, bt = self.source_batch, self.target_batch
+        source = self._source.indices(steps * bs + np.arange(bs)) if self._source else np.zeros((0, 0))
         if not bt:
             return source, np.zeros((0, 0))
         count = 0 if self._taught is None else max(1, round(self._settings.target_label_share * bt))
@@ -92,11 +94,10 @@ class TrainingBatches:
 
     def spec(self, one: tf.TensorSpec, replicas: int = 1) -> dict[str, tf.TensorSpec]:
         """Returns the tensors of one replica in a step, by name; `one` is an image or features, without the batch."""
-        count = self._settings.source_batch // replicas
-        spec = {
-            "source_images": tf.TensorSpec((count, *one.shape), one.dtype),
-            "source_labels": tf.TensorSpec((count,), tf.int32),
-        }
+        count, spec = self.source_batch // replicas, {}
+        if count:
+            spec["source_images"] = tf.TensorSpec((count, *one.shape), one.dtype)
+            spec["source_labels"] = tf.TensorSpec((count,), tf.int32)
         if self._views:
             spec["target_indices"] = tf.TensorSpec((self.target_batch // replicas,), tf.int64)
         for name in self._views:
@@ -116,9 +117,11 @@ class TrainingBatches:
         """
         share = share or Share()
         source, target = self.plan(first, last, pool, since)
-        streams = {"source_images": self._images(self._data.source, source, _SOURCE, first, share)}
-        labels = self._data.source.labels[share.of(source)].astype(np.int32)
-        streams["source_labels"] = tf.data.Dataset.from_tensor_slices(labels)
+        streams = {}
+        if self._source:
+            streams["source_images"] = self._images(self._data.source, source, _SOURCE, first, share)
+            labels = self._data.source.labels[share.of(source)].astype(np.int32)
+            streams["source_labels"] = tf.data.Dataset.from_tensor_slices(labels)
         if self._views:
             streams["target_indices"] = tf.data.Dataset.from_tensor_slices(share.of(target))
         for name in self._views:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import unicodedata
@@ -13,6 +14,8 @@ import numpy as np
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.errors import DataError, nearest, shown
 
+NOTHING = "no_source"
+"""The name of a source that is not there."""
 _SHOWN = 4
 _MANY = 20
 """Fewer classes that are numbers may well be classes, however few images they have."""
@@ -34,6 +37,9 @@ def own_task(
     Raises:
       DataError: there is one class only, or the names are measurements or serial numbers.
     """
+    task = TaskData(f"{kind}/{source.name}_{target.name}", source, target, tuple(names), remarks=tuple(remarks))
+    if not len(source):  # a run is adapted without it
+        return task
     if len(names) == 1:
         raise DataError(f"{where} has 1 class, {names[0]!r}: expected at least 2.")
     numbers = [name for name in names if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", name, re.IGNORECASE)]
@@ -44,7 +50,7 @@ def own_task(
             f"({listed(broken or numbers)}): expected classes, each with several images. Measurements cannot be learnt "
             "here; divide them into ranges, or label each image with its class."
         )
-    counts, said = np.bincount(source.labels, minlength=len(names)), [*remarks]
+    counts, said = np.bincount(source.labels, minlength=len(names)), list(task.remarks)
     for count, told in (
         (0, "no source image ({}): nothing is learnt"),
         (1, "a single source image ({}): little can be learnt"),
@@ -52,12 +58,48 @@ def own_task(
         few = [shown(name) for name, found in zip(names, counts) if found == count]
         if few:
             said.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed(few))}.")
-    return TaskData(f"{kind}/{source.name}_{target.name}", source, target, tuple(names), remarks=tuple(said))
+    return dataclasses.replace(task, remarks=tuple(said))
 
 
 def listed(names: Sequence[str]) -> str:
     """The first few names, for a message."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> None:
+    """Raises DataError if two places call a class by names that differ in case, spaces, hyphens or accents only.
+
+    Args:
+      classes: names of the classes of each place.
+      places: what messages call them.
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    for names, place in zip(classes, places):
+        for name in names:
+            plain = unicodedata.normalize("NFKD", name).casefold()
+            other, where = seen.setdefault(re.sub(r"[\W_]+", "", plain) or name, (name, place))
+            if other != name:
+                raise DataError(
+                    f"{shown(where)} has the class {other!r} and {shown(place)} {name!r}: are they one? Call it by one "
+                    "name in all sources, or give them names that differ."
+                )
+
+
+def from_places(source: Domain, places: Sequence[str], numbers: np.ndarray) -> Domain:
+    """A source whose images come from several places.
+
+    Args:
+      source: its images.
+      places: paths; one alone changes nothing.
+      numbers: int32 [n], of the place that each image is from.
+    """
+    if len(places) < 2:
+        return source
+    names = tuple(plain_name(place) for place in places)
+    if len(set(names)) < len(names):
+        names = tuple(places)
+    title = "+".join(plain_name(place) for place in places)
+    return dataclasses.replace(source, name=title, places=numbers, place_names=names)
 
 
 def labels_of(

@@ -27,6 +27,8 @@ class Domain:
       taught: int32 [n], of a target: labels that its user handed over for training, -1 elsewhere; None without any.
         No image has both.
       handed: of a target: True if `labels` were handed over with them, so that a choice may be made by them, too.
+      places: int32 [n], of a source from several places: the number of each image's among `place_names`; None: of one.
+      place_names: what these places are called.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Domain:
     labels: np.ndarray
     taught: np.ndarray | None = None
     handed: bool = False
+    places: np.ndarray | None = None
+    place_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         if len(self.records) != len(self.labels):
@@ -49,10 +53,9 @@ class Domain:
 
     def chosen(self, indices: np.ndarray) -> Domain:
         """Some of its images, in that order, as a domain; `indices` int64 [m]."""
-        taught = None if self.taught is None else self.taught[indices]
-        return dataclasses.replace(
-            self, records=self.records.chosen(indices), labels=self.labels[indices], taught=taught
-        )
+        arrays = {name: getattr(self, name) for name in ("labels", "taught", "places")}
+        some = {name: array[indices] for name, array in arrays.items() if array is not None}
+        return dataclasses.replace(self, records=self.records.chosen(indices), **some)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,6 +61,8 @@ def permute(index: np.ndarray, size: np.ndarray | int, key: np.ndarray | int) ->
 class BalancedSampler:
     """Draws every class equally often, and every image of a class once before any of them again.
 
+    Of images from several places, those of a class that has any are drawn in turn, each place equally often.
+
     Slots count the images a stream has ever asked for: step t of batch size B fills slots t B to t B + B - 1.
     The slots fall into rounds of one slot a class, in an order that changes from round to round.
 
@@ -68,20 +70,27 @@ class BalancedSampler:
       labels: int [n]; images with a negative label are never drawn.
       seed: of the run.
       stream: tells streams of one run apart (source, target, and the target after each new labelling).
+      places: int [n], from which of several places each image is; None: all from one.
 
     Raises:
       ValueError: no image has a label.
     """
 
-    def __init__(self, labels: np.ndarray, seed: int, stream: int):
+    def __init__(self, labels: np.ndarray, seed: int, stream: int, places: np.ndarray | None = None):
         labels = np.asarray(labels)
         self.classes = np.unique(labels[labels >= 0])
         if not len(self.classes):
             raise ValueError("no image to draw from")
-        order = np.argsort(labels, kind="stable")
+        # A cell has the images of a class from one place; those of a class lie side by side.
+        width = 1 if places is None else int(places.max()) + 1
+        cells = labels.astype(np.int64) * width + (0 if places is None else places)
+        order = np.argsort(cells, kind="stable")
         self._images = order[np.searchsorted(labels[order], 0) :]
-        self._starts = np.searchsorted(labels[self._images], self.classes)
+        self._cells = np.unique(cells[self._images])
+        self._starts = np.searchsorted(cells[self._images], self._cells)
         self._counts = np.diff(np.append(self._starts, len(self._images)))
+        self._first = np.searchsorted(self._cells // width, self.classes)
+        self._places = np.diff(np.append(self._first, len(self._cells)))
         self._seed, self._stream = seed, stream
 
     def indices(self, slots: np.ndarray) -> np.ndarray:
@@ -96,10 +105,14 @@ class BalancedSampler:
         slots = np.asarray(slots, np.int64)
         turn, place = np.divmod(slots, len(self.classes))
         which = permute(place, len(self.classes), hash_key(self._seed, self._stream, 1, turn))
-        count = self._counts[which]
+        cell, places = self._first[which], self._places[which]
+        if len(self._cells) > len(self.classes):
+            turn, place = np.divmod(turn, places)
+            cell = cell + permute(place, places, hash_key(self._seed, self._stream, 3, self.classes[which], turn))
+        count = self._counts[cell]
         epoch, draw = np.divmod(turn, count)
-        image = permute(draw, count, hash_key(self._seed, self._stream, 2, self.classes[which], epoch))
-        return self._images[self._starts[which] + image]
+        image = permute(draw, count, hash_key(self._seed, self._stream, 2, self._cells[cell], epoch))
+        return self._images[self._starts[cell] + image]
 
 
 def uniform_sampler(size: int, seed: int, stream: int) -> BalancedSampler:

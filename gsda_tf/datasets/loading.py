@@ -26,7 +26,7 @@ def _load_benchmark(settings: DataSettings) -> TaskData:
 
 
 # To add a way of bringing images: a function from settings to TaskData, and a line here.
-PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
+PIPELINES: dict[str, Callable[..., TaskData]] = {
     "benchmark": _load_benchmark,
     "folders": load_folders,
     "lists": load_lists,
@@ -35,13 +35,18 @@ PIPELINES: dict[str, Callable[[DataSettings], TaskData]] = {
 }
 
 
-def index(settings: DataSettings) -> TaskData:
+def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
     """Loads the images' index and labels; no image is looked at.
+
+    Args:
+      settings: where the data are.
+      class_names: of the run that is adapted, where there is no source.
 
     Raises:
       UserError: the data are not there or not as expected.
     """
-    data = PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings)
+    known = (tuple(class_names),) if class_names and settings.without_source else ()
+    data = PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings, *known)
     if settings.resize_size <= LEAST_SIDE:
         return data
     remark = (
@@ -62,7 +67,7 @@ def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> Ta
       UserError: the data are not there or not as expected; with `on_bad_image` "error", a file is no image; a class
         is none of `class_names`.
     """
-    data = index(settings)
+    data = index(settings, class_names)
     if class_names is not None:
         data = with_classes(data, class_names)
     data = cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)

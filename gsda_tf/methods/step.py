@@ -41,8 +41,11 @@ class Step:
 
     def __init__(self, networks: Any, batch: Mapping[str, tf.Tensor], step: tf.Tensor, phase: str, progress, rate):
         self._networks, self._rate = networks, rate
-        self.phase, self.progress, self.labels = phase, progress, batch["source_labels"]
+        self.phase, self.progress = phase, progress
         self.images = {name: batch[f"{name}_images"] for name in IMAGES if f"{name}_images" in batch}
+        self.labels = batch.get("source_labels", tf.zeros([0], tf.int32))
+        if "source" not in self.images:  # a run is adapted without its source
+            self.images["source"] = self.images["target"][:0]
         self.target_indices = batch.get("target_indices")
         self.metrics: dict[str, tf.Tensor] = {}
         self._seed = tf.stack([tf.constant(networks.seed % 2**31, tf.int32), tf.cast(step, tf.int32)])

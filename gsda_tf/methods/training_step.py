@@ -42,6 +42,8 @@ class TrainingStep:
         self.compile_heads, self.seed = settings.device.jit_compile == "heads", settings.run.seed
         parts = {name: getattr(extractor, name) for name in EXTRACTOR_PARTS}
         parts.update({"classifier": method.classifier, **method.adversaries})
+        if not method.problem.num_source:  # as it was learnt from the source, it stays
+            del parts["classifier"]
         trained = {name: list(part.trainable_variables) for name, part in parts.items() if method.phases}
         self.groups = {name: group for name, group in trained.items() if group}
         self.optimizers = self._optimizers()

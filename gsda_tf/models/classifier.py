@@ -21,6 +21,25 @@ def build_classifier(
     return keras.Model(features, logits, name=name)
 
 
+class MovedHead(keras.Model):
+    """C with a number for each class that is added to its logits, 0 at first: `moved`, float32 [r].
+
+    Args:
+      classifier: C.
+      num_classes: r.
+    """
+
+    def __init__(self, classifier: keras.Model, num_classes: int):
+        super().__init__(dtype="float32", name="moved")
+        self.classifier = classifier
+        self.moved = self.add_weight(name="moved", shape=(num_classes,), initializer="zeros", trainable=False)
+        self.built = True
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """float32 [N, r] of float32 [N, d]."""
+        return self.classifier(features) + tf.convert_to_tensor(self.moved)
+
+
 class PrototypeHead(keras.Model):
     """One prototype a class: logits are negative squared distances to it, divided by a temperature.
 

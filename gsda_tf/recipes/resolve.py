@@ -26,7 +26,7 @@ from gsda_tf.models import backbones, foreign
 from gsda_tf.recipes import frozen, paper, trained
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
-from gsda_tf.settings import MOST_PIXELS, Settings, converted, fields, flag, is_array_file, names
+from gsda_tf.settings import MOST_PIXELS, Settings, converted, fields, flag, is_array_file, names, several
 
 Layer = Callable[[Holding], None]
 """Takes the values that follow from what holds so far."""
@@ -141,7 +141,9 @@ def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
     if "pipeline" not in made:  # where the images are said to be tells it, too
         told = [f.metadata["needs"].get("pipeline", ()) for f in fields() if f.name != "task" and made.get(f.name)]
         pipelines = next(filter(None, told), ("benchmark",))
-        made["pipeline"] = pipelines[0 if len(pipelines) == 1 or is_array_file(made.get("source", "")) else 1]
+        made["pipeline"] = pipelines[
+            0 if len(pipelines) == 1 or is_array_file(made.get("source") or made.get("target", "")) else 1
+        ]
     return made
 
 
@@ -154,8 +156,8 @@ def _another_run(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _features(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what follows from features in place of images: there is no backbone."""
-    source = given.get("source", "")
-    units = feature_units(source) if given["pipeline"] == "arrays" else 0
+    source = given.get("source") or given.get("target", "")
+    units = feature_units(several(source)[0]) if given["pipeline"] == "arrays" else 0
     if not units:
         return {}
     if about := [flag(name, given[name]) for name in names("images") if name in given]:
@@ -234,7 +236,7 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
     said = []
     for role, batch in (("source", settings.data.source_batch), ("target", settings.data.target_batch)):
         count = len(getattr(data, role))
-        if count < batch:
+        if 0 < count < batch:
             counted = f"{count} images" if count > 1 else "1 image"
             said.append(f"The {role} has {counted}, a batch takes {batch}: images are in it more than once.")
     values = settings.flat()

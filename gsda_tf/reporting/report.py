@@ -66,6 +66,7 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
         "compared": source_only is not None or run.settings["method"] == "source_only",
         "features": panels(embedding.draw(run)),
         "grey": "target_indices" in run.evaluation and (run.feature_labels[1] < 0).any(),
+        "shares": _shares(run),
         "choice": _choice(run, evaluated) if evaluated else None,
         "settings": Table(("setting", "value"), [(f"--{n}", _value(v)) for n, v in run.settings.items()], (0, 1)),
         "versions": Table(("of", "version"), [*versions.items(), ("weights (SHA-256)", sha)], (0, 1)),
@@ -88,7 +89,8 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
         exact = latest.get(key) is not None and not latest.get("target_sample")
         found.append((percent(latest[key]) if exact else told if latest else MISSING, f"{key} ({by}" if by else key))
     images = "held-out images" if run.settings.get("holdout") else "the images that it was trained on"
-    return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {images}")]
+    each = "".join(f"; {name} {percent(value)}" for name, value in latest.get("accuracy_by_source", {}).items())
+    return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {images}{each}")]
 
 
 def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
@@ -185,6 +187,18 @@ def _thumbnails(
     if agreement is not None and all(run.probabilities[index].max() >= _SATURATED for index, _ in found):
         found.sort(key=lambda each: agreement[each[0]])
     return [each for _, each in found]
+
+
+def _shares(run: LoggedRun) -> Table | None:
+    """Tells the classes whose estimated share of the target differs most from that of the source; None without both."""
+    found, counts = (run.summary or {}).get("target_shares"), run.evaluation.get("source_counts", np.zeros(1))
+    if not found or not counts.any():
+        return None
+    source = counts / counts.sum()
+    target = np.array([found.get(name, 0.0) for name in run.class_names])
+    order = np.argsort(-np.abs(target - source), kind="stable")[:8]
+    rows = [(run.class_names[k], percent(source[k]), percent(target[k])) for k in order]
+    return Table(("class", "source", "target, estimated"), rows)
 
 
 def _choice(run: LoggedRun, evaluated: list) -> Table:

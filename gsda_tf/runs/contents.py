@@ -91,6 +91,8 @@ _SUMMARY = {
 _OPTIONAL = {
     "score": SCORES.__contains__,
     "target_per_class_accuracy": ({str: _share}, None),
+    "accuracy_by_source": {str: _share},
+    "target_shares": {str: _share},
     "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
     "versions": {str: str},
     "choice": str,

@@ -12,9 +12,11 @@ import numpy as np
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
+from gsda_tf.methods import get_method, method_names
+from gsda_tf.methods.base import TermMethod
 from gsda_tf.runs import checkpoints
 from gsda_tf.runs.contents import settings_of
-from gsda_tf.settings import names
+from gsda_tf.settings import Settings, names
 
 
 def inherited(run: str) -> dict[str, Any]:
@@ -26,6 +28,21 @@ def inherited(run: str) -> dict[str, Any]:
     before = settings_of(run, "init_from")["settings"]
     # The weights are in the run's checkpoint: none need be downloaded.
     return {**{name: before[name] for name in names("network")}, "weights": "none"}
+
+
+def classes_without_source(settings: Settings) -> list[str] | None:
+    """Returns the classes of the run that is adapted to a target without a source; None where that is not asked for.
+
+    Raises:
+      UserError: no run there, or the method needs a source.
+    """
+    run, method = settings.run.init_from, settings.method.method
+    if not (run and settings.data.without_source):
+        return None
+    if not issubclass(get_method(method), TermMethod):
+        able = ", ".join(name for name in method_names() if issubclass(get_method(name), TermMethod))
+        raise UserError(f"--method={method} needs a source, and there is none: choose one of {able}.")
+    return settings_of(run, "init_from")["class_names"]
 
 
 class Initial:
@@ -70,8 +87,12 @@ class Initial:
         for variable, value in zip(variables, values):
             variable.assign(value)
 
-    def into_classifier(self, classifier: keras.Model, names: Sequence[str]) -> None:
-        """Gives C the run's weights, each class those of its name, if the run knows all classes; says so or not."""
+    def into_classifier(self, classifier: keras.Model, names: Sequence[str]) -> bool:
+        """Gives C the run's weights, each class those of its name, if the run knows all classes; says so or not.
+
+        Returns:
+          Whether it did.
+        """
         step = os.path.basename(self._path).replace("ckpt-", "step ")
         started = f"Starts from the weights of {self._run}, {step}"
         place = {name: label for label, name in enumerate(self._names)}
@@ -81,12 +102,13 @@ class Initial:
         if new or shapes != [v.shape for v in values]:
             why = f"that run does not know {len(new)} of the {len(names)} classes, such as {new[0]!r}" if new else ""
             self._say(f"{started}; the classifier starts anew: {why or 'that run has another'}.")
-            return
+            return False
         columns = [place[name] for name in names]
         for variable, value in zip(variables, values):
             variable.assign(value[..., columns])
         some = f", {len(names)} of its {len(self._names)} classes" if len(names) < len(self._names) else ""
         self._say(f"{started}{some}.")
+        return True
 
     def _read(self, network: str) -> list[np.ndarray]:
         shapes, values = self._reader.get_variable_to_shape_map(), []

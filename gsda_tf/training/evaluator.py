@@ -31,6 +31,7 @@ class Evaluation:
     Attributes:
       scores: accuracy/source, accuracy/target, accuracy/target_mean_class and score/<name>; 0..1 or as
         `unsupervised` says, None where unknown.
+      by_place: accuracy by the name of each of several sources; {} of one.
       sample: how many labelled images the target's scores are of, where others have no label; else None.
       per_class: target accuracy by class name, of the classes that occur; None without target labels.
       source_indices: int64, the source images that were used.
@@ -44,6 +45,7 @@ class Evaluation:
     source: Outputs
     target: Outputs
     sample: int | None = None
+    by_place: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def known(self) -> dict[str, float]:
@@ -76,11 +78,14 @@ class Evaluator:
           target: what they make of every target image, if that is known already.
         """
         data, chosen = self._data, self._chosen
-        source = self._inference(self._source, again=True)
+        source = self._inference(self._source, again=True) if len(chosen) else None
         target = target or self._inference(self._inputs.target, again=True)
+        source = source or Outputs(target.features[:0], target.logits[:0])
         labels, per_class = data.target.labels, None
         scores = {
-            "accuracy/source": accuracy.accuracy(source.predictions, data.source.labels[chosen]),
+            "accuracy/source": accuracy.accuracy(source.predictions, data.source.labels[chosen])
+            if len(chosen)
+            else None,
             "accuracy/target": None,
             "accuracy/target_mean_class": None,
         }
@@ -93,7 +98,11 @@ class Evaluator:
         for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
             scores[f"score/{name}"] = value if np.isfinite(value) else None
         sample = len(labels) if len(labels) < len(data.target) else None
-        return Evaluation(scores, per_class, chosen, source, target, sample)
+        right, by_place = source.predictions == data.source.labels[chosen], {}
+        for number, name in enumerate(data.source.place_names):
+            mine = data.source.places[chosen] == number
+            by_place.update({name: float(right[mine].mean())} if mine.any() else {})
+        return Evaluation(scores, per_class, chosen, source, target, sample, by_place)
 
     def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
         """Keeps in evaluation.npz what the model makes of the images before the first step, and at the end.

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from gsda_tf import compat, recipes
-from gsda_tf.compat import variable_name
+from gsda_tf.compat import tf_variable, variable_name
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
@@ -20,12 +21,14 @@ from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.data.records import ArrayRecords, Records
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import DataError, UserError
+from gsda_tf.evaluation.shares import ESTIMATE, SOURCE, UNIFORM, correction, estimate, read_shares
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.taught import TaughtTerm
 from gsda_tf.methods.training_step import TrainingStep
 from gsda_tf.models import backbones
 from gsda_tf.models.backbones import feature_units
+from gsda_tf.models.classifier import MovedHead
 from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_beside
 from gsda_tf.runs import checkpoints, code
 from gsda_tf.runs.contents import settings_of
@@ -95,8 +98,17 @@ class Experiment:
                 initial.into_extractor(self.extractor, settings.flat())
             self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
             if initial:
-                initial.into_classifier(self.method.classifier, self.data.class_names)
+                taken = initial.into_classifier(self.method.classifier, self.data.class_names)
+                if not (taken or self._built_for[0]):
+                    raise UserError(
+                        f"--init_from={settings.run.init_from} has a classifier of another form, and without a source "
+                        "none is learnt: choose a run of a method that trains."
+                    )
             self.deployed = self.method.deployed(self.extractor)
+            self.corrects = settings.method.target_prior != UNIFORM
+            if self.corrects:
+                head = MovedHead(self.deployed[1], len(self.data.class_names))
+                self.deployed, self._moved = (self.deployed[0], head), tf_variable(head.moved)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
             if self.data.target.taught is not None:
                 terms.append(TaughtTerm(settings.data.target_label_weight))
@@ -147,6 +159,25 @@ class Experiment:
         self.method.fit(source, self.data.source.labels, target)
         self.facts.update(self.method.facts())
 
+    def target_shares(self, logits: np.ndarray) -> np.ndarray:
+        """Estimates the target's class shares, float64 [r], from the logits of the deployed C, [nt, r]."""
+        return estimate(scipy.special.softmax(logits - (self._moved.numpy() if self.corrects else 0.0), axis=1))
+
+    def correct(self) -> None:
+        """Moves the logits of the deployed C to the class shares of `target_prior`.
+
+        Raises:
+          DataError: they stand in a file that is not as expected.
+        """
+        prior, names = self.settings.method.target_prior, self.data.class_names
+        if prior == ESTIMATE:
+            shares = self.target_shares(self.inference(self.inputs.target, again=True).logits)
+        elif prior == SOURCE:
+            shares = np.bincount(self.data.source.labels, minlength=len(names)) / max(len(self.data.source), 1)
+        else:
+            shares = read_shares(prior, names)
+        self._moved.assign(correction(shares))
+
     def fit_terms(self) -> None:
         """Lets added terms prepare what they keep, before the first step."""
         for term in self._terms:
@@ -164,6 +195,8 @@ class Experiment:
         models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
         state = {name: checkpoints.variables(model) for name, model in models.items()}
         state["pool"] = [self.pool, self.pool_step]
+        if self.corrects:
+            state["shares"] = [self._moved]
         if self.step is not None:
             state.update(self.step.state())
         return {name: group for name, group in state.items() if group}

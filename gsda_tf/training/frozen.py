@@ -51,6 +51,9 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
         features = rows[0][role] if len(rows) == 1 else JoinedRows([each[role] for each in rows])
         domain = getattr(data, role)
         domains[role] = dataclasses.replace(domain, records=FeatureRecords(features, domain.records))
+    if "source" not in domains:  # a run is adapted without it
+        none = domains["target"].records.chosen(np.zeros(0, np.int64))
+        domains["source"] = dataclasses.replace(data.source, records=none)
     return dataclasses.replace(data, **domains)
 
 
@@ -63,7 +66,7 @@ def _of_one(
     store = FeatureStore(folder)
     print(f"Features of the frozen backbone are kept in {folder}", flush=True)
     embed = _Embedding(extractor, settings, strategy)
-    domains = {role: getattr(data, role) for role in ("source", "target")}
+    domains = {role: getattr(data, role) for role in ("source", "target") if len(getattr(data, role))}
     digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
     missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
     _check_room(folder, len(np.unique(missing)), len(missing), embed)

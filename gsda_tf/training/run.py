@@ -68,7 +68,7 @@ def train(
     backbones.check(settings.model)  # data may take an hour to prepare
     chief = is_chief(strategy)
     with timed("reading", chief):
-        data = data or load(settings.data)
+        data = data or load(settings.data, initial.classes_without_source(settings))
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
     if chief:
@@ -122,7 +122,7 @@ class Training:
             inputs = experiment.inputs
         method = experiment.method
         self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, experiment.step.images)
-        self.images_a_step = settings.data.source_batch + self._batches.target_batch
+        self.images_a_step = self._batches.source_batch + self._batches.target_batch
         self.label_period = settings.method.pseudo_label_period if self._batches.target_batch else 0
         # A method in closed form is fitted, in what counts as its only step.
         self.steps = settings.optimization.steps if method.phases else 1
@@ -192,9 +192,13 @@ class Training:
                 evaluation.scores["accuracy/source"],
                 self.means.get("loss/classification"),
                 float(np.bincount(data.source.labels).max()) / len(data.source),
-            ),
+            )
+            if len(data.source)
+            else [],
             "target_per_class_accuracy": evaluation.per_class,
+            **({"accuracy_by_source": evaluation.by_place} if evaluation.by_place else {}),
             "partial": data.partial,
+            "target_shares": dict(zip(data.class_names, experiment.target_shares(evaluation.target.logits).tolist())),
             "images_per_second": rate,
             "wall_seconds": seconds,
             "workdir": self.folder.path,

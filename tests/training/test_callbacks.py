@@ -34,7 +34,7 @@ def test_the_order_at_one_step_is_stated_in_one_place_and_a_new_one_finds_its_ow
 
     monkeypatch.setattr(standard, "Mine", Mine, raising=False)  # as if it stood in a file of the folder
     assert [each.name for each in callbacks.build(training)] == [
-        "log", "label", "evaluate", "select", "mine", "checkpoint", "bar",
+        "log", "shares", "label", "evaluate", "select", "mine", "checkpoint", "bar",
     ]  # fmt: skip
 
 

@@ -14,14 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import class_name, labels_of, own_task, plain_name
+from gsda_tf.data.classes import (
+    NOTHING,
+    class_name,
+    from_places,
+    labels_of,
+    own_task,
+    plain_name,
+    refuse_alike,
+)  # fmt: skip
 from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.files import open_regular
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, several
 
 NAMES = ("features", "images", "labels", "class_names")
 _MOST_COLUMNS, _MOST_CHARACTERS = 2**14, 1000
@@ -58,11 +66,12 @@ class Arrays:
     remarks: tuple[str, ...] = ()
 
 
-def load_arrays(settings: DataSettings) -> TaskData:
+def load_arrays(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """The task of `--pipeline=arrays`.
 
     Args:
       settings: `source` and `target`, files.
+      known: classes of the run that is adapted without a source, which then is empty; () with one.
 
     Returns:
       Domains of images, or of features that stand in place of images; classes in the order of class_names or, without
@@ -72,7 +81,32 @@ def load_arrays(settings: DataSettings) -> TaskData:
       UserError: a flag is missing.
       DataError: the files are not as expected, or do not fit together.
     """
-    source, target = (_read(role, getattr(settings, role)) for role in ("source", "target"))
+    paths = () if known else several(settings.source)
+    sources, target = [_read("source", path) for path in paths], _read("target", settings.target)
+    if known:
+        nothing = _domain(dataclasses.replace(target, path=NOTHING, values=target.values[:0], labels=[]), known)
+        return own_task("arrays", nothing, _domain(target, known), known, "", target.remarks)
+    for number, each in enumerate(sources):
+        for other in (*sources[:number], target):
+            _check_pair(each, other)
+    refuse_alike([each.class_names or set(each.labels) for each in sources], paths)
+    labels = [label for each in sources for label in each.labels]
+    names = tuple(dict.fromkeys(name for each in sources for name in (*each.class_names, *_ordered(each.labels))))
+    if not any(each.class_names for each in sources):
+        names = _ordered(labels)
+    source = dataclasses.replace(sources[0], labels=labels)
+    if len(sources) > 1:
+        source = dataclasses.replace(source, values=np.concatenate([each.values for each in sources]))
+    numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each.labels) for each in sources])
+    source_domain = from_places(_domain(source, names), paths, numbers)
+    remarks = [remark for each in (*sources, target) for remark in each.remarks]
+    return own_task(
+        "arrays", source_domain, _domain(target, names), names, f"--source={shown(settings.source)}", remarks
+    )
+
+
+def _check_pair(source: Arrays, target: Arrays) -> None:
+    """Raises DataError if a source and the target, or another source, do not fit together."""
     if os.path.samefile(source.path, target.path):
         raise DataError(f"--source and --target are both {shown(source.path)}: expected the files of two domains.")
     kinds = [
@@ -90,9 +124,6 @@ def load_arrays(settings: DataSettings) -> TaskData:
         raise DataError(
             f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label: expected all."
         )
-    names = source.class_names or _ordered(source.labels)
-    domains = [_domain(each, names) for each in (source, target)]
-    return own_task("arrays", *domains, names, f"--source={shown(source.path)}", (*source.remarks, *target.remarks))
 
 
 def feature_units(path: str) -> int:
@@ -122,7 +153,7 @@ def _read(role: str, path: str) -> Arrays:
         raise DataError(f"--{role}={shown(path)} cannot be read ({reason}): {_EXPECTED}.") from error
 
 
-@functools.lru_cache(maxsize=2)  # a sweep asks about the same two files for every run
+@functools.lru_cache(maxsize=4)  # a sweep asks about the same two files for every run
 def _arrays(role: str, path: str, *stamp: int) -> Arrays:
     parquet = path.lower().endswith(".parquet")
     arrays, remarks = _parquet(path) if parquet else (read_npz(path, NAMES), ())

@@ -8,12 +8,24 @@ import difflib
 import os
 import re
 
-from gsda_tf.data.classes import class_name, labels_of, lacking, listed, own_task, plain_name
+import numpy as np
+
+from gsda_tf.data.classes import (
+    NOTHING,
+    class_name,
+    from_places,
+    labels_of,
+    lacking,
+    listed,
+    own_task,
+    plain_name,
+    refuse_alike,
+)  # fmt: skip
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, several
 
 _NO_CLASS = re.compile(
     r"(19|20)\d\d([-_.]?\d\d)*|train(ing)?|val(id(ation)?)?|test(ing)?|eval|images?|imgs?|photos?|raw|originals?|"
@@ -65,11 +77,12 @@ class _Tree:
         return said
 
 
-def load_folders(settings: DataSettings) -> TaskData:
+def load_folders(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """The task of `--pipeline=folders`.
 
     Args:
       settings: `source_dir` and `target_dir`.
+      known: classes of the run that is adapted without a source, which then is empty; () with one.
 
     Returns:
       Classes in the order of their names, images in the order of class and path.
@@ -78,20 +91,26 @@ def load_folders(settings: DataSettings) -> TaskData:
       UserError: a flag is missing.
       DataError: the folders are not as expected.
     """
-    for flag in ("source_dir", "target_dir"):
+    for flag in ("target_dir",) if known else ("source_dir", "target_dir"):
         if not getattr(settings, flag):
             raise UserError(f"--pipeline=folders needs --{flag}=DIR: a folder with one folder of images a class.")
-    source, target = (_read(flag, getattr(settings, flag)) for flag in ("source_dir", "target_dir"))
-    _refuse_level(source, target)
-    _refuse_shared(source, target)
+    roots = () if known else several(settings.source_dir)
+    sources, target = [_read("source_dir", root) for root in roots], _read("target_dir", settings.target_dir)
     remarks: list[str] = []
-    classes = _classes(source, remarks)
-    if not classes:
-        raise DataError(
-            f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
-            "expected one folder of images a class, whose name is the label."
-        )
-    names = tuple(sorted(classes))
+    by_place = []
+    for number, source in enumerate(sources):
+        _refuse_level(source, target)
+        for other in (*sources[:number], target):
+            _refuse_shared(source, other)
+        by_place.append(_classes(source, remarks))
+        if not by_place[-1]:
+            raise DataError(
+                f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
+                "expected one folder of images a class, whose name is the label."
+            )
+    refuse_alike(by_place, roots)
+    classes = {name: [path for each in by_place for path in each.get(name, ())] for each in by_place for name in each}
+    names = known or tuple(sorted(classes))
     rest = target.root.paths() + _unlabelled(target, settings.unlabelled_folder, names)
     target_classes = {}
     if _without_classes(target, names):
@@ -103,12 +122,18 @@ def load_folders(settings: DataSettings) -> TaskData:
     else:
         target_classes = _classes(target, remarks)
     for name in target_classes:
-        if name not in classes:
+        if name not in names:
             raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
     target_domain = _domain(settings.target_dir, {**target_classes, None: rest}, names)
-    remarks += [*source.remarks(), *target.remarks(bool(target_classes))]
-    source_domain = _domain(settings.source_dir, classes, names)
-    return own_task("folders", source_domain, target_domain, names, f"--source_dir={shown(source.root.path)}", remarks)
+    for source in sources:
+        remarks += source.remarks()
+    remarks += target.remarks(bool(target_classes))
+    counts = [len(each.get(name, ())) for name in names for each in by_place]
+    numbers = np.repeat(np.tile(np.arange(len(roots), dtype=np.int32), len(names)), counts)
+    source_domain = from_places(_domain(settings.source_dir or NOTHING, classes, names), roots, numbers)
+    return own_task(
+        "folders", source_domain, target_domain, names, f"--source_dir={shown(settings.source_dir)}", remarks
+    )
 
 
 def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
@@ -150,10 +175,11 @@ def _read(flag: str, path: str) -> _Tree:
 
 def _refuse_shared(source: _Tree, target: _Tree) -> None:
     """One folder in both: the same, one inside of the other, or through links."""
+    whose = "target" if target.flag == "target_dir" else "other source"
     for real, path in target.seen.items():
         if real in source.seen:
             raise DataError(
-                f"{shown(source.seen[real])} of the source and {shown(path)} of the target are the same folder, "
+                f"{shown(source.seen[real])} of the source and {shown(path)} of the {whose} are the same folder, "
                 f"{shown(real)}: expected the images of two domains, in two folders side by side."
             )
 

@@ -10,7 +10,7 @@ from gsda_tf.data.classes import lacking, own_task
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, several
 
 _FORM = re.compile(r"((?P<set>\w+(/[\w.-]+)?)|(?P<folder>/.*?))(?::(?P<split>[\w.-]+(?:\[[\d%:-]+\])?))?", re.DOTALL)
 
@@ -29,6 +29,8 @@ def load_tfds(settings: DataSettings) -> TaskData:
       UserError: a name that is not of that form or not known, or data that cannot be prepared.
       DataError: sets without one image and one class each, or with different classes.
     """
+    if len(several(settings.source)) > 1:
+        raise UserError(f"--source={settings.source}: several sources are taken of folders and arrays, not of TFDS.")
     if settings.source == settings.target:
         raise UserError(f"--source and --target are both {settings.source!r}: expected the names of two domains.")
     (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))

@@ -74,6 +74,15 @@ def test_numbers_whose_folders_tell_the_classes(root):
     assert len(data.source) == 7 and len(data.target) == 5
 
 
+def test_a_target_labelled_on_some_lines(root):
+    with open(_numbered(root, "webcam")) as file:
+        lines = [line if i % 2 else line.split()[0] for i, line in enumerate(file.read().splitlines())]
+    data = loading.index(lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines)))
+    labels, names = data.target.labels, [data.target.records.name(i) for i in range(5)]
+    assert (labels >= 0).sum() == 2
+    assert all(f"/{data.class_names[label]}/" in name for name, label in zip(names, labels) if label >= 0)
+
+
 def test_lists_and_folders_are_the_same_task(root):
     by_list = loading.load(lists_settings(_numbered(root, "amazon"), _named(root, "webcam")))
     by_folder = loading.load(folders(root / "amazon", root / "webcam"))
