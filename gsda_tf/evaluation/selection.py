@@ -51,7 +51,7 @@ ORACLE = "oracle"
 def evaluations(lines: Sequence[Mapping]) -> list[Mapping]:
     """Returns the lines of metrics.jsonl that are evaluations of a trained model (step > 0)."""
     # A run that is adapted without its source has no source accuracy.
-    return [line for line in lines if line["step"] > 0 and ("accuracy/source" in line or "score/entropy" in line)]
+    return [line for line in lines if line["step"] > 0 and ("accuracy/source" in line or "score/im" in line)]
 
 
 def best(lines: Sequence[Mapping], select: str) -> int:
