@@ -31,7 +31,7 @@ from gsda_tf.data.checking import find_bad
 from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.domain import Domain as _Domain
 from gsda_tf.data.image_files import BadImageError
-from gsda_tf.errors import DataError, UserError, choose
+from gsda_tf.errors import UserError, choose
 from gsda_tf.methods.base import Method
 from gsda_tf.models import backbones
 from gsda_tf.runs.contents import read_metrics, read_summary, settings_of
@@ -59,7 +59,7 @@ class Domain:
     @classmethod
     def from_folder(cls, path: str) -> Domain:
         """Image files, one folder a class; a target may be one folder of unlabelled images."""
-        return cls("folders", {"_dir": path})
+        return cls("folders", {"_dir": _absolute(path)})
 
     @classmethod
     def from_list(cls, path: str, image_root: str = "") -> Domain:
@@ -67,15 +67,13 @@ class Domain:
 
         Paths are relative to `image_root`, or to the file's own folder.
         """
-        return cls("lists", {"_list": path, "_root": image_root})
+        return cls("lists", {"_list": _absolute(path), "_root": _absolute(image_root)})
 
     @classmethod
     def from_tfds(cls, name: str) -> Domain:
         """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`; or one that was stored, `FOLDER[:SPLIT]`."""
-        folder, colon, split = os.fspath(name).partition(":")
-        if os.path.isdir(os.path.expanduser(folder)):
-            name = os.path.abspath(os.path.expanduser(folder)) + colon + split
-        return cls("tfds", {"": name})
+        folder, colon, split = str(name).partition(":")
+        return cls("tfds", {"": f"{_absolute(folder)}{colon}{split}" if os.path.isdir(_absolute(folder)) else name})
 
     @classmethod
     def from_table(cls, frame: Any, image: str = "image", label: str = "", folder: str = _KEPT) -> Domain:
@@ -132,6 +130,12 @@ class Domain:
     def given(self, role: str) -> dict[str, str]:
         """Settings by name for the domain as "source" or "target"."""
         return {f"{role}{name}": value for name, value in self.settings.items() if value}
+
+
+def _absolute(path: Any) -> Any:
+    """A path that means the same wherever the process goes; what is none is told by the settings."""
+    is_path = isinstance(path, (str, os.PathLike)) and os.fspath(path) and "://" not in os.fspath(path)
+    return os.path.abspath(os.path.expanduser(path)) if is_path else path
 
 
 def adapt(
@@ -321,7 +325,7 @@ class Run:
         formats = format if isinstance(format, (list, tuple)) and format else str(format).split(",")
         try:
             networks = self.experiment
-        except DataError:
+        except UserError:
             networks = self._networks
             print(f"The data of {self.workdir} are not here: the export is checked on noise.")
         return export_experiment(networks, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats)

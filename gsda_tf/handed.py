@@ -203,7 +203,8 @@ def keep(
         if len(held["labels"]) != len(given.values):
             raise UserError(f"{len(given.values)} rows and {len(held['labels'])} labels were given: expected one each.")
     if given.kind == "paths":
-        return "lists", {"_list": _keep_list(given.values, held.get("labels"), class_names, folder), "_root": "/"}
+        listed = _keep_list(given.values, held.get("labels"), class_names, folder)
+        return "lists", {"_list": os.path.abspath(listed), "_root": "/"}
     if isinstance(given.values, list):
         raise UserError(
             "Images of several sizes were given: resize them, as tf.image.resize does, or hand in paths of files."
@@ -219,7 +220,7 @@ def keep(
     if not os.path.exists(path):
         with replacing(path) as file:
             np.savez(file, **held)
-    return "arrays", {"": path}
+    return "arrays", {"": os.path.abspath(path)}
 
 
 def _keep_list(paths: list[str], labels: np.ndarray | None, class_names: Sequence[str], folder: str) -> str:

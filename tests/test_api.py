@@ -178,6 +178,18 @@ def test_a_table_of_paths(folder):
     assert [line.label for line in read_list(named.settings["_list"]).lines] == ["x", "y", "x", "y"]
 
 
+def test_a_domain_is_the_same_wherever_the_process_goes(folder):
+    domains = [
+        gsda_tf.Domain.from_folder("photos"),
+        gsda_tf.Domain.from_list("list.txt", image_root="photos"),
+        gsda_tf.Domain.from_arrays(np.zeros([2, 3])),
+        gsda_tf.Domain.from_arrays(["a.png"]),
+    ]
+    places = [value for domain in domains for value in domain.given("source").values()]
+    assert len(places) == 6 and all(map(os.path.isabs, places))
+    assert gsda_tf.Domain.from_tfds("mnist:test").given("target") == {"target": "mnist:test"}
+
+
 def test_mistakes_are_one_sentence(folder):
     source, target = (gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1))
     with pytest.raises(gsda_tf.UserError, match="from arrays, the target from folders: expected both from the same"):
