@@ -73,7 +73,8 @@ class Domain:
     def from_tfds(cls, name: str) -> Domain:
         """An image classification set of TFDS, `NAME[/CONFIG][:SPLIT]`; or one that was stored, `FOLDER[:SPLIT]`."""
         folder, colon, split = str(name).partition(":")
-        return cls("tfds", {"": f"{_absolute(folder)}{colon}{split}" if os.path.isdir(_absolute(folder)) else name})
+        stored = os.path.isfile(os.path.join(_absolute(folder), "features.json"))
+        return cls("tfds", {"": f"{_absolute(folder)}{colon}{split}" if stored else name})
 
     @classmethod
     def from_table(cls, frame: Any, image: str = "image", label: str = "", folder: str = _KEPT) -> Domain:
