@@ -69,7 +69,8 @@ def rows(values: Any, features: bool | None = None) -> Rows:
     Args:
       values: images [n, h, w, 3], grey [n, h, w] or [n, h, w, 1], or with the channels first; a list of arrays or of
         Pillow's pictures, of several sizes too; or one image. Features [n, e], a table of numbers, a sparse matrix.
-        Paths, or one of a file, folder, list or pattern. Tensors are what NumPy makes of them.
+        Paths, or one of a file, folder, list or pattern. Tensors are what NumPy makes of them; of a tf.data set, labels
+        are passed over.
       features: what is wanted of numbers: features, of which one row may stand alone, or images; None: two dimensions
         are features, more are images.
 
@@ -78,6 +79,8 @@ def rows(values: Any, features: bool | None = None) -> Rows:
     """
     if _is_path(values):
         return Rows("paths", find_images(os.path.expanduser(os.fsdecode(values))), {})
+    if isinstance(values, tf.data.Dataset):
+        values = of_dataset(values)[0]
     try:
         read = _read(values)
     except (TypeError, ValueError, RuntimeError) as error:
