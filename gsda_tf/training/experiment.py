@@ -252,8 +252,6 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
     other = changes_of_data(written["data"], fingerprint(task)) if data else ""
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
-    if changed := code.changes(written.get("code", {}), settings):
-        print(f"{changed} since {workdir} was trained: what follows is of the code of now.")
     path, reader = checkpoints.newest(workdir, step)
     if not path:
         have = ", ".join(path.rsplit("-", 1)[1] for path in checkpoints.paths(workdir)) or "none"
@@ -264,6 +262,9 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
     # A method that keeps something of every image has variables of that width; else a number is only compared with.
     built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
     experiment = Experiment(settings, task, tf.distribute.get_strategy(), built_for=built_for, trains=False)
+    # Not before: a folder of anybody's may name whatever file, and only networks are read there.
+    if changed := code.changes(written.get("code", {}), settings):
+        print(f"{changed} since {workdir} was trained: what follows is of the code of now.")
     try:
         tf.train.Checkpoint(**experiment.deployed_state()).read(path).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
