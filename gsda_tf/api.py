@@ -199,7 +199,10 @@ def load(workdir: str, method: str | type[Method] | None = None, trust_extractor
     Raises:
       UserError: there is none.
     """
-    return Run(workdir, {**settings, "method": _named(method), "trust_extractor": trust_extractor})
+    if not isinstance(workdir, (str, os.PathLike)):
+        raise UserError(f"{workdir!r} was given: expected the folder of a run.")
+    mine = {**settings, "method": _named(method), "trust_extractor": trust_extractor}
+    return Run(os.path.expanduser(os.fspath(workdir)), mine)
 
 
 def _named(method: str | type[Method] | None) -> str | None:

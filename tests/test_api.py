@@ -209,6 +209,8 @@ def test_mistakes_are_one_sentence(folder):
         gsda_tf.adapt(source, target, method="mdc")
     with pytest.raises(gsda_tf.UserError, match="holds no finished run"):
         gsda_tf.load("nowhere")
+    with pytest.raises(gsda_tf.UserError, match="5 was given: expected the folder of a run"):
+        gsda_tf.load(5)
     with pytest.raises(gsda_tf.UserError, match="expected images, features or paths"):
         gsda_tf.Domain.from_dataset(tf.data.Dataset.from_tensor_slices({"a": [1], "b": [2]}))
     assert set(gsda_tf.list_methods()) >= {"gsda", "mcc", "tca"}
