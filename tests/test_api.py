@@ -170,7 +170,8 @@ def test_a_table_of_paths(folder):
     frame = {"file": [f'{i} "ä", x.png' for i in range(4)], "kind": ["a", "b", "b, c", "a"]}
     source, target = (gsda_tf.Domain.from_table(frame, image="file", label=label) for label in ("kind", ""))
     lists = [read_list(domain.settings["_list"]) for domain in (source, target)]
-    assert [line.label for line in lists[0].lines] == frame["kind"] and not lists[1].labelled
+    assert [line.label for line in lists[0].lines] == frame["kind"]
+    assert not lists[1].known
     assert [line.path for line in lists[1].lines] == [str(folder / name) for name in frame["file"]]
     with pytest.raises(gsda_tf.UserError, match=r"Unknown column 'fil': .* Did you mean 'file'"):
         gsda_tf.Domain.from_table(frame, image="fil")

@@ -88,9 +88,11 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
         told, _, by = accuracy.told(latest, key).partition(" (")
         exact = latest.get(key) is not None and not latest.get("target_sample")
         found.append((percent(latest[key]) if exact else told if latest else MISSING, f"{key} ({by}" if by else key))
-    images = "held-out images" if run.settings.get("holdout") else "the images that it was trained on"
     each = "".join(f"; {name} {percent(value)}" for name, value in latest.get("accuracy_by_source", {}).items())
-    return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {images}{each}")]
+    return [
+        *found,
+        (percent(latest.get("accuracy/source")), f"accuracy/source, of the images that it was trained on{each}"),
+    ]
 
 
 def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
