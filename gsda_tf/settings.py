@@ -545,7 +545,7 @@ def _absolute(field: dataclasses.Field, value: str) -> str:
 def check_value(field: dataclasses.Field, value: Any) -> None:
     """Raises UserError if `value` is not one of the field's choices or is out of its range."""
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
-    for each in (value.split(",") if field.metadata["several"] else [value]) if choices else ():
+    for each in (several(value) if field.metadata["several"] else [value]) if choices else ():
         choose(f"--{field.name}", each, choices)
     many = isinstance(value, tuple)
     least = 1 if many else minimum

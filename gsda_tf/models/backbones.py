@@ -24,7 +24,7 @@ from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
 from gsda_tf.models.trust import model_config, unpacked_weights
 from gsda_tf.models.weights import check_shapes, check_there, data_sets, load_checked, load_weights
-from gsda_tf.settings import MODEL_FILES, ModelSettings
+from gsda_tf.settings import MODEL_FILES, ModelSettings, several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
       UserError: unknown name, a file that cannot be loaded, weights of another model; a saved model that does not show
         how its images are scaled, with "auto".
     """
-    if len(joined.names(name)) > 1:
+    if len(several(name)) > 1:
         return _joined(name, weights, image_size, preprocessing)
     if feature_units(name):
         inputs = keras.Input([feature_units(name)])
@@ -80,12 +80,12 @@ _MOST_JOINED = 5
 
 
 def _joined(name: str, weights: str, image_size: int, preprocessing: str) -> Backbone:
-    if len(joined.names(name)) > _MOST_JOINED:
+    if len(several(name)) > _MOST_JOINED:
         raise UserError(
-            f"--extractor={name[:100]} names {len(joined.names(name))} backbones: expected {_MOST_JOINED} at most."
+            f"--extractor={name[:100]} names {len(several(name))} backbones: expected {_MOST_JOINED} at most."
         )
     parts, sized = [], []
-    each_of = zip(joined.names(name), _each(name, "weights", weights), _each(name, "preprocessing", preprocessing))
+    each_of = zip(several(name), _each(name, "weights", weights), _each(name, "preprocessing", preprocessing))
     for each, its_weights, its_preprocessing in each_of:
         size = own_size(each) or image_size
         part = build(each, its_weights, size, its_preprocessing)
@@ -101,11 +101,11 @@ def _resized(part: Backbone, size: int) -> Callable:
     return lambda images: part.preprocess(tf.image.resize(images, [size, size]))
 
 
-def _each(name: str, setting: str, value: str) -> list[str]:
+def _each(name: str, setting: str, value: str) -> Sequence[str]:
     """Of each of several backbones; one value that is no file is that of all."""
-    parts, given = joined.names(name), value.split(",")
+    parts, given = several(name), several(value)
     if len(given) == 1 and not is_file(value):
-        return given * len(parts)
+        return [value] * len(parts)
     if len(given) != len(parts):
         raise UserError(
             f"--{setting}={value} names {len(given)}, but --extractor={name} has {len(parts)} backbones: expected one "
@@ -120,11 +120,14 @@ def check(settings: ModelSettings) -> None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
-    parts = joined.names(settings.extractor)
+    parts = several(settings.extractor)
     if len(parts) > 1:
-        if not settings.freeze_backbone or len(set(parts)) < len(parts):
-            wrong = "are joined where they are frozen" if not settings.freeze_backbone else "are named once each"
-            raise UserError(f"--extractor={settings.extractor}: several backbones {wrong}; say --freeze_backbone.")
+        if not settings.freeze_backbone:
+            raise UserError(
+                f"--extractor={settings.extractor}: several are joined where frozen; say --freeze_backbone."
+            )
+        if len(set(parts)) < len(parts):
+            raise UserError(f"--extractor={settings.extractor} names a backbone twice: expected each once.")
         _each(settings.extractor, "preprocessing", settings.preprocessing)
         for each, weights in zip(parts, _each(settings.extractor, "weights", settings.weights)):
             check(dataclasses.replace(settings, extractor=each, weights=weights))
@@ -218,7 +221,7 @@ def own_size(name: str) -> int | None:
     Raises:
       UserError: an unknown name, or a file that is not there or not safe.
     """
-    parts = joined.names(name)
+    parts = several(name)
     if len(parts) > 1:
         return max((size for size in map(own_size, parts) if size), default=None)
     if feature_units(name) or foreign.is_foreign(name):

@@ -12,15 +12,14 @@ import tensorflow as tf
 
 from gsda_tf.errors import UserError
 from gsda_tf.files import path_digest
-from gsda_tf.models.joined import names
-from gsda_tf.settings import ModelSettings
+from gsda_tf.settings import ModelSettings, several
 
 _HUB = "keras_hub:"
 
 
 def is_foreign(name: str) -> bool:
     """Returns whether an extractor, or one of several, is called like a preset, or is a SavedModel folder."""
-    folders = (each for each in names(name) if os.sep in each)
+    folders = (each for each in several(name) if os.sep in each)
     return _HUB in name or any(os.path.isfile(os.path.join(each, "saved_model.pb")) for each in folders)
 
 

@@ -9,11 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 
-def names(name: str) -> list[str]:
-    """Returns the backbones that an extractor names, with commas between; one, of any other."""
-    return name.split(",")
-
-
 def join(parts: Sequence[tuple[keras.Model, Callable, int]], image_size: int) -> keras.Model:
     """Joins backbones, of layers of Keras alone.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gsda_tf import methods
 from gsda_tf.files import path_digest
-from gsda_tf.settings import Settings
+from gsda_tf.settings import Settings, several
 
 _MOST_BYTES = 2**34
 
@@ -15,7 +15,8 @@ _MOST_BYTES = 2**34
 def digests(settings: Settings) -> dict[str, str]:
     """Computes a digest of each file, folder or class that a setting names, by the name of the setting."""
     values = {"extractor": settings.model.extractor, "weights": settings.model.weights}
-    found = {name: path_digest(value) for name, value in values.items() if _has_end(value)}
+    parts = {name: filter(_has_end, several(value)) for name, value in values.items()}
+    found = {name: ",".join(map(path_digest, paths)) for name, paths in parts.items()}
     found["method"] = methods.own_digest(settings.method.method)
     return {name: digest for name, digest in found.items() if digest}
 

@@ -11,9 +11,10 @@ from gsda_tf import recipes, settings
 from gsda_tf.data.domain import Domain, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
-from gsda_tf.models import backbones, joined
+from gsda_tf.models import backbones
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
+from gsda_tf.runs import code
 from gsda_tf.serving.other_formats import one_model
 from gsda_tf.settings import ModelSettings
 from gsda_tf.training.experiment import Experiment
@@ -75,6 +76,14 @@ def test_each_is_kept_by_itself_and_found_by_a_run_of_it_alone(files, images, tm
     assert sorted(tmp_path.glob("*/*.npy")) == kept
 
 
+def test_a_file_of_several_that_has_changed_is_told(files):
+    now = recipes.written({"extractor": files, "weights": "none", "freeze_backbone": True})
+    then = code.digests(now)
+    assert code.changes(then, now) == ""
+    first, second = then["extractor"].split(",")
+    assert "--extractor=" in code.changes({**then, "extractor": f"{first},{second[::-1]}"}, now)
+
+
 def test_one_keras_model_holds_them_all(files, images):
     extractor, classifier = build_extractor(_settings(files), 12), build_classifier(4, 3)
     alone = one_model(extractor, classifier, (12, 12, 3))
@@ -85,7 +94,7 @@ def test_one_keras_model_holds_them_all(files, images):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"freeze_backbone": False}, "joined where they are frozen"),
+        ({"freeze_backbone": False}, "several are joined where frozen"),
         ({"weights": "none,none,none"}, "--weights=none,none,none names 3, but"),
         ({"preprocessing": "auto,auto,auto"}, "--preprocessing=auto,auto,auto names 3"),
     ],
@@ -96,7 +105,7 @@ def test_what_does_not_fit_is_told(files, change, told):
 
 
 def test_each_is_named_once_and_known():
-    with pytest.raises(UserError, match="are named once each"):
+    with pytest.raises(UserError, match="names a backbone twice"):
         backbones.check(_settings("resnet50,resnet50", preprocessing="auto"))
     with pytest.raises(UserError, match="resnet51"):
         backbones.check(_settings("densenet169,resnet51", preprocessing="auto"))
@@ -107,6 +116,8 @@ def test_a_list_in_python_is_one_with_commas(tmp_path, monkeypatch):
     given = {"extractor": ["densenet169", "mine.keras"], "preprocessing": "auto,torch"}
     made = settings.converted(given, settings.fields())
     assert made == {"extractor": f"densenet169,{tmp_path}/mine.keras", "preprocessing": "auto,torch"}
-    assert joined.names(made["extractor"]) == ["densenet169", f"{tmp_path}/mine.keras"]
+    assert settings.several(made["extractor"]) == ("densenet169", f"{tmp_path}/mine.keras")
+    (tmp_path / "a,b.h5").touch()  # one file, as it is there
+    assert settings.converted({"weights": "a,b.h5"}, settings.fields()) == {"weights": f"{tmp_path}/a,b.h5"}
     with pytest.raises(UserError, match="Unknown --preprocessing 'torhc': expected one of"):
         settings.converted({"preprocessing": "auto,torhc"}, settings.fields())
