@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gsda_tf.data import pipeline
 from gsda_tf.data.augmentation import random_box
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, look, walk
 from gsda_tf.data.images import ImageGeometry, crop_pixels
 from gsda_tf.data.records import FileRecords
@@ -129,7 +129,7 @@ class _Loaders:
         self._settings = DataSettings(source_batch=_BATCH, augmentation="standard")
         self._geometry = ImageGeometry(self._settings.image_size, self._settings.resize_size)
         self._records = FileRecords(self.paths)
-        domain = Domain(self.name, self._records, np.zeros(len(self.paths), np.int32))
+        domain = DomainData(self.name, self._records, np.zeros(len(self.paths), np.int32))
         task = TaskData(self.name, domain, domain, ("any",))
         self._batches = TrainingBatches(task, self._settings, seed, images=("source",))
         self._rng = np.random.default_rng(seed)

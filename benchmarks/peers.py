@@ -51,8 +51,8 @@ def ours(folder: str):
     settings = recipes.resolve({"pipeline": "arrays", **given, **widths})
     strategy = tf.distribute.get_strategy()
     experiment = Experiment(settings, load(settings.data), strategy)
-    batches = TrainingBatches(experiment.inputs, settings.data, 0, experiment.step.images)
-    runner = StepRunner(strategy, experiment.step, False, experiment.networks())
+    batches = TrainingBatches(experiment.inputs, settings.data, 0, experiment.training_step.images)
+    runner = StepRunner(strategy, experiment.training_step, False, experiment.networks())
     runner.build(batches.spec(experiment.input_spec))
     iterator = iter(batches.dataset(0, 10**5))
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks.plain_step import PlainStep
 from gsda_tf import methods, recipes
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.loading import load
@@ -223,9 +223,9 @@ class _Measured:
         self.experiment = experiment = Experiment(settings, data, strategy)
         hierarchy = getattr(experiment.method, "hierarchy", None)
         self.discriminators = hierarchy.size if hierarchy else 0
-        step = PlainStep(experiment) if name == _PLAIN else experiment.step
+        step = PlainStep(experiment) if name == _PLAIN else experiment.training_step
         self._runner = StepRunner(strategy, step, settings.device.jit_compile == "step", experiment.networks())
-        batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.step.images)
+        batches = TrainingBatches(experiment.inputs, settings.data, settings.run.seed, experiment.training_step.images)
         spec = batches.spec(experiment.input_spec, strategy.num_replicas_in_sync)
         self._images = settings.data.source_batch + batches.target_batch
         began = time.perf_counter()
@@ -289,9 +289,9 @@ def _synthetic(settings: Settings, classes: int) -> TaskData:
     """Noise of the network's input size, already in memory."""
     size, rng = settings.data.image_size, np.random.default_rng(0)
 
-    def domain(name: str) -> Domain:
+    def domain(name: str) -> DomainData:
         images = rng.integers(0, 256, (2 * classes, size, size, 3), np.uint8)
-        return Domain(name, ArrayRecords(images, name), np.arange(2 * classes, dtype=np.int32) % classes)
+        return DomainData(name, ArrayRecords(images, name), np.arange(2 * classes, dtype=np.int32) % classes)
 
     names = tuple(f"class {k}" for k in range(classes))
     return TaskData("synthetic", domain("noise A"), domain("noise B"), names)

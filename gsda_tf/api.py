@@ -28,8 +28,7 @@ from gsda_tf import handed, job, recipes
 from gsda_tf import methods as methods_lib
 from gsda_tf.choosing import auto
 from gsda_tf.data.checking import find_bad
-from gsda_tf.data.domain import UNLABELLED
-from gsda_tf.data.domain import Domain as _Domain
+from gsda_tf.data.domain import UNLABELLED, DomainData
 from gsda_tf.data.image_files import BadImageError
 from gsda_tf.errors import UserError, choose
 from gsda_tf.methods.base import Method
@@ -350,7 +349,7 @@ class Run:
             raise UserError(f"{given} were given: this run takes features, [n, {units}].")
         errors, parts = dict(rows.errors), []
         for places, records in rows.parts():
-            domain = _Domain("given", records, np.full(len(records), UNLABELLED, np.int32))
+            domain = DomainData("given", records, np.full(len(records), UNLABELLED, np.int32))
             try:
                 parts.append((places, networks.inference.whatever(domain)))
             except (tf.errors.OpError, BadImageError):

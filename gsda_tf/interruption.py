@@ -2,7 +2,7 @@
 
 A handler that raises is not enough: what calls back into Python, as TensorFlow does while it builds and traces, turns
 the exception into an error of its own, or passes it over. So the signal is remembered, too: a command looks for it
-between its phases, and whatever it ends with after a signal is an interruption.
+between its parts, and whatever it ends with after a signal is an interruption.
 """
 
 from __future__ import annotations

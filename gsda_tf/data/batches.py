@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.sampling import BalancedSampler, hash_key, uniform_sampler
 from gsda_tf.settings import DataSettings
 
@@ -129,7 +129,7 @@ class TrainingBatches:
             streams[f"{name}_images"] = self._images(self._data.target, target, stream, first, share)
         return tf.data.Dataset.zip(streams).with_options(pipeline.options()).prefetch(pipeline.AHEAD)
 
-    def _images(self, domain: Domain, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
+    def _images(self, domain: DomainData, plan: np.ndarray, stream: int, first: int, share: Share) -> tf.data.Dataset:
         """One element a row of the worker's part of `plan`: [row, ...]."""
         slots = first * plan.shape[1] + np.arange(plan.size, dtype=np.int64).reshape(plan.shape)
         seeds = np.stack([np.full_like(slots, self._seed * 4 + stream), slots], axis=-1)
@@ -139,7 +139,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    domain: Domain, settings: DataSettings, batch: int, share: Share | None = None, seeds: np.ndarray | None = None
+    domain: DomainData, settings: DataSettings, batch: int, share: Share | None = None, seeds: np.ndarray | None = None
 ) -> tf.data.Dataset:
     """All images of a domain in order, without random changes.
 

@@ -19,7 +19,7 @@ import PIL
 import tensorflow as tf
 from tqdm import tqdm
 
-from gsda_tf.data.domain import Domain, TaskData, evenly
+from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.data.image_files import BadImageError, odd
 from gsda_tf.errors import COMMANDS, DataError, DiskError, UserError, shown
 from gsda_tf.files import read_regular, write_atomically
@@ -43,7 +43,7 @@ def kept_in(settings: DataSettings) -> str:
     return os.path.join(os.path.expanduser(settings.data_dir or os.path.join("~", "tensorflow_datasets")), "checked")
 
 
-def remembered(find: Find, domain: Domain, what: str, folder: str) -> list[str | None]:
+def remembered(find: Find, domain: DomainData, what: str, folder: str) -> list[str | None]:
     """A fact about each image of a domain; only images that are new or have changed are looked at.
 
     Args:
@@ -84,7 +84,7 @@ def _short(stamp: str | None) -> str | None:
     return stamp and hashlib.blake2b(os.fsencode(f"{_RULES}\0{stamp}"), digest_size=16).hexdigest()
 
 
-def find_bad(domain: Domain, decode: bool = True, kept_in: str = "") -> list[tuple[int, str]]:
+def find_bad(domain: DomainData, decode: bool = True, kept_in: str = "") -> list[tuple[int, str]]:
     """The images of a domain that cannot be read.
 
     Args:
@@ -153,7 +153,7 @@ def remark_on_images(data: TaskData) -> list[str]:
     return [*remarks, *_remark_on_shared(data.source, data.target)]
 
 
-def _remark_on_shared(source: Domain, target: Domain) -> list[str]:
+def _remark_on_shared(source: DomainData, target: DomainData) -> list[str]:
     """A line if images are in both domains, by content; up to a thousand target images that may be are read."""
     places = collections.defaultdict(list)
     for index in range(len(source)):
@@ -175,7 +175,7 @@ def _remark_on_shared(source: Domain, target: Domain) -> list[str]:
     ]
 
 
-def _content(domain: Domain, index: int) -> bytes | None:
+def _content(domain: DomainData, index: int) -> bytes | None:
     with contextlib.suppress(*_TOLD_ELSEWHERE):
         stored = domain.records.stored(index)
         return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()
@@ -204,7 +204,7 @@ def leave_out(data: TaskData, source: Sequence[int], target: Sequence[int]) -> T
     return dataclasses.replace(data, **domains)
 
 
-def refusal(role: str, domain: Domain, bad: list[tuple[int, str]]) -> str:
+def refusal(role: str, domain: DomainData, bad: list[tuple[int, str]]) -> str:
     """One line that names the files that cannot be read, and says what to do."""
     named = "; ".join(f"{shown(domain.records.name(index))}: {reason}" for index, reason in bad[:_SHOWN])
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.errors import DataError, nearest, shown
 
 NOTHING = "no_source"
@@ -22,7 +22,7 @@ _MANY = 20
 
 
 def own_task(
-    kind: str, source: Domain, target: Domain, names: Sequence[str], where: str, remarks: Iterable[str]
+    kind: str, source: DomainData, target: DomainData, names: Sequence[str], where: str, remarks: Iterable[str]
 ) -> TaskData:
     """The task of two domains that a user brings, whose classes are looked at.
 
@@ -85,7 +85,7 @@ def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> Non
                 )
 
 
-def from_places(source: Domain, places: Sequence[str], numbers: np.ndarray) -> Domain:
+def from_places(source: DomainData, places: Sequence[str], numbers: np.ndarray) -> DomainData:
     """A source whose images come from several places.
 
     Args:

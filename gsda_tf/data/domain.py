@@ -1,7 +1,7 @@
-"""A domain: images that are read by index, and what is known about them.
+"""What a domain holds once it is loaded: images that are read by index, and what is known about them.
 
-Every way to bring images (a benchmark, two folders, two lists) ends in two `Domain`s. All that follows needs
-only these, so a new way in is a function that returns them.
+Every way to bring images (a benchmark, two folders, two lists) ends in two `DomainData`, a `TaskData`. All that follows
+needs only these, so a new way in is a function that returns them. Where a domain lies, its user says by `api.Domain`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNLABELLED = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class Domain:
+class DomainData:
     """The images of one place.
 
     Attributes:
@@ -51,7 +51,7 @@ class Domain:
         """True if an image has a label."""
         return bool((self.labels >= 0).any())
 
-    def chosen(self, indices: np.ndarray) -> Domain:
+    def chosen(self, indices: np.ndarray) -> DomainData:
         """Some of its images, in that order, as a domain; `indices` int64 [m]."""
         arrays = {name: getattr(self, name) for name in ("labels", "taught", "places")}
         some = {name: array[indices] for name, array in arrays.items() if array is not None}
@@ -72,14 +72,14 @@ class TaskData:
     """
 
     name: str
-    source: Domain
-    target: Domain
+    source: DomainData
+    target: DomainData
     class_names: tuple[str, ...]
     score: str = "accuracy"
     remarks: tuple[str, ...] = ()
 
     @property
-    def roles(self) -> tuple[tuple[str, Domain], tuple[str, Domain]]:
+    def roles(self) -> tuple[tuple[str, DomainData], tuple[str, DomainData]]:
         """Both domains and what they are: "source" and "target"."""
         return ("source", self.source), ("target", self.target)
 

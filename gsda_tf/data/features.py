@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from gsda_tf.data import pipeline
 from gsda_tf.data.checking import remembered
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import Memory, Records, stamp_of_file
 from gsda_tf.data.sampling import hash_key
 from gsda_tf.errors import DiskError, UserError
@@ -164,7 +164,7 @@ class FeatureRecords(Records):
         return tf.ensure_shape(read, (*count, *array.shape[2:]))
 
 
-def content_digests(domain: Domain, folder: str = "") -> np.ndarray:
+def content_digests(domain: DomainData, folder: str = "") -> np.ndarray:
     """A digest of each image file's bytes, or of its pixels; 'S32' [n].
 
     The same image has the same digest in whatever folder, list or benchmark it lies.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.data.classes import listed
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.errors import DataError
 
 _SHOWN = 4
@@ -82,7 +82,7 @@ def with_classes(data: TaskData, names: Sequence[str]) -> TaskData:
     return dataclasses.replace(data, class_names=names, **domains)
 
 
-def _of_domain(domain: Domain, names: Sequence[str]) -> dict[str, list]:
+def _of_domain(domain: DomainData, names: Sequence[str]) -> dict[str, list]:
     found = {}
     for label in np.unique(domain.labels):
         digest, indices = hashlib.blake2b(digest_size=16), np.flatnonzero(domain.labels == label)

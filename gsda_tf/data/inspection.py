@@ -12,7 +12,7 @@ from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.checking import find_bad, remark_on_images
-from gsda_tf.data.domain import Domain, TaskData, evenly
+from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.data.image_files import stored_size, turned
 from gsda_tf.errors import shown
 from gsda_tf.files import replacing
@@ -40,7 +40,7 @@ class DomainFacts:
     turned: int = 0
 
 
-def examine(domain: Domain) -> DomainFacts:
+def examine(domain: DomainData) -> DomainFacts:
     """Decodes every image of a domain once."""
     bad = find_bad(domain)
     readable = np.setdiff1d(np.arange(len(domain)), [index for index, _ in bad])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.errors import UserError, choose
 from gsda_tf.settings import DataSettings
 
 Pair = tuple[str, str]
-Load = Callable[[str, str, DataSettings], Domain]
+Load = Callable[[str, str, DataSettings], DomainData]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Benchmark:
       title: as in tables.
       domains: full name of each domain by its code ("A": "amazon").
       classes: their names, in the order of the labels; or a function that tells them, where asking is slow.
-      load: (code, role, settings) -> Domain; role is "source" or "target".
+      load: (code, role, settings) -> DomainData; role is "source" or "target".
       pairs: the tasks; None: every ordered pair of different domains.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
     """

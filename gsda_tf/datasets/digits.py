@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import sklearn.datasets
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.fonts import render_digits
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.base import Benchmark
@@ -29,14 +29,14 @@ def _pixels(counts: np.ndarray) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _load(code: str, role: str, settings: DataSettings) -> Domain:
+def _load(code: str, role: str, settings: DataSettings) -> DomainData:
     name = _DOMAINS[code]
     if code == "Fo":
         counts, labels = render_digits()
-        return Domain(name, ArrayRecords(_pixels(counts), name), labels)
+        return DomainData(name, ArrayRecords(_pixels(counts), name), labels)
     if code == "Ha":
         digits = sklearn.datasets.load_digits()
-        return Domain(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
+        return DomainData(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
     own = code == "Mn" and prepare.has_own("mnist_npz", settings)
     try:
         return prepare.load_decoded("mnist_npz" if own else _SETS[code], "train", name, settings)

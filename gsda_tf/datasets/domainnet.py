@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.settings import DataSettings
@@ -21,7 +21,7 @@ def _class_names() -> tuple[str, ...]:
     return prepare.catalogue_class_names("domainnet/clipart")
 
 
-def _load(code: str, role: str, settings: DataSettings) -> Domain:
+def _load(code: str, role: str, settings: DataSettings) -> DomainData:
     return prepare.load_domain(f"domainnet/{DOMAINS[code]}", "train", DOMAINS[code], settings)
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.data import images
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError, UserError, choose
 from gsda_tf.files import disk_errors, printable
@@ -35,7 +35,7 @@ _LITE_TOLERANCE = 1e-3
 """The same of TFLite, whose kernels add up in another order."""
 
 
-def sample_images(domain: Domain, count: int = 8) -> list[bytes] | np.ndarray:
+def sample_images(domain: DomainData, count: int = 8) -> list[bytes] | np.ndarray:
     """Returns some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
 
     Of a domain of features: float32 [<=count, e].

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data.batches import evaluation_batches
-from gsda_tf.data.domain import Domain, TaskData, evenly
+from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.evaluation import accuracy, unsupervised
 from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
 from gsda_tf.settings import DataSettings
@@ -158,7 +158,7 @@ def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[first][:_MOST_EXTREMES], order[::-1][:_MOST_EXTREMES]
 
 
-def thumbnails(domain: Domain, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
+def thumbnails(domain: DomainData, indices: np.ndarray, settings: DataSettings) -> np.ndarray:
     """uint8 [m, h, w, 3], as the network sees the images; none of features that came without images."""
     if not len(indices) or not domain.records.visible:
         return np.zeros((0, _THUMBNAIL, _THUMBNAIL, 3), np.uint8)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gsda_tf import compat, recipes
 from gsda_tf.compat import tf_variable, variable_name
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
@@ -57,7 +57,7 @@ class Experiment:
       extractor: E.
       method: with C, adversaries and what it keeps.
       deployed: (E, C) that are evaluated, exported and served.
-      step: one training step.
+      training_step: does one.
       facts: what was drawn or chosen, for the summary.
 
     Raises:
@@ -115,7 +115,7 @@ class Experiment:
             self._terms = terms if self._trains else []
             for term in self._terms:
                 term.build(self._problem())
-            self.step = TrainingStep(self.extractor, self.method, terms, settings) if self._trains else None
+            self.training_step = TrainingStep(self.extractor, self.method, terms, settings) if self._trains else None
 
     def _problem(self) -> Problem:
         settings, extractor = self.settings, self.extractor
@@ -197,8 +197,8 @@ class Experiment:
         state["pool"] = [self.pool, self.pool_step]
         if self.corrects:
             state["shares"] = [self._moved]
-        if self.step is not None:
-            state.update(self.step.state())
+        if self.training_step is not None:
+            state.update(self.training_step.state())
         return {name: group for name, group in state.items() if group}
 
     def deployed_state(self) -> dict[str, list[tf.Variable]]:
@@ -294,5 +294,5 @@ def _stand_in(written: Mapping[str, Any], settings: Settings) -> TaskData:
         records: Records = FeatureRecords(rng.normal(size=(_ASKED, 1, units)).astype(np.float32), "noise")
     else:
         records = ArrayRecords(rng.integers(0, 256, (_ASKED, size, size, 3), np.uint8), "noise")
-    domain = Domain("noise", records, np.zeros(_ASKED, np.int32))
+    domain = DomainData("noise", records, np.zeros(_ASKED, np.int32))
     return TaskData(written["task"], domain, domain, tuple(written["class_names"]))

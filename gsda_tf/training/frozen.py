@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import variable_name
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords, FeatureStore, JoinedRows, Rows, content_digests
 from gsda_tf.data.images import RULES
 from gsda_tf.errors import DiskError, UserError
@@ -99,7 +99,7 @@ def cache_dir(settings: Settings) -> str:
     return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
 
 
-def _features(domain: Domain, digests: np.ndarray, store: FeatureStore, embed: _Embedding) -> Rows:
+def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embed: _Embedding) -> Rows:
     """[n, v, ...]."""
     found, missing = store.find(digests)
     if not missing.any():
@@ -127,7 +127,7 @@ class _Embedding:
         self.bytes_an_image = self.views * math.prod(extractor.border) * self._dtype.itemsize
         self._run = Sharded(extractor.freeze, settings.data, strategy)
 
-    def __call__(self, domain: Domain, digests: np.ndarray, bar) -> np.ndarray:
+    def __call__(self, domain: DomainData, digests: np.ndarray, bar) -> np.ndarray:
         """[n, 1 + feature_crops, ...]."""
         views = []
         for view in range(self.views):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data.batches import Share, evaluation_batches
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.errors import NotFiniteError
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.distribution import distribute
@@ -68,7 +68,7 @@ class Sharded:
 
         self._run = run
 
-    def batches(self, domain: Domain, seeds: np.ndarray | None = None) -> Iterable:
+    def batches(self, domain: DomainData, seeds: np.ndarray | None = None) -> Iterable:
         """The images of a domain; with `seeds`, int64 [n, 2], each as training would see it."""
 
         def dataset(share: Share) -> tf.data.Dataset:
@@ -114,11 +114,11 @@ class Inference:
             return features, classifier(features)
 
         self._run = Sharded(forward, settings, strategy)
-        self._kept: dict[int, tuple[Domain, Iterable]] = {}
-        self.step: Callable[[], int | None] = lambda: None
+        self._kept: dict[int, tuple[DomainData, Iterable]] = {}
+        self.steps_done: Callable[[], int | None] = lambda: None
         """Of the weights, for messages."""
 
-    def __call__(self, domain: Domain, again: bool = False) -> Outputs:
+    def __call__(self, domain: DomainData, again: bool = False) -> Outputs:
         """E and C of every image of `domain`, in order.
 
         Args:
@@ -133,10 +133,12 @@ class Inference:
         for what, values in (("features", outputs.features), ("logits", outputs.logits)):
             bad = int((~np.isfinite(values)).any(axis=1).sum())
             if bad:
-                raise NotFiniteError(f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.step())
+                raise NotFiniteError(
+                    f"the {what} of {bad:,} of {len(domain):,} images of {domain.name}", self.steps_done()
+                )
         return outputs
 
-    def whatever(self, domain: Domain, again: bool = False) -> Outputs:
+    def whatever(self, domain: DomainData, again: bool = False) -> Outputs:
         """The same, finite or not."""
         _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
         if again:

@@ -121,14 +121,14 @@ class Training:
             self.experiment = experiment = Experiment(settings, data, strategy, start, beside=beside)
             inputs = experiment.inputs
         method = experiment.method
-        self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, experiment.step.images)
+        self._batches = TrainingBatches(inputs, settings.data, settings.run.seed, experiment.training_step.images)
         self.images_a_step = self._batches.source_batch + self._batches.target_batch
         self.label_period = settings.method.pseudo_label_period if self._batches.target_batch else 0
         # A method in closed form is fitted, in what counts as its only step.
         self.steps = settings.optimization.steps if method.phases else 1
         self.phase_ends = tuple(method.phase_ends(self.steps))
         self.runner = self._make_runner(strategy)
-        experiment.inference.step = lambda: self.runner.steps_done
+        experiment.inference.steps_done = lambda: self.runner.steps_done
         self.evaluator = Evaluator(data, settings.data, experiment.inference, inputs)
         self.labelled: tuple[int, Outputs] | None = None
         self.evaluation: Evaluation | None = None
@@ -153,7 +153,7 @@ class Training:
         experiment, method = self.experiment, self.experiment.method
         if not method.phases:
             return FitRunner(strategy, experiment.fit)
-        steps = {phase: functools.partial(experiment.step, phase=phase) for phase in method.phases}
+        steps = {phase: functools.partial(experiment.training_step, phase=phase) for phase in method.phases}
         jit = self.settings.device.jit_compile == "step"
         runner = StepRunner(strategy, steps, jit, experiment.networks())
         runner.build(self._batches.spec(experiment.input_spec, strategy.num_replicas_in_sync))

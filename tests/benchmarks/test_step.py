@@ -9,7 +9,7 @@ import tensorflow as tf
 from benchmarks import step as step_benchmark
 from gsda_tf import recipes
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.methods import get_method, method_names
@@ -32,7 +32,7 @@ def _data():
 
     def domain(name):
         images = rng.integers(0, 256, (12, 8, 8, 3), np.uint8)
-        return Domain(name, ArrayRecords(images, name), np.arange(12, dtype=np.int32) % 4)
+        return DomainData(name, ArrayRecords(images, name), np.arange(12, dtype=np.int32) % 4)
 
     return TaskData("t", domain("a"), domain("b"), ("p", "q", "r", "s"))
 
@@ -46,7 +46,7 @@ def test_plain_step_does_what_the_training_step_does(slopes):
     for plain in (False, True):
         changed = settings.replace({"slopes": slopes})
         experiment = experiment_lib.Experiment(changed, _data(), tf.distribute.get_strategy())
-        step = double("benchmarks.plain_step").PlainStep(experiment) if plain else experiment.step
+        step = double("benchmarks.plain_step").PlainStep(experiment) if plain else experiment.training_step
         batches = TrainingBatches(experiment.data, settings.data, seed=0)
         variables = [*experiment.extractor.trainable_variables, *experiment.method.classifier.trainable_variables]
         starts.append([np.asarray(v) for v in variables])

@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from gsda_tf.data import images
 from gsda_tf.data.batches import Share, TrainingBatches, evaluation_batches
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
 
 _KEYS = ("source_images", "source_labels", "target_images", "target_indices")
 
 
-def _domain(sizes: list[int], seed: int) -> Domain:
+def _domain(sizes: list[int], seed: int) -> DomainData:
     """Images that tell their index: it stands in the first two values of each pixel."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes)).astype(np.int32)
     images = np.zeros((len(labels), 2, 2, 3), np.uint8)
     images[..., 0], images[..., 1] = (part[:, None, None] for part in np.divmod(np.arange(len(labels)), 256))
-    return Domain("made up", ArrayRecords(images, "made up"), labels)
+    return DomainData("made up", ArrayRecords(images, "made up"), labels)
 
 
 def _indices(images: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_evaluation_reads_every_image_once_however_it_is_shared_out(size, each, 
 @given(st.integers(2, 7), st.integers(2, 7), st.integers(2, 5), st.integers(0, 2))
 def test_pixels_in_memory_are_resized_as_one_image_is(height, width, size, margin):
     pixels = np.random.default_rng(height * width).integers(0, 256, [5, height, width, 3], np.uint8)
-    domain = Domain("made up", ArrayRecords(pixels, "made up"), np.arange(5, dtype=np.int32))
+    domain = DomainData("made up", ArrayRecords(pixels, "made up"), np.arange(5, dtype=np.int32))
     chosen = DataSettings(
         image_size=size, resize_size=size + margin, augmentation="none", source_batch=2, target_batch=3
     )

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.data import checking, image_files, images
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import FileRecords
 from gsda_tf.datasets import loading
 from gsda_tf.errors import DataError
@@ -59,7 +59,7 @@ def _write(folder, content: bytes, name: str = "image.jpg") -> str:
 def test_good_files_pass_and_can_be_decoded(tmp_path, kind):
     path = _write(tmp_path, _GOOD[kind])
     assert image_files.check_file(path) is None
-    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    domain = DomainData("x", FileRecords([path]), np.zeros(1, np.int32))
     assert checking.find_bad(domain) == []
 
 
@@ -68,14 +68,14 @@ def test_bad_files_are_found_and_cannot_be_decoded(tmp_path, kind):
     content, reason = _BAD[kind]
     path = _write(tmp_path, content)
     assert reason in image_files.check_file(path)
-    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    domain = DomainData("x", FileRecords([path]), np.zeros(1, np.int32))
     assert [index for index, _ in checking.find_bad(domain)] == [0]
 
 
 @pytest.mark.parametrize("kind", _BAD_INSIDE)
 def test_damage_that_only_decoding_finds(tmp_path, kind):
     path = _write(tmp_path, _BAD_INSIDE[kind])
-    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    domain = DomainData("x", FileRecords([path]), np.zeros(1, np.int32))
     ((index, reason),) = checking.find_bad(domain)
     assert index == 0 and reason.startswith("cannot be decoded: ") and reason.isprintable()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gsda_tf.data.batches import TrainingBatches, evaluation_batches
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.settings import DataSettings
@@ -15,12 +15,12 @@ from tests.processes import REPOSITORY
 _SETTINGS = DataSettings(source_batch=4, target_batch=4, image_size=8, resize_size=8)
 
 
-def _images() -> Domain:
-    return Domain("a", ArrayRecords(np.zeros([8, 8, 8, 3], np.uint8), "a"), np.arange(8) % 2)
+def _images() -> DomainData:
+    return DomainData("a", ArrayRecords(np.zeros([8, 8, 8, 3], np.uint8), "a"), np.arange(8) % 2)
 
 
-def _features() -> Domain:
-    return Domain("a", FeatureRecords(np.zeros([8, 1, 3], np.float32), "a"), np.arange(8) % 2)
+def _features() -> DomainData:
+    return DomainData("a", FeatureRecords(np.zeros([8, 1, 3], np.float32), "a"), np.arange(8) % 2)
 
 
 @pytest.mark.parametrize("domain", [_images(), _features()], ids=["images", "features"])

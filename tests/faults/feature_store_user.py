@@ -9,13 +9,13 @@ import sys
 
 import numpy as np
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.features import FeatureStore
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.training import frozen
 
 IMAGES, A_FILE = 24, 2
-DOMAIN = Domain("x", ArrayRecords(np.zeros((IMAGES, 1, 1, 3), np.uint8), "x"), np.zeros(IMAGES, np.int32))
+DOMAIN = DomainData("x", ArrayRecords(np.zeros((IMAGES, 1, 1, 3), np.uint8), "x"), np.zeros(IMAGES, np.int32))
 DIGESTS = np.asarray([f"{i:032x}" for i in range(IMAGES)], "S32")
 
 

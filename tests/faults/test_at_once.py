@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gsda_tf import recipes
 from gsda_tf.data.cache import FolderStore
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.features import FeatureStore, content_digests
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DiskError
@@ -33,7 +33,7 @@ _IMAGES = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), np.uint8)
 
 def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
     """Locks keep apart open files, in one process too."""
-    domain = Domain("x", ArrayRecords(_IMAGES, "x"), np.zeros(9, np.int32))
+    domain = DomainData("x", ArrayRecords(_IMAGES, "x"), np.zeros(9, np.int32))
     embedded = []
 
     def embed(part, digests, bar):

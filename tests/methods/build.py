@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from tests.rounding import single
 
@@ -21,7 +21,7 @@ def task(classes=R, source=12, target=12, seed=0, size=SIZE):
 
     def domain(name, count):
         images = rng.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
-        return Domain(name, ArrayRecords(images, name), (np.arange(count) % classes).astype(np.int32))
+        return DomainData(name, ArrayRecords(images, name), (np.arange(count) % classes).astype(np.int32))
 
     return TaskData("t", domain("a", source), domain("b", target), tuple("pqrstuvw"[:classes]))
 

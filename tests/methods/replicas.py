@@ -25,7 +25,9 @@ def _step(name, add, strategy):
     _fill_memory(built)
     before = [v.numpy() for group in built.state().values() for v in group]
     # Eagerly: tracing would take several times as long as the step.
-    metrics = strategy.run(built.step, args=(_fed(strategy, whole), tf.constant(3, tf.int64), built.method.phases[-1]))
+    metrics = strategy.run(
+        built.training_step, args=(_fed(strategy, whole), tf.constant(3, tf.int64), built.method.phases[-1])
+    )
     logged = {k: float(strategy.reduce("SUM", v, axis=None)) for k, v in metrics.items()}
     return before, [v.numpy() for group in built.state().values() for v in group], logged
 
@@ -51,7 +53,7 @@ def _remembered(strategy):
 
     def run(fed):
         rows = fed.pop("rows")
-        double("methods.step").Step(built.step, fed, tf.constant(0), "adapt", 0.0, 0.0).remember(memory, rows)
+        double("methods.step").Step(built.training_step, fed, tf.constant(0), "adapt", 0.0, 0.0).remember(memory, rows)
 
     strategy.run(run, args=(_fed(strategy, whole),))
     return memory.numpy()

@@ -29,10 +29,10 @@ def test_adam_by_its_formula():
 
 def test_a_method_says_what_adam_moves_and_how_fast_its_classifier_learns():
     built = experiment("adda")
-    built.step(batch(), tf.constant(0, tf.int64), "source")
-    counts = {n: o.velocities[2].numpy() for n, o in built.step.optimizers.items() if n.startswith("adapt/")}
+    built.training_step(batch(), tf.constant(0, tf.int64), "source")
+    counts = {n: o.velocities[2].numpy() for n, o in built.training_step.optimizers.items() if n.startswith("adapt/")}
     assert set(counts) == {"adapt/backbone", "adapt/bottleneck", "adapt/discriminators"} and not any(counts.values())
-    built.step(batch(), tf.constant(5, tf.int64), "adapt")
-    assert all(built.step.optimizers[n].velocities[2].numpy() == 1 for n in counts)
+    built.training_step(batch(), tf.constant(5, tf.int64), "adapt")
+    assert all(built.training_step.optimizers[n].velocities[2].numpy() == 1 for n in counts)
     assert any("adapt/bottleneck" in name for name in built.state())  # checkpointed
-    assert experiment("symnets").step.optimizers["classifier"]._rate == 10.0
+    assert experiment("symnets").training_step.optimizers["classifier"]._rate == 10.0

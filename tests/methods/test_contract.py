@@ -90,7 +90,7 @@ def _train(built, first, last, steps=STEPS):
         if i in ends:
             method.begin(method.phases[-1])
         phase = method.phases[sum(end <= i for end in ends)]
-        metrics = built.step(batch(seed=i, images=method.images), tf.constant(i, tf.int64), phase)
+        metrics = built.training_step(batch(seed=i, images=method.images), tf.constant(i, tf.int64), phase)
         assert all(np.isfinite(v).all() for v in metrics.values())
 
 
@@ -122,7 +122,7 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
     for phase in built.method.phases:
         named.clear(), passes.clear()
         before = {name: [v.numpy() for v in group] for name, group in built.networks().items()}
-        built.step(batch(images=built.method.images), tf.constant(3, tf.int64), phase)
+        built.training_step(batch(images=built.method.images), tf.constant(3, tf.int64), phase)
         moved = {
             name
             for name, group in built.networks().items()
@@ -133,7 +133,7 @@ def test_a_step_moves_what_it_names_and_passes_through_the_extractor_as_declared
         assert ("classifier" in moved) == ("classifier" in named or name == "tpn"), phase
         assert len(passes) == built.method.passes, phase
     wanted = built.settings.optimization.discriminator_rate
-    assert {built.step.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
+    assert {built.training_step.optimizers[name]._rate for name in built.method.adversaries} <= {wanted}
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -143,7 +143,7 @@ def test_discriminators_that_know_nothing_are_logged_at_log_2(name, build):
     built.method.observe(np.log(np.asarray([[0.7, 0.2, 0.05, 0.05]] * 3)))  # not all classes weigh the same
     for variable in built.networks().get("discriminators", ()):
         variable.assign(tf.zeros_like(variable))
-    metrics = built.step(batch(images=built.method.images), tf.constant(3, tf.int64), built.method.phases[-1])
+    metrics = built.training_step(batch(images=built.method.images), tf.constant(3, tf.int64), built.method.phases[-1])
     if any(key.startswith("accuracy/discriminator_") for key in metrics):
         found = [value for key, value in metrics.items() if key.startswith("alignment/")]
         np.testing.assert_allclose(found, np.log(2), rtol=1e-5)
@@ -172,7 +172,7 @@ def test_a_memory_holds_what_was_said_of_each_image_last(build):
     before = np.zeros((12, 4), np.float32)
     for seed in range(2):
         fed = batch(seed=seed)
-        metrics = built.step(fed, tf.constant(seed, tf.int64))
+        metrics = built.training_step(fed, tf.constant(seed, tf.int64))
         assert (metrics["memory"] > 0) == (seed > 0)
         places = fed["target_indices"].numpy()
         said = built.method.said.numpy()
@@ -186,7 +186,7 @@ def test_a_memory_holds_what_was_said_of_each_image_last(build):
 def test_it_is_traced_once_a_phase(name, build):
     built = build(name)
     batches = TrainingBatches(built.data, built.settings.data, 0, built.method.images)
-    steps = {phase: lambda b, i, p=phase: built.step(b, i, p) for phase in built.method.phases}
+    steps = {phase: lambda b, i, p=phase: built.training_step(b, i, p) for phase in built.method.phases}
     runner = StepRunner(tf.distribute.get_strategy(), steps, False, built.networks())
     runner.build(batches.spec(built.input_spec))
     for phase in built.method.phases:
@@ -208,7 +208,9 @@ def test_few_or_absent_classes_and_uneven_batches_stay_finite(name, classes, bui
         if labels == (2,) * 5 and name in ("domain_class", "domain_group_class", "gsda"):
             continue  # the sampler draws classes in turn, and these rows rely on it: test_pairs has what happens if not
         for i, phase in enumerate(built.method.phases):
-            metrics = built.step(batch(labels, images=built.method.images, target=3), tf.constant(i, tf.int64), phase)
+            metrics = built.training_step(
+                batch(labels, images=built.method.images, target=3), tf.constant(i, tf.int64), phase
+            )
             assert all(np.isfinite(v).all() for v in metrics.values()), metrics
         assert all(np.isfinite(v).all() for group in _state(built).values() for v in group)
 
@@ -244,7 +246,7 @@ def test_terms_add_to_any_method_and_take_the_place_of_its_entropy(build):
     assert recipes.resolve({"method": "gsda", "add": ("mcc",), "alpha": 0.3}).options.alpha == 0.3
     assert recipes.resolve({"method": "gsda", "add": ("bsp",)}).options.alpha == 0.1  # of digits
     terms = ("mcc", "bnm", "afn", "bsp", "entropy")
-    metrics = build("mcd", add=terms).step(batch(), tf.constant(0, tf.int64))
+    metrics = build("mcd", add=terms).training_step(batch(), tf.constant(0, tf.int64))
     assert {f"loss/{name}" for name in terms} <= set(metrics)
 
 
@@ -258,7 +260,7 @@ def test_every_term_acts_in_every_phase_of_every_method(name, build, monkeypatch
     built.fit_terms()
     for phase in built.method.phases:
         for i in (3, 4):  # what is remembered of the first has a say in the second
-            metrics = built.step(batch(images=built.step.images), tf.constant(i, tf.int64), phase)
+            metrics = built.training_step(batch(images=built.training_step.images), tf.constant(i, tf.int64), phase)
         for term in methods.term_names():
             value = metrics[f"loss/{term}"]
             assert np.isfinite(value) and value != 0, (phase, term)
@@ -266,9 +268,9 @@ def test_every_term_acts_in_every_phase_of_every_method(name, build, monkeypatch
 
 def test_a_term_moves_a_method_that_is_not_fed_the_target(build):
     plain, added = build("source_only"), build("source_only", add=("mcc",), mcc_weight=100.0)
-    assert plain.step.images == ("source",) and added.step.images == ("source", "target")
+    assert plain.training_step.images == ("source",) and added.training_step.images == ("source", "target")
     for built in (plain, added):
-        built.step(batch(images=built.step.images), tf.constant(3, tf.int64))
+        built.training_step(batch(images=built.training_step.images), tf.constant(3, tf.int64))
     bottlenecks = [built.extractor.bottleneck.trainable_variables[0] for built in (plain, added)]
     assert np.abs(np.subtract(*bottlenecks)).max() > 1e-3
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.training.experiment import Experiment
@@ -33,7 +33,7 @@ def _data():
 
     def domain(name, scale):
         images = scale * (50 * labels[:, None, None, None] + rng.integers(0, 60, (40, 4, 4, 3)))
-        return Domain(name, ArrayRecords(images.astype(np.uint8), name), labels)
+        return DomainData(name, ArrayRecords(images.astype(np.uint8), name), labels)
 
     return TaskData("t", domain("a", 1.0), domain("b", 0.7), ("p", "q", "r", "s"))
 
@@ -48,9 +48,9 @@ def _train(steps=STEPS, scale=None, **changes):
 
     settings, strategy = _settings(**changes), tf.distribute.get_strategy()
     experiment = Experiment(settings, _data(), strategy)
-    if scale and experiment.step.loss_scale:
-        experiment.step.loss_scale.value.assign(scale)
-    runner = StepRunner(strategy, experiment.step, settings.device.jit_compile == "step")
+    if scale and experiment.training_step.loss_scale:
+        experiment.training_step.loss_scale.value.assign(scale)
+    runner = StepRunner(strategy, experiment.training_step, settings.device.jit_compile == "step")
     batches = TrainingBatches(experiment.data, settings.data, 0).dataset(0, settings.optimization.steps)
     runner.build({name: tf.TensorSpec(s.shape, s.dtype) for name, s in batches.element_spec.items()})
     iterator, windows = iter(batches), []
@@ -86,8 +86,8 @@ def test_low_precision_takes_the_step_of_float32(precision):
 @pytest.mark.parametrize("precision", _UNIT)
 def test_low_precision_learns_as_float32_does(precision, plain):
     experiment, runner, _, windows = _train(precision=precision, scale=_SCALE)
-    if experiment.step.loss_scale:
-        assert float(experiment.step.loss_scale.value) == _SCALE
+    if experiment.training_step.loss_scale:
+        assert float(experiment.training_step.loss_scale.value) == _SCALE
     assert experiment.extractor.backbone.layers[-1].compute_dtype == precision.removeprefix("mixed_")
     fell = [each[0]["loss/classification"] - each[-1]["loss/classification"] for each in (windows, plain[3])]
     assert fell[0] > 0.5 * fell[1] > 0
@@ -101,15 +101,15 @@ def test_an_overflow_skips_the_step_for_both_optimizers_and_halves_the_scale():
     held = [*experiment.state()["extractor"], *experiment.state()["classifier"], *experiment.state()["discriminators"]]
     held += [v for name, group in experiment.state().items() if name.endswith("velocities") for v in group]
     before = [v.numpy() for v in held]
-    experiment.step.loss_scale.value.assign(1e38)
+    experiment.training_step.loss_scale.value.assign(1e38)
     runner(iterator, 1)
     changed = [v.name for v, b in zip(held, before) if not np.array_equal(v.numpy(), b)]
     # The discriminators have no part in the backward pass that overflowed: their own gradients were finite.
     discriminators = {v.name for v in experiment.state()["discriminators"]}
     discriminators |= {v.name for v in experiment.state()["discriminators_velocities"]}
     assert not set(changed) - discriminators
-    assert float(experiment.step.loss_scale.value) == pytest.approx(5e37, rel=1e-6)
-    experiment.step.loss_scale.value.assign(2.0**15)
+    assert float(experiment.training_step.loss_scale.value) == pytest.approx(5e37, rel=1e-6)
+    experiment.training_step.loss_scale.value.assign(2.0**15)
     runner(iterator, 5)
     assert all(np.isfinite(v.numpy()).all() for v in held)
     assert not np.array_equal(held[0].numpy(), before[0])
@@ -146,10 +146,10 @@ def test_features_that_overflow_move_nothing():
     experiment, runner, iterator, _ = _train(steps=2, precision="mixed_float16")
     bias = experiment.extractor.bottleneck.trainable_variables[1]
     bias.assign(bias + np.inf)
-    scale = float(experiment.step.loss_scale.value)
+    scale = float(experiment.training_step.loss_scale.value)
     state = {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "loss_scale"}
     runner(iterator, 1)
     for name, group in state.items():
         for variable, before in zip(experiment.state()[name], group):
             np.testing.assert_array_equal(variable.numpy(), before, err_msg=name)
-    assert float(experiment.step.loss_scale.value) == scale / 2
+    assert float(experiment.training_step.loss_scale.value) == scale / 2

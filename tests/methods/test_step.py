@@ -28,7 +28,7 @@ def _values(built) -> dict[str, list[np.ndarray]]:
 def _moved(built, fed, step=0) -> dict[str, list[np.ndarray]]:
     """What a step adds to the weights, by the name of the network."""
     before = _values(built)
-    built.step(fed, tf.constant(step, tf.int64))
+    built.training_step(fed, tf.constant(step, tf.int64))
     return {name: [a - b for a, b in zip(group, before[name])] for name, group in _values(built).items()}
 
 
@@ -143,16 +143,16 @@ def test_added_terms_count_once_with_the_first_loss_that_moves_e():
         s.descend(_apart, seen, "extractor")
 
     built, fed = _built(step, add=("bnm",)), batch()
-    built.step(fed, tf.constant(0, tf.int64))
+    built.training_step(fed, tf.constant(0, tf.int64))
     counted = []
-    (term,) = built.step.terms
+    (term,) = built.training_step.terms
     original = term.loss
     term.loss = lambda b: counted.append(1) or original(b)
-    metrics = built.step(fed, tf.constant(1, tf.int64))
+    metrics = built.training_step(fed, tf.constant(1, tf.int64))
     assert counted == [1] and "loss/bnm" in metrics
 
 
 def test_the_learning_rate_falls_with_the_step_and_is_logged():
     built = _built(lambda self, s: s.descend(_apart, s.forward(), "extractor"), rate_decay=10.0)
-    found = [float(built.step(batch(), tf.constant(i, tf.int64))["learning_rate"]) for i in (0, 5)]
+    found = [float(built.training_step(batch(), tf.constant(i, tf.int64))["learning_rate"]) for i in (0, 5)]
     np.testing.assert_allclose(found, [_RATE, _RATE * (1 + 10 * 0.5) ** -0.75], rtol=1e-6)

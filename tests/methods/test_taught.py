@@ -28,7 +28,7 @@ def test_it_is_the_mean_over_the_labelled_images_of_the_batch(name):
     logits = built.method.classifier(built.extractor(images, training=True)).numpy()[-6:].astype(np.float64)
     rows = np.flatnonzero(TAUGHT[:6] >= 0)
     right = logits[rows, TAUGHT[rows]] - np.log(np.exp(logits[rows]).sum(axis=1))
-    metrics = built.step(fed, tf.constant(0, tf.int64), built.method.phases[0])
+    metrics = built.training_step(fed, tf.constant(0, tf.int64), built.method.phases[0])
     assert float(metrics["loss/target_labels"]) == pytest.approx(-2 * right.mean(), rel=1e-4)
     assert "target_labels" not in methods.term_names() and not any("target_labels" in key for key in built.state())
 
@@ -36,7 +36,7 @@ def test_it_is_the_mean_over_the_labelled_images_of_the_batch(name):
 def test_a_batch_with_none_of_them_has_no_such_loss():
     built = experiment("source_only", taught())
     fed = {**batch(images=("source", "target")), "target_indices": tf.constant([1, 3, 4, 5, 7, 8], tf.int64)}
-    assert float(built.step(fed, tf.constant(0, tf.int64))["loss/target_labels"]) == 0
+    assert float(built.training_step(fed, tf.constant(0, tf.int64))["loss/target_labels"]) == 0
 
 
 def test_methods_in_closed_form_take_them():

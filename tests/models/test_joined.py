@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes, settings
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import UserError
 from gsda_tf.models import backbones
@@ -60,7 +60,7 @@ def test_the_rows_are_those_of_each_at_its_own_size_and_scale(files, images):
 
 def test_each_is_kept_by_itself_and_found_by_a_run_of_it_alone(files, images, tmp_path):
     labels = np.arange(len(images), dtype=np.int32) % 2
-    data = TaskData("t", *(Domain(name, ArrayRecords(images, name), labels) for name in "ab"), ("p", "q"))
+    data = TaskData("t", *(DomainData(name, ArrayRecords(images, name), labels) for name in "ab"), ("p", "q"))
     base = {"weights": "none", "freeze_backbone": True, "image_size": 12, "resize_size": 12, "bottleneck_units": 4}
     base |= {"feature_cache_dir": str(tmp_path), "discriminator_units": (3,), "method": "source_only"}
     both = recipes.written({**base, "extractor": files, "preprocessing": "zero_to_one,torch"})

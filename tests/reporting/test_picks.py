@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.own.target_labels import hand_over
 from gsda_tf.errors import UserError
@@ -20,7 +20,7 @@ def run(monkeypatch, tmp_path):
     """A finished run with what its candidates said of ten images, whose labels nobody handed over."""
     images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3)).astype(np.uint8)
     truth = (np.arange(10) % 2).astype(np.int32)
-    domains = [Domain(name, ArrayRecords(images, name), truth) for name in ("source", "target")]
+    domains = [DomainData(name, ArrayRecords(images, name), truth) for name in ("source", "target")]
     data = TaskData("t", *domains, NAMES)
     folder = tmp_path / "candidates" / "mcc" / "seed0"
     folder.mkdir(parents=True)

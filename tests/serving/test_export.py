@@ -268,7 +268,7 @@ def test_exports_at_once_get_versions_of_their_own(tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(precision, tmp_path, monkeypatch):
     from gsda_tf import recipes
-    from gsda_tf.data.domain import Domain, TaskData
+    from gsda_tf.data.domain import DomainData, TaskData
     from gsda_tf.data.records import ArrayRecords
     from gsda_tf.training.experiment import Experiment
 
@@ -276,7 +276,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
         "extractor": "small_cnn", "weights": "none", "bottleneck_units": 8, "image_size": 16, "resize_size": 16,
         "precision": "mixed_bfloat16", "method": "source_only",
     }  # fmt: skip
-    domain = Domain("x", ArrayRecords(_images(6, (16, 16)), "x"), np.arange(6, dtype=np.int32) % 3)
+    domain = DomainData("x", ArrayRecords(_images(6, (16, 16)), "x"), np.arange(6, dtype=np.int32) % 3)
     experiment = Experiment(
         recipes.written(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.runs.snapshot import SNAPSHOT
 from gsda_tf.settings import DataSettings
@@ -17,7 +17,7 @@ _SETTINGS = DataSettings(image_size=4, resize_size=4)
 def _domain(name, size, labels):
     images = np.zeros((size, 4, 4, 3), np.uint8)
     images[..., 0] = np.arange(size)[:, None, None] % 251  # an image tells which it is
-    return Domain(name, ArrayRecords(images, name), np.asarray(labels, np.int32))
+    return DomainData(name, ArrayRecords(images, name), np.asarray(labels, np.int32))
 
 
 def _data(target_labels):

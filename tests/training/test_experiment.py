@@ -45,7 +45,7 @@ def test_state_holds_each_variable_once_and_all_that_a_step_moves(gsda):
     held = [id(v) for group in gsda.state().values() for v in group]
     assert len(held) == len(set(held))
     before = _numbers(gsda)
-    gsda.step(batch(), tf.constant(0, tf.int64))
+    gsda.training_step(batch(), tf.constant(0, tf.int64))
     moved = {n for n, group in _numbers(gsda).items() if any(not np.array_equal(*p) for p in zip(group, before[n]))}
     velocities = {f"{name}_velocities" for name in ("backbone", "bottleneck", "classifier", "discriminators")}
     assert moved == {"extractor", "classifier", "discriminators", *velocities}

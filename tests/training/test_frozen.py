@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.training.experiment import Experiment
@@ -31,8 +31,8 @@ def images():
 
 def _data(images, records=None):
     labels = np.arange(len(images), dtype=np.int32) % 2
-    source = Domain("a", records or ArrayRecords(images, "a"), labels)
-    return TaskData("t", source, Domain("b", ArrayRecords(images[::-1].copy(), "b"), labels), ("p", "q"))
+    source = DomainData("a", records or ArrayRecords(images, "a"), labels)
+    return TaskData("t", source, DomainData("b", ArrayRecords(images[::-1].copy(), "b"), labels), ("p", "q"))
 
 
 def _experiment(settings, data):
@@ -134,7 +134,7 @@ def test_the_backbone_stays_as_it_is_and_the_rest_learns(tmp_path, images):
     batches = TrainingBatches(experiment.inputs, experiment.settings.data, seed=0)
     for i, batch in enumerate(batches.dataset(0, 2)):
         assert batch["source_images"].shape == (4, *experiment.input_spec.shape)
-        experiment.step(batch, tf.constant(i, tf.int64))
+        experiment.training_step(batch, tf.constant(i, tf.int64))
     for before, after in zip(backbone, extractor.backbone.variables):
         np.testing.assert_array_equal(before, np.asarray(after))
     assert not np.allclose(bottleneck, np.asarray(extractor.bottleneck.trainable_variables[0]))

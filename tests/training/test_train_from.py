@@ -16,7 +16,7 @@ from gsda_tf import recipes
 from gsda_tf.data import features
 from gsda_tf.data import records as data_records
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords, content_digests
 from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.errors import DiskError, UserError
@@ -55,7 +55,7 @@ def extractor(monkeypatch):
 def data():
     images = np.random.default_rng(0).integers(0, 256, (14, 12, 12, 3), np.uint8)
     labels = np.arange(7, dtype=np.int32) % 2
-    halves = [Domain(name, ArrayRecords(part, name), labels) for name, part in zip("ab", (images[:7], images[7:]))]
+    halves = [DomainData(name, ArrayRecords(part, name), labels) for name, part in zip("ab", (images[:7], images[7:]))]
     return TaskData("t", *halves, ("p", "q"))
 
 
@@ -66,7 +66,7 @@ def _settings(folder, **changes):
 def _step(experiment, inputs, seed=0):
     """All that a run holds after one step."""
     batches = TrainingBatches(inputs, experiment.settings.data, seed)
-    experiment.step(next(iter(batches.dataset(0, 1))), tf.constant(0, tf.int64))
+    experiment.training_step(next(iter(batches.dataset(0, 1))), tf.constant(0, tf.int64))
     return {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "pool"}
 
 
@@ -87,7 +87,7 @@ def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data, cr
 
         def pictures(domain, digests):
             bar = types.SimpleNamespace(update=lambda count: None)
-            return Domain(domain.name, FeatureRecords(crop(domain, digests, bar), domain.records), domain.labels)
+            return DomainData(domain.name, FeatureRecords(crop(domain, digests, bar), domain.records), domain.labels)
 
         halves = [pictures(half, content_digests(half)) for half in (data.source, data.target)]
         images = TaskData(data.name, *halves, data.class_names)
@@ -111,7 +111,7 @@ def test_what_is_trained_and_what_is_held(tmp_path, data):
     moved = [not np.array_equal(a, np.asarray(b)) for a, b in zip(before, experiment.extractor.backbone.variables)]
     front = len(experiment.extractor.frozen.variables)
     assert moved == [False] * front + [True] * (len(moved) - front) and front == len(moved) - front == 5
-    rates = {name: optimizer._rate for name, optimizer in experiment.step.optimizers.items()}
+    rates = {name: optimizer._rate for name, optimizer in experiment.training_step.optimizers.items()}
     assert rates["backbone"] == experiment.settings.optimization.backbone_rate
 
 
@@ -215,7 +215,7 @@ def _replace(path, content: bytes, changed: int = 0) -> None:
 def test_files_of_fixed_dates_are_known_by_what_the_file_system_says(tmp_path, monkeypatch):
     monkeypatch.setattr(data_records, "SETTLED", 0.0)
     path = tmp_path / "a.png"
-    domain = Domain("x", FileRecords([str(path)]), np.zeros(1, np.int32))
+    domain = DomainData("x", FileRecords([str(path)]), np.zeros(1, np.int32))
     digests = []
     for shade in (0, 1):
         _replace(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)).numpy())
@@ -228,7 +228,7 @@ def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):
     paths = [str(tmp_path / f"{name}.png") for name in "abc"]
     for shade, path in enumerate(paths):
         tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))
-    domain = Domain("x", FileRecords(paths), np.zeros(3, np.int32))
+    domain = DomainData("x", FileRecords(paths), np.zeros(3, np.int32))
     first = content_digests(domain, str(tmp_path / "kept"))
     np.testing.assert_array_equal(first, content_digests(domain))
     read = []
@@ -243,7 +243,7 @@ def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):
 
 def test_what_has_just_changed_is_not_trusted(tmp_path):
     path = str(tmp_path / "a.png")
-    domain = Domain("x", FileRecords([path]), np.zeros(1, np.int32))
+    domain = DomainData("x", FileRecords([path]), np.zeros(1, np.int32))
     digests = []
     for shade in (0, 1):  # of one size, and by the clock of some disks of one time
         tf.io.write_file(path, tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)))

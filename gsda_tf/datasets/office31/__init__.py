@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
@@ -27,11 +27,11 @@ CALTECH_CLASSES = (
 _DOMAINS = {"A": "amazon", "W": "webcam", "D": "dslr"}
 
 
-def _load(code: str, role: str, settings: DataSettings) -> Domain:
+def _load(code: str, role: str, settings: DataSettings) -> DomainData:
     return prepare.load_domain(IMAGE_SET.name, _DOMAINS[code], _DOMAINS[code], settings)
 
 
-def _load_partial(code: str, role: str, settings: DataSettings) -> Domain:
+def _load_partial(code: str, role: str, settings: DataSettings) -> DomainData:
     domain = _load(code, role, settings)
     if role == "source":
         return domain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
@@ -18,7 +18,7 @@ IMAGE_SET = ImageSet.beside(
 _DOMAINS = {"Ar": "art", "Cl": "clipart", "Pr": "product", "Rw": "real_world"}
 
 
-def _load(code: str, role: str, settings: DataSettings) -> Domain:
+def _load(code: str, role: str, settings: DataSettings) -> DomainData:
     return prepare.load_domain(IMAGE_SET.name, _DOMAINS[code], _DOMAINS[code], settings)
 
 

@@ -23,7 +23,7 @@ from gsda_tf.data.classes import (
     plain_name,
     refuse_alike,
 )  # fmt: skip
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
 from gsda_tf.data.records import ArrayRecords
@@ -340,8 +340,8 @@ def _ordered(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
-def _domain(arrays: Arrays, names: tuple[str, ...]) -> Domain:
+def _domain(arrays: Arrays, names: tuple[str, ...]) -> DomainData:
     labels = labels_of(arrays.labels, names, lambda row: f"{shown(arrays.path)} row {row}")
     where, values = os.path.basename(arrays.path), arrays.values
     records = ArrayRecords(values, where) if values.ndim == 4 else FeatureRecords(values[:, None], where)
-    return Domain(plain_name(arrays.path), records, labels)
+    return DomainData(plain_name(arrays.path), records, labels)

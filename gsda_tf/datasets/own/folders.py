@@ -21,7 +21,7 @@ from gsda_tf.data.classes import (
     plain_name,
     refuse_alike,
 )  # fmt: skip
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -251,8 +251,8 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
     return classes
 
 
-def _domain(root: str, classes: dict[str | None, list[str]], names: tuple[str, ...]) -> Domain:
+def _domain(root: str, classes: dict[str | None, list[str]], names: tuple[str, ...]) -> DomainData:
     """Images in the order of class and path; those without a class stand under None."""
     images = [(path, name) for name in (*names, None) for path in classes.get(name, ())]
     labels = labels_of([name for _, name in images], names)
-    return Domain(plain_name(root), FileRecords([path for path, _ in images]), labels)
+    return DomainData(plain_name(root), FileRecords([path for path, _ in images]), labels)

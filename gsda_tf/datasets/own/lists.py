@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from gsda_tf.data.classes import class_name, labels_of, listed, own_task, plain_name
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -414,8 +414,8 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
     return told
 
 
-def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> Domain:
+def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> DomainData:
     """Sorted, so that the same images are the same domain in whatever order they are listed."""
     labels = labels_of(classes, names, lambda i: images.at(images.lines[i]))
     order = sorted(range(len(paths)), key=lambda i: (labels[i], paths[i]))
-    return Domain(plain_name(images.path), FileRecords([paths[i] for i in order]), labels[order])
+    return DomainData(plain_name(images.path), FileRecords([paths[i] for i in order]), labels[order])

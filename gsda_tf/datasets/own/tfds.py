@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from gsda_tf.data.classes import lacking, own_task
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
 from gsda_tf.settings import DataSettings, several
@@ -40,11 +40,11 @@ def load_tfds(settings: DataSettings) -> TaskData:
         if others[label] not in names:
             raise DataError(lacking(others[label], names, f"--target={settings.target}"))
     place = np.asarray([*(names.index(name) if name in names else -1 for name in others), -1], np.int32)
-    target = Domain(target.name, target.records, place[target.labels])
+    target = DomainData(target.name, target.records, place[target.labels])
     return own_task("tfds", source, target, names, f"--source={settings.source}", ())
 
 
-def _load(role: str, settings: DataSettings) -> tuple[Domain, tuple[str, ...]]:
+def _load(role: str, settings: DataSettings) -> tuple[DomainData, tuple[str, ...]]:
     import tensorflow_datasets as tfds
 
     value = getattr(settings, role)

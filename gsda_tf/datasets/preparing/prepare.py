@@ -20,7 +20,7 @@ import numpy as np
 
 from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.batches import evaluation_batches
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import ArrayRecords, SourceRecords
 from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
@@ -37,7 +37,7 @@ _AT_ONCE = 256
 _MOST_JSON = 2**24
 
 
-def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
+def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> DomainData:
     """One split of a data set as a domain.
 
     Args:
@@ -61,10 +61,10 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     name_key = "filename" if "filename" in builder.info.features else None
     files = [str(path) for path in builder.info.splits[split].filepaths]
     records = SourceRecords(source, key, f"{name}/{split}", name_key, files)
-    return Domain(domain, records, _labels(builder, split, source))
+    return DomainData(domain, records, _labels(builder, split, source))
 
 
-def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> Domain:
+def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> DomainData:
     """As `load_domain`, with the pixels in memory where every change to an image begins with the same ones.
 
     Random crops are taken of the images as they are: with an `--augmentation` that crops, or a margin to crop from,
@@ -93,7 +93,7 @@ def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> 
 
     path, shape = os.path.join(folder, f"pixels-{split}-{size}.npy"), (len(encoded), size, size, 3)
     pixels = kept_beside(path, np.empty(shape, np.uint8), decode(), f"{domain} pixels")
-    return Domain(domain, ArrayRecords(pixels, f"{name}/{split}"), encoded.labels)
+    return DomainData(domain, ArrayRecords(pixels, f"{name}/{split}"), encoded.labels)
 
 
 def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:

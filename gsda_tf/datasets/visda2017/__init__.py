@@ -5,7 +5,7 @@ Scored by the mean over classes. The target is the validation set: trained on wi
 
 from __future__ import annotations
 
-from gsda_tf.data.domain import Domain
+from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.image_set import ImageSet
@@ -22,7 +22,7 @@ _DOMAINS = {"Sy": "synthetic", "Re": "real"}
 _SPLITS = {"Sy": "train", "Re": "validation"}
 
 
-def _load(code: str, role: str, settings: DataSettings) -> Domain:
+def _load(code: str, role: str, settings: DataSettings) -> DomainData:
     return prepare.load_domain(IMAGE_SET.name, _SPLITS[code], _DOMAINS[code], settings)
 
 

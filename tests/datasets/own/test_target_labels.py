@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.data.domain import UNLABELLED, Domain, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.datasets import loading
@@ -24,7 +24,7 @@ def task(labels) -> TaskData:
 
     def domain(name, labels):
         rows = np.random.default_rng(len(name)).normal(size=(len(labels), 1, 4)).astype(np.float32)
-        return Domain(name, FeatureRecords(rows, f"{name}.npz"), np.asarray(labels, np.int32))
+        return DomainData(name, FeatureRecords(rows, f"{name}.npz"), np.asarray(labels, np.int32))
 
     return TaskData("t", domain("s", np.arange(9) % R), domain("target", labels), ("bike", "mug", "pen"))
 
@@ -130,7 +130,7 @@ def test_labels_that_were_not_handed_over_change_no_batch_and_no_weight(tmp_path
                   "bottleneck_units": 5, "steps": 3, "source_batch": 4, "target_batch": 8}  # fmt: skip
         built = Experiment(recipes.written(values), data, tf.distribute.get_strategy())
         for i, batch in enumerate(TrainingBatches(data, settings, 0).dataset(0, 3)):
-            metrics = built.step(batch, tf.constant(i, tf.int64))
+            metrics = built.training_step(batch, tf.constant(i, tf.int64))
             taken = np.isin(batch["target_indices"].numpy(), [0, 4])
             assert taken.sum() >= 2 and float(metrics["loss/target_labels"]) > 0
         found.append(built.weights_sha256())

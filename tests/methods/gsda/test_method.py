@@ -94,7 +94,7 @@ def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slope
         loss += options.adversarial_weight / len(hierarchy.levels) * (beta * sync - losses)
     expected = [np.asarray(v) - rate * g.numpy() for v, g in zip(others, tape.gradient(loss, others))]
 
-    metrics = built.step(fed, tf.constant(0, tf.int64))
+    metrics = built.training_step(fed, tf.constant(0, tf.int64))
     assert metrics["loss/synchronization"] > 1e-3
     assert rounding.distance([np.asarray(v) for v in others], expected) < rounding.STEP
     for k, (vs, _) in enumerate(singles):
@@ -106,7 +106,7 @@ def test_alignment_does_not_move_the_classifier():
     moved = []
     for weight in (0.0, 5.0):
         built = _build(adversarial_weight=weight)
-        built.step(batch(), tf.constant(0, tf.int64))
+        built.training_step(batch(), tf.constant(0, tf.int64))
         moved.append((values(built.method.classifier), values(built.extractor)))
     for without, with_alignment in zip(moved[0][0], moved[1][0]):
         np.testing.assert_array_equal(without, with_alignment)
@@ -117,7 +117,7 @@ def test_beta_moves_discriminators_and_extractor():
     moved = []
     for beta in (0.0, 5.0):
         built = _build(beta=beta)
-        built.step(batch(), tf.constant(0, tf.int64))
+        built.training_step(batch(), tf.constant(0, tf.int64))
         moved.append((values(built.method.bank)[0], values(built.extractor)[0]))
     assert not np.allclose(moved[0][0], moved[1][0])
     assert not np.allclose(moved[0][1], moved[1][1])
@@ -127,7 +127,7 @@ def test_beta_moves_discriminators_and_extractor():
 def test_a_ramp_lets_the_entropy_in_later():
     def classifier_after(step_number, **changes):
         built = _build(package=double, **changes)
-        built.step(batch(), tf.constant(step_number, tf.int64))
+        built.training_step(batch(), tf.constant(step_number, tf.int64))
         return np.concatenate([v.ravel() for v in values(built.method.classifier)])
 
     without = classifier_after(0, alpha=0.0)
@@ -141,7 +141,7 @@ def test_a_ramp_lets_the_entropy_in_later():
 def test_source_only_needs_no_target():
     built = _build("source_only")
     before = values(built.extractor)
-    metrics = built.step(batch(images=("source",)), tf.constant(0, tf.int64))
+    metrics = built.training_step(batch(images=("source",)), tf.constant(0, tf.int64))
     assert set(metrics) == {"learning_rate", "loss/classification"}
     assert not np.array_equal(before[0], values(built.extractor)[0])
 
@@ -157,7 +157,7 @@ def test_edge_cases_stay_finite(method, classes, groups, labels):
     options = {"num_groups": groups} if method in ("domain_group_class", "gsda") else {}
     built = _build(method, task(classes), **options)
     for i in range(3):
-        metrics = built.step(batch(labels, images=built.method.images), tf.constant(i, tf.int64))
+        metrics = built.training_step(batch(labels, images=built.method.images), tf.constant(i, tf.int64))
     assert all(np.isfinite(v).all() for v in metrics.values())
     assert all(np.isfinite(v.numpy()).all() for group in built.networks().values() for v in group)
 
@@ -166,6 +166,6 @@ def test_saturated_discriminators_stay_finite():
     built = _build()
     for bank in built.method.bank.banks:
         bank.biases[-1].assign(tf.fill(bank.biases[-1].shape, 300.0))
-    metrics = built.step(batch(), tf.constant(0, tf.int64))
+    metrics = built.training_step(batch(), tf.constant(0, tf.int64))
     assert all(np.isfinite(v) for v in metrics.values())
     assert all(np.isfinite(v).all() for v in values(built.extractor) + values(built.method.bank))
