@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -19,7 +20,9 @@ _MOST = 10**9
 MOST_PIXELS = 4096
 _MOST_IN_BATCH = 2**17
 _MOST_UNITS = 2**17
-PIPELINES = ("benchmark", "folders", "lists", "arrays", "tfds")
+_OWN = pkgutil.iter_modules([os.path.join(os.path.dirname(__file__), "datasets", "own")])
+PIPELINES = ("benchmark", *(info.name for info in _OWN))
+"""The ways of bringing images: a benchmark's, and a file each."""
 MODEL_FILES = (".keras", ".h5", ".hdf5")
 """How the file of a whole model ends, where a network could be named as well."""
 
@@ -114,7 +117,7 @@ def _is_model_path(extractor: str) -> bool:
 
 _FOLDERS = {"pipeline": ("folders",)}
 _LISTS = {"pipeline": ("lists",)}
-_NAMED = {"pipeline": ("arrays", "tfds")}
+_NAMED = {"pipeline": tuple(name for name in PIPELINES if name not in ("benchmark", "folders", "lists"))}
 _FROZEN = {"freeze_backbone": (True,), "train_from": ()}
 _MIRRORED = {"strategy": ("mirrored",)}
 

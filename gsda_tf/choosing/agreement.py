@@ -52,7 +52,7 @@ def estimate(agreement: np.ndarray) -> Estimate:
 
 
 def nearest_means(source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The class whose mean direction is nearest by cosine, int64 [nt]; both domains are `criteria.comparable`."""
+    """The class whose mean direction is nearest by cosine, int64 [nt]; both domains are `clustering.comparable`."""
     classes = np.unique(labels)
     means = np.stack([source[labels == c].mean(axis=0) for c in classes])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
@@ -80,7 +80,7 @@ def neighbours_support(values: np.ndarray, probabilities: np.ndarray, answers: n
     The best sign that is known here of which answers are right.
 
     Args:
-      values: float [n, d], features that no candidate has changed, `criteria.reduced`.
+      values: float [n, d], features that no candidate has changed, `clustering.reduced`.
       probabilities: float [n, r], the mean of all candidates.
       answers: int [n].
     """

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from gsda_tf import methods, recipes
-from gsda_tf.choosing.choice import PLAIN, TRUSTED, Candidate
+from gsda_tf.choosing.choice import PLAIN, TRUSTED
+from gsda_tf.choosing.criteria import CRITERIA, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.npz import read_npz
@@ -244,15 +245,13 @@ class _Keep:
 
 
 def _say(found: Decision) -> None:
-    print(f"\n{'':14}score  clusters  with all  between seeds")
+    titles = {"score": "score", **{name: f"  {criterion.title}" for name, criterion in CRITERIA.items()}}
+    print(f"\n{'':14}" + "".join(titles.values()))
     for name, scores in found.choice.scores.items():
-        print(f"{name:14}" + "".join(f"{scores[key]:>{w}.2f}" for key, w in _SHOWN))
+        print(f"{name:14}" + "".join(f"{scores[key]:{len(title)}.2f}" for key, title in titles.items()))
     sure = 100 * found.unanimous.mean()
     print(f"All runs and the untouched features agree on {sure:.0f} % of the images: {PREDICTIONS} marks them.")
     print(f"Chosen: {found.choice.name}", flush=True)
-
-
-_SHOWN = (("score", 5), ("clusters", 10), ("crowd", 10), ("seeds", 15))
 
 
 def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str]) -> None:

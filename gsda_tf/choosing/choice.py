@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gsda_tf.choosing import criteria
+from gsda_tf.choosing.criteria import Candidate
 
 PLAIN = "source_only"
 """The candidate that does not adapt: it wins where none is trusted to beat it."""
@@ -22,29 +23,6 @@ EQUAL = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
-    """Answers of one way of training.
-
-    Attributes:
-      name: of the method, "gsda+mcc".
-      probabilities: float [s, n, r], of s seeds.
-    """
-
-    name: str
-    probabilities: np.ndarray
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """int64 [s, n]."""
-        return np.asarray(self.probabilities).argmax(axis=2)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean softmax of the seeds, float [n, r]: what the candidate answers."""
-        return np.asarray(self.probabilities, np.float64).mean(axis=0)
-
-
-@dataclasses.dataclass(frozen=True)
 class Choice:
     """A decision.
 
@@ -52,7 +30,7 @@ class Choice:
       name: of the candidate that is taken.
       runner_up: the next best; None where there is no other.
       reason: one sentence.
-      scores: by candidate, by criterion: "score", "clusters", "crowd", "seeds"; with labels, "labels".
+      scores: by candidate: "score", and each criterion's by its name; with labels, "labels".
     """
 
     name: str
@@ -72,12 +50,13 @@ def choose(
 
     Args:
       candidates: at least one; the plainest first, which wins ties.
-      groups: int [n], `criteria.clusters` of features that no candidate has changed.
+      groups: int [n], `clustering.clusters` of features that no candidate has changed.
       labels: int [n], those that were handed over and not trained on, -1 elsewhere; None without any. The share that is
         right of them counts beside the score, as `EQUAL` of them would in equal parts.
       frozen: whether all candidates had the same features: else `TRUSTED` is one of many.
     """
-    scores = _scores(candidates, groups)
+    pool = criteria.Pool(candidates, groups)
+    scores = {candidate.name: criteria.scores(candidate, pool) for candidate in candidates}
     known = np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels >= 0)
     for candidate in candidates if len(known) else ():
         mine = scores[candidate.name]
@@ -95,20 +74,6 @@ def choose(
     if len(known):
         reason += f", and right on {100 * scores[best]['labels']:.0f} % of {len(known)} labelled images"
     return Choice(best, runner_up, reason, scores)
-
-
-def _scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:
-    """By candidate, each the mean over its seeds."""
-    # Each candidate has one voice, however many seeds it has.
-    answers = np.mean([candidate.mean for candidate in candidates], axis=0).argmax(axis=1)
-    scores = {}
-    for candidate in candidates:
-        labels = candidate.predictions
-        clusters = float(np.mean([criteria.cluster_information(row, groups) for row in labels]))
-        crowd = float((labels == answers).mean(axis=1).mean())
-        seeds = float(criteria.agreement_between_seeds(labels, np.zeros(len(labels))).mean())
-        scores[candidate.name] = {"score": clusters * crowd, "clusters": clusters, "crowd": crowd, "seeds": seeds}
-    return scores
 
 
 def _reason(name: str, scores: dict[str, dict[str, float]]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gsda_tf.choosing import agreement, criteria, missing
-from gsda_tf.choosing.choice import TRUSTED, Candidate, Choice, choose
+from gsda_tf.choosing import agreement, clustering, missing
+from gsda_tf.choosing.choice import TRUSTED, Choice, choose
+from gsda_tf.choosing.criteria import Candidate
 
 _SUPPORTED = 0.8
 """Mean probability of an answer over the nearest images, from which on it may be called unanimous."""
@@ -65,13 +66,13 @@ def decide(
       labels: int [n], as `choose` takes them.
       frozen: likewise.
     """
-    values = criteria.reduced(target_features)
+    values = clustering.reduced(target_features)
     means = np.stack([candidate.mean for candidate in candidates])
     shares = missing.class_shares(source_labels, len(class_names))
     # As many clusters as classes that seem to be there: of a class that is missing, more would cut others in two.
     found = missing.class_shares(means.mean(axis=0).argmax(axis=1), len(class_names))
     present = int(((found >= missing.THIN * shares) & (shares > 0)).sum())
-    groups = criteria.clusters(values, max(present, 2))
+    groups = clustering.clusters(values, max(present, 2))
     made = choose(candidates, groups, labels, frozen)
     taken = next(candidate for candidate in candidates if candidate.name == made.name)
     seed = int((taken.predictions == taken.mean.argmax(axis=1)).mean(axis=1).argmax())
@@ -81,7 +82,7 @@ def decide(
     share = agreement.agreement(means, answers)
     votes = np.mean([(candidate.predictions == answers).mean(axis=0) for candidate in candidates], axis=0)
     support = agreement.neighbours_support(values, means.mean(axis=0), answers)
-    source, target = (criteria.comparable(features) for features in (source_features, target_features))
+    source, target = (clustering.comparable(features) for features in (source_features, target_features))
     nearest = agreement.nearest_means(source, source_labels, target)
     same = (np.stack([*runs, nearest, agreement.majorities(runs, groups)]) == answers).all(axis=0)
     return Decision(

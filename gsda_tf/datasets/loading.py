@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Sequence
 
 from gsda_tf.data.cache import cached
 from gsda_tf.data.checking import check_images, kept_in
@@ -11,28 +12,9 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import with_classes
 from gsda_tf.data.image_files import LEAST_SIDE
 from gsda_tf.datasets import get_benchmark, split_task
-from gsda_tf.datasets.own.arrays import load_arrays
-from gsda_tf.datasets.own.folders import load_folders
-from gsda_tf.datasets.own.lists import load_lists
-from gsda_tf.datasets.own.target_labels import hand_over
-from gsda_tf.datasets.own.tfds import load_tfds
+from gsda_tf.datasets.target_labels import hand_over
 from gsda_tf.errors import choose
-from gsda_tf.settings import DataSettings
-
-
-def _load_benchmark(settings: DataSettings) -> TaskData:
-    benchmark, name = split_task(settings.task)
-    return get_benchmark(benchmark).task(name, settings)
-
-
-# To add a way of bringing images: a function from settings to TaskData, and a line here.
-PIPELINES: dict[str, Callable[..., TaskData]] = {
-    "benchmark": _load_benchmark,
-    "folders": load_folders,
-    "lists": load_lists,
-    "arrays": load_arrays,
-    "tfds": load_tfds,
-}
+from gsda_tf.settings import PIPELINES, DataSettings
 
 
 def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
@@ -46,7 +28,11 @@ def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> T
       UserError: the data are not there or not as expected.
     """
     known = (tuple(class_names),) if class_names and settings.without_source else ()
-    data = PIPELINES[choose("pipeline", settings.pipeline, PIPELINES)](settings, *known)
+    if choose("pipeline", settings.pipeline, PIPELINES) == "benchmark":
+        benchmark, name = split_task(settings.task)
+        data = get_benchmark(benchmark).task(name, settings)
+    else:
+        data = importlib.import_module(f"gsda_tf.datasets.own.{settings.pipeline}").load(settings, *known)
     if settings.resize_size <= LEAST_SIDE:
         return data
     remark = (

@@ -141,9 +141,8 @@ def _given(given: Mapping[str, Any], blank: Settings) -> dict[str, Any]:
     if "pipeline" not in made:  # where the images are said to be tells it, too
         told = [f.metadata["needs"].get("pipeline", ()) for f in fields() if f.name != "task" and made.get(f.name)]
         pipelines = next(filter(None, told), ("benchmark",))
-        made["pipeline"] = pipelines[
-            0 if len(pipelines) == 1 or is_array_file(made.get("source") or made.get("target", "")) else 1
-        ]
+        named = "arrays" if is_array_file(made.get("source") or made.get("target", "")) else "tfds"
+        made["pipeline"] = pipelines[0] if len(pipelines) == 1 else named
     return made
 
 

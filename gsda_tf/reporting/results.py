@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.choosing import criteria
+from gsda_tf.choosing.criteria.seeds import agreement_between_seeds, agreement_with_others
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
@@ -207,8 +207,8 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
         plain = predictions[rows == "source_only"]
         shares = (
             [np.mean(answers == plain) if len(plain) else math.nan for answers in predictions],
-            criteria.agreement_with_others(predictions, rows),
-            criteria.agreement_between_seeds(predictions, rows),
+            agreement_with_others(predictions, rows),
+            agreement_between_seeds(predictions, rows),
         )
         for run, *values in zip(said, *shares):
             found[run] = {name: value for name, value in zip(_AGREEMENTS, values) if not math.isnan(value)}

@@ -5,7 +5,7 @@ import pytest
 
 from gsda_tf.choosing import agreement
 
-from .test_criteria import blobs
+from .test_clustering import blobs
 
 
 def test_agreement_is_the_mean_probability_of_the_answer_that_is_taken():

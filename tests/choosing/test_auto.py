@@ -9,12 +9,12 @@ import pytest
 
 from gsda_tf.choosing import auto
 from gsda_tf.choosing.auto import Pool
-from gsda_tf.choosing.choice import Candidate
+from gsda_tf.choosing.criteria import Candidate
 from gsda_tf.choosing.decision import decide
 from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
 
-from .test_criteria import blobs
+from .test_clustering import blobs
 
 POOL = Pool(("source_only", "mcc"), candidate_seeds=2)
 

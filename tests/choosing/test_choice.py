@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gsda_tf.choosing import choice
-from gsda_tf.choosing.choice import Candidate, choose
+from gsda_tf.choosing.choice import choose
+from gsda_tf.choosing.criteria import Candidate
 
 CLASSES, EACH = 4, 25
 TRUTH = np.repeat(np.arange(CLASSES), EACH)
@@ -92,4 +92,4 @@ def test_a_candidate_has_one_voice_however_many_seeds():
 def test_the_mean_of_the_seeds_is_the_answer():
     one = Candidate("mcc", np.array([[[0.9, 0.1]], [[0.4, 0.6]]]))
     np.testing.assert_allclose(one.mean, [[0.65, 0.35]])
-    assert one.mean.argmax(axis=1) == choice.Candidate("x", one.mean[None]).predictions[0]
+    assert one.mean.argmax(axis=1) == Candidate("x", one.mean[None]).predictions[0]

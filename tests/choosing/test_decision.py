@@ -5,11 +5,11 @@ import inspect
 import numpy as np
 import pytest
 
-from gsda_tf.choosing import criteria
-from gsda_tf.choosing.choice import Candidate
+from gsda_tf.choosing import clustering
+from gsda_tf.choosing.criteria import Candidate
 from gsda_tf.choosing.decision import decide
 
-from .test_criteria import blobs
+from .test_clustering import blobs
 
 NAMES = tuple("abcde")
 SOURCE, LABELS = blobs(noise=0.2, seed=0)
@@ -83,8 +83,8 @@ def test_what_all_candidates_miss_is_said():
 
 def test_as_many_clusters_as_classes_that_are_there(monkeypatch):
     counts = []
-    real = criteria.clusters
-    monkeypatch.setattr(criteria, "clusters", lambda values, count: counts.append(count) or real(values, count))
+    real = clustering.clusters
+    monkeypatch.setattr(clustering, "clusters", lambda values, count: counts.append(count) or real(values, count))
     made(candidate("source_only", TRUTH), candidate("mcc", TRUTH))
     made(candidate("source_only", np.minimum(TRUTH, 2)), candidate("mcc", np.minimum(TRUTH, 2)))
     made(candidate("source_only", 0 * TRUTH), candidate("mcc", 0 * TRUTH))

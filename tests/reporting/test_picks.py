@@ -7,7 +7,7 @@ import pytest
 
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
-from gsda_tf.datasets.own.target_labels import hand_over
+from gsda_tf.datasets.target_labels import hand_over
 from gsda_tf.errors import UserError
 from gsda_tf.reporting import picks
 from gsda_tf.settings import DataSettings, Settings

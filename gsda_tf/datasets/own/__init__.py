@@ -1,1 +1,5 @@
-"""Images, lists, arrays and TFDS sets that a user brings."""
+"""Images that a user brings, each way of bringing them a file.
+
+To add one: a file with a function `load`, from `DataSettings` to `TaskData`; `--pipeline` takes its name. `--source`
+and `--target` say what it reads, and `data.classes.own_task` puts both together.
+"""

@@ -66,7 +66,7 @@ class Arrays:
     remarks: tuple[str, ...] = ()
 
 
-def load_arrays(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
+def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """The task of `--pipeline=arrays`.
 
     Args:
@@ -130,7 +130,7 @@ def feature_units(path: str) -> int:
     """e of the features [n, e] that a source file holds; 0 if it holds images.
 
     Raises:
-      UserError: see `load_arrays`.
+      UserError: see `load`.
     """
     values = _read("source", path).values
     return values.shape[1] if values.ndim == 2 else 0

@@ -77,7 +77,7 @@ class _Tree:
         return said
 
 
-def load_folders(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
+def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """The task of `--pipeline=folders`.
 
     Args:

@@ -88,7 +88,7 @@ class ImageList:
         return f"{shown(self.path)} line {line.number} ('{line}')"
 
 
-def load_lists(settings: DataSettings) -> TaskData:
+def load(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=lists`.
 
     Args:

@@ -15,7 +15,7 @@ from gsda_tf.settings import DataSettings, several
 _FORM = re.compile(r"((?P<set>\w+(/[\w.-]+)?)|(?P<folder>/.*?))(?::(?P<split>[\w.-]+(?:\[[\d%:-]+\])?))?", re.DOTALL)
 
 
-def load_tfds(settings: DataSettings) -> TaskData:
+def load(settings: DataSettings) -> TaskData:
     """The task of `--pipeline=tfds`.
 
     Args:

@@ -11,7 +11,7 @@ from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.datasets import loading
-from gsda_tf.datasets.own.target_labels import hand_over
+from gsda_tf.datasets.target_labels import hand_over
 from gsda_tf.errors import DataError
 from gsda_tf.settings import DataSettings
 from tests.data.pictures import folders, write_domain

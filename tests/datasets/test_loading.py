@@ -1,0 +1,39 @@
+"""Ways of bringing images: each is a file."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+
+from gsda_tf.datasets import loading, own
+from gsda_tf.settings import PIPELINES, DataSettings
+
+_MINE = """
+import numpy as np
+from gsda_tf.data.classes import own_task
+from gsda_tf.data.domain import DomainData
+from gsda_tf.data.records import ArrayRecords
+
+def load(settings):
+    made = [DomainData(n, ArrayRecords(np.zeros([4, 8, 8, 3], np.uint8), n), np.arange(4) % 2) for n in "ab"]
+    return own_task("made", *made, settings.source.split("+"), "--source", ())
+"""
+
+
+@pytest.mark.parametrize("name", PIPELINES[1:])
+def test_every_file_loads(name):
+    assert callable(importlib.import_module(f"gsda_tf.datasets.own.{name}").load)
+
+
+def test_a_way_of_bringing_images_is_a_file(tmp_path, monkeypatch):
+    (tmp_path / "made.py").write_text(_MINE)
+    monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
+    monkeypatch.setattr(loading, "PIPELINES", (*PIPELINES, "made"))
+    try:
+        data = loading.index(DataSettings(pipeline="made", source="x+y"))
+    finally:
+        sys.modules.pop("gsda_tf.datasets.own.made", None)
+        vars(own).pop("made", None)
+    assert data.name == "made/a_b" and data.class_names == ("x", "y")
+    np.testing.assert_array_equal(data.target.labels, [0, 1, 0, 1])
