@@ -26,11 +26,8 @@ _MOST, _END = 1600, 600
 
 def define(names: Sequence[str] | None = None) -> None:
     """Defines a flag for every setting, or for those named. Unset flags are None, so that recipes' values hold unless
-    the user says otherwise."""
-    from gsda_tf import methods
-
-    options = methods.all_options().values() if names is None else ()
-    for field in (*settings_lib.fields(), *options):
+    the user says otherwise. Options of methods follow with the command line, as TensorFlow takes seconds to load."""
+    for field in settings_lib.fields():
         if names is None or field.name in names:
             _define(field)
 
@@ -48,24 +45,50 @@ _DEFINED: dict[str, dataclasses.Field] = {}
 """Settings that are flags of this process."""
 
 
-def _define_own(argv: Sequence[str]) -> None:
-    """A flag for each option of --method=FILE.py:Name, which is run for it.
+def _define_options(argv: Sequence[str]) -> None:
+    """A flag for each option of a method, and of that of --method=FILE.py:Name, which is run for it.
 
     Raises:
       UserError: there is no such method.
     """
-    for argument in argv if "steps" in flags.FLAGS else ():  # commands that train
-        if name := re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL):
-            from gsda_tf import methods
+    if "steps" not in flags.FLAGS:
+        return  # this command trains nothing
+    loading()
+    from gsda_tf import methods
 
-            for field in dataclasses.fields(methods.options_of(name[1])):
-                _define(field)
+    named = (re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL) for argument in argv)
+    own = (field for name in named if name for field in dataclasses.fields(methods.options_of(name[1])))
+    for field in (*methods.all_options().values(), *own):
+        _define(field)
+
+
+def loading() -> None:
+    """Says that TensorFlow is being loaded, before the seconds that it takes."""
+    if "tensorflow" not in sys.modules:
+        print("Loading TensorFlow ...", file=sys.stderr, flush=True)
 
 
 def define_step() -> None:
     """Defines `--step`, of the commands that take a run's checkpoint."""
     if "step" not in flags.FLAGS:
         flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
+
+
+def define_pool() -> None:
+    """Defines what `--method=auto` takes besides, of the commands that know it."""
+    if "candidates" in flags.FLAGS:
+        return
+    flags.DEFINE_list("candidates", None, "of --method=auto: methods, each with its added terms, such as gsda+mcc")
+    flags.DEFINE_integer("candidate_seeds", None, "of --method=auto: runs of each candidate (default: 2)", 1)
+    flags.DEFINE_float("budget_minutes", None, "of --method=auto: what would probably take longer is left out", 0)
+
+
+def given_pool() -> dict[str, Any] | None:
+    """Returns `given` with what `define_pool` defines; None without `--method=auto`."""
+    values = given()
+    if values.get("method") != "auto":
+        return None
+    return {**values, **{name: flags.FLAGS[name].value for name in ("candidates", "candidate_seeds", "budget_minutes")}}
 
 
 def given() -> dict[str, Any]:
@@ -110,6 +133,8 @@ def run(main: Callable[[], int | None]) -> None:
 
     def guarded(argv: Sequence[str]) -> int:
         logging.set_verbosity(logging.ERROR)
+        sys.stdout.reconfigure(line_buffering=True)  # a log is read while it grows
+        loading()
         interruption.listen()
         if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
             signal.signal(signal.SIGHUP, hang_up)
@@ -166,10 +191,11 @@ def parse(argv: list[str]) -> list[str]:
 
     wanted = help.asked(argv)
     if wanted:
-        print(help.text(_command(), wanted == "all"), end="")
+        for line in help.lines(_command(), wanted == "all"):
+            print(line, flush=True)
         sys.exit(0)
     try:
-        _define_own(argv[1:])
+        _define_options(argv[1:])
         rest = flags.FLAGS([argv[0], *map(_underscored, argv[1:])])
         for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
             if flag.value != (home := _at_home(flag.value)):

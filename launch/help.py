@@ -30,40 +30,44 @@ def asked(argv: Sequence[str]) -> str:
     return ""
 
 
-def text(line: str, everything: bool) -> str:
-    """Help of a command.
+def lines(line: str, everything: bool) -> Iterator[str]:
+    """Help of a command; its short form ends with what takes seconds to find.
 
     Args:
       line: how it is called, such as "python -m launch.train" or "gsda train".
       everything: whether every flag is told, in the groups of the settings and under the methods.
     """
-    from gsda_tf import methods  # takes seconds, which a flag that is wrong need not wait for
-
     command = line.replace(".", " ").split()[-1]
     module = f"{__package__}.{command}"
     about = sys.modules.get(module, sys.modules["__main__"]).__doc__ or ""
-    lines: list[str] = []
     for part in re.sub(r"python -m launch\.[a-z]+", line, about).strip().split("\n\n"):  # an indented one is an example
-        lines += [*(_wrapped(part, "    ", " \\") if part.startswith("    ") else _wrapped(part)), ""]
+        yield from _wrapped(part, "    ", " \\") if part.startswith("    ") else _wrapped(part)
+        yield ""
     settings = {field.name: field for field in settings_lib.fields()}
     inherited = [field for name, field in settings.items() if name in flags.FLAGS]
     by_module = flags.FLAGS.flags_by_module_dict()
     own = {flag.name: flag for name in (sys.argv[0], module, _SHARED) for flag in by_module.get(name, [])}
     # A flag that stands for a setting is told with the settings.
-    own = [own[name] for name in sorted(set(own) - set(settings) - set(methods.all_options()))]
+    own = [own[name] for name in sorted(own) if name not in settings]
     if own:
-        lines += [f"Flags of {command}:", *_rows((flag.name, flag.default, flag.help) for flag in own), ""]
+        yield f"Flags of {command}:"
+        yield from _rows((flag.name, flag.default, flag.help) for flag in own)
+        yield ""
     if len(inherited) < len(settings):
-        lines += ["Settings of the run that it takes:" if own else "Flags:", *_fields(inherited)]
+        yield "Settings of the run that it takes:" if own else "Flags:"
+        yield from _fields(inherited)
     elif everything:
-        lines += [*_groups(), *_methods()]
+        yield from _groups()
+        yield from _methods()
     else:
         swept = settings_lib.names("swept") if command == "sweep" else ()
-        days = [settings[name] for name in settings_lib.names("everyday") if name not in swept]
-        heading = "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
-        lines += [heading, *_fields(days), "", *_wrapped(f"Methods: {', '.join(methods.method_names())}.")]
-        lines += _wrapped(f"All {len(inherited)} settings and the options of each method: {line} --help=all")
-    return "\n".join(lines).rstrip() + "\n"
+        yield "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
+        yield from _fields(settings[name] for name in settings_lib.names("everyday") if name not in swept)
+        yield ""
+        yield from _wrapped(f"All {len(inherited)} settings and the options of each method: {line} --help=all")
+        from gsda_tf import methods
+
+        yield from _wrapped(f"Methods: {', '.join(methods.method_names())}.")
 
 
 def _groups() -> Iterator[str]:

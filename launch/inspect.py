@@ -17,34 +17,50 @@ from gsda_tf.errors import COMMANDS
 from . import flags
 
 flags.define()
+flags.define_pool()
+absl_flags.DEFINE_boolean("rehearse", True, "try the backbone and some steps: how far apart, what is odd, how long")
 absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: runs/inspect/<task>.png)")
 
 
 def main() -> int:
-    """Prints counts by domain and class, sizes and damaged files, and writes the picture of a batch."""
+    """Prints what there is to know of the data and the run that would be, and writes the picture of a batch."""
     from gsda_tf import recipes
+    from gsda_tf.choosing import auto, rehearsal
     from gsda_tf.data import inspection
     from gsda_tf.data.checking import leave_out
     from gsda_tf.datasets.loading import index
+    from gsda_tf.training.distribution import configure_devices
 
-    given = flags.given()
-    settings = recipes.resolve(given)
+    given, seeds = flags.given(), 1
+    if values := flags.given_pool():
+        pool, given = auto.Pool.of(values)
+        runs, seeds = auto.first_runs(given, pool), pool.candidate_seeds
+        print(f"Chosen: --method=auto trains {', '.join(runs)}, {seeds} runs of each that has a seed")
+        given["method"] = auto.PLAIN
+    else:
+        runs = {given.get("method", "gsda"): recipes.resolve(given)}
+    settings = next(iter(runs.values()))
     if chosen := recipes.chosen(given):
         print(f"Chosen: {chosen}")
     data = index(settings.data)
     facts = [inspection.examine(domain) for domain in (data.source, data.target)]
     print(inspection.describe(data, *facts), *recipes.remarks(settings, data), sep="\n")
-    if not data.source.records.visible:
-        return 0
     good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
+    print(inspection.describe_batch(good, settings))
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
-    centred = settings.model.keeps_features and not settings.model.feature_crops
-    if centred:  # what is frozen computes its features of the centre crops alone, --feature_crops=0
-        settings = settings.replace({"augmentation": "none"})
-    inspection.write_png(inspection.contact_sheet(good, settings), path)
-    crops = " in centre crops, which are all that a frozen backbone sees" if centred else ""
-    print(f"One training batch{crops}, source above, target below: {path}")
-    print(f"Open {path}. Next: {COMMANDS}.train with the same flags.", file=sys.stderr)
+    if data.source.records.visible:
+        centred = settings.model.keeps_features and not settings.model.feature_crops
+        if centred:  # what is frozen computes its features of the centre crops alone, --feature_crops=0
+            settings = settings.replace({"augmentation": "none"})
+        inspection.write_png(inspection.contact_sheet(good, settings), path)
+        crops = " in centre crops, which are all that a frozen backbone sees" if centred else ""
+        print(f"One training batch{crops}, source above, target below: {path}")
+    if absl_flags.FLAGS.rehearse:
+        configure_devices(settings.device)
+        print("Trying the backbone on some images, and some steps ...")
+        print(*rehearsal.rehearse(runs, good, seeds), sep="\n")
+    look = f"Open {path}. " if data.source.records.visible else ""
+    print(f"{look}Next: {COMMANDS}.train with the same flags.", file=sys.stderr)
     return 0
 
 

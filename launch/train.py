@@ -19,31 +19,25 @@ from __future__ import annotations
 import os
 import sys
 
-from absl import flags as absl_flags
-
 from gsda_tf.errors import COMMANDS
 
 from . import flags
 
 flags.define()
-absl_flags.DEFINE_list("candidates", None, "of --method=auto: methods, each with its added terms, such as gsda+mcc")
-absl_flags.DEFINE_integer("candidate_seeds", None, "of --method=auto: runs of each candidate (default: 2)", 1)
-absl_flags.DEFINE_float("budget_minutes", None, "of --method=auto: what would probably take longer is left out", 0)
-_POOL = ("candidates", "candidate_seeds", "budget_minutes")
+flags.define_pool()
 
 
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
     from gsda_tf import job, recipes
-    from gsda_tf.choosing import auto
     from gsda_tf.interruption import Interrupted
     from gsda_tf.training.distribution import configure_devices
 
-    given = flags.given()
     try:
-        if given.get("method") == auto.NAME:
-            summary = job.run_pool({**given, **{name: absl_flags.FLAGS[name].value for name in _POOL}})
+        if pool := flags.given_pool():
+            summary = job.run_pool(pool)
         else:
+            given = flags.given()
             settings = recipes.resolve(given)
             if chosen := recipes.chosen(given):
                 print(f"Chosen: {chosen}", flush=True)

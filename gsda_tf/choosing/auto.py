@@ -100,13 +100,10 @@ def run(
       UserError: for anything the user can mend.
       Interrupted: a signal stopped a candidate; the same call goes on with it.
     """
-    if given.get("add"):
-        raise UserError(f"--add={','.join(given['add'])}: --method={NAME} has its own; name candidates as gsda+mcc.")
-    plain = _settings(given, pool.candidates[0], 0)
+    first = first_runs(given, pool)
+    plain = first[pool.candidates[0]]
     configure_devices(plain.device)
     data = loading.load(plain.data)
-    if pool.candidates is POOL and not plain.model.freeze_backbone:
-        pool = dataclasses.replace(pool, candidates=POOL[:-1])
     workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):
@@ -121,11 +118,10 @@ def run(
             return finished
         if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_folder(workdir)):
             raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
-        # All of them before any is trained: a name that is none is told at once.
         plan = [
             (name, _settings(given, name, i, workdir=_folder(workdir, name, f"seed{plain.run.seed + i}"), **_CANDIDATE))
             for i in range(pool.candidate_seeds)
-            for name in pool.candidates
+            for name in first
             if i == 0 or methods.get_method(methods.split(name)[0]).phases  # what is fitted needs no second seed
         ]
         left_out, beside = _train(plan, pool, data)
@@ -153,6 +149,20 @@ def run(
     if report and settings.run.report:  # not before: the page tells the choice, too
         report(workdir)
     return summary
+
+
+def first_runs(given: Mapping[str, Any], pool: Pool) -> dict[str, Settings]:
+    """Settings of the first run of each candidate, by its name; all before any is trained, so that a name that is none
+    is told at once.
+
+    Raises:
+      UserError: see `run`.
+    """
+    if given.get("add"):
+        raise UserError(f"--add={','.join(given['add'])}: --method={NAME} has its own; name candidates as gsda+mcc.")
+    frozen = _settings(given, pool.candidates[0], 0).model.freeze_backbone
+    names = pool.candidates if frozen or pool.candidates is not POOL else POOL[:-1]
+    return {name: _settings(given, name, 0) for name in names}
 
 
 def decision(folders: Mapping[str, Sequence[str]], data: TaskData, frozen: bool) -> Decision:

@@ -162,9 +162,9 @@ def _remark_on_shared(source: DomainData, target: DomainData) -> list[str]:
     alike = [index for index in range(len(target)) if target.records.key(index) in places]
     read = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)]
     candidates = [other for key in {target.records.key(index) for index in read} for other in places[key]]
-    known = {_content(source, candidates[i]): candidates[i] for i in evenly(len(candidates), 4 * _MOST_COMPARED)}
+    known = {content(source, candidates[i]): candidates[i] for i in evenly(len(candidates), 4 * _MOST_COMPARED)}
     known.pop(None, None)
-    shared = [(known[digest], index) for index in read for digest in [_content(target, index)] if digest in known]
+    shared = [(known[digest], index) for index in read for digest in [content(target, index)] if digest in known]
     if not shared:
         return []
     names = [shown(domain.records.name(index)) for domain, index in zip((source, target), shared[0])]
@@ -175,7 +175,8 @@ def _remark_on_shared(source: DomainData, target: DomainData) -> list[str]:
     ]
 
 
-def _content(domain: DomainData, index: int) -> bytes | None:
+def content(domain: DomainData, index: int) -> bytes | None:
+    """Returns a digest of an image as it is stored; None if it cannot be read."""
     with contextlib.suppress(*_TOLD_ELSEWHERE):
         stored = domain.records.stored(index)
         return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()

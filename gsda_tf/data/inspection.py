@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_bad, remark_on_images
+from gsda_tf.data.checking import content, find_bad, remark_on_images
 from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.data.image_files import stored_size, turned
 from gsda_tf.errors import shown
@@ -66,6 +66,10 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
     heads = ("class", *(f"{shown(domain.name)} ({role})" for role, domain, _ in both))
     lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
     lines += [*data.remarks, *remark_on_images(data)]
+    for role, domain, _ in both:
+        if pairs := _copies(domain):
+            names = " is ".join(shown(domain.records.name(index)) for index in pairs[0])
+            lines.append(f"Copies of others: {len(pairs):,} of the {len(domain):,} {role} images ({names}).")
     if not data.target.labelled:
         lines.append("The target has no labels: no accuracy will be claimed.")
     elif (data.target.labels < 0).any():
@@ -83,6 +87,33 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
         for index, reason in facts.bad:
             lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
     return "\n".join(lines)
+
+
+def _copies(domain: DomainData) -> list[tuple[int, int]]:
+    """Pairs of an image and an earlier one of the same content."""
+    alike, seen, pairs = collections.defaultdict(list), {}, []
+    for index in range(len(domain)):
+        alike[domain.records.key(index)].append(index)
+    for index in (index for key, group in alike.items() if key is not None and len(group) > 1 for index in group):
+        if (digest := content(domain, index)) is not None and seen.setdefault(digest, index) != index:
+            pairs.append((index, seen[digest]))
+    return pairs
+
+
+def describe_batch(data: TaskData, settings: Settings) -> str:
+    """Returns what a batch is made of, and how often the run comes back to an image; one line."""
+    steps, parts = settings.optimization.steps, []
+    plans = TrainingBatches(data, settings.data, settings.run.seed).plan(0, 1)
+    for (role, domain), drawn in zip(data.roles, (plan.reshape(-1) for plan in plans)):
+        if not len(drawn):
+            continue  # a run is adapted without its source
+        counts = np.bincount(domain.labels[drawn], minlength=len(data.class_names)) if role == "source" else ()
+        each = f" ({min(counts)} to {max(counts)} of each of {len(counts)} classes)" if len(counts) else ""
+        parts.append(
+            f"{len(drawn)} {role} images{each}, so that {steps:,} steps see each of the {len(domain):,} "
+            f"{len(drawn) * steps / len(domain):,.1f} times"
+        )
+    return f"A batch: {'; '.join(parts)}."
 
 
 def _describe_sizes(facts: DomainFacts, size: int) -> str:

@@ -87,6 +87,18 @@ def train(
         return summary
 
 
+def make_runner(experiment: Experiment, batches: TrainingBatches) -> StepRunner:
+    """What runs the steps of an experiment on its batches; or fits its method, where that is all."""
+    strategy, method = experiment.strategy, experiment.method
+    if not method.phases:
+        return FitRunner(strategy, experiment.fit)
+    steps = {phase: functools.partial(experiment.training_step, phase=phase) for phase in method.phases}
+    jit = experiment.settings.device.jit_compile == "step"
+    runner = StepRunner(strategy, steps, jit, experiment.networks())
+    runner.build(batches.spec(experiment.input_spec, strategy.num_replicas_in_sync))
+    return runner
+
+
 class Training:
     """A run at work: what its callbacks see and change.
 
@@ -127,7 +139,7 @@ class Training:
         # A method in closed form is fitted, in what counts as its only step.
         self.steps = settings.optimization.steps if method.phases else 1
         self.phase_ends = tuple(method.phase_ends(self.steps))
-        self.runner = self._make_runner(strategy)
+        self.runner = make_runner(experiment, self._batches)
         experiment.inference.steps_done = lambda: self.runner.steps_done
         self.evaluator = Evaluator(data, settings.data, experiment.inference, inputs)
         self.labelled: tuple[int, Outputs] | None = None
@@ -148,16 +160,6 @@ class Training:
             counted = max(self.steps - start - 1, 0)
             rate = counted * self.images_a_step / loop.training_seconds if loop.training_seconds else 0.0
             return self._finish(rate, time.monotonic() - began, export)
-
-    def _make_runner(self, strategy: tf.distribute.Strategy) -> StepRunner:
-        experiment, method = self.experiment, self.experiment.method
-        if not method.phases:
-            return FitRunner(strategy, experiment.fit)
-        steps = {phase: functools.partial(experiment.training_step, phase=phase) for phase in method.phases}
-        jit = self.settings.device.jit_compile == "step"
-        runner = StepRunner(strategy, steps, jit, experiment.networks())
-        runner.build(self._batches.spec(experiment.input_spec, strategy.num_replicas_in_sync))
-        return runner
 
     def _feed(self, step: int) -> tuple[Iterator, int]:
         """Batches from `step` on, and where the next labelling or another phase ends them."""

@@ -1,10 +1,13 @@
 """launch.inspect as a user runs it: the table, what cannot be read, and the picture of a batch."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gsda_tf import recipes
+from gsda_tf.choosing.rehearsal import strangers
 from gsda_tf.data import inspection
 from gsda_tf.datasets.loading import index
 from tests.data.pictures import write_domain
@@ -28,13 +31,20 @@ def test_tells_counts_sizes_and_what_cannot_be_read_and_draws_a_batch(photos):
     bad = photos / "street" / "pen" / "broken.jpg"
     bad.write_bytes(b"\xff\xd8\xff no picture")
     sheet = photos / "sheets" / "batch.png"
-    printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={sheet}")
+    (photos / "street" / "bike" / "again.jpg").write_bytes(next((photos / "street" / "bike").iterdir()).read_bytes())
+    printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={sheet}", "--norehearse")
     rows = [line.replace("|", "").split() for line in printed.splitlines()]
-    assert ["bike", "3", "2"] in rows and ["mug", "2", "-"] in rows and ["pen", "1", "3"] in rows
-    assert ["all", "6", "5"] in rows
+    assert ["bike", "3", "3"] in rows and ["mug", "2", "-"] in rows and ["pen", "1", "3"] in rows
+    assert ["all", "6", "6"] in rows
     assert "Partial adaptation: the target has 2 of 3 classes." in printed
     assert "studio: all images are 24x20 pixels" in printed
     assert f"Cannot be read (target): {bad}" in printed
+    assert "Copies of others: 1 of the 6 target images (" in printed and "again.jpg" in printed
+    # A draw of four over three classes, the broken image left out.
+    assert (
+        "A batch: 4 source images (1 to 2 of each of 3 classes), so that 2,000 steps see each of the 6 1,333.3"
+        in printed
+    )
     assert str(sheet) in printed
     picture = np.asarray(Image.open(sheet))
     # Four images of 16 pixels above, three below, six pixels of white around each and of black between the two.
@@ -59,3 +69,20 @@ def test_an_unlabelled_target_is_said_to_be_so(photos):
 def test_a_mistake_is_told_in_one_line(photos):
     told = commands.fail("inspect", "--pipeline=folders", f"--source_dir={photos / 'studio'}", "--target_dir=/nowhere")
     assert "/nowhere" in told
+
+
+def test_a_rehearsal_tells_the_distance_and_the_time_of_each_candidate(photos):
+    flags = (*_folders(photos), *_SMALL, "--extractor=small_cnn", "--steps=500", f"--sheet={photos / 'batch.png'}")
+    printed = commands.succeed("inspect", *flags, "--method=auto", "--candidates=source_only,mcc")
+    assert "Chosen: --method=auto trains source_only, mcc, 2 runs of each" in printed
+    assert re.search(r"A-distance of the domains: \d\.\d\d \+- \d\.\d\d, by 6 and 4 images", printed)
+    assert re.search(r"Training takes about .* evaluations aside: 2 x \(source_only .* s, mcc .* s\)\.", printed)
+    assert not (photos / "runs").exists(), "nothing is trained"
+
+
+def test_what_is_like_nothing_else_is_found():
+    angles = np.radians(np.arange(60))  # each has neighbours at one degree
+    alike = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert len(strangers(alike)) == 0
+    assert list(strangers(np.concatenate([alike, [[-1, 0]], [[0, -1]]]))) == [60, 61]
+    assert len(strangers(alike[:3])) == 0
