@@ -25,7 +25,7 @@ absl_flags.DEFINE_list("rows", None, "--what=step: rows to measure (default: flo
 absl_flags.DEFINE_integer("turn_steps", 1, "--what=step: steps in each turn", lower_bound=1)
 absl_flags.DEFINE_integer("classes", None, "--what=step: number of classes, in place of the task's", lower_bound=1)
 absl_flags.DEFINE_list("folders", None, "--what=input: folders of images, each measured on its own")
-absl_flags.DEFINE_integer("images", 960, "--what=input: images of each folder in each turn", lower_bound=1)
+absl_flags.DEFINE_integer("images", 960, "--what=input: images of each folder in each turn", 1, allow_override=True)
 _ASKED = ("rounds", "json", "rows", "turn_steps", "classes", "folders", "images")
 
 
