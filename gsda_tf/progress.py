@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from gsda_tf import interruption
 
-_LINE_SECONDS = 30.0
+_FIRST, _LINE_SECONDS = 3.0, 30.0
+"""Work that takes longer than the first has a line, and another whenever the second has passed."""
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
@@ -21,7 +22,7 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
     file = options.get("file") or sys.stderr
     if options.get("disable") or file.isatty() or type(file).__module__.startswith("ipykernel."):
         return tqdm(iterable, **{"dynamic_ncols": True, **options})
-    return Lines(iterable, **{**options, "mininterval": _LINE_SECONDS, "delay": _LINE_SECONDS, "miniters": 1})
+    return Lines(iterable, **{**options, "mininterval": _FIRST, "delay": _FIRST, "miniters": 1})
 
 
 @contextlib.contextmanager
@@ -55,7 +56,7 @@ def size(value: float) -> str:
 
 
 class Lines(tqdm):
-    """A bar for logs: a line every half minute without control characters; short work says nothing.
+    """A bar for logs: a line soon and every half minute, without control characters; short work says nothing.
 
     Where its `bar_format` has no "{remaining}", no time left is told.
     """
@@ -64,6 +65,7 @@ class Lines(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Writes a line now."""
+        self.mininterval = _LINE_SECONDS
         rate = (self.n - self.initial) / max(self._time() - self.start_t, 1e-9)
         parts = [f"{self.desc}: {self.unit.strip()} {round(self.n):,}"]
         if self.total:

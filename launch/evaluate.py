@@ -11,7 +11,6 @@ target tell how good a run is on what it has not seen, and by how much it beats 
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags as absl_flags
 
@@ -37,6 +36,7 @@ def main() -> int:
 
     experiment, step = restore(workdir, absl_flags.FLAGS.step, **given)
     data = experiment.data
+    flags.say(f"Evaluating step {step} ...")
     evaluation = Evaluator(data, experiment.settings.data, experiment.inference, experiment.inputs)()
     rows = [("task", data.name), ("method", experiment.method.name), ("step", str(step))]
     accuracies = {**evaluation.scores, "target_sample": evaluation.sample}
@@ -64,7 +64,7 @@ def main() -> int:
             write_atomically(path, figures.png(matrix))
             rows.append(("confusion matrix", path))
     flags.show(rows)
-    print(f"Next: {COMMANDS}.report --workdir={workdir} makes the page of the run.", file=sys.stderr)
+    flags.say(f"Next: {COMMANDS}.report --workdir={workdir} makes the page of the run.")
     return 0
 
 

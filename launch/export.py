@@ -9,7 +9,6 @@ network's own size (or features, where the run was trained on features), and giv
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags as absl_flags
 
@@ -36,10 +35,10 @@ def main() -> int:
     precision = given.pop("precision", "float32")
     experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
-    print(f"Exporting step {step}", flush=True)
+    print(f"Exporting step {step}")
     path = export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats)
     print(path)
-    print(f"Next: {COMMANDS}.predict --model={path} --images=DIR labels new images.", file=sys.stderr)
+    flags.say(f"Next: {COMMANDS}.predict --model={path} --images=DIR labels new images.")
     return 0
 
 

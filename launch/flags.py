@@ -65,7 +65,12 @@ def _define_options(argv: Sequence[str]) -> None:
 def loading() -> None:
     """Says that TensorFlow is being loaded, before the seconds that it takes."""
     if "tensorflow" not in sys.modules:
-        print("Loading TensorFlow ...", file=sys.stderr, flush=True)
+        say("Loading TensorFlow ...")
+
+
+def say(what: str) -> None:
+    """Tells on stderr what is being done or is next; stdout is the result alone."""
+    print(what, file=sys.stderr, flush=True)
 
 
 def define_step() -> None:

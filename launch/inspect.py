@@ -8,7 +8,6 @@ Takes the flags of launch.train.
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags as absl_flags
 
@@ -60,7 +59,7 @@ def main() -> int:
         print("Trying the backbone on some images, and some steps ...")
         print(*rehearsal.rehearse(runs, good, seeds), sep="\n")
     look = f"Open {path}. " if data.source.records.visible else ""
-    print(f"{look}Next: {COMMANDS}.train with the same flags.", file=sys.stderr)
+    flags.say(f"{look}Next: {COMMANDS}.train with the same flags.")
     return 0
 
 

@@ -7,8 +7,6 @@ Fill in the second column of RUN/labels.csv, and train with --target_labels=RUN/
 
 from __future__ import annotations
 
-import sys
-
 from absl import flags as absl_flags
 
 from gsda_tf.errors import COMMANDS
@@ -28,7 +26,7 @@ def main() -> int:
     path, page = write_picks(workdir, absl_flags.FLAGS.count, **given)
     print(path)
     look = f"Look at {page}, and fill" if page else "Fill"
-    print(f"{look} in the second column of {path}. Next: {COMMANDS}.train --target_labels={path}", file=sys.stderr)
+    flags.say(f"{look} in the second column of {path}. Next: {COMMANDS}.train --target_labels={path}")
     return 0
 
 

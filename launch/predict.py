@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import time
 
 from absl import flags as absl_flags
@@ -55,6 +54,7 @@ def main() -> int:
     if not FLAGS.images:
         raise UserError("--images is missing: expected a folder, a pattern or a list file.")
     paths = predict.find_images(FLAGS.images)
+    flags.say(f"Asking {FLAGS.model or FLAGS.server} about {len(paths):,} images ...")
     model = _model()
     known = predict.known_classes(FLAGS.images, paths, model.class_names) if FLAGS.score else None
     began = time.perf_counter()
@@ -72,10 +72,10 @@ def main() -> int:
                 known,
             )
     except KeyboardInterrupt:
-        print(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.", file=sys.stderr)
+        flags.say(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.")
         return flags.STOPPED
     _print(result, time.perf_counter() - began)
-    print(f"Open {FLAGS.output}. Next: look at the rows of the lowest score first.", file=sys.stderr)
+    flags.say(f"Open {FLAGS.output}. Next: look at the rows of the lowest score first.")
     return 0
 
 

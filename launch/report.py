@@ -7,8 +7,6 @@ The run may still be going.
 
 from __future__ import annotations
 
-import sys
-
 from gsda_tf.errors import COMMANDS
 
 from . import flags
@@ -21,10 +19,11 @@ def main() -> int:
     from gsda_tf.reporting.report import write_report
 
     workdir, _ = flags.run_folder()
+    flags.say(f"Drawing {workdir} ...")
     path = write_report(workdir)
     print(path)
     exports = f"{COMMANDS}.export --workdir={workdir} writes the model"
-    print(f"Open {path}. Next: {exports}, if the run did not.", file=sys.stderr)  # stdout is the path alone
+    flags.say(f"Open {path}. Next: {exports}, if the run did not.")  # stdout is the path alone
     return 0
 
 

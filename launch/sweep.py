@@ -10,7 +10,6 @@ again.
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags as absl_flags
 
@@ -51,7 +50,7 @@ def main() -> int:
     if values.tasks and not values.benchmark:
         raise UserError(f"--tasks={','.join(values.tasks)} are those of a benchmark: give it with --benchmark.")
     named = f"methods {', '.join(values.methods)}; seeds {', '.join(values.seeds)}"
-    print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...", flush=True)
+    print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...")
     from gsda_tf.reporting.results import write_results
     from gsda_tf.sweeps import sweep, trials
     from gsda_tf.workers import open_pool
@@ -64,22 +63,21 @@ def main() -> int:
     out = values.out or os.path.join("sweeps", values.benchmark or own.name)
     runs = trials.plan(values.benchmark, tasks, values.methods, seeds, given, out, trials.parse_grid(values.grid))
     trials.check_data(runs)
-    print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n", flush=True)
+    print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n")
     with trials.claimed(out, runs):
         try:
             with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
                 failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
         except KeyboardInterrupt:
             write_results(values.benchmark, runs, [], out)
-            print("Stopped. The same command goes on from there.", file=sys.stderr)
+            flags.say("Stopped. The same command goes on from there.")
             return flags.STOPPED
         paths = write_results(values.benchmark, runs, failures, out)
     with open(paths[1], encoding="utf-8") as file:
         print("", file.read(), *(f"  {path}" for path in paths), sep="\n")
-    print(
+    flags.say(
         f"Open {paths[2]}. Next: the page of a run by {COMMANDS}.report --workdir=RUN, its model by {COMMANDS}.export "
-        "--workdir=RUN.",
-        file=sys.stderr,
+        "--workdir=RUN."
     )
     return 1 if failures else 0
 

@@ -17,7 +17,6 @@ No GPU: the backbone's features are computed once, what follows takes minutes:
 from __future__ import annotations
 
 import os
-import sys
 
 from gsda_tf.errors import COMMANDS
 
@@ -40,14 +39,14 @@ def main() -> int:
             given = flags.given()
             settings = recipes.resolve(given)
             if chosen := recipes.chosen(given):
-                print(f"Chosen: {chosen}", flush=True)
+                print(f"Chosen: {chosen}")
             configure_devices(settings.device)
             summary = job.run(settings)
     except Interrupted as interrupted:
-        print(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.", file=sys.stderr)
+        flags.say(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.")
         return flags.STOPPED
     print_summary(summary)
-    print(*next_steps(summary), sep="\n", file=sys.stderr)  # stdout is the result alone
+    flags.say("\n".join(next_steps(summary)))
     return 0
 
 

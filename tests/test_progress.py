@@ -26,7 +26,7 @@ def test_a_terminal_has_a_bar():
         assert isinstance(bar, tqdm)
 
 
-def test_elsewhere_there_is_a_plain_line_every_half_minute(clock):
+def test_elsewhere_there_is_a_plain_line_soon_and_every_half_minute(clock):
     log = io.StringIO()
     with progress.progress(total=1000, initial=200, unit="step", desc="office31/A_W", file=log) as bar:
         for _ in range(8):
@@ -35,9 +35,10 @@ def test_elsewhere_there_is_a_plain_line_every_half_minute(clock):
             bar.update(50)
     lines = log.getvalue().splitlines()
     assert len(lines) == 4 and log.getvalue().isascii() and log.getvalue().replace("\n", "").isprintable()
-    # 100 steps in 40 s: 700 are left at 2.5 a second.
-    assert lines[0] == (
-        "office31/A_W: step 300 of 1,000 (30 %), 2.5 a second, 4 min 40 s left, loss/classification=0.500"
+    # The first after 50 steps in 20 s, then one whenever half a minute has passed: 650 are left at 2.5 a second.
+    assert [line.split()[2] for line in lines] == ["250", "350", "450", "550"]
+    assert lines[1] == (
+        "office31/A_W: step 350 of 1,000 (35 %), 2.5 a second, 4 min 20 s left, loss/classification=0.500"
     )
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import Share, evaluation_batches
 from gsda_tf.data.domain import DomainData
 from gsda_tf.errors import NotFiniteError
+from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.distribution import distribute
 
@@ -143,4 +144,5 @@ class Inference:
         _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
         if again:
             self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
-        return Outputs(*self._run(batches, len(domain)))
+        with progress(total=len(domain), unit=" images", desc=f"asking {domain.name}", leave=False, delay=3) as bar:
+            return Outputs(*self._run(batches, len(domain), bar.update))
