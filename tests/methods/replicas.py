@@ -3,6 +3,8 @@
 A process of its own: `python -m tests.methods.replicas`. Called by test_contract.py.
 """
 
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 
@@ -70,6 +72,17 @@ def _fill_memory(built):
                 variable.assign(rng.integers(-1, 4, variable.shape[0]))
 
 
+def _absolute_values_summed(context, reduce_op, value, options=None):
+    """|S - sum S| of every replica's share of the batch, added up afterwards, in place of an all_reduce of S before it:
+    a vector that only this replica has, times the replicas, in a loss that is then divided by them."""
+    if tf.is_tensor(value) and value.shape.rank == 1:
+        return value * context.num_replicas_in_sync
+    return _ALL_REDUCE(context, reduce_op, value, options)
+
+
+_ALL_REDUCE = tf.distribute.ReplicaContext.all_reduce
+
+
 def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -89,6 +102,12 @@ def main() -> None:
                 if not key.startswith("accuracy/"):
                     assert abs(two[2][key] - value) < 1e-9 * max(1, abs(value)), (name, key, value, two[2][key])
             print("+".join([name, ",".join(add)]) if add else name, flush=True)
+        # The comparison sees what it is there to find, by a thousand times.
+        right = _step("gsda", (), mirrored)[1]
+        with mock.patch.object(tf.distribute.ReplicaContext, "all_reduce", _absolute_values_summed):
+            wrong = _step("gsda", (), mirrored)[1]
+        assert rounding.distance(right, wrong) > 1000 * rounding.STEP
+        print("mistake", flush=True)
 
 
 if __name__ == "__main__":

@@ -237,7 +237,7 @@ def test_two_replicas_take_the_step_of_one():
     process = Process("tests.methods.replicas", [])
     said, told = process.communicate()
     assert process.returncode == 0, said[-3000:] + told[-3000:]
-    assert set(said.split()) >= {*TRAINED, "gsda+" + ",".join(methods.term_names()), "memory"} - {"mine"}
+    assert set(said.split()) >= {*TRAINED, "gsda+" + ",".join(methods.term_names()), "memory", "mistake"} - {"mine"}
 
 
 def test_terms_add_to_any_method_and_take_the_place_of_its_entropy(build):

@@ -48,21 +48,6 @@ def nudged() -> None:
     experiment.__init__ = init
 
 
-def absolute_values_summed() -> None:
-    """|S - sum S| of every replica's share of the batch, added up afterwards: S is not reduced before it.
-
-    A vector that only this replica has, times the replicas, in a loss that is then divided by them.
-    """
-    original = tf.distribute.ReplicaContext.all_reduce
-
-    def all_reduce(self, reduce_op, value, options=None):
-        if tf.is_tensor(value) and value.shape.rank == 1:
-            return value * self.num_replicas_in_sync
-        return original(self, reduce_op, value, options)
-
-    tf.distribute.ReplicaContext.all_reduce = all_reduce
-
-
 def gradients_summed_twice() -> None:
     """The optimizer is given gradients that were added up before, and adds them up."""
     optimizer = double("methods.optimizer").MomentumSGD
