@@ -17,7 +17,9 @@ import pytest
 import tensorflow as tf
 from absl import logging as absl_logging
 
+from gsda_tf.serving import fresh
 from tests import rounding, state
+from tests.processes import Process
 
 # Once per process: a process that has computed cannot change its devices any more.
 tf.config.set_logical_device_configuration(
@@ -84,6 +86,33 @@ def shared(tmp_path_factory) -> Callable[[str, Callable[[str], None]], str]:
         return str(folder)
 
     return get
+
+
+class _Quick(fresh.FreshProcess):
+    """A fresh fork that has TensorFlow imported and nothing more."""
+
+    def __init__(self, folder):
+        self._folder, self._process = folder, None
+
+    def ask(self, arguments):
+        script = fresh.IMPORTS + fresh.SCRIPT
+        self._process = Process("tests.asked", [self._folder, script, *arguments], fresh.environment())
+
+    def _said(self, seconds):
+        return self._process.communicate(seconds)[1]
+
+    def __exit__(self, *_):
+        if self._process is not None:
+            self._process.send_signal(9)
+
+
+@pytest.fixture(scope="package")
+def quick_exports():
+    """What this process exports is asked in a process that takes no seconds to start. Commands in processes of their
+    own ask it in new ones, as it is."""
+    real, fresh.FreshProcess = fresh.FreshProcess, _Quick
+    yield
+    fresh.FreshProcess = real
 
 
 @pytest.fixture

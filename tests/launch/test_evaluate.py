@@ -14,14 +14,15 @@ from gsda_tf.runs.contents import read_metrics
 from gsda_tf.serving.export import sample_images
 from gsda_tf.training.experiment import restore
 from tests import rounding
+from tests.faults import inprocess
 from tests.launch import commands
 
 
-@pytest.fixture(scope="session")
-def workdir(tmp_path_factory):
+@pytest.fixture(scope="package")
+def workdir(tmp_path_factory, quick_exports):
     """Neighbourhoods are densest at the start, when all predictions are alike: SND picks an early step."""
     workdir = str(tmp_path_factory.mktemp("run"))
-    commands.succeed(
+    inprocess.succeed(
         "train", *commands.TINY, "--evaluate_steps=10", "--keep_checkpoints=9", "--select=snd", "--noreport",
         "--method=source_only", f"--workdir={workdir}",
     )  # fmt: skip
@@ -29,7 +30,7 @@ def workdir(tmp_path_factory):
 
 
 def test_the_checkpoint_scores_as_the_run_did(workdir):
-    output = commands.succeed("evaluate", f"--workdir={workdir}")
+    output = inprocess.succeed("evaluate", f"--workdir={workdir}")
     summary = commands.summary(workdir)
     for name in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
         line = next(line for line in output.splitlines() if line.strip().startswith(name + " "))
@@ -58,7 +59,7 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
 
 
 def test_any_checkpoint_is_exported(workdir):
-    output = commands.succeed("export", f"--workdir={workdir}", "--step=20")
+    output = inprocess.succeed("export", f"--workdir={workdir}", "--step=20")
     path = output.splitlines()[-1]
     assert path == os.path.join(workdir, "export", "2")
     with open(os.path.join(path, "assets", "summary.json"), encoding="utf-8") as file:
@@ -67,11 +68,11 @@ def test_any_checkpoint_is_exported(workdir):
     images = experiment.data.target.chosen(evenly(len(experiment.data.target), 8))
     found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(sample_images(images, 8)))
     assert rounding.distance(found["probabilities"], experiment.inference(images).probabilities) < rounding.FORWARD
-    assert "no checkpoint of step 7: there are 10, 20, 30, 40" in commands.fail(
-        "export", f"--workdir={workdir}", "--step=7"
-    )
+    code, _, told = inprocess.command("export", f"--workdir={workdir}", "--step=7")
+    assert code == 2 and "no checkpoint of step 7: there are 10, 20, 30, 40" in told
 
 
 def test_what_is_missing_is_told():
-    assert "--workdir is missing" in commands.fail("evaluate")
-    assert "--workdir is missing" in commands.fail("export")
+    for command in ("evaluate", "export"):
+        code, _, told = inprocess.command(command)
+        assert code == 2 and "--workdir is missing" in told

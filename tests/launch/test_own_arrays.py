@@ -1,6 +1,7 @@
 """Training on arrays, as a user does it: features of any model, and images."""
 
 import os
+import pathlib
 import shutil
 
 import keras
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import job
+from gsda_tf.reporting.results import write_results
+from gsda_tf.sweeps import trials
 from tests.faults import inprocess
 from tests.launch import commands
 
@@ -22,8 +26,8 @@ def _write(path, values, labels=None) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session")
-def features(tmp_path_factory):
+@pytest.fixture(scope="package")
+def features(tmp_path_factory, quick_exports):
     """Clusters of three classes, moved in the target: flags, folder of the run, what the command said."""
     folder = tmp_path_factory.mktemp("features")
     rng = np.random.default_rng(0)
@@ -34,7 +38,7 @@ def features(tmp_path_factory):
         for role, s in (("source", 0), ("target", 0.5))
     ]
     flags = ("--pipeline=arrays", *flags, f"--workdir={folder / 'run'}")
-    return flags, folder / "run", commands.succeed("train", *_TINY_FEATURES, *flags, "--steps=40")
+    return flags, folder / "run", inprocess.succeed("train", *_TINY_FEATURES, *flags, "--steps=40")
 
 
 def test_trains_on_features(features):
@@ -43,7 +47,7 @@ def test_trains_on_features(features):
     summary = commands.summary(run)
     assert summary["accuracy/source"] > 0.5 and summary["settings"]["extractor"] == "features:5"
     assert os.path.getsize(run / "report.html") > 1000
-    assert "30 of 30" not in commands.succeed("evaluate", f"--workdir={run}")
+    assert "30 of 30" not in inprocess.succeed("evaluate", f"--workdir={run}")
 
 
 def test_features_that_moved_are_named_anew(features, tmp_path):
@@ -94,14 +98,19 @@ def test_an_export_of_features_is_asked_about_no_image(features, tmp_path):
 
 def test_inspects_features(features):
     flags, _, _ = features
-    said = commands.succeed("inspect", *flags)
+    said = inprocess.succeed("inspect", *flags)
     assert "5 features of each" in said and "One training batch" not in said
 
 
-def test_sweeps_over_a_grid(features, tmp_path):
-    flags = [flag for flag in features[0] if not flag.startswith("--workdir")]
-    grid = ("--methods=gsda", "--grid=beta:0,1", "--seeds=0", f"--out={tmp_path}")
-    said = commands.succeed("sweep", *_TINY_FEATURES, *flags, *grid)
+def test_a_sweep_over_a_grid_has_a_row_of_each_value(features, tmp_path):
+    """Its runs are trained in this process: test_sweep has the command."""
+    words = [flag.removeprefix("--").partition("=") for flag in (*_TINY_FEATURES, *features[0])]
+    given = {name: value for name, _, value in words if name != "workdir"} | {"report": False, "export": False}
+    task, out = trials.own_data(given).name, str(tmp_path)
+    runs = trials.plan(None, [task], ["gsda"], [0], given, out, trials.parse_grid(["beta:0,1"]))
+    for run in runs:
+        job.run(run.settings)
+    said = pathlib.Path(write_results(None, runs, [], out)[1]).read_text()
     assert "# arrays/source_target" in said and "2 of 2 runs finished" in said
     table, _, rest = said.partition("## ")
     runs = tmp_path / "arrays" / "source_target" / "gsda"

@@ -13,6 +13,7 @@ from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from tests.data.pictures import encoded, odd_files, write_domain
+from tests.faults import inprocess
 from tests.launch import commands
 
 _TINY = (
@@ -79,7 +80,7 @@ def test_an_unlabelled_target_claims_no_accuracy(photos, tmp_path):
     assert "no accuracy is claimed" in output and "no labels" in output
 
 
-def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path):
+def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path, quick_exports):
     """Formats that Pillow reads, and photographs that lie on their side, in folders as people have them."""
     for domain in ("s", "t"):
         shutil.copytree(photos / ("amazon" if domain == "s" else "webcam"), tmp_path / domain)
@@ -91,10 +92,10 @@ def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path):
         (tmp_path / domain / "pen" / "phone.heic").write_bytes(b"no image")
     count = 9 + len(odd_files())
     folders = ("--pipeline=folders", f"--source_dir={tmp_path / 's'}", f"--target_dir={tmp_path / 't'}")
-    printed = commands.succeed("inspect", *_TINY[2:5], *folders, f"--sheet={tmp_path / 'sheet.png'}")
+    printed = inprocess.succeed("inspect", *_TINY[2:5], *folders, f"--sheet={tmp_path / 'sheet.png'}")
     assert "1 .heic" in printed and f"2 of {count} images are turned upright by their EXIF" in printed
     run = ("train", *_TINY, *folders, "--export", f"--workdir={tmp_path / 'run'}")
-    printed = commands.succeed(*run)
+    printed = inprocess.succeed(*run)
     assert f"{count} target images, 3 classes in both" in printed and "1 .heic" in printed
     output = tmp_path / "rows.csv"
     commands.succeed(
