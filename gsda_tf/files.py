@@ -290,19 +290,9 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except Exception as error:
         code = _error_number(error)
-        if code in FULL:
-            raise DiskError(
-                f"No space left on the disk while {doing} ({os.strerror(code)}): make room and run the same command "
-                "again; it goes on from what is there."
-            ) from error
-        if code in _DENIED:
-            raise DiskError(
-                f"Not allowed while {doing}: {os.strerror(code)}. Choose a folder that can be written."
-            ) from error
-        if code in _FAILED:
-            raise DiskError(
-                f"The disk failed while {doing}: {os.strerror(code)}. Look after it and run the same command again."
-            ) from error
+        for codes, told in _TOLD.items():
+            if code in codes:
+                raise DiskError(told.format(doing=doing, how=os.strerror(code))) from error
         raise
 
 
@@ -310,6 +300,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that mean that the disk is full."""
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 _FAILED = (errno.EIO, errno.ESTALE, errno.ENOENT)
+_TOLD = {
+    FULL: "No space left on the disk while {doing} ({how}): make room and run the same command again; it goes on from "
+    "what is there.",
+    _DENIED: "Not allowed while {doing}: {how}. Choose a folder that can be written.",
+    _FAILED: "The disk failed while {doing}: {how}. Look after it and run the same command again.",
+}
 
 
 def _error_number(error: Exception) -> int | None:
@@ -318,5 +314,5 @@ def _error_number(error: Exception) -> int | None:
     tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
     if tf is not None and isinstance(error, (tf.errors.OpError, RuntimeError)):
         # TensorFlow and the writer of records tell no number; their words do.
-        return next((code for code in (*FULL, *_DENIED, *_FAILED) if os.strerror(code) in str(error)), None)
+        return next((code for codes in _TOLD for code in codes if os.strerror(code) in str(error)), None)
     return None

@@ -288,18 +288,3 @@ def _perform_on_worker(task: Task, threads: int, gpus: Sequence[str]) -> Ended:
 
 
 Pool = Union[LocalPool, DaskPool]
-
-
-def open_pool(scheduler: str, jobs: int, threads: int = 0, gpus: Sequence[str] = ()) -> Pool:
-    """Returns a pool of this machine, or on a Dask scheduler.
-
-    Args:
-      scheduler: "" for processes of this machine, else see `DaskPool`.
-      jobs: see `LocalPool`.
-      threads: see `LocalPool`.
-      gpus: see `LocalPool`.
-
-    Raises:
-      UserError: see `DaskPool`.
-    """
-    return DaskPool(scheduler, jobs, threads, gpus) if scheduler else LocalPool(jobs, threads, gpus)

@@ -53,7 +53,7 @@ def main() -> int:
     print(f"Sweep of {values.benchmark or 'your own data'}: {named}. Reading settings and data ...")
     from gsda_tf.reporting.results import write_results
     from gsda_tf.sweeps import sweep, trials
-    from gsda_tf.workers import open_pool
+    from gsda_tf.workers import DaskPool, LocalPool
 
     # A table of many short runs should not wait for a page and a model of each; launch.report and launch.export make
     # those of any run later.
@@ -66,7 +66,8 @@ def main() -> int:
     print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n")
     with trials.claimed(out, runs):
         try:
-            with open_pool(values.scheduler, values.jobs, values.threads, values.gpus) as pool:
+            width = values.jobs, values.threads, values.gpus
+            with DaskPool(values.scheduler, *width) if values.scheduler else LocalPool(*width) as pool:
                 failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
         except KeyboardInterrupt:
             write_results(values.benchmark, runs, [], out)

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,10 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**state)
         self._folder = os.path.join(workdir, "checkpoints")
         if write:
-            self._remove(lambda name: name.startswith(("ckpt-", "selected-")) and "temp" in name)
+            self._remove(lambda name: name.startswith("ckpt-") and "temp" in name)
 
-    def save(self, step: int) -> None:
-        """Writes a checkpoint of `step` and removes the oldest.
+    def save(self, step: int, spared: int = 0) -> None:
+        """Writes a checkpoint of `step` and removes the oldest, but for that of step `spared`.
 
         Raises:
           TrainingError: a weight is not finite; nothing is written.
@@ -70,7 +70,26 @@ class Checkpoints:
                 self._remove(lambda name: "temp" in name)  # it would take the room that is wanted
                 raise
             for path in paths(self._workdir)[: -self._keep]:
+                if _step(path) == spared:
+                    continue
                 self._remove(re.compile(rf"{os.path.basename(path)}\.").match)
+
+    def steps(self) -> set[int]:
+        """Returns those that have a checkpoint."""
+        return {_step(path) for path in paths(self._workdir)}
+
+    @contextlib.contextmanager
+    def loaded(self, state: Mapping[str, Sequence[tf.Variable]], step: int) -> Iterator[None]:
+        """A part of the state holds what the checkpoint of `step` has inside, and what it had before afterwards."""
+        held = [variable for group in state.values() for variable in group]
+        before = [variable.numpy() for variable in held]
+        path = os.path.join(self._folder, f"ckpt-{step}")
+        tf.train.Checkpoint(**state).read(path).expect_partial().assert_existing_objects_matched()
+        try:
+            yield
+        finally:
+            for variable, value in zip(held, before):
+                variable.assign(value)
 
     def kept(self) -> str:
         """Returns what is left to go on from, for a message."""

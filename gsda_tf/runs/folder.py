@@ -15,12 +15,12 @@ from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
+from gsda_tf.evaluation import selection
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import code
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
-from gsda_tf.runs.selected import SelectedWeights
 from gsda_tf.settings import Settings, may_change
 
 _SHOWN = 8
@@ -43,10 +43,8 @@ class RunFolder:
 
     Attributes:
       export_root: folder of the versions of its export.
-      selected: the weights that a label-free score likes best.
     """
 
-    selected: SelectedWeights
     _checkpoints: Checkpoints
     _log: MetricsLog
 
@@ -75,14 +73,11 @@ class RunFolder:
             yield
 
     @contextlib.contextmanager
-    def opened(
-        self, state: dict[str, list], deployed: Mapping[str, list], settings: Settings, extra: Mapping[str, Any]
-    ) -> Iterator[int]:
+    def opened(self, state: dict[str, list], settings: Settings, extra: Mapping[str, Any]) -> Iterator[int]:
         """Goes on from the newest checkpoint that is whole, if there is one.
 
         Args:
           state: everything that the run needs, variables by name.
-          deployed: the variables of E and C that are evaluated, by name.
           settings: of the run.
           extra: what settings.json holds besides.
 
@@ -90,7 +85,7 @@ class RunFolder:
           The step that training goes on from; 0 for a new run.
         """
         self._checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
-        self.selected = SelectedWeights(deployed, self.path, settings.run.select)
+        self._select = settings.run.select
         step, damaged = self._checkpoints.restore()
         for path in damaged:
             print(f"Damaged checkpoint passed over: {path}", flush=True)
@@ -113,16 +108,37 @@ class RunFolder:
         if self.writes:
             self._log.write(step, values)
 
-    def select(self, step: int) -> None:
-        """Keeps the weights as they are if the evaluation of `step` is the one to be selected so far."""
-        if self.writes:
-            self.selected.consider(self.metrics(), step)
+    def likes(self, step: int) -> bool:
+        """Returns whether a score without labels selects the evaluation of `step` so far, so that a checkpoint of it is
+        wanted."""
+        return self.writes and self._select != "last" and self._selected() == step
 
     def save(self, step: int) -> None:
         """Writes a checkpoint of `step`; on every process, as each looks whether its weights are finite."""
-        self._checkpoints.save(step)
-        if self.writes:
-            self.selected.prune(self.metrics())
+        best = self.writes and self._select != "last" and self._selected({*self._checkpoints.steps(), step})
+        self._checkpoints.save(step, spared=int(best))
+
+    @contextlib.contextmanager
+    def selected(self, deployed: Mapping[str, list], last: int) -> Iterator[int]:
+        """E and C hold the selected weights inside, and those they had before afterwards.
+
+        Args:
+          deployed: of the state that is checkpointed, what E and C are made of.
+          last: the step whose weights they hold.
+
+        Yields:
+          The selected step, of those that have a checkpoint; `last` if there is none.
+        """
+        step = self._selected(self._checkpoints.steps()) or last
+        with self._checkpoints.loaded(deployed, step) if step != last else contextlib.nullcontext():
+            yield step
+
+    def _selected(self, steps: set[int] | None = None) -> int:
+        """The step whose evaluation is selected, of `steps` or of all; 0 if none has the score."""
+        lines = [line for line in self.metrics() if steps is None or line["step"] in steps]
+        with contextlib.suppress(UserError):
+            return selection.best(lines, self._select)
+        return 0
 
     def metrics(self) -> list[dict[str, Any]]:
         """Returns what was logged."""
@@ -187,19 +203,25 @@ def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | N
     if before is None:
         return None
     check_generation(workdir, before)
-    now, then = json.loads(json.dumps(settings)), before["settings"]
-    different = [
-        f"--{name}={then.get(name)} then, {value} now"
-        for name, value in now.items()
-        if then.get(name) != value and not may_change(name, value, then.get(name))
-    ]
-    if different:
+    if different := [f"--{name}={then} then, {now} now" for name, then, now in differences(before, settings)]:
         raise TrainingError(
             f"{workdir} holds a run with other settings ({'; '.join(different[:_SHOWN])}"
             f"{f'; and {len(different) - _SHOWN} more' if len(different) > _SHOWN else ''}). Use those; or another "
             f"--workdir, with --init_from={workdir} to train on from its weights; or --overwrite to start anew."
         )
     return before
+
+
+def differences(written: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Returns (name, value then, value now) of each setting with which a run may not go on.
+
+    Args:
+      written: settings.json or summary.json of a run.
+      settings: of now, by name.
+    """
+    now, then = json.loads(json.dumps(settings)), written["settings"]  # both through JSON
+    found = [(name, then.get(name), value) for name, value in now.items()]
+    return [each for each in found if each[1] != each[2] and not may_change(*each)]
 
 
 def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) -> TaskData:

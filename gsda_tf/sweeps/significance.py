@@ -58,12 +58,11 @@ def compare(first: str, second: str, values: Mapping[str, Mapping[Unit, float]])
     difference = float(d.mean()) if len(d) else math.nan
     low = high = p_t = p_wilcoxon = math.nan
     if len(d) >= 2:
-        error = float(stats.sem(d))
-        reach = error * float(stats.t.ppf(0.975, len(d) - 1))
-        low, high = difference - reach, difference + reach
-        if error > 0:
-            p_t = float(2 * stats.t.sf(abs(difference) / error, len(d) - 1))
+        if np.ptp(d) > 0:
+            test = stats.ttest_1samp(d, 0.0)
+            p_t, (low, high) = float(test.pvalue), map(float, test.confidence_interval())
         else:  # all differences are equal: nothing varies, so there is no test, only a difference or none
+            low = high = difference
             p_t = 1.0 if difference == 0 else math.nan
         p_wilcoxon = float(stats.wilcoxon(d).pvalue) if (d != 0).any() else 1.0
     wins, losses = int((d > 0).sum()), int((d < 0).sum())

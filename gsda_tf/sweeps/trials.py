@@ -19,8 +19,8 @@ from gsda_tf.datasets import get_benchmark, loading
 from gsda_tf.errors import BusyError, UserError, choose
 from gsda_tf.files import disk_errors, locked, open_regular, printable, read_regular, write_atomically
 from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
-from gsda_tf.runs.folder import same_data
-from gsda_tf.settings import DataSettings, Settings, convert, flag, may_change, names
+from gsda_tf.runs.folder import differences, same_data
+from gsda_tf.settings import DataSettings, Settings, convert, flag, names
 from gsda_tf.settings import fields as settings_fields
 
 _MOST_JSON = 2**24
@@ -64,11 +64,8 @@ class Trial:
             summary = read_summary(self.workdir)
         except UserError:
             return None  # damaged: the run says so
-        if summary is None or summary["step"] != summary["steps"]:
-            return None
-        wanted, before = json.loads(json.dumps(self.settings.flat())), summary["settings"]
-        same = all(before.get(n) == v or may_change(n, v, before.get(n)) for n, v in wanted.items())
-        return summary if same else None
+        done = summary is not None and summary["step"] == summary["steps"]
+        return summary if done and not differences(summary, self.settings.flat()) else None
 
     def at_work(self) -> bool:
         """Returns whether a process has it at work now."""

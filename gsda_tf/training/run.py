@@ -23,7 +23,7 @@ from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.models import backbones
 from gsda_tf.progress import timed
-from gsda_tf.runs import checkpoints, code, initial
+from gsda_tf.runs import code, initial
 from gsda_tf.runs.contents import read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, default_workdir
 from gsda_tf.settings import Settings
@@ -150,10 +150,9 @@ class Training:
         """Trains to the end and writes what is left behind."""
         experiment, runner, began = self.experiment, self.runner, time.monotonic()
         state = {**experiment.state(), "loop": [runner.step, runner.window, runner.window_count]}
-        deployed = dict(zip(("extractor", "classifier"), map(checkpoints.variables, experiment.deployed)))
         extra = {"task": self.data.name, "class_names": list(self.data.class_names)}
         extra.update(experiment.facts, data=fingerprint(self.data), code=code.digests(self.settings))
-        with self.folder.opened(state, deployed, self.settings, extra) as start:
+        with self.folder.opened(state, self.settings, extra) as start:
             loop = Loop(runner, self._feed, callbacks.build(self))
             with timed("training", self.chief):
                 loop.run(self.steps)
@@ -212,7 +211,7 @@ class Training:
         }
         if self.chief:
             lines = folder.metrics()
-            with folder.selected.loaded(lines, summary["step"]) as step:
+            with folder.selected(experiment.deployed_state(), summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
                 if settings.run.export and export:
                     # Or this run was killed between its export and its summary.

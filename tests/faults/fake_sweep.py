@@ -11,7 +11,7 @@ import sys
 
 from gsda_tf.files import write_atomically
 from gsda_tf.sweeps import sweep, trials
-from gsda_tf.workers import open_pool
+from gsda_tf.workers import DaskPool, LocalPool
 from launch import flags
 
 
@@ -43,7 +43,7 @@ def main() -> int:
     out, steps, jobs, *seeds = sys.argv[1:]
     sweep.TRAIN = "tests.faults.fake_train"
     runs = plan(out, int(steps), seeds)
-    with open_pool("", int(jobs)) if jobs.isdecimal() else open_pool(jobs, jobs=2) as pool:
+    with LocalPool(int(jobs)) if jobs.isdecimal() else DaskPool(jobs, jobs=2) as pool:
         return 1 if sweep.execute(runs, pool, out) else 0
 
 

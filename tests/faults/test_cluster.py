@@ -11,7 +11,7 @@ import distributed
 import pytest
 
 from gsda_tf.errors import UserError
-from gsda_tf.workers import Task, open_pool
+from gsda_tf.workers import DaskPool, Task
 from tests.dask_cluster import DaskCluster
 from tests.faults import fake_sweep
 from tests.launch import commands
@@ -127,7 +127,7 @@ def test_no_scheduler(monkeypatch):
         liars = [stack.enter_context(_listening(answer)) for answer in (b"", b"HTTP/1.1 200 OK\r\n\r\n")]
         for address in ("tcp://127.0.0.1:1", "nonsense", "http://x", "tcp://127.0.0.1:99999", *liars):
             with pytest.raises(UserError, match=f"^--scheduler={address}: no Dask scheduler answers there"):
-                open_pool(address, 1)
+                DaskPool(address)
     clients = [each for each in gc.get_objects() if type(each) is distributed.Client]
     assert all(each.status == "closed" for each in clients), "one that is collected later can wait for ever"
 
@@ -135,7 +135,7 @@ def test_no_scheduler(monkeypatch):
 def test_the_own_scheduler_shares_cores_and_gpus(monkeypatch, tmp_path, repository):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     say = ("-n1", "-r1", "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)")
-    with open_pool("local", jobs=2, gpus=["4", "7"]) as pool:
+    with DaskPool("local", jobs=2, gpus=["4", "7"]) as pool:
         seen = [pool.call(os.getenv, name).result(60) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")]
         tasks = [Task("timeit", say, str(repository), str(tmp_path / name)) for name in "ab"]
         assert [future.result(60).code for future in [pool.submit(task) for task in tasks]] == [0, 0]

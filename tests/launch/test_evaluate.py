@@ -45,7 +45,7 @@ def test_the_selected_step_is_exported_and_the_result_is_the_last(workdir):
     assert chosen == selection.best(lines, "snd") != 40
     assert summary["selection"]["last"]["step"] == summary["step"] == 40
     assert summary["accuracy/target"] == summary["selection"]["last"]["accuracy/target"]
-    assert os.path.exists(os.path.join(workdir, "checkpoints", f"selected-{chosen}.index"))
+    assert os.path.exists(os.path.join(workdir, "checkpoints", f"ckpt-{chosen}.index"))
 
     exported = tf.saved_model.load(summary["export_dir"]).signatures["serving_default"]
     answers = {}

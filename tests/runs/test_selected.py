@@ -1,86 +1,94 @@
-import os
+"""`--select`: the checkpoint of the evaluation that a score without labels likes best is kept, and exported."""
+
+import contextlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from gsda_tf import recipes
 from gsda_tf.evaluation import selection
-from gsda_tf.runs.selected import SelectedWeights
+from gsda_tf.runs.folder import RunFolder
+from tests.runs.made import DATA
 
 
 class _Run:
     """A run of which only weights and scores exist: the weight is the step."""
 
-    def __init__(self, workdir, select="entropy"):
-        self.workdir, self.lines = str(workdir), []
-        self.weight = tf.Variable([0.0])
-        self.selected = SelectedWeights({"extractor": [self.weight]}, self.workdir, select)
+    def __init__(self, workdir, ends, select):
+        settings = recipes.written({"select": select, "keep_checkpoints": 1})
+        self.weight, other = tf.Variable([0.0]), tf.Variable([0])
+        self.state = {"extractor": [self.weight]}
+        self.folder = RunFolder(str(workdir))
+        extra = {"task": "t", "class_names": ["a", "b"], "data": DATA}
+        self.step = ends.enter_context(self.folder.opened({**self.state, "pool": [other]}, settings, extra))
 
-    def evaluate(self, step, entropy):
+    def evaluate(self, step, entropy, checkpoint=False):
         self.weight.assign([float(step)])
-        self.lines.append({"step": step, "accuracy/source": 0.5, "score/entropy": entropy})
-        self.selected.consider(self.lines, step)
+        self.folder.write(step, {"accuracy/source": 0.5, "score/entropy": entropy})
+        if self.folder.likes(step) or checkpoint:
+            self.folder.save(step)
 
     def kept(self):
-        folder = os.path.join(self.workdir, "checkpoints")
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        return sorted(int(n[9:-6]) for n in names if n.endswith(".index"))
+        return sorted(self.folder._checkpoints.steps())
 
     def exported(self, last):
-        with self.selected.loaded(self.lines, last) as step:
+        with self.folder.selected(self.state, last) as step:
             inside = float(self.weight.numpy()[0])
         return step, inside
 
 
-def test_the_best_evaluation_is_exported_and_the_last_weights_come_back(tmp_path):
-    run = _Run(tmp_path)
+@pytest.fixture
+def begin(tmp_path):
+    with contextlib.ExitStack() as ends:
+        yield lambda select="entropy": _Run(tmp_path, ends, select)
+
+
+def test_the_best_evaluation_is_exported_and_the_last_weights_come_back(begin):
+    run = begin()
     for step, entropy in [(10, 0.5), (20, 0.2), (30, 0.4)]:
-        run.evaluate(step, entropy)
-    run.selected.prune(run.lines)
-    assert run.kept() == [20]
+        run.evaluate(step, entropy, checkpoint=step == 30)
+    assert run.kept() == [20, 30], "the newest, and the best"
     assert run.exported(30) == (20, 20.0)
     assert float(run.weight.numpy()[0]) == 30
 
 
-def test_last_keeps_nothing(tmp_path):
-    run = _Run(tmp_path, "last")
+def test_last_keeps_nothing_else(begin):
+    run = begin("last")
     run.evaluate(10, 0.1)
-    run.evaluate(20, 0.5)
-    assert run.kept() == [] and run.exported(20) == (20, 20.0)
+    assert run.kept() == []
+    run.evaluate(20, 0.5, checkpoint=True)
+    assert run.kept() == [20] and run.exported(20) == (20, 20.0)
 
 
-def test_the_last_step_itself_may_be_best(tmp_path):
-    run = _Run(tmp_path)
+def test_the_last_step_itself_may_be_best(begin):
+    run = begin()
     run.evaluate(10, 0.3)
     run.evaluate(20, 0.1)
-    assert run.exported(20) == (20, 20.0)
+    assert run.kept() == [20] and run.exported(20) == (20, 20.0)
 
 
-def test_resumed_from_before_the_best(tmp_path):
-    """Checkpoint at 20, best so far 10; then 30 is better, the run dies and starts again from 20."""
-    run = _Run(tmp_path)
+def test_what_was_best_is_gone_on_from(begin):
+    run = begin()
     run.evaluate(10, 0.3)
-    run.evaluate(20, 0.5)
-    run.selected.prune(run.lines)
+    run.evaluate(20, 0.5, checkpoint=True)
     run.evaluate(30, 0.1)
-    assert run.kept() == [10, 30]
-    resumed = _Run(tmp_path)
-    resumed.lines = run.lines[:2]  # what the log keeps up to the checkpoint
-    resumed.weight.assign([20.0])
-    resumed.evaluate(30, 0.4)  # this time it is not better
-    resumed.selected.prune(resumed.lines)
-    assert resumed.kept() == [10] and resumed.exported(30) == (10, 10.0)
+    run.weight.assign([35.0])
+    resumed = begin()
+    assert resumed.step == 30 and float(resumed.weight.numpy()[0]) == 30
+    resumed.evaluate(40, 0.4, checkpoint=True)
+    assert resumed.kept() == [30, 40] and resumed.exported(40) == (30, 30.0)
 
 
-def test_falls_back_to_what_is_on_disk(tmp_path):
-    run = _Run(tmp_path)
+def test_falls_back_to_what_is_on_disk(begin, tmp_path):
+    run = begin()
     run.evaluate(10, 0.3)
-    run.evaluate(20, 0.1)
-    run.evaluate(30, 0.5)
-    for name in os.listdir(os.path.join(tmp_path, "checkpoints")):
-        if name.startswith("selected-20"):
-            os.remove(os.path.join(tmp_path, "checkpoints", name))
-    assert run.exported(30) == (10, 10.0)
+    run.evaluate(20, 0.5, checkpoint=True)
+    run.evaluate(30, 0.1)
+    run.evaluate(40, 0.5, checkpoint=True)
+    for path in (tmp_path / "checkpoints").glob("ckpt-30.*"):
+        path.unlink()
+    assert run.exported(40) == (40, 40.0)
 
 
 def test_summary_tells_last_selected_and_oracle():
@@ -96,9 +104,9 @@ def test_summary_tells_last_selected_and_oracle():
     assert selection.compare(unlabelled, "im", 3)["oracle"] is None
 
 
-@pytest.mark.parametrize("score", [None, float("nan")])
-def test_without_a_score_the_last_is_exported(tmp_path, score):
-    run = _Run(tmp_path)
+@pytest.mark.parametrize("score", [float("inf"), float("nan")])
+def test_without_a_score_the_last_is_exported(begin, score):
+    run = begin()
     run.evaluate(10, score)
     assert run.kept() == [] and run.exported(10) == (10, 10.0)
     np.testing.assert_array_equal(run.weight.numpy(), [10.0])

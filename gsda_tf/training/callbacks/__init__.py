@@ -9,7 +9,7 @@ from typing import Any
 
 from gsda_tf.training.callbacks.base import Callback
 
-ORDER = ("log", "shares", "label", "evaluate", "select", "...", "checkpoint", "bar")
+ORDER = ("log", "shares", "label", "evaluate", "...", "checkpoint", "bar")
 """At one step. What corrects answers comes before all that asks for them. A labelling comes before an evaluation, which
 takes over what it has found; a checkpoint holds all that the others did. All further callbacks of this folder are
 called at the dots, by name."""
