@@ -337,8 +337,9 @@ class RunSettings:
     )
     seed: int = setting(0, "everything random follows from it", "everyday swept compared", minimum=0, maximum=2**32 - 1)
     init_from: str = setting(
-        "", "folder of a run whose extractor and classifier this one starts from", path=True, foreign=False
-    )
+        "", "folder of a run, or of an export, whose extractor and classifier this one starts from", path=True,
+        foreign=False,
+    )  # fmt: skip
     overwrite: bool = _machine(False, "start anew in a workdir that holds another run")
     report_steps: int = setting(50, "steps between two lines in the logs", minimum=1)
     evaluate_steps: int = setting(500, "steps between two evaluations", minimum=1)

@@ -96,6 +96,15 @@ def given_pool() -> dict[str, Any] | None:
     return {**values, **{name: flags.FLAGS[name].value for name in ("candidates", "candidate_seeds", "budget_minutes")}}
 
 
+def define_asked() -> None:
+    """Defines `--model` and `--images`, of the commands that ask an export about images."""
+    if "model" not in flags.FLAGS:
+        flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
+        flags.DEFINE_string(
+            "images", "", "image, folder, pattern with * or ?, or a file with one path a line; here, or gs://, s3://"
+        )
+
+
 def given() -> dict[str, Any]:
     """The settings that the user gave, by name.
 

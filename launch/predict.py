@@ -16,14 +16,11 @@ from absl import flags as absl_flags
 from . import flags
 
 FLAGS = absl_flags.FLAGS
-absl_flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
+flags.define_asked()
 absl_flags.DEFINE_string("server", "", "ask a running TensorFlow Serving instead: grpc://HOST:PORT")
 absl_flags.DEFINE_string("model_name", "gsda", "the model's name on that server")
 absl_flags.DEFINE_float(
     "timeout", 60.0, "seconds that server may take for one batch", lower_bound=0.001, upper_bound=1e6
-)
-absl_flags.DEFINE_string(
-    "images", "", "image, folder, pattern with * or ?, or a file with one path a line; here, or gs://, s3://"
 )
 absl_flags.DEFINE_string(
     "output",

@@ -107,11 +107,11 @@ def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits:
     # One thread: for matrices as small as these, threads that wait for each other cost ten times what they save.
     with threadpool_limits(1):
         orders = [rng.permutation(size) for _ in range(splits)]
-        errors = [_separation_error(x[:, order[:half]], x[:, order[half:]]) for order in orders]
+        errors = [separation_error(x[:, order[:half]], x[:, order[half:]]) for order in orders]
     return 2 * (1 - 2 * min(float(np.mean(errors)), 0.5)), 4 * float(np.std(errors))
 
 
-def _separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
+def separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
     """Returns the error on `held_out` [2, m, d] of a classifier of domains that was fitted to `fitted` [2, n, d]."""
     x, y = np.concatenate(fitted), np.repeat([0, 1], fitted.shape[1])
     # Strong regularization: with more features than images, any two halves are separable.

@@ -17,6 +17,7 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.files import disk_errors
+from gsda_tf.runs import exported
 from gsda_tf.settings import flag
 
 _MOST_INDEX = 2**26
@@ -156,9 +157,10 @@ def _read_through(path: str) -> Any:
 
 
 def newest(workdir: str, step: int | None = None) -> tuple[str, Any]:
-    """Returns (path, reader of its values by name) of the newest checkpoint that is whole, or of the one of `step`;
-    ("", None) if there is none."""
-    for path in paths(workdir, descending=True):
+    """Returns (path, reader of its values by name) of the newest checkpoint that is whole, or of the one of `step`, or
+    of the weights of an export; ("", None) if there is none."""
+    export = exported.find(workdir)
+    for path in [os.path.join(export, "variables", "variables")] if export else paths(workdir, descending=True):
         if step is None or path.endswith(f"-{step}"):
             with contextlib.suppress(*_DAMAGED):
                 return path, _read_through(path)

@@ -158,6 +158,36 @@ def read_summary(workdir: str) -> dict[str, Any] | None:
     return _read(os.path.join(workdir, SUMMARY), _SUMMARY, _OPTIONAL)
 
 
+def read_exported(folder: str, flag: str) -> dict[str, Any]:
+    """Reads the settings and the class names of the run that an export is of.
+
+    Args:
+      folder: of the version, `exported.find`.
+      flag: by which it was given, for messages.
+
+    Returns:
+      "settings" by name and "class_names", at least.
+
+    Raises:
+      UserError: it does not hold them, or they are damaged; or it is of the other generation of Keras.
+    """
+    told = _read(os.path.join(folder, "assets", SUMMARY), {}, {**_OPTIONAL, "settings": dict}) or {}
+    path = os.path.join(folder, "assets", "class_names.json")
+    names = _parsed(path, read_regular(path, _MOST_JSON)) if os.path.lexists(path) else None
+    if not {"settings", "versions"} <= told.keys() or not fits(names, [str]):
+        raise UserError(
+            f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
+            "class_names.json in its assets, as in every export of a finished run."
+        )
+    made = told["versions"].get("keras", "")
+    if f"keras{made[:1]}" != generation():
+        raise TrainingError(
+            f"--{flag}={folder} was exported with Keras {made}, which orders weights otherwise than that of now does: "
+            "it answers here, but is adapted in an environment such as it was made in."
+        )
+    return {**told, "class_names": names}
+
+
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
     """Reads the lines of metrics.jsonl, in order: "step" and numbers by name, None where one was not finite; a last
     line that was cut off is left out.
@@ -204,7 +234,7 @@ def _read(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any] | Non
     if missing := sorted(set(kinds) - set(value)):
         raise damaged(path, f"without {', '.join(missing)}")
     _check(path, value, lambda key: {**(optional or {}), **kinds}.get(key, _FACT))
-    _check_settings(path, value["settings"])
+    _check_settings(path, value.get("settings", {}))
     return value
 
 

@@ -1,4 +1,4 @@
-"""`--init_from=RUN`: a new run starts from the weights of another."""
+"""`--init_from`: a run starts from the weights of another, or of an export that was handed on without its run."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from typing import Any
 import keras
 import numpy as np
 
-from gsda_tf.compat import tf_variable
+from gsda_tf.compat import KERAS_3, tf_variable
 from gsda_tf.errors import UserError
+from gsda_tf.evaluation.shares import UNIFORM
 from gsda_tf.methods import get_method, method_names
 from gsda_tf.methods.base import TermMethod
-from gsda_tf.runs import checkpoints
-from gsda_tf.runs.contents import settings_of
+from gsda_tf.runs import checkpoints, exported
+from gsda_tf.runs.contents import read_exported, settings_of
 from gsda_tf.settings import Settings, names
 
 
-def inherited(run: str) -> dict[str, Any]:
-    """Settings that follow from those of the run whose weights are taken, by name.
+def _described(start: str) -> dict[str, Any]:
+    """What `contents.settings_of` a run, or `contents.read_exported` of an export, says of it."""
+    export = exported.find(start)
+    return read_exported(export, "init_from") if export else settings_of(start, "init_from")
+
+
+def inherited(start: str) -> dict[str, Any]:
+    """Settings that follow from those of the run, or export, whose weights are taken, by name.
 
     Raises:
-      UserError: no run there.
+      UserError: neither is there.
     """
-    before = settings_of(run, "init_from")["settings"]
-    # The weights are in the run's checkpoint: none need be downloaded.
+    before = _described(start)["settings"]
+    # The weights are at hand: none need be downloaded.
     return {**{name: before[name] for name in names("network")}, "weights": "none"}
 
 
 def classes_without_source(settings: Settings) -> list[str] | None:
-    """Returns the classes of the run that is adapted to a target without a source; None where that is not asked for.
+    """Returns the classes of the run, or export, that is adapted to a target without a source; None where that is not
+    asked for.
 
     Raises:
-      UserError: no run there, or the method needs a source.
+      UserError: neither is there, or the method needs a source.
     """
     run, method = settings.run.init_from, settings.method.method
     if not (run and settings.data.without_source):
@@ -42,27 +50,27 @@ def classes_without_source(settings: Settings) -> list[str] | None:
     if not issubclass(get_method(method), TermMethod):
         able = ", ".join(name for name in method_names() if issubclass(get_method(name), TermMethod))
         raise UserError(f"--method={method} needs a source, and there is none: choose one of {able}.")
-    return settings_of(run, "init_from")["class_names"]
+    return _described(run)["class_names"]
 
 
 class Initial:
-    """The newest whole checkpoint of a run.
+    """The weights of E and C in the newest whole checkpoint of a run, or in an export.
 
     Args:
-      run: its folder.
+      run: its folder, or that of the export.
       quiet: whether nothing is said about it.
 
     Raises:
-      UserError: no run there, of other versions, or without a checkpoint.
+      UserError: neither is there, or it is of other versions; no weights can be read.
     """
 
     def __init__(self, run: str, quiet: bool = False):
-        written = settings_of(run, "init_from")
+        written, self._export = _described(run), exported.find(run)
         self._run, self._settings, self._names = run, written["settings"], list(written["class_names"])
         self._say: Callable[[str], None] = (lambda said: None) if quiet else functools.partial(print, flush=True)
         self._path, self._reader = checkpoints.newest(run)
         if not self._path:
-            raise UserError(f"--init_from={run} has no checkpoint that can be read: choose a run that was trained.")
+            raise UserError(f"--init_from={run} has no weights that can be read: choose a run that was trained.")
         checkpoints.check_widths(run, inherited(run), self._reader.get_variable_to_shape_map())
 
     def into_extractor(self, extractor: keras.Model, now: dict[str, Any]) -> None:
@@ -75,15 +83,14 @@ class Initial:
         Raises:
           UserError: it is another network.
         """
-        values = self._read("extractor")
         variables = [tf_variable(variable) for variable in extractor.variables]
+        values = self._read("extractor", len(variables))
         if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
             then = self._settings
             differ = [f"--{n}={then[n]} there, {now[n]} now" for n in names("network") if then[n] != now[n]]
-            raise UserError(
-                f"--init_from={self._run} has another network ({'; '.join(differ) or 'weights of other shapes'}): "
-                "leave these flags out, and they follow that run."
-            )
+            todo = "leave these flags out, and they follow that run" if differ else "choose one of a method that trains"
+            told = "; ".join(differ) or f"--method={then['method']} has weights of other shapes"
+            raise UserError(f"--init_from={self._run} has another network ({told}): {todo}.")
         for variable, value in zip(variables, values):
             variable.assign(value)
 
@@ -93,11 +100,12 @@ class Initial:
         Returns:
           Whether it did.
         """
-        step = os.path.basename(self._path).replace("ckpt-", "step ")
-        started = f"Starts from the weights of {self._run}, {step}"
+        step = "" if self._export else os.path.basename(self._path).replace("ckpt-", ", step ")
+        started = f"Starts from the weights of {self._run}{step}"
         place = {name: label for label, name in enumerate(self._names)}
         new = [name for name in names if name not in place]
-        variables, values = [tf_variable(v) for v in classifier.variables], self._read("classifier")
+        variables = [tf_variable(v) for v in classifier.variables]
+        values = self._read("classifier", len(variables))
         shapes = [(*v.shape[:-1], len(self._names)) for v in variables]
         if new or shapes != [v.shape for v in values]:
             why = f"that run does not know {len(new)} of the {len(names)} classes, such as {new[0]!r}" if new else ""
@@ -110,22 +118,31 @@ class Initial:
         self._say(f"{started}{some}.")
         return True
 
-    def _read(self, network: str) -> list[np.ndarray]:
+    def _read(self, network: str, count: int) -> list[np.ndarray]:
+        """The values of a network that here has `count` variables."""
         shapes, values = self._reader.get_variable_to_shape_map(), []
-        while (name := f"{network}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE") in shapes:
+        group = "weights" if self._export else network
+        while (name := f"{group}/{len(values)}/.ATTRIBUTES/VARIABLE_VALUE") in shapes:
             values.append(self._reader.get_tensor(name))
-        return values
+        if not self._export:
+            return values
+        # C's come last, and in Keras 2 behind them what moves logits to the class shares of another target.
+        end = len(values) - (not KERAS_3 and self._settings.get("target_prior", UNIFORM) != UNIFORM)
+        return values[:count] if network == "extractor" else values[max(end - count, 0) : end]
 
 
 def refuse_own(init_from: str, workdir: str) -> None:
-    """A run cannot start from its own folder: --overwrite would clear the weights away before they are read.
+    """A run cannot start from its own folder, nor from what is in it: --overwrite would clear the weights away before
+    they are read.
 
     Raises:
       UserError: it is the same.
     """
-    if init_from and os.path.realpath(init_from) == os.path.realpath(workdir):
+    start, own = os.path.realpath(init_from), os.path.realpath(workdir)
+    if init_from and f"{start}{os.sep}".startswith(f"{own}{os.sep}"):
         raise UserError(
-            f"--init_from={init_from} is the folder of this very run: give the new one another, with --workdir=DIR."
+            f"--init_from={init_from} is the folder of this very run, or in it: give the new one another, with "
+            "--workdir=DIR."
         )
 
 

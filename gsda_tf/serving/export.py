@@ -22,6 +22,7 @@ from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
 from gsda_tf.serving import fresh, other_formats
 from gsda_tf.serving.module import ServingModule, write_warmup
+from gsda_tf.serving.seen import SEEN, kept
 from gsda_tf.serving.versions import LABELS, place, writing_folder
 
 TOLERANCE = 1e-5
@@ -119,13 +120,16 @@ def export_experiment(
 ) -> str:
     """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
     data = experiment.settings.data
+    assets = {"class_names": list(experiment.data.class_names), "summary": dict(summary), **experiment.method.assets()}
+    if experiment.data.source is not experiment.data.target:  # noise in place of data that are not at hand is both
+        assets[SEEN] = kept(experiment)
     return export_model(
         _extractor(experiment, precision),
         experiment.deployed[1],
         experiment.data.class_names,
         ImageGeometry(data.image_size, data.resize_size),
         export_root,
-        {"class_names": list(experiment.data.class_names), "summary": dict(summary), **experiment.method.assets()},
+        assets,
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
         formats,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import content_digest, refuse_pattern
-from gsda_tf.serving.versions import versions
+from gsda_tf.runs import exported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +58,10 @@ def local_model(path: str) -> Model:
       UserError: no export there, or in a folder that TensorFlow takes for a pattern.
     """
     refuse_pattern(path, "model")
-    if not os.path.exists(os.path.join(path, "saved_model.pb")):
-        found = versions(path)
-        if not found:
-            raise UserError(f"--model={path} holds no export: expected saved_model.pb, or version folders 1, 2, ...")
-        path = os.path.join(path, str(found[-1]))
+    found = exported.find(path)
+    if not found:
+        raise UserError(f"--model={path} holds no export: expected saved_model.pb, or version folders 1, 2, ...")
+    path = found
     try:
         loaded = tf.saved_model.load(path)
         if "features" not in loaded.signatures:

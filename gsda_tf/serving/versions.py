@@ -14,14 +14,6 @@ LABELS = ".labels.txt"
 """Ending of the file with the class names, beside the files of a version."""
 
 
-def versions(export_root: str) -> list[int]:
-    """Returns the versions that are there, ascending."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        names = os.listdir(export_root)
-        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
-    return []
-
-
 @contextlib.contextmanager
 def writing_folder(export_root: str) -> Iterator[str]:
     """Makes a folder beside the versions to write the next one in; removed at the end, with those of killed exports.

@@ -16,9 +16,10 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor
+from gsda_tf.runs.exported import versions
 from gsda_tf.serving import export, fresh
 from gsda_tf.serving.module import ServingModule
-from gsda_tf.serving.versions import place, versions, writing_folder
+from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.settings import ModelSettings
 from tests import rounding
 from tests.data.pictures import scans

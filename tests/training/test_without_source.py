@@ -1,5 +1,9 @@
 """A run that is adapted to new target images without its source."""
 
+import json
+import os
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +12,7 @@ import gsda_tf
 from gsda_tf import job, recipes
 from gsda_tf.errors import UserError
 from gsda_tf.runs.contents import read_summary
+from gsda_tf.runs.snapshot import read_snapshot
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.run import train
 
@@ -23,9 +28,13 @@ def places(tmp_path_factory):
     for name, shift in (("source", 0.0), ("target", 0.3), ("new", 0.6)):
         rows = (np.eye(3, 5)[labels] + shift + 0.1 * rng.normal(size=(30, 5))).astype(np.float32)
         np.savez(folder / f"{name}.npz", features=rows, labels=np.array(["a", "b", "c"])[labels])
-    given = {**SMALL, "source": str(folder / "source.npz"), "target": str(folder / "target.npz"), "report": False}
-    train(recipes.resolve({**given, "method": "source_only", "workdir": str(folder / "run")}))
+    train(with_source(folder, method="source_only", workdir=str(folder / "run")))
     return folder
+
+
+def with_source(folder, **more):
+    given = {**SMALL, "source": str(folder / "source.npz"), "target": str(folder / "target.npz"), "report": False}
+    return recipes.resolve({**given, **more})
 
 
 def settings(folder, **more):
@@ -47,6 +56,43 @@ def test_the_extractor_follows_the_new_images_and_the_classifier_stays(places):
     answer = tf.saved_model.load(summary["export_dir"]).signatures["serving_default"]
     said = answer(features=tf.constant(rows))["probabilities"].numpy()
     np.testing.assert_allclose(said, after.inference(after.inputs.target).probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("prior", ["uniform", "estimate"])
+def test_an_export_that_was_handed_on_is_adapted_as_its_run_is(prior, places, tmp_path):
+    """Also where the logits of its classifier were moved to the class shares of another target."""
+    made = job.run(
+        settings(places, workdir=str(tmp_path / "run"), target_prior=prior, report=False, deterministic=True)
+    )
+    shutil.move(made["export_dir"], tmp_path / "handed")
+    found = [
+        train(settings(places, init_from=str(tmp_path / name), workdir=str(tmp_path / f"from_{name}")))
+        for name in ("run", "handed")
+    ]
+    assert found[0]["weights_sha256"] == found[1]["weights_sha256"] != made["weights_sha256"]
+    before = read_snapshot(str(tmp_path / "from_handed"), 3)["target_features_before"]
+    np.testing.assert_array_equal(before, read_snapshot(str(tmp_path / "run"), 3)["target_features"])
+
+
+def test_an_export_that_cannot_be_adapted_says_so(places, tmp_path):
+    fitted = job.run(with_source(places, method="spl", spl_preparation="root", workdir=str(tmp_path / "spl")))
+    with pytest.raises(UserError, match=r"has another network .--method=spl has weights of other shapes.: choose one"):
+        train(settings(places, init_from=fitted["export_dir"], workdir=str(tmp_path / "x")))
+    assets = os.path.join(fitted["export_dir"], "assets")
+    with open(os.path.join(assets, "summary.json"), encoding="utf-8") as file:
+        told = json.load(file)
+    for change, said in (
+        ({"versions": {**told["versions"], "keras": "1.0"}}, "was exported with Keras 1.0, which orders weights"),
+        ({"settings": {**told["settings"], "bottleneck_units": -1}}, "is damaged"),
+        (None, "does not tell the settings and classes of its run"),
+    ):
+        path = os.path.join(assets, "summary.json")
+        os.remove(path)
+        if change:
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({**told, **change}, file)
+        with pytest.raises(UserError, match=said):
+            settings(places, init_from=fitted["export_dir"])
 
 
 def test_from_python(places):
