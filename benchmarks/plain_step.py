@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses import classification
-from gsda_tf.losses.domain import domain_labels
-from gsda_tf.losses.norms import safe_norm
-from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods import schedules
+from gsda_tf.losses import conditional_entropy, domain_labels, ramp_up, safe_norm, source_cross_entropy
 from gsda_tf.methods.gsda import alignment, synchronization
-from gsda_tf.methods.optimizer import MomentumSGD
+from gsda_tf.methods.optimizer import MomentumSGD, learning_rate
 from gsda_tf.training.experiment import Experiment
 
 
@@ -51,7 +47,7 @@ class PlainStep:
         """Updates E, C and D once; the same batch and the same metrics as `TrainingStep`, fewer of them."""
         options, method = self._settings.optimization, self._settings.options
         progress = tf.cast(step, tf.float32) / options.steps
-        rate = schedules.learning_rate(options.learning_rate, options.rate_decay, progress)
+        rate = learning_rate(options.learning_rate, options.rate_decay, progress)
         strength = method.adversarial_weight / len(self._hierarchy.levels)
         strength = ramp_up(strength, method.adversarial_ramp, progress)
         alpha = ramp_up(method.alpha, method.alpha_ramp, progress)
@@ -71,8 +67,8 @@ class PlainStep:
         with tf.GradientTape() as tape:
             features = extractor(images, training=True)
             logits = classifier(features)
-            cross_entropy = tf.reduce_mean(classification.source_cross_entropy(logits[:count], labels))
-            loss = cross_entropy + alpha * tf.reduce_mean(classification.conditional_entropy(logits[count:]))  # (5)
+            cross_entropy = tf.reduce_mean(source_cross_entropy(logits[:count], labels))
+            loss = cross_entropy + alpha * tf.reduce_mean(conditional_entropy(logits[count:]))  # (5)
             losses, synchronization_loss = self._losses(features, weights, domains)
             loss += strength * (method.beta * synchronization_loss - losses)  # (16)
         gradients = tape.gradient(loss, variables)

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.methods.base import TermMethod
-from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.base import Batch, TermMethod, setting
 from gsda_tf.methods.memory import MemoryTerm
-from gsda_tf.settings import setting
 
 
 def attraction(probabilities: tf.Tensor, remembered: tf.Tensor) -> tf.Tensor:

@@ -16,12 +16,10 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.losses.domain import discrimination_entropy
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import discrimination_entropy
+from gsda_tf.methods.base import Batch, Method, setting
 from gsda_tf.methods.dann import describe, domain_loss
 from gsda_tf.models.discriminators import DiscriminatorBank
-from gsda_tf.settings import setting
 
 
 class ADDA(Method):

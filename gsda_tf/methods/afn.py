@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.classification import conditional_entropy
-from gsda_tf.losses.norms import safe_norm
-from gsda_tf.methods.base import Term, TermMethod
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.losses import conditional_entropy, safe_norm
+from gsda_tf.methods.base import Batch, Term, TermMethod, setting
 
 
 def stepwise(features: tf.Tensor, step: float) -> tf.Tensor:

@@ -9,7 +9,8 @@
         def loss(self, b: Batch) -> tf.Tensor:
             return self.classification(b) + self.options.mine_weight * b.mean(...)
 
-A method knows nothing of replicas, precision, checkpoints or files, and never sees a label of the target.
+A method knows nothing of replicas, precision, checkpoints or files, and never sees a label of the target. All that its
+file needs of the package is here, in `losses` and in `models`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.losses import classification
+from gsda_tf.losses import source_cross_entropy
 from gsda_tf.methods.batch import Batch
 from gsda_tf.methods.step import IMAGES, Step
 from gsda_tf.models.classifier import build_classifier
+from gsda_tf.settings import setting as setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Method(Part):
 
     def classification(self, b: Batch) -> tf.Tensor:
         """Mean cross-entropy of C on the source, this share of it."""
-        values = classification.source_cross_entropy(b.source_logits, b.labels)
+        values = source_cross_entropy(b.source_logits, b.labels)
         return b.log("loss/classification", b.mean(values))
 
     def loss(self, b: Batch) -> tf.Tensor:

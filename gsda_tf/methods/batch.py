@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from gsda_tf.losses.domain import domain_labels
+from gsda_tf.losses import domain_labels
 
 
 class Batch:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.methods.base import Term
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.methods.base import Batch, Term, setting
 
 
 def batch_nuclear_norm(logits: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.methods.base import Term
-from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.base import Batch, Term, setting
 from gsda_tf.methods.cdan import CDAN
-from gsda_tf.settings import setting
 
 
 def largest_singular_value_squared(features: tf.Tensor) -> tf.Tensor:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.classification import conditional_entropy
-from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import conditional_entropy, discrimination_entropy, reverse_gradient
+from gsda_tf.methods.base import Batch, setting
 from gsda_tf.methods.dann import DANN, describe
-from gsda_tf.settings import setting
 
 
 def multilinear_map(features: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:

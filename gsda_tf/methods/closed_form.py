@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
-from gsda_tf.methods.base import Method
+from gsda_tf.methods.base import Method, setting
 from gsda_tf.models.classifier import NearestNeighbourHead, build_classifier
 from gsda_tf.models.extractor import Extractor
-from gsda_tf.settings import setting
 
 _PENALTY, _ROUNDS = 1.0, 1000
 _NEVER = -1e4

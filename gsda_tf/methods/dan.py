@@ -12,10 +12,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gsda_tf.errors import UserError
-from gsda_tf.losses import mmd
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.losses import MMD_ESTIMATES, gaussian_kernels, joined_distances
+from gsda_tf.methods.base import Batch, Method, setting
 
 
 class DAN(Method):
@@ -33,9 +31,9 @@ class DAN(Method):
         kernel = self.kernel(b.whole)
         if self.options.mmd_estimate == "linear" and 2 * b.whole.num_source != kernel.shape[0]:
             raise UserError("--mmd_estimate=linear needs --source_batch and --target_batch to be equal.")
-        value = b.share(mmd.ESTIMATES[self.options.mmd_estimate](kernel, b.whole.num_source))
+        value = b.share(MMD_ESTIMATES[self.options.mmd_estimate](kernel, b.whole.num_source))
         return self.classification(b) + self.options.mmd_weight * b.log("alignment/domain", value)
 
     def kernel(self, whole: Batch) -> tf.Tensor:
         """float32 [n, n] of the global batch."""
-        return mmd.gaussian_kernels(mmd.joined_distances(whole.features))
+        return gaussian_kernels(joined_distances(whole.features))

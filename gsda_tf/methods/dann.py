@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import discrimination_entropy, ramp_up, reverse_gradient
+from gsda_tf.methods.base import Batch, Method, setting
 from gsda_tf.models.discriminators import DiscriminatorBank
-from gsda_tf.settings import setting
 
 
 class DANN(Method):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.classification import conditional_entropy
-from gsda_tf.methods.base import Term
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.losses import conditional_entropy
+from gsda_tf.methods.base import Batch, Term, setting
 
 
 class EntropyTerm(Term):

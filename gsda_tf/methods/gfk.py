@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.errors import UserError
+from gsda_tf.methods.base import setting
 from gsda_tf.methods.closed_form import ClosedForm
-from gsda_tf.settings import setting
 
 
 def principal_components(x: np.ndarray, count: int) -> np.ndarray:

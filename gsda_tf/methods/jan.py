@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses import mmd
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import gaussian_kernels, joined_distances
+from gsda_tf.methods.base import Batch
 from gsda_tf.methods.dan import DAN
 
 _BANDWIDTH = 1.68
@@ -17,8 +17,8 @@ _BANDWIDTH = 1.68
 
 def joint_kernel(features: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     """float32 [n, n] of features [n, d] and predictions [n, r]."""
-    label_kernel = tf.exp(-mmd.joined_distances(probabilities) / _BANDWIDTH)
-    return mmd.gaussian_kernels(mmd.joined_distances(features)) * label_kernel
+    label_kernel = tf.exp(-joined_distances(probabilities) / _BANDWIDTH)
+    return gaussian_kernels(joined_distances(features)) * label_kernel
 
 
 class JAN(DAN):

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.domain import discrimination_entropy, reverse_gradient
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import discrimination_entropy, reverse_gradient
+from gsda_tf.methods.base import Batch, setting
 from gsda_tf.methods.dann import DANN
-from gsda_tf.settings import setting
 
 
 def scaled_features(features: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:

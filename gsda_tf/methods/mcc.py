@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.methods.base import Term, TermMethod
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.methods.base import Batch, Term, TermMethod, setting
 
 
 def class_confusion(logits: tf.Tensor, temperature: float) -> tf.Tensor:

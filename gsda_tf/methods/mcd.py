@@ -13,11 +13,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from gsda_tf.losses.classification import source_cross_entropy
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
-from gsda_tf.models.classifier import build_classifier
-from gsda_tf.settings import setting
+from gsda_tf.losses import source_cross_entropy
+from gsda_tf.methods.base import Batch, Method, build_classifier, setting
 
 
 class TwoHeads(keras.Model):

@@ -15,6 +15,11 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable, variable_name
 
 
+def learning_rate(initial: float, decay: float, progress: tf.Tensor | float) -> tf.Tensor:
+    """initial (1 + decay p)^-0.75 at the progress p = step / steps, 0..1, as in DANN and CDAN; float32."""
+    return initial * tf.pow(1.0 + decay * tf.cast(progress, tf.float32), -0.75)
+
+
 class Optimizer(tf.Module):
     """Shared by both: gradients are summed over replicas once, and each variable is updated with its own state.
 

@@ -11,11 +11,9 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
-from gsda_tf.losses.classification import source_cross_entropy
-from gsda_tf.losses.domain import reverse_gradient
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import reverse_gradient, source_cross_entropy
+from gsda_tf.methods.base import Batch, setting
 from gsda_tf.methods.dann import DANN, describe, domain_loss
-from gsda_tf.settings import setting
 
 
 def class_weights(logits: np.ndarray, temperature: float) -> np.ndarray:

@@ -12,12 +12,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from gsda_tf.losses import mmd
-from gsda_tf.losses.classification import conditional_entropy, source_cross_entropy
-from gsda_tf.losses.ramps import ramp_up
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import conditional_entropy, gaussian_kernels, ramp_up, source_cross_entropy
+from gsda_tf.methods.base import Batch, setting
 from gsda_tf.methods.dan import DAN
-from gsda_tf.settings import setting
 
 
 def product_distances(features: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -58,4 +55,4 @@ class RTN(DAN):
         return super().loss(b) + weight * entropy
 
     def kernel(self, whole: Batch) -> tf.Tensor:
-        return mmd.gaussian_kernels(product_distances(whole.features, whole.logits))
+        return gaussian_kernels(product_distances(whole.features, whole.logits))

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.losses.classification import conditional_entropy
-from gsda_tf.losses.domain import reverse_gradient
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import conditional_entropy, reverse_gradient
+from gsda_tf.methods.base import Batch, setting
 from gsda_tf.methods.mada import MADA, scaled_features
-from gsda_tf.settings import setting
 
 
 class SAN(MADA):

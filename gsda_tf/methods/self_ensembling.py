@@ -16,10 +16,7 @@ import keras
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
-from gsda_tf.models.classifier import build_classifier
-from gsda_tf.settings import setting
+from gsda_tf.methods.base import Batch, Method, build_classifier, setting
 
 
 def class_balance(mean_probabilities: tf.Tensor) -> tf.Tensor:

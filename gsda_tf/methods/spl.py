@@ -36,9 +36,9 @@ import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
-from gsda_tf.losses.norms import squared_distances
+from gsda_tf.losses import squared_distances
+from gsda_tf.methods.base import setting
 from gsda_tf.methods.closed_form import Fitted
-from gsda_tf.settings import setting
 
 _COMPONENTS = 512
 _BLOCK = 8192

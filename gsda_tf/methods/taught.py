@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gsda_tf.methods.base import Problem, Term
-from gsda_tf.methods.batch import Batch
+from gsda_tf.methods.base import Batch, Problem, Term
 
 
 class TaughtTerm(Term):

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.linalg
 
 from gsda_tf.errors import UserError
+from gsda_tf.methods.base import setting
 from gsda_tf.methods.closed_form import ClosedForm
-from gsda_tf.settings import setting
 
 _MOST = 12_000
 """Samples: five matrices of n x n in float64 are then 5.8 GB."""

@@ -17,9 +17,7 @@ from gsda_tf.data.npz import MOST_BYTES
 from gsda_tf.errors import UserError
 from gsda_tf.files import open_regular
 from gsda_tf.methods import spl
-from gsda_tf.methods.base import Problem, Term
-from gsda_tf.methods.batch import Batch
-from gsda_tf.settings import setting
+from gsda_tf.methods.base import Batch, Problem, Term, setting
 
 
 def read_labels(path: str, num_target: int, num_classes: int) -> np.ndarray:

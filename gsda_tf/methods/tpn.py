@@ -16,12 +16,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.losses.classification import source_cross_entropy
-from gsda_tf.losses.norms import squared_distances
-from gsda_tf.methods.base import Method
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import source_cross_entropy, squared_distances
+from gsda_tf.methods.base import Batch, Method, setting
 from gsda_tf.models.classifier import PrototypeHead
-from gsda_tf.settings import setting
 
 
 def prototypes(features: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from gsda_tf.methods import schedules
 from gsda_tf.methods.base import Method, Term
-from gsda_tf.methods.optimizer import Adam, MomentumSGD, Optimizer
+from gsda_tf.methods.optimizer import Adam, MomentumSGD, Optimizer, learning_rate
 from gsda_tf.methods.precision import LossScale
 from gsda_tf.methods.step import EXTRACTOR_PARTS, IMAGES, Step
 from gsda_tf.settings import Settings
@@ -78,7 +77,7 @@ class TrainingStep:
           Float32 scalars by name; the sum over replicas is the value for the global batch.
         """
         progress = tf.cast(step, tf.float32) / self._options.steps
-        rate = schedules.learning_rate(self._options.learning_rate, self._options.rate_decay, progress)
+        rate = learning_rate(self._options.learning_rate, self._options.rate_decay, progress)
         one = Step(self, batch, step, phase or self.method.phases[-1], progress, rate)
         self.method.step(one)
         one.update()

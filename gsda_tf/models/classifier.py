@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from gsda_tf.losses.norms import squared_distances
+from gsda_tf.losses import squared_distances
 
 
 def build_classifier(

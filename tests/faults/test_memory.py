@@ -9,7 +9,7 @@ import weakref
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses.domain import reverse_gradient
+from gsda_tf.losses import reverse_gradient
 from gsda_tf.methods.gsda.gradient_norms import in_closed_form
 from gsda_tf.models.discriminators import DiscriminatorBank
 from gsda_tf.runs.contents import read_metrics

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gsda_tf import recipes
 from gsda_tf.errors import NotFiniteError, TrainingError
-from gsda_tf.losses import classification
+from gsda_tf.methods import base
 from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.training.inference import Inference
 from gsda_tf.training.run import train
@@ -92,7 +92,7 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
 
 def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     """A gradient of NaN from finite losses, forced after the fourth step of a real run."""
-    original = classification.source_cross_entropy
+    original = base.source_cross_entropy
 
     @tf.custom_gradient
     def poisoned(loss, step):
@@ -108,7 +108,7 @@ def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
 
     with tf.init_scope():
         calls.append(tf.Variable(0, dtype=tf.int64))
-    monkeypatch.setattr(classification, "source_cross_entropy", loss)
+    monkeypatch.setattr(base, "source_cross_entropy", loss)
     settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 5, "select": "im"})
     with pytest.raises(TrainingError, match=r"^Not finite at step 5: the gradient of the extractor .*classifier"):
         train(settings)

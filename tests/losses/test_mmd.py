@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses import mmd
+from gsda_tf import losses
 from tests.methods import peers
 from tests.rounding import double
 
@@ -12,20 +12,20 @@ pytestmark = pytest.mark.usefixtures("in_double")
 
 
 def kernel(features, **options):
-    module = double("losses.mmd")
+    module = double("losses")
     return module.gaussian_kernels(module.joined_distances(tf.convert_to_tensor(features)), **options)
 
 
 def full(source, target, **options):
-    return double("losses.mmd").quadratic(kernel(tf.concat([source, target], 0), **options), len(source))
+    return double("losses").mmd_quadratic(kernel(tf.concat([source, target], 0), **options), len(source))
 
 
 def neighbours(source, target, **options):
-    return double("losses.mmd").linear(kernel(tf.concat([source, target], 0), **options), len(source))
+    return double("losses").mmd_linear(kernel(tf.concat([source, target], 0), **options), len(source))
 
 
 # TLlib's bandwidth is the mean over all n^2 pairs of samples, ours over the n^2 - n of different ones.
-AS_TLLIB = {"scales": tuple(scale * 15 / 16 for scale in mmd.SCALES)}
+AS_TLLIB = {"scales": tuple(scale * 15 / 16 for scale in losses.MMD_SCALES)}
 TLLIB_CONSTANT = 2 / (8 - 1)
 
 
@@ -62,7 +62,7 @@ def test_identical_batches():
     features, n = peers.given("f_s")[0], 8
     # Joining a batch with itself leaves distances, but not their mean: (2n)^2 - 2n pairs in place of n^2 - n.
     ratio = 4 * (n * n - n) / ((2 * n) ** 2 - 2 * n)
-    k = np.asarray(kernel(features, scales=tuple(scale * ratio for scale in mmd.SCALES)))
+    k = np.asarray(kernel(features, scales=tuple(scale * ratio for scale in losses.MMD_SCALES)))
     mean = (k.sum() - np.trace(k)) / (n * n - n)
     np.testing.assert_allclose(full(features, features), -2 / n * (5 - mean), rtol=1e-9)
     assert full(features, features) < 0
@@ -100,17 +100,17 @@ def test_the_bandwidth_carries_no_gradient():
     bandwidth = distances.sum() / (16 * 15)
 
     def fixed(f):
-        d = double("losses.mmd").joined_distances(f)
-        return double("losses.mmd").quadratic(tf.add_n([tf.exp(-d / (s * bandwidth)) for s in mmd.SCALES]), 8)
+        d = double("losses").joined_distances(f)
+        return double("losses").mmd_quadratic(tf.add_n([tf.exp(-d / (s * bandwidth)) for s in losses.MMD_SCALES]), 8)
 
     peers.differentiate(fixed, features)
     peers.agree(peers.gradients(lambda f: full(f[:8], f[8:]), features)[1][0], peers.gradients(fixed, features)[1][0])
 
 
-@pytest.mark.parametrize("estimate", [mmd.quadratic, mmd.linear])
+@pytest.mark.parametrize("estimate", [losses.mmd_quadratic, losses.mmd_linear])
 @pytest.mark.parametrize("features", [np.ones([4, 3]), np.eye(2), np.full([4, 3], 1e4)])
 def test_equal_samples_and_domains_of_one_are_no_nan(estimate, features):
-    compute = lambda f: estimate(mmd.gaussian_kernels(mmd.joined_distances(f)), len(features) // 2)  # noqa: E731
+    compute = lambda f: estimate(losses.gaussian_kernels(losses.joined_distances(f)), len(features) // 2)  # noqa: E731
     value, (gradient,) = peers.gradients(compute, tf.constant(features, tf.float32))
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
@@ -118,6 +118,6 @@ def test_equal_samples_and_domains_of_one_are_no_nan(estimate, features):
 def test_distances_are_never_negative():
     """In float32, ||a||^2 + ||b||^2 - 2 a b of samples that are far out and close together loses all its digits."""
     features = 1000 + 0.01 * np.random.default_rng(0).normal(size=(20, 8))
-    distances = mmd.joined_distances(tf.constant(features, tf.float32)).numpy()
+    distances = losses.joined_distances(tf.constant(features, tf.float32)).numpy()
     assert distances.min() >= 0 and np.array_equal(np.diag(distances), np.zeros(20))
-    assert mmd.gaussian_kernels(tf.constant(distances)).numpy().max() <= 5
+    assert losses.gaussian_kernels(tf.constant(distances)).numpy().max() <= 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses.norms import safe_norm
+from gsda_tf.losses import safe_norm
 from gsda_tf.methods import afn
 from tests.methods import peers
 from tests.rounding import double
@@ -17,7 +17,7 @@ def stepwise(features, step=1.0):
 
 
 def hard(features, radius=25.0):
-    norms = double("losses.norms").safe_norm(features)
+    norms = double("losses").safe_norm(features)
     return double("methods.afn").hard(tf.reduce_mean(norms), radius)
 
 

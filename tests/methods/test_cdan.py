@@ -20,7 +20,7 @@ def cdan(strength=0.7, **options):
 
 
 def entropy(logits):
-    return double("losses.classification").conditional_entropy(logits)
+    return double("losses").conditional_entropy(logits)
 
 
 def with_floor(logits):

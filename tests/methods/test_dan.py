@@ -1,4 +1,4 @@
-"""DAN: its loss is that of losses.mmd, with the source's cross-entropy."""
+"""DAN: its loss is that of `losses`, with the source's cross-entropy."""
 
 import numpy as np
 import pytest
@@ -37,6 +37,6 @@ def test_neighbours_need_batches_of_one_size():
 def test_quadratic_takes_batches_of_two_sizes():
     f_t, z_t = peers.given("f_t", "z_t")
     b = peers.batch(f_t=f_t[:5], z_t=z_t[:5])
-    dan, mmd = peers.method("dan", "DAN"), double("losses.mmd")
-    value = mmd.quadratic(mmd.gaussian_kernels(mmd.joined_distances(tf.concat([b.source, b.target], 0))), 8)
+    dan, mmd = peers.method("dan", "DAN"), double("losses")
+    value = mmd.mmd_quadratic(mmd.gaussian_kernels(mmd.joined_distances(tf.concat([b.source, b.target], 0))), 8)
     np.testing.assert_allclose(dan.loss(b) - dan.classification(b), value, rtol=1e-9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses import mmd
+from gsda_tf import losses
 from gsda_tf.methods import jan
 from tests.methods import peers
 from tests.rounding import double
@@ -57,6 +57,6 @@ def test_the_kernels_are_multiplied():
 
 def test_equal_features_are_no_nan():
     features, probabilities = tf.ones([4, 3]), tf.nn.softmax(tf.eye(4))
-    compute = lambda f, p: mmd.quadratic(jan.joint_kernel(f, p), 2)  # noqa: E731
+    compute = lambda f, p: losses.mmd_quadratic(jan.joint_kernel(f, p), 2)  # noqa: E731
     value, found = peers.gradients(compute, features, probabilities)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in found)

@@ -27,7 +27,7 @@ def test_against_peers():
 def test_each_critics_loss_against_peers():
     method, b = mada(), peers.batch()
     logits = method.critic(method.reversed(b, tf.nn.softmax(b.logits)))
-    losses = double("losses.domain").discrimination_entropy(logits, b.domains)
+    losses = double("losses").discrimination_entropy(logits, b.domains)
     peers.agree(tf.reduce_mean(losses, axis=1), peers.NUMBERS["mada/per_class_loss"])
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gsda_tf.methods.optimizer import MomentumSGD
+from gsda_tf.methods.optimizer import MomentumSGD, learning_rate
 from tests import rounding
 
 _SHAPES = {
@@ -95,3 +97,9 @@ def test_the_rate_is_a_share_of_the_learning_rate():
         MomentumSGD([variable], 0.9, 0.0, share).apply([tf.constant([1.0])], tf.constant(0.5))
         moved.append(float(variable[0]))
     assert moved[0] == 4 * moved[1] != 0
+
+
+@given(st.floats(0, 1), st.floats(1e-4, 1), st.floats(0, 20))
+def test_the_learning_rate_is_that_of_dann(progress, initial, decay):
+    rate = learning_rate(initial, decay, tf.constant(progress, tf.float32))
+    np.testing.assert_allclose(rate, initial / (1 + decay * progress) ** 0.75, rtol=1e-5)

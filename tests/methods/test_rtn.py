@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.losses import mmd
+from gsda_tf import losses
 from gsda_tf.methods import rtn
 from tests.methods import peers
 from tests.rounding import double
@@ -60,7 +60,7 @@ def test_scale_and_rotation_do_not_matter():
 
     def value(s, t, zs, zt):
         distances = module.product_distances(*(tf.constant(np.concatenate(x)) for x in ((s, t), (zs, zt))))
-        return double("losses.mmd").quadratic(double("losses.mmd").gaussian_kernels(distances), len(s))
+        return double("losses").mmd_quadratic(double("losses").gaussian_kernels(distances), len(s))
 
     expected = peers.NUMBERS["rtn/xlearn_dan_on_outer_product_raw_logits/loss"]
     for same in ((f_s @ turn, f_t @ turn, z_s, z_t), (3 * f_s, 3 * f_t, z_s, z_t), (f_s, f_t, -z_s, -z_t),
@@ -70,6 +70,6 @@ def test_scale_and_rotation_do_not_matter():
 
 @pytest.mark.parametrize("features, logits", [(np.zeros([4, 3]), np.ones([4, 2])), (np.ones([4, 3]), np.ones([4, 2]))])
 def test_equal_products_are_no_nan(features, logits):
-    compute = lambda f, z: mmd.quadratic(mmd.gaussian_kernels(rtn.product_distances(f, z)), 2)  # noqa: E731
+    compute = lambda f, z: losses.mmd_quadratic(losses.gaussian_kernels(rtn.product_distances(f, z)), 2)  # noqa: E731
     value, found = peers.gradients(compute, *(tf.constant(x, tf.float32) for x in (features, logits)))
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in found)

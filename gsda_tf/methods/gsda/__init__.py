@@ -12,10 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.losses import classification, ramps
-from gsda_tf.losses.domain import discrimination_entropy
-from gsda_tf.methods.base import Method, Problem
-from gsda_tf.methods.batch import Batch
+from gsda_tf.losses import conditional_entropy, discrimination_entropy, ramp_up
+from gsda_tf.methods.base import Batch, Method, Problem
 from gsda_tf.methods.gsda import alignment, synchronization
 from gsda_tf.methods.gsda import hierarchy as hierarchies
 from gsda_tf.methods.gsda.discriminators import Discriminators
@@ -67,10 +65,10 @@ class GSDA(Method):
     def loss(self, b: Batch) -> tf.Tensor:
         """Equation (16), which E minimises; C is moved by its L^c alone, (17), as P carries no gradient."""
         options = self.options
-        alpha = ramps.ramp_up(options.alpha, options.alpha_ramp, b.progress)
-        strength = ramps.ramp_up(self._strength, options.adversarial_ramp, b.progress)
+        alpha = ramp_up(options.alpha, options.alpha_ramp, b.progress)
+        strength = ramp_up(self._strength, options.adversarial_ramp, b.progress)
         # (5): the mean of (3) plus alpha times the mean of (4).
-        entropy = b.log("loss/entropy", b.mean(classification.conditional_entropy(b.target_logits)))
+        entropy = b.log("loss/entropy", b.mean(conditional_entropy(b.target_logits)))
         loss = self.classification(b) + alpha * entropy
         b.log("alpha", b.share(alpha))
         b.log("adversarial_weight", b.share(strength))

@@ -16,8 +16,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from gsda_tf.losses.domain import discrimination_entropy
-from gsda_tf.losses.norms import safe_norm
+from gsda_tf.losses import discrimination_entropy, safe_norm
 from gsda_tf.models.discriminators import DiscriminatorBank
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gsda_tf.settings import setting
+from gsda_tf.methods.base import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.losses.domain import domain_labels
+from gsda_tf.losses import domain_labels
 from gsda_tf.methods.gsda import alignment
 from gsda_tf.methods.gsda.hierarchy import Level
 

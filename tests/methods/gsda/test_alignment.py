@@ -6,7 +6,7 @@ from tests import rounding
 from tests.methods.gsda import reference
 from tests.rounding import double
 
-alignment, domain = double("methods.gsda.alignment"), double("losses.domain")
+alignment, domain = double("methods.gsda.alignment"), double("losses")
 pytestmark = pytest.mark.usefixtures("in_double")
 
 GROUPS = [[0, 2], [1, 3]]

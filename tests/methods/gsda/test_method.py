@@ -55,7 +55,7 @@ def _slow_losses(logits_of, features, weights, domains, hierarchy):
             loss = tf.reduce_mean(weights[k] * h)
         slope = inner.gradient(loss, features)  # dL_k/df_i, the weights inside
         losses.append(loss)
-        magnitudes.append(tf.reduce_sum(double("losses.norms").safe_norm(slope)))
+        magnitudes.append(tf.reduce_sum(double("losses").safe_norm(slope)))
     return tf.add_n(losses), synchronization.synchronization_loss(tf.stack(magnitudes), hierarchy)
 
 
@@ -64,13 +64,13 @@ def _slow_losses(logits_of, features, weights, domains, hierarchy):
 def test_one_pass_updates_as_two_passes_with_a_tape_for_each_discriminator(slopes):
     """In float64."""
     built = _build(slopes=slopes, package=double)
-    alignment, classification = double("methods.gsda.alignment"), double("losses.classification")
+    alignment, classification = double("methods.gsda.alignment"), double("losses")
     settings, hierarchy, fed = built.settings, built.method.hierarchy, batch()
     extractor, classifier, bank = built.extractor, built.method.classifier, built.method.bank
     options, rate = settings.options, settings.optimization.learning_rate
     beta = options.beta
     images = tf.concat([fed["source_images"], fed["target_images"]], 0)
-    domains = double("losses.domain").domain_labels(NS, NT)
+    domains = double("losses").domain_labels(NS, NT)
     features = extractor(images)
     p = alignment.class_probabilities(fed["source_labels"], classifier(features[NS:]), R)
     weights = alignment.loss_weights(p, tf.constant(hierarchy.membership))

@@ -17,7 +17,7 @@ hierarchy_lib = double("methods.gsda.hierarchy")
 def _sums(hierarchy, labels, probabilities, features):
     """For every node, sums over pairs and over the full matrix of what depends on sample, domain and weight."""
     mine, full = [], []
-    domains = double("losses.domain").domain_labels(len(labels), len(probabilities) - len(labels))
+    domains = double("losses").domain_labels(len(labels), len(probabilities) - len(labels))
     for level in hierarchy.levels:
         pairs = pairs_lib.build_pairs(level, tf.constant(labels, tf.int32), probabilities)
         x = pairs.samples(features)
