@@ -181,9 +181,7 @@ class DataSettings:
     augmentation: str = setting(
         "standard", "random changes to training images", "images", choices=("standard", "strong", "digits", "none")
     )
-    cache: str = _machine(
-        "", "keep decoded images: 'memory', or a folder for all runs", "restoring images", path=_but("memory")
-    )
+    cache: str = _machine("none", "where decoded images are kept", "restoring images", choices=("none", "memory"))
     on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
     source_batch: int = _batch(36, "source images in one step, over all devices")
     target_batch: int = _batch(36, "target images in one step, over all devices")

@@ -222,18 +222,13 @@ def decoding_errors(data: TaskData) -> Iterator[None]:
 
     Raises:
       DataError: in place of an error of a TensorFlow operation, if some image cannot be decoded.
-      DiskError: likewise, if decoded images cannot be kept (`--cache`).
     """
     try:
         yield
-    except (tf.errors.OpError, BadImageError) as error:
-        for _, domain in data.roles:
-            if domain.records.failure is not None:
-                raise domain.records.failure from error
-        if isinstance(error, _READING):
-            for role, domain in data.roles:
-                if bad := find_bad(domain):
-                    raise DataError(refusal(role, domain, bad)) from error
+    except _READING as error:
+        for role, domain in data.roles:
+            if bad := find_bad(domain):
+                raise DataError(refusal(role, domain, bad)) from error
         raise
 
 

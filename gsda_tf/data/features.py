@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import re
 import stat
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,21 +18,17 @@ import tensorflow as tf
 from gsda_tf.data import pipeline
 from gsda_tf.data.checking import remembered
 from gsda_tf.data.domain import DomainData
-from gsda_tf.data.records import Memory, Records, stamp_of_file
+from gsda_tf.data.records import Memory, Records
 from gsda_tf.data.sampling import hash_key
 from gsda_tf.errors import DiskError, UserError
-from gsda_tf.files import disk_errors, one_at_a_time, read_regular, remove_unfinished, replacing, write_atomically
+from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
 from gsda_tf.settings import DataSettings
 
 _VIEW = 3
 _NAME = re.compile(r"[0-9a-f]{32}\.npy")
-_SOUND = "sound.json"
-"""Files whose content was compared with its sums, and their stamps then."""
 _HELD = 2**30
 """Bytes; features that take more are read from the disk as they are needed, by Python, in place of TensorFlow."""
-_LARGE = 2**24
-"""Bytes; a larger file of features is compared with its sums once, and then again only if it has changed."""
-_MOST_SOUND, _MOST_BYTES = 2**27, 2**31
+_MOST_BYTES = 2**31
 
 
 class Rows:
@@ -132,17 +127,17 @@ class FeatureRecords(Records):
     def samples(self, indices: np.ndarray) -> np.ndarray:
         return np.asarray(self._memory.array[self._places[indices], 0])
 
-    def _name(self, place: int) -> str:
+    def name(self, index: int) -> str:
+        place = self._places[index]
         return f"{self._images}[{place}]" if isinstance(self._images, str) else self._images.name(place)
 
-    def _stamp(self, place: int) -> str:
-        return hashlib.blake2b(self._mark(place), digest_size=16).hexdigest()
+    def stamp(self, index: int) -> str:
+        return hashlib.blake2b(self.mark(index), digest_size=16).hexdigest()
 
-    def _key(self, place: int) -> str:
-        return self._stamp(place)
+    key = stamp
 
-    def _mark(self, place: int) -> bytes:
-        return np.asarray(self._memory.array[np.asarray([place])]).tobytes()
+    def mark(self, index: int) -> bytes:
+        return np.asarray(self._memory.array[self._places[[index]]]).tobytes()
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
         return self._read(place, tf.zeros_like(place), ())
@@ -191,8 +186,8 @@ def content_digests(domain: DomainData, folder: str = "") -> np.ndarray:
 class FeatureStore:
     """Features by content of the image, in files of one folder that are there whole or not at all.
 
-    A file is an array of records: the image's digest, a sum of the features, and these. Only such files under names
-    of this store are ever removed, and none through a link.
+    A file is an array of records: the image's digest, a sum of the features, and these. Nothing but such files is read,
+    and none through a link; a damaged one is passed over, and made anew.
 
     Args:
       folder: of one backbone with one preprocessing; made if needed.
@@ -208,9 +203,7 @@ class FeatureStore:
         with disk_errors(f"making {folder}"):
             os.makedirs(folder, exist_ok=True)
         remove_unfinished(folder)
-        self._sound: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, UserError):
-            self._sound = dict(json.loads(read_regular(os.path.join(folder, _SOUND), _MOST_SOUND)))
+        self._sound: dict[str, tuple[int, int]] = {}  # files that were compared with their sums, as they were then
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lets one process at a time fill the store: the next then finds what it would have computed."""
@@ -225,10 +218,9 @@ class FeatureStore:
         places: dict[bytes, list[int]] = {}
         for i, digest in enumerate(digests):
             places.setdefault(bytes(digest), []).append(i)
-        sound, self._sound = self._sound, {}
         parts, found, missing = [], np.zeros((len(digests), 2), np.int64), np.ones(len(digests), bool)
         for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder))):
-            held = self._read(name, sound)
+            held = self._read(name)
             if held is None or (parts and held["features"].shape[1:] != parts[0].shape[1:]):
                 continue
             for row, digest in enumerate(held["digest"]):
@@ -236,9 +228,6 @@ class FeatureStore:
                 found[wanted] = len(parts), row
                 missing[wanted] = False
             parts.append(held["features"])
-        if self._sound != sound:
-            with contextlib.suppress(DiskError):  # costs time only
-                write_atomically(os.path.join(self._folder, _SOUND), json.dumps(self._sound))
         return (None if missing.all() else Rows(parts, found)), missing
 
     def add(self, digests: np.ndarray, features: np.ndarray) -> None:
@@ -257,47 +246,39 @@ class FeatureStore:
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(held))
             file.write(held.view(np.uint8))
 
-    def _read(self, name: str, sound: Mapping[str, str]) -> np.ndarray | None:
-        """Maps a file into memory; None if it is somebody else's, or damaged, then it is removed.
+    def _read(self, name: str) -> np.ndarray | None:
+        """Maps a file into memory; None if it is somebody else's, or damaged.
 
         Raises:
           DiskError: it cannot be read, which says nothing of what it holds.
         """
         path = os.path.join(self._folder, name)
         try:
-            before = os.lstat(path)
-            if not stat.S_ISREG(before.st_mode) or before.st_size > _MOST_BYTES:
-                raise PermissionError
-            stamp = stamp_of_file(path)
-            with open(path, "rb") as file:
-                np.lib.format.read_magic(file)
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-                begin = file.tell()
-            if dtype.names != ("digest", "sum", "features") or len(shape) != 1 or dtype["features"].base.kind != "f":
-                raise PermissionError
-            whole = shape[0] and before.st_size == begin + shape[0] * dtype.itemsize
-            held = np.load(path, mmap_mode="r", allow_pickle=False) if whole else None
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+                raise ValueError
+            held = np.lib.format.open_memmap(path, mode="r")
+            if (
+                held.dtype.names != ("digest", "sum", "features")
+                or held.ndim != 1
+                or held["features"].dtype.kind != "f"
+            ):
+                raise ValueError
+            version = found.st_ino, found.st_mtime_ns
+            if self._sound.get(name) != version and not np.array_equal(held["sum"], _sums(held["features"])):
+                raise ValueError
         except FileNotFoundError:
             return None  # removed since it was listed
         except (PermissionError, ValueError):
-            print(f"Features passed over that may not be read, or are none of this store: {path}", flush=True)
+            print(f"Features passed over that may not be read, are damaged, or none of this store: {path}", flush=True)
             return None
         except OSError as error:
             raise DiskError(
-                f"{path} could not be read: {error.strerror}. Nothing was removed. Run the same command again, or "
-                "choose another --feature_cache_dir."
+                f"{path} could not be read: {error.strerror}. Run the same command again, or choose another "
+                "--feature_cache_dir."
             ) from error
-        large = before.st_size > _LARGE and stamp is not None
-        sure = large and sound.get(name) == stamp
-        if held is not None and (sure or np.array_equal(held["sum"], _sums(held["features"]))):
-            if large:
-                self._sound[name] = stamp
-            return held
-        print(f"Damaged features passed over and removed, they are computed again: {path}", flush=True)
-        with contextlib.suppress(OSError):
-            if os.path.samestat(before, os.lstat(path)):  # not what somebody has put there since
-                os.remove(path)
-        return None
+        self._sound[name] = version
+        return held
 
 
 def _sums(features: np.ndarray) -> np.ndarray:

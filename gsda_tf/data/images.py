@@ -63,78 +63,53 @@ class ImageGeometry:
     keep_fitting: bool = True
     max_bytes: int = 8 * MAX_PIXELS
 
+    def of_files(self) -> ImageGeometry:
+        """The same of what was a file: its image is resized whatever its size."""
+        return dataclasses.replace(self, keep_fitting=False)
+
 
 @functools.cache
 def decoding(geometry: ImageGeometry, augmentation: str | None = None) -> tf.types.experimental.ConcreteFunction:
     """`seen` of files, (bytes, seed int64 [2]) -> pixels. Traced once: it takes a second, all evaluations need it."""
     with tf.init_scope():
         return tf.function(
-            lambda record, seed: seen(record, True, geometry, augmentation, seed),
+            lambda record, seed: seen(record, geometry, augmentation, seed),
             input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)],
             autograph=False,
         ).get_concrete_function()
 
 
 def seen(
-    record: tf.Tensor, encoded: bool, geometry: ImageGeometry, augmentation: str | None, seed: tf.Tensor
+    image: tf.Tensor, geometry: ImageGeometry, augmentation: str | None = None, seed: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """`training_image`, or `evaluation_image` where the augmentation is None."""
-    if augmentation is None:
-        return evaluation_image(record, encoded, geometry)
-    return training_image(record, encoded, geometry, augmentation, seed)
-
-
-def training_image(
-    record: tf.Tensor, encoded: bool, geometry: ImageGeometry, augmentation: str, seed: tf.Tensor
-) -> tf.Tensor:
-    """One image as training sees it.
+    """One image as training sees it; without an augmentation as evaluation and serving do. TensorFlow operations only.
 
     Args:
-      record: string scalar, the bytes of a JPEG or PNG file, or uint8 [h, w, 3].
-      encoded: which of the two.
-      geometry: sizes.
-      augmentation: a name in `AUGMENTATIONS`.
+      image: string scalar, the bytes of a JPEG or PNG file, or uint8 [h, w, 3].
+      geometry: sizes. Pixels that have the network's size already are left as they are, if they come from no file.
+      augmentation: a name in `AUGMENTATIONS`; None: resized to a square, centre crop.
       seed: int32 or int64 [2]; all that is random follows from it.
 
     Returns:
       uint8 [S, S, 3].
     """
-    chosen = AUGMENTATIONS[augmentation]
+    chosen, encoded = AUGMENTATIONS[augmentation or "none"], image.dtype == tf.string
     if chosen.random_crop:
         box, flip = random_box(seed)
-        image = _resize(crop_pixels(record, box, geometry) if encoded else _slice_box(record, box), geometry.image_size)
+        image = _resize(crop_pixels(image, box, geometry) if encoded else _slice_box(image, box), geometry.image_size)
         # Whether to flip is data here: a branch would cost more than the flip.
         image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, flip, False]))
+    elif encoded:
+        image = evaluation_pixels(decode(image, geometry)[None], geometry.of_files())[0]
     else:
-        image = evaluation_image(record, encoded, geometry)
+        image = evaluation_pixels(image[None], geometry)[0]
     if chosen.change is not None:
         image = chosen.change(image, seed)
     return tf.ensure_shape(image, [geometry.image_size, geometry.image_size, 3])
 
 
-def evaluation_image(record: tf.Tensor, encoded: bool, geometry: ImageGeometry) -> tf.Tensor:
-    """One image as evaluation and serving see it: resized to a square, centre crop. TensorFlow operations only.
-
-    Args:
-      record: string scalar, the bytes of a JPEG or PNG file, or uint8 [h, w, 3].
-      encoded: which of the two.
-      geometry: sizes. Pixels that have the network's size already are left as they are.
-
-    Returns:
-      uint8 [S, S, 3].
-    """
-    if not encoded:
-        return evaluation_pixels(record[None], geometry)[0]
-
-    def jpeg() -> tf.Tensor:
-        shape = _jpeg_shape(record, geometry.max_bytes)
-        return _at_ratio(shape, geometry, lambda ratio: _centre_of_jpeg(record, shape, ratio, geometry))
-
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _centre(_decode_png(record, geometry.max_bytes)[None], geometry)[0])
-
-
 def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
-    """`evaluation_image` for a batch of decoded images of one size.
+    """Images of one size as evaluation sees them: resized to a square, centre crop.
 
     Args:
       images: uint8 [N, h, w, 3].
@@ -162,9 +137,8 @@ def decode(record: tf.Tensor, geometry: ImageGeometry | None = None) -> tf.Tenso
 
     Args:
       record: string scalar.
-      geometry: for the pixels that every crop of the image is cut from, a JPEG perhaps at a part of its size:
-        `training_image` and `evaluation_image` of these and of the file are the same, bit for bit, with a geometry
-        whose `keep_fitting` is False. None: at its own size.
+      geometry: for the pixels that every crop of the image is cut from, a JPEG perhaps at a part of its size: `seen` of
+        these, with `geometry.of_files()`, and of the file are the same, bit for bit. None: at its own size.
 
     Returns:
       uint8 [h, w, 3].
@@ -172,9 +146,10 @@ def decode(record: tf.Tensor, geometry: ImageGeometry | None = None) -> tf.Tenso
     Raises:
       tf.errors.InvalidArgumentError: not such a file, damaged, or of more than `MAX_PIXELS` pixels.
     """
+    max_bytes = ImageGeometry.max_bytes if geometry is None else geometry.max_bytes
 
     def jpeg() -> tf.Tensor:
-        shape = _jpeg_shape(record)
+        shape = _jpeg_shape(record, max_bytes)
 
         def at(ratio: int) -> tf.Tensor:
             with tf.control_dependencies([shape]):
@@ -182,10 +157,10 @@ def decode(record: tf.Tensor, geometry: ImageGeometry | None = None) -> tf.Tenso
 
         return at(1) if geometry is None else _at_ratio(shape, geometry, at)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _decode_png(record, max_bytes))
 
 
-def _decode_png(record: tf.Tensor, max_bytes: int = ImageGeometry.max_bytes) -> tf.Tensor:
+def _decode_png(record: tf.Tensor, max_bytes: int) -> tf.Tensor:
     """uint8 [h, w, 3]; what is transparent shows `BACKGROUND`."""
     with tf.control_dependencies([_png_shape(record, max_bytes)]):
         record = tf.identity(record)
@@ -222,7 +197,7 @@ def _is_jpeg(record: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(record, 0, 3), JPEG)
 
 
-def _jpeg_shape(record: tf.Tensor, max_bytes: int = ImageGeometry.max_bytes) -> tf.Tensor:
+def _jpeg_shape(record: tf.Tensor, max_bytes: int) -> tf.Tensor:
     """Height and width by the header, int32 [2], refused if too large to decode."""
     shape = _allowed(tf.io.extract_jpeg_shape(record)[:2], 3.0, max_bytes)
     scans = tf.size(tf.strings.split(record[None], SCAN_START).flat_values) - 1
@@ -272,7 +247,7 @@ def _at_ratio(shape: tf.Tensor, geometry: ImageGeometry, decode_at: Callable[[in
     return at_least(1)
 
 
-def _window_of_jpeg(record: tf.Tensor, shape: tf.Tensor, window: tf.Tensor, ratio: int = 1) -> tf.Tensor:
+def _window_of_jpeg(record: tf.Tensor, shape: tf.Tensor, window: tf.Tensor, ratio: int) -> tf.Tensor:
     """A window (y, x, height, width) of a JPEG that has `shape` at 1/ratio, as slicing the whole image gives it.
 
     The decoder interpolates colours between columns, which it cannot do at the edges of what it decodes: one more
@@ -292,7 +267,7 @@ def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> t
     """
 
     def jpeg() -> tf.Tensor:
-        shape = _jpeg_shape(record)
+        shape = _jpeg_shape(record, geometry.max_bytes)
 
         def scaled(ratio: int) -> tf.Tensor:
             small = -(-shape // ratio)
@@ -300,7 +275,7 @@ def crop_pixels(record: tf.Tensor, box: tf.Tensor, geometry: ImageGeometry) -> t
 
         return _at_ratio(shape, geometry, scaled)
 
-    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(_decode_png(record), box))
+    return tf.cond(_is_jpeg(record), jpeg, lambda: _slice_box(_decode_png(record, geometry.max_bytes), box))
 
 
 def _pixel_box(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
@@ -325,13 +300,6 @@ def _resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
         lambda: tf.image.resize(pixels, [size, size], antialias=True),
     )
     return _rounded(image)
-
-
-def _centre_of_jpeg(record: tf.Tensor, shape: tf.Tensor, ratio: int, geometry: ImageGeometry) -> tf.Tensor:
-    """Resized to a square and cropped, of a JPEG decoded at 1/ratio, only as far as the crop reaches."""
-    shape = -(-shape // ratio)
-    window, scale, offset = _centre_window(shape, geometry)
-    return _scale(_window_of_jpeg(record, shape, window, ratio)[None], scale, offset, geometry.image_size)[0]
 
 
 def _centre(batch: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:

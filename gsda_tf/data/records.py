@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import abc
 import copy
-import dataclasses
 import functools
 import hashlib
 import os
@@ -26,7 +25,6 @@ import tensorflow as tf
 
 from gsda_tf.data import images, pipeline
 from gsda_tf.data.image_files import BadImageError, check_file, plain, plain_record
-from gsda_tf.errors import DiskError
 from gsda_tf.settings import DataSettings
 
 SETTLED = 2.0
@@ -44,15 +42,12 @@ class Records(abc.ABC):
 
     Attributes:
       visible: images, which people can look at; False: features.
-      failure: why what was read could not be kept, if that stopped the pipeline.
     """
 
     visible = True
-    failure: DiskError | None = None
 
     def __init__(self, size: int):
         self._places, self._whole = np.arange(size), True
-        self._size = size
 
     def __len__(self) -> int:
         return len(self._places)
@@ -67,28 +62,6 @@ class Records(abc.ABC):
         some._places, some._whole = self._places[np.asarray(indices, np.int64)], False
         return some
 
-    def everything(self) -> Records:
-        """All that these were chosen from."""
-        every = copy.copy(self)
-        every._places, every._whole = np.arange(self._size), True
-        return every
-
-    def name(self, index: int) -> str:
-        """Returns what a message calls number `index`: its path, or its place in a file."""
-        return self._name(int(self._places[index]))
-
-    def stamp(self, index: int) -> str | None:
-        """Returns what tells the content of number `index` from any other without reading it; None: nothing does."""
-        return self._stamp(int(self._places[index]))
-
-    def key(self, index: int) -> object:
-        """Returns what equal contents have in common, such as the size of their files; None where nothing is known."""
-        return self._key(int(self._places[index]))
-
-    def mark(self, index: int) -> bytes:
-        """Returns what a run remembers of number `index`, so that it is known again wherever it is moved."""
-        return self._mark(int(self._places[index]))
-
     def load(self, index: tf.Tensor) -> tf.Tensor:
         """Reads number `index` (int64 scalar; of what is in memory any shape) inside a tf.data pipeline.
 
@@ -96,6 +69,22 @@ class Records(abc.ABC):
           A string scalar, the bytes of a JPEG or PNG file; or uint8 [..., height, width, 3]; or features [..., e].
         """
         return self._load(index if self._whole else tf.gather(tf.constant(self._places), index))
+
+    @abc.abstractmethod
+    def name(self, index: int) -> str:
+        """Returns what a message calls number `index`: its path, or its place in a file."""
+
+    @abc.abstractmethod
+    def stamp(self, index: int) -> str | None:
+        """Returns what tells the content of number `index` from any other without reading it; None: nothing does."""
+
+    def key(self, index: int) -> object:
+        """Returns what equal contents have in common, such as the size of their files; None where nothing is known."""
+        return None
+
+    def mark(self, index: int) -> bytes:
+        """Returns what a run remembers of number `index`, so that it is known again wherever it is moved."""
+        return b""
 
     def stored(self, index: int) -> bytes | None:
         """The bytes of an image as they are stored; None if it is not encoded.
@@ -113,8 +102,8 @@ class Records(abc.ABC):
         """
         return None
 
-    def kept(self, store: Callable[[Records], Any]) -> Records:
-        """The same, whose decoded images `store(everything())` keeps, if there is anything to decode."""
+    def kept(self, store: Any) -> Records:
+        """The same, whose decoded images a `cache.MemoryStore` keeps, if there is anything to decode."""
         return self
 
     @abc.abstractmethod
@@ -140,22 +129,8 @@ class Records(abc.ABC):
         """Returns questions to an exported model: the bytes of image files, or features float32 [m, e]."""
 
     @abc.abstractmethod
-    def _name(self, place: int) -> str:
-        """`name`, of a place among all."""
-
-    @abc.abstractmethod
-    def _stamp(self, place: int) -> str | None:
-        """`stamp`, of a place among all."""
-
-    def _key(self, place: int) -> object:
-        return None
-
-    def _mark(self, place: int) -> bytes:
-        return b""
-
-    @abc.abstractmethod
     def _load(self, place: tf.Tensor) -> tf.Tensor:
-        """`load`, of places among all."""
+        """`load`, of places among all that these were chosen from."""
 
 
 class ImageRecords(Records):
@@ -225,24 +200,23 @@ class ArrayRecords(ImageRecords):
     def samples(self, indices: np.ndarray) -> list[bytes]:
         return [tf.io.encode_png(self._memory.array[i]).numpy() for i in self._places[indices]]
 
-    def _name(self, place: int) -> str:
-        return f"{self._label}[{place}]"
+    def name(self, index: int) -> str:
+        return f"{self._label}[{self._places[index]}]"
 
-    def _stamp(self, place: int) -> str:
-        image = np.ascontiguousarray(self._memory.array[place])
+    def stamp(self, index: int) -> str:
+        image = np.ascontiguousarray(self._memory.array[self._places[index]])
         return f"{image.shape} {hashlib.blake2b(image, digest_size=16).hexdigest()}"
 
-    def _key(self, place: int) -> str:
-        return self._stamp(place)
+    key = stamp
 
-    def _mark(self, place: int) -> bytes:
-        return self._memory.array[place].tobytes()
+    def mark(self, index: int) -> bytes:
+        return self._memory.array[self._places[index]].tobytes()
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._memory.tensor, place)
 
     def _see(self, index, seed, geometry, augmentation):
-        return images.seen(self.load(index), False, geometry, augmentation, seed)
+        return images.seen(self.load(index), geometry, augmentation, seed)
 
     def _seen(self, indices, seeds, settings, augmentation):
         if augmentation not in (None, "none"):
@@ -275,9 +249,9 @@ class EncodedRecords(ImageRecords):
     def check(self, decode: bool) -> Check | None:
         return self._decoded if decode else None
 
-    def kept(self, store: Callable[[Records], Any]) -> Records:
+    def kept(self, store: Any) -> Records:
         keeping = copy.copy(self)
-        keeping._store = store(self.everything())
+        keeping._store = store
         return keeping
 
     def _decoded(self, index: int) -> str | None:
@@ -293,33 +267,20 @@ class EncodedRecords(ImageRecords):
     def _see(self, index, seed, geometry, augmentation):
         if self._store is None:
             return images.decoding(geometry, augmentation)(self.load(index), seed)
-        # A file's image is resized whatever its size, whether its pixels are kept or not.
-        kept = dataclasses.replace(geometry, keep_fitting=False)
-        return images.seen(self._pixels(index, geometry), False, kept, augmentation, seed)
+        return images.seen(self._pixels(index, geometry), geometry.of_files(), augmentation, seed)
 
     def _pixels(self, index: tf.Tensor, geometry: images.ImageGeometry) -> tf.Tensor:
         """Returns the pixels that every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
+        places, store = self._places, weakref.ref(self._store)
 
-        places, store, records = self._places, weakref.ref(self._store), weakref.ref(self)
-
-        def get(i: np.ndarray) -> np.ndarray:
-            pixels = store().get(int(places[i]))
-            return np.zeros((0, 0, 3), np.uint8) if pixels is None else pixels
-
-        def put(i: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-            try:
-                store().put(int(places[i]), pixels)
-            except DiskError as error:
-                if records() is not None:
-                    records().failure = error
-                raise
-            return pixels
+        def kept(i: np.ndarray, decoded: np.ndarray | None = None) -> np.ndarray:
+            return store().kept(int(places[i]), decoded)
 
         def decode() -> tf.Tensor:
-            return tf.numpy_function(put, [index, images.decode(self.load(index), geometry)], tf.uint8)
+            return tf.numpy_function(kept, [index, images.decode(self.load(index), geometry)], tf.uint8)
 
-        kept = tf.numpy_function(get, [index], tf.uint8)
-        return tf.ensure_shape(tf.cond(tf.size(kept) > 0, lambda: kept, decode), [None, None, 3])
+        found = tf.numpy_function(kept, [index], tf.uint8)
+        return tf.ensure_shape(tf.cond(tf.size(found) > 0, lambda: found, decode), [None, None, 3])
 
 
 class FileRecords(EncodedRecords):
@@ -344,31 +305,31 @@ class FileRecords(EncodedRecords):
 
         return check
 
-    def _name(self, place: int) -> str:
-        return os.fsdecode(self._paths[place])
+    def name(self, index: int) -> str:
+        return os.fsdecode(self._paths[self._places[index]])
 
-    def _stamp(self, place: int) -> str | None:
-        return stamp_of_file(os.path.abspath(self._name(place)))
+    def stamp(self, index: int) -> str | None:
+        return stamp_of_file(os.path.abspath(self.name(index)))
 
-    def _key(self, place: int) -> int | None:
+    def key(self, index: int) -> int | None:
         try:
-            return os.path.getsize(self._name(place))
+            return os.path.getsize(self.name(index))
         except OSError:  # told elsewhere
             return None
 
-    def _mark(self, place: int) -> bytes:
-        path = self._name(place)
+    def mark(self, index: int) -> bytes:
+        path = self.name(index)
         return os.fsencode(f"{os.path.basename(path)}\0{os.path.getsize(path)}\0")
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
         return plain_record(tf.io.read_file(tf.gather(self._table, place)))
 
 
-@dataclasses.dataclass(eq=False)
 class _Reader:
     """Holds what `builder.as_data_source` returned; with this object its files are closed."""
 
-    source: Any
+    def __init__(self, source: Any):
+        self.source = source
 
 
 class SourceRecords(EncodedRecords):
@@ -387,14 +348,15 @@ class SourceRecords(EncodedRecords):
         self._reader, self._image, self._label, self._name_key = _Reader(source), key, label, name_key
         self._files = files
 
-    def _name(self, place: int) -> str:
+    def name(self, index: int) -> str:
+        place = int(self._places[index])
         if self._name_key is None:
             return f"{self._label}[{place}]"
         return f"{self._label}[{place}] ({tf.compat.as_str_any(self._reader.source[place][self._name_key])})"
 
-    def _stamp(self, place: int) -> str | None:
+    def stamp(self, index: int) -> str | None:
         """Of the set's files, which hold its images in a fixed order."""
-        return None if self._of_files is None else f"{self._label}\0{place}\0{self._of_files}"
+        return None if self._of_files is None else f"{self._label}\0{self._places[index]}\0{self._of_files}"
 
     @functools.cached_property
     def _of_files(self) -> str | None:

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 from collections.abc import Sequence
 
-from gsda_tf.data.cache import cached
+from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.checking import check_images, kept_in
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import with_classes
@@ -56,5 +56,8 @@ def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> Ta
     data = index(settings, class_names)
     if class_names is not None:
         data = with_classes(data, class_names)
-    data = cached(check_images(data, settings.on_bad_image, kept_in(settings)), settings)
+    data = check_images(data, settings.on_bad_image, kept_in(settings))
+    if settings.cache == "memory":
+        kept = {role: dataclasses.replace(each, records=each.records.kept(MemoryStore())) for role, each in data.roles}
+        data = dataclasses.replace(data, **kept)
     return hand_over(data, settings)

@@ -165,7 +165,7 @@ def _seen(geometry: ImageGeometry, samples: Sequence[bytes] | np.ndarray) -> np.
     """Returns what the network is given in evaluation: uint8 [n, S, S, 3], or the features."""
     if isinstance(samples, np.ndarray):
         return samples
-    return np.stack([images.evaluation_image(tf.constant(sample), True, geometry) for sample in samples])
+    return np.stack([images.seen(tf.constant(sample), geometry) for sample in samples])
 
 
 def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:

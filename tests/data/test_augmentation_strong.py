@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data.images import ImageGeometry, training_image
+from gsda_tf.data.images import ImageGeometry, seen
 from tests.data.pictures import picture
 
 IMAGE = tf.constant(picture(5, 40, 44))
@@ -15,7 +15,7 @@ GEOMETRY = ImageGeometry(32, 36)
 @functools.cache
 def _changed(name: str):
     """Traced once, which takes longer than all else here."""
-    changed = tf.function(lambda i: training_image(IMAGE, False, GEOMETRY, name, tf.stack([i, i])))
+    changed = tf.function(lambda i: seen(IMAGE, GEOMETRY, name, tf.stack([i, i])))
     return changed.get_concrete_function(tf.TensorSpec([], tf.int64))
 
 

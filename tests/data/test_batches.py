@@ -133,7 +133,7 @@ def test_pixels_in_memory_are_resized_as_one_image_is(height, width, size, margi
         image_size=size, resize_size=size + margin, augmentation="none", source_batch=2, target_batch=3
     )
     geometry = images.ImageGeometry(chosen.image_size, chosen.resize_size)
-    single = np.stack([images.evaluation_image(image, False, geometry) for image in pixels])
+    single = np.stack([images.seen(image, geometry) for image in pixels])
     seen = np.concatenate([batch.numpy() for batch in evaluation_batches(domain, chosen, 2)])[:5]
     np.testing.assert_array_equal(seen, single)
     data = TaskData("case", domain, domain, tuple("01234"))

@@ -1,10 +1,6 @@
-"""Decoded images that are kept: the same batches as without, whatever happens to what was kept."""
+"""Decoded images that are kept: the same batches as without."""
 
 import dataclasses
-import errno
-import os
-import shutil
-import time
 
 import numpy as np
 import pytest
@@ -12,9 +8,7 @@ import tensorflow as tf
 
 from gsda_tf.data import cache, images
 from gsda_tf.data.batches import TrainingBatches, evaluation_batches
-from gsda_tf.data.checking import decoding_errors
 from gsda_tf.datasets import loading
-from gsda_tf.errors import DiskError
 from tests.data.pictures import encoded, folders, picture, write_domain
 
 _SIZES = {"image_size": 56, "resize_size": 64, "source_batch": 6, "target_batch": 6}
@@ -34,8 +28,8 @@ def photos(tmp_path_factory):
     return root
 
 
-def _batches(photos, kept: str, twice: type | None = None) -> list[np.ndarray]:
-    """Of training and of evaluation; read a second time, nothing is decoded that the store `twice` keeps."""
+def _batches(photos, kept: str) -> list[np.ndarray]:
+    """Of training and of evaluation; read a second time, nothing is decoded that is kept."""
     settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
     data = loading.load(settings)
     training = TrainingBatches(data, settings, 3, images=("source",)).dataset(0, 3)
@@ -45,29 +39,12 @@ def _batches(photos, kept: str, twice: type | None = None) -> list[np.ndarray]:
         return [*(batch["source_images"].numpy() for batch in training), *(batch.numpy() for batch in evaluation)]
 
     result = read()
-    if twice is not None:
+    if kept == "memory":
+        look = cache.MemoryStore.kept
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(twice, "put", None)
+            patch.setattr(cache.MemoryStore, "kept", lambda store, place: look(store, place))
             _assert_same(read(), result)
     return result
-
-
-def _files(folder) -> list[str]:
-    return sorted(os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
-
-
-@pytest.fixture(scope="module")
-def expected(photos):
-    return _batches(photos, "")
-
-
-@pytest.fixture(scope="module")
-def kept(photos, tmp_path_factory):
-    """A folder of decoded images, and the batches that were read with it a second time."""
-    folder = tmp_path_factory.mktemp("kept")
-    batches = _batches(photos, str(folder), twice=cache.FolderStore)
-    assert len(_files(folder)) == 19
-    return folder, batches
 
 
 def _assert_same(got: list[np.ndarray], expected: list[np.ndarray]) -> None:
@@ -76,22 +53,21 @@ def _assert_same(got: list[np.ndarray], expected: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_batches_are_the_same_with_and_without(photos, expected, kept):
-    _assert_same(_batches(photos, "memory", twice=cache.MemoryStore), expected)
-    _assert_same(kept[1], expected)
+def test_batches_are_the_same_with_and_without(photos):
+    _assert_same(_batches(photos, "memory"), _batches(photos, "none"))
 
 
-def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
+def test_some_of_the_images_are_looked_up_as_such(photos):
     """Left out, drawn again in another order, or evaluated in part: each keeps its own pixels."""
     chosen = np.asarray([7, 2, 2, 5])
     read = []
-    for kept in ("", "memory", str(tmp_path)):
+    for kept in ("none", "memory"):
         settings = folders(photos / "source", photos / "target", cache=kept, **_SIZES)
         data = loading.load(settings)
         part = data.source.chosen(chosen).chosen(np.asarray([3, 0, 1]))
         domains = [part]
         if kept == "memory":
-            domains.append(dataclasses.replace(part, records=part.records.kept(lambda records: cache.MemoryStore())))
+            domains.append(dataclasses.replace(part, records=part.records.kept(cache.MemoryStore())))
         for batches in (evaluation_batches(domain, settings, 3) for domain in domains):
             for _ in range(2):
                 (batch,) = batches.as_numpy_iterator()
@@ -101,38 +77,11 @@ def test_some_of_the_images_are_looked_up_as_such(photos, tmp_path):
         np.testing.assert_array_equal(one, read[0])
 
 
-def test_damaged_files_are_made_anew(photos, expected, kept, tmp_path):
-    folder = shutil.copytree(kept[0], tmp_path / "kept")
-    for number, path in enumerate(_files(folder)):
-        with open(path, "rb") as file:
-            content = bytearray(file.read())
-        content[-1] ^= 1
-        with open(path, "wb") as file:
-            file.write([content, content[:-5], b"", b"other"][number % 4])
-    _assert_same(_batches(photos, str(folder)), expected)
-    assert all(cache.read_pixels(path) is not None for path in _files(folder))
-    assert len(_files(folder)) == 19
-
-
-def test_a_full_disk_is_one_clear_message(photos, tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    settings = folders(photos / "source", photos / "target", cache=str(tmp_path), **_SIZES)
-    data = loading.load(settings)
-    monkeypatch.setattr("gsda_tf.files.os.replace", full)
-    with pytest.raises(DiskError, match=r"No space left.*keeping decoded images in .*--cache"), decoding_errors(data):
-        list(TrainingBatches(data, settings, seed=0).dataset(0, 2))
-    end = time.monotonic() + 60  # the pipeline's other threads may be at their images still
-    while _files(tmp_path):
-        assert time.monotonic() < end, _files(tmp_path)
-
-
 def test_full_memory_keeps_no_more(monkeypatch, capsys):
     monkeypatch.setattr(cache, "_memory_left", lambda: 0.05)
     store = cache.MemoryStore()
-    store.put(0, picture())
-    assert store.get(0) is None and "nearly full" in capsys.readouterr().out
+    assert store.kept(0, picture()).shape == picture().shape
+    assert store.kept(0).size == 0 and "nearly full" in capsys.readouterr().out
 
 
 def test_a_crop_is_a_slice_of_the_whole(photos):

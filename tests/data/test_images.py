@@ -49,7 +49,7 @@ def test_evaluation_agrees_with_decoding_resizing_and_cropping(height, width):
     data = _jpeg(height, width)
     whole = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR)
     expected = np.asarray(whole.crop((4, 4, 60, 60))).astype(int)
-    got = images.evaluation_image(tf.constant(data), True, GEOMETRY).numpy()
+    got = images.seen(tf.constant(data), GEOMETRY).numpy()
     assert np.abs(got - expected).mean() <= 2
     np.testing.assert_allclose(
         images.evaluation_pixels(_pillow(data)[None].astype(np.uint8), GEOMETRY)[0], expected, atol=2
@@ -66,13 +66,13 @@ def test_training_agrees_with_decoding_resizing_and_cropping(height, width):
         box = (left, top, left + wide, top + high)
         expected = np.asarray(whole.resize((56, 56), Image.Resampling.BILINEAR, box=box)).astype(int)
         expected = expected[:, ::-1] if flip else expected
-        got = images.training_image(tf.constant(data), True, GEOMETRY, "standard", seed).numpy()
+        got = images.seen(tf.constant(data), GEOMETRY, "standard", seed).numpy()
         assert np.abs(got - expected).mean() <= 4
 
 
 def test_pixels_of_the_networks_size_are_left_alone():
     pixels = picture(2, 56, 56)
-    np.testing.assert_array_equal(images.evaluation_image(tf.constant(pixels), False, GEOMETRY), pixels)
+    np.testing.assert_array_equal(images.seen(tf.constant(pixels), GEOMETRY), pixels)
 
 
 REAL = os.environ.get("GSDA_REAL_DATA", "")
@@ -91,13 +91,13 @@ def test_photographs_agree_with_decoding_resizing_and_cropping(domain):
             data = file.read()
         whole = Image.open(path).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR)
         expected = np.asarray(whole.crop((16, 16, 240, 240))).astype(int)
-        evaluation.append(np.abs(images.evaluation_image(tf.constant(data), True, geometry).numpy() - expected).mean())
+        evaluation.append(np.abs(images.seen(tf.constant(data), geometry).numpy() - expected).mean())
         seed = tf.constant([7, number], tf.int64)
         (top, left, high, wide), flip = random_box(seed)[0].numpy() * 256, bool(random_box(seed)[1])
         box = (left, top, left + wide, top + high)
         expected = np.asarray(whole.resize((224, 224), Image.Resampling.BILINEAR, box=box)).astype(int)
         expected = expected[:, ::-1] if flip else expected
-        got = images.training_image(tf.constant(data), True, geometry, "standard", seed).numpy()
+        got = images.seen(tf.constant(data), geometry, "standard", seed).numpy()
         training.append(np.abs(got - expected).mean())
     print(f"{domain}: evaluation {np.mean(evaluation):.2f} (at most {max(evaluation):.2f}), "
           f"training {np.mean(training):.2f} (at most {max(training):.2f}) of 255")  # fmt: skip

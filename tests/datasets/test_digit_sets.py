@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes
-from gsda_tf.data.images import ImageGeometry, evaluation_image, training_image
+from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.datasets.mnist_npz.mnist_npz_dataset_builder import Builder as MnistNpz
 from gsda_tf.datasets.preparing import prepare
@@ -74,7 +74,7 @@ def test_pixels_in_memory_are_those_of_the_files(copies):
     geometry = ImageGeometry(32, 32)
     for name, split in (("mnist_npz", "train"), ("usps", "test")):
         encoded = prepare.load_domain(name, split, name, in_memory)
-        expected = [evaluation_image(encoded.records.load(i), True, geometry) for i in range(len(encoded))]
+        expected = [seen(encoded.records.load(i), geometry) for i in range(len(encoded))]
         for _ in range(2):  # the second time from the file kept beside the records
             domain = prepare.load_decoded(name, split, name, in_memory)
             np.testing.assert_array_equal(domain.labels, encoded.labels)
@@ -90,9 +90,9 @@ def test_augmented_pixels_in_memory_are_those_of_the_files(copies):
     assert domain.records.stored(0) is None
     changed = 0
     for index in range(len(encoded)):
-        expected = training_image(encoded.records.load(index), True, geometry, "digits", seed)
+        expected = seen(encoded.records.load(index), geometry, "digits", seed)
         record = domain.records.load(tf.constant(index))
-        np.testing.assert_array_equal(training_image(record, False, geometry, "digits", seed), expected)
+        np.testing.assert_array_equal(seen(record, geometry, "digits", seed), expected)
         changed += not np.array_equal(expected, record)
     assert changed == len(encoded)
 

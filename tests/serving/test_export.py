@@ -54,11 +54,11 @@ def exported(quick_check, tmp_path_factory):
 
 
 def test_answers_as_the_model_in_memory(exported):
-    from gsda_tf.data.images import evaluation_image
+    from gsda_tf.data import images
 
     path, (extractor, classifier) = exported
     records = _png(_images())
-    seen = tf.stack([evaluation_image(tf.constant(r), True, ImageGeometry(16, 18)) for r in records])
+    seen = tf.stack([images.seen(tf.constant(r), images.ImageGeometry(16, 18)) for r in records])
     f = extractor(seen)
     expected = tf.nn.softmax(classifier(f)).numpy()
     model = tf.saved_model.load(path)

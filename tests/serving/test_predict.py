@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gsda_tf.data.images import ImageGeometry, evaluation_image
+from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.serving import client, predict
@@ -127,7 +127,7 @@ def test_every_format_that_training_reads_is_predicted_from_the_same_pixels(mode
     assert rows.pop("phone.heic")["error"].startswith("no JPEG") and sorted(rows) == sorted(files)
     records = FileRecords([str(tmp_path / name) for name in rows])
     for i, row in enumerate(rows.values()):
-        trained_on = evaluation_image(records.load(tf.constant(i, tf.int64)), True, ImageGeometry(8, 8))
+        trained_on = seen(records.load(tf.constant(i, tf.int64)), ImageGeometry(8, 8))
         expected = model.ask([tf.io.encode_png(trained_on).numpy()], False).probabilities[0]
         assert row["error"] == ""
         np.testing.assert_allclose(list(row["probabilities"].values()), expected, atol=1e-6, err_msg=row["path"])
