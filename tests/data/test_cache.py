@@ -41,8 +41,13 @@ def _batches(photos, kept: str) -> list[np.ndarray]:
     result = read()
     if kept == "memory":
         look = cache.MemoryStore.kept
+
+        def no_more(store, place, decoded=None):
+            assert decoded is None
+            return look(store, place)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cache.MemoryStore, "kept", lambda store, place: look(store, place))
+            patch.setattr(cache.MemoryStore, "kept", no_more)
             _assert_same(read(), result)
     return result
 
