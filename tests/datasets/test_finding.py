@@ -143,20 +143,6 @@ def test_visda_one_archive_a_domain(tmp_path, inside):
     _same(tmp_path, SMALL_VISDA, folders)
 
 
-def test_folder_and_archive_have_one_fingerprint(tmp_path):
-    folders = {split: f"x/{split}/images" for split in OFFICE31.domains}
-    fakes.write_folder(tmp_path / "folder", fakes.members(SMALL_31, folders))
-    (tmp_path / "packed").mkdir()
-    fakes.write_archive(tmp_path / "packed" / "x.tar.gz", fakes.members(SMALL_31, folders))
-    folder, packed = (finding.find(str(tmp_path / where), SMALL_31) for where in ("folder", "packed"))
-    prints = {split: domain.fingerprint() for split, domain in folder.items()}
-    assert prints == {split: domain.fingerprint() for split, domain in packed.items()}
-    with open(tmp_path / "folder" / "x" / "dslr" / "images" / "mug" / "frame_0001.jpg", "ab") as file:
-        file.write(b"x")
-    changed = {split: d.fingerprint() for split, d in finding.find(str(tmp_path / "folder"), SMALL_31).items()}
-    assert {split for split in prints if prints[split] != changed[split]} == {"dslr"}
-
-
 def test_a_complete_archive_beats_a_folder_extracted_in_half(tmp_path):
     folders = {split: f"x/{split}" for split in OFFICE31.domains}
     fakes.write_archive(tmp_path / "x.tar", fakes.members(SMALL_31, folders))

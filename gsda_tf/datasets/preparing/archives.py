@@ -30,11 +30,11 @@ def stem(name: str) -> str | None:
     return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
 
 
-def listing(path: str) -> list[tuple[int, str, int]]:
+def listing(path: str) -> list[tuple[int, str]]:
     """Lists an archive without unpacking it.
 
     Returns:
-      (place, name with `/` between the parts, bytes unpacked) of every regular file; `read` finds it by its place.
+      (place, name with `/` between the parts) of every regular file; `read` finds it by its place.
 
     Raises:
       DataError: it must not be used; says why, not which.
@@ -51,7 +51,7 @@ def listing(path: str) -> list[tuple[int, str, int]]:
             if ".." in parts or parts[0] == "" or re.match(r"[A-Za-z]:", name):
                 raise DataError(f"its member {name!r} leads out of the archive")
             if kind == "file":
-                found.append((place, "/".join(parts), size))
+                found.append((place, "/".join(parts)))
             elif kind != "folder":
                 raise DataError(f"its member {name!r} is a {kind}, not a plain file")
     return found

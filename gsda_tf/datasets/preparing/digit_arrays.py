@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -34,11 +33,6 @@ class DigitArrays:
     def counts(self, classes: int) -> tuple[int, ...]:
         """Returns the number of images of each class."""
         return tuple(np.bincount(self.load()[1], minlength=classes).tolist())
-
-    def fingerprint(self) -> str:
-        """Computes the SHA-256 of pixels and labels."""
-        images, labels = self.load()
-        return hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
 
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """Yields (rank, name, PNG) of every image, by class and place in the file."""
@@ -74,7 +68,7 @@ class DigitBuilder(LabelledImageBuilder, skip_registration=True):
         return DigitArrays(path, functools.cache(functools.partial(self.load, path, split)))
 
     def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """See the base class."""
+        """Finds the splits that lie under a folder; a split that is not there is left out. Reads no image."""
         found = {s: finding.files(manual_dir, re.compile(pattern).fullmatch) for s, pattern in self.FILES.items()}
         paths = {split: next(files, None) for split, files in found.items()}
         return {split: self.arrays(path, split) for split, path in paths.items() if path is not None}

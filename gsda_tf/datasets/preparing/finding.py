@@ -7,7 +7,6 @@ a level `images/` between. It may lie in a folder or in an archive, several leve
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,13 +29,11 @@ class ImageFile(NamedTuple):
     Attributes:
       label: of its class.
       name: of the file.
-      size: bytes.
       place: path of the file, or its place in the archive.
     """
 
     label: int
     name: str
-    size: int
     place: str | int
 
 
@@ -66,13 +63,6 @@ class FoundDomain:
         """Returns whether it has as many images of each class as the published set."""
         return self.counts(len(image_set.class_names)) == image_set.counts[self.split]
 
-    def fingerprint(self) -> str:
-        """SHA-256 of every image's class, name and size: the same for a folder and for its archive."""
-        digest = hashlib.sha256()
-        for label, name, size in sorted(file[:3] for file in self.files):
-            digest.update(f"{label}/{name}\t{size}\n".encode())
-        return digest.hexdigest()
-
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """(rank, name, bytes) of every image; rank is its place in the order of class and file name."""
         ordered = sorted(self.files, key=lambda file: (file.label, file.name, str(file.place)))
@@ -99,7 +89,7 @@ def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None =
     for folder, folders, files in _walk(manual_dir):
         *root, name = folder.split(os.sep)
         paths = ((file, os.path.join(folder, file)) for file in files if is_image(file))
-        images = ((file, os.path.getsize(path), path) for file, path in paths if os.path.isfile(path))
+        images = ((file, path) for file, path in paths if os.path.isfile(path))
         # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
         if _add(copies, image_set, root, name, None, images) and plain(name) not in image_set.splits:
             folders.clear()
@@ -111,10 +101,10 @@ def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None =
         # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
         above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
         try:
-            for place, member, size in archives.listing(path):
+            for place, member in archives.listing(path):
                 *root, name, file = [*above, *(part for part in member.split("/") if part not in ("", "."))]
                 if is_image(file) and not any(map(left_behind, root)):
-                    _add(copies, image_set, root, name, path, [(file, size, place)])
+                    _add(copies, image_set, root, name, path, [(file, place)])
         except DataError as error:
             if problems is not None:
                 problems[path] = str(error)
@@ -127,9 +117,9 @@ def _add(
     root: Sequence[str],
     name: str,
     archive: str | None,
-    files: Iterable[tuple[str, int, str | int]],
+    files: Iterable[tuple[str, str | int]],
 ) -> bool:
-    """Adds files (name, bytes, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
+    """Adds files (name, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
     # A domain is called like it or, if it is called `images`, the folder above.
     above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
     split = image_set.splits.get(plain(above[-1])) if above else None
@@ -208,22 +198,6 @@ def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
         yield folder, folders, files
         if folder[len(top) :].count(os.sep) >= MAX_DEPTH:
             folders.clear()
-
-
-def stamp(path: str) -> str:
-    """Digests when a file or a folder of class folders last changed: equal if nothing was added, removed, replaced.
-
-    Looks at a handful of times, where a fingerprint looks at every image. Empty if there is no such path.
-    """
-    try:
-        if os.path.isfile(path):
-            times = [f"{os.stat(path).st_size} {os.stat(path).st_mtime_ns}"]
-        else:
-            with os.scandir(path) as entries:
-                times = sorted(f"{entry.name} {entry.stat().st_mtime_ns}" for entry in entries if entry.is_dir())
-    except OSError:
-        return ""
-    return hashlib.sha256("\n".join(times).encode()).hexdigest()
 
 
 def files(manual_dir: str, wanted: Callable[[str], bool]) -> Iterator[str]:

@@ -24,9 +24,6 @@ class LabelledImages(Protocol):
     def counts(self, classes: int) -> tuple[int, ...]:
         """Images of each class."""
 
-    def fingerprint(self) -> str:
-        """The same for the same images, in whatever form they come."""
-
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """(rank, name, encoded image), rank being the place in the order of the classes."""
 
@@ -41,14 +38,10 @@ class LocalInfo(tfds.core.DatasetInfo):
 class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Stores images as they are encoded, all of class 0 first, so that labels follow from the class counts.
 
-    The metadata of a prepared set hold, by split, `class_counts`, `fingerprints`, `prepared_from` and `stamps`.
+    The metadata of a prepared set hold, by split, `class_counts` and `prepared_from`.
     """
 
     CLASS_NAMES: tuple[str, ...] = ()
-
-    @abc.abstractmethod
-    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """Finds the splits that lie under a folder; a split that is not there is left out. Reads no image."""
 
     @abc.abstractmethod
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
@@ -80,9 +73,7 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         found = self.require(dl_manager)
         self.info.metadata.update(
             class_counts={split: list(images.counts(len(self.CLASS_NAMES))) for split, images in found.items()},
-            fingerprints={split: images.fingerprint() for split, images in found.items()},
             prepared_from={split: images.path for split, images in found.items()},
-            stamps={split: finding.stamp(images.path) for split, images in found.items()},
         )
         return {split: self._generate_examples(split, images) for split, images in found.items()}
 
@@ -106,10 +97,6 @@ class FolderBuilder(LabelledImageBuilder, skip_registration=True):
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         cls.CLASS_NAMES, cls.MANUAL_DOWNLOAD_INSTRUCTIONS = cls.IMAGE_SET.class_names, cls.IMAGE_SET.instructions
-
-    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
-        """See the base class."""
-        return finding.find(manual_dir, self.IMAGE_SET)
 
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
         """See the base class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import importlib
 import io
@@ -22,7 +23,6 @@ from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import ArrayRecords, SourceRecords
-from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
 from gsda_tf.files import disk_errors, one_at_a_time, open_regular, read_regular, remove_unfinished, replacing
 from gsda_tf.progress import progress
@@ -47,7 +47,7 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
       settings: where prepared data and the user's own copies lie.
 
     Raises:
-      UserError: the data are not there, not complete, or other than those that were prepared.
+      UserError: the data are not there, or not complete.
     """
     builder = prepared_builder(name, settings)
     import tensorflow_datasets as tfds
@@ -118,8 +118,7 @@ def feature_of(builder: tfds.core.DatasetBuilder, kind: str) -> str:
 def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuilder:
     """The builder called `name`, of this package or of the TFDS catalogue, prepared for reading by index.
 
-    Data that were prepared before are used as they are, unless `manual_dir` holds other images of a set of this
-    package.
+    Data that were prepared before are used as they are, which is said where `manual_dir` is given.
 
     Raises:
       UserError: see `load_domain`; or it cannot be downloaded.
@@ -128,8 +127,8 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
         return stored_builder(name)
     builder, manual_dir = _builder(name, settings.data_dir), manual_dir_of(settings)
     if builder.is_prepared():
-        if is_own(name) and settings.manual_dir and os.path.isdir(manual_dir):
-            _check_same(builder, manual_dir)
+        if is_own(name) and settings.manual_dir:
+            _tell_origin(name, str(builder.data_dir), *sorted(set(builder.info.metadata["prepared_from"].values())))
         return builder
     if not settings.download:
         raise UserError(
@@ -147,6 +146,12 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
             total = builder.info.splits.total_num_examples
             print(f"Prepared {name}: {total:,} images in {builder.data_dir}", file=sys.stderr)
     return builder
+
+
+@functools.lru_cache(maxsize=16)
+def _tell_origin(name: str, folder: str, *paths: str) -> None:
+    """Says it once: the user's copy may have changed since."""
+    print(f"{name} is as it was prepared from {', '.join(paths)}: remove {folder} to prepare it anew.", file=sys.stderr)
 
 
 class InMemory(list):
@@ -286,27 +291,6 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
         f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
         f"{own}or prepare it elsewhere and set --data_dir."
     )
-
-
-def _check_same(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
-    """Prepared data must be those under the manual folder, if that has any.
-
-    Raises:
-      DataError: they are not.
-    """
-    metadata = builder.info.metadata
-    if all(
-        os.path.commonpath([path, manual_dir]) == manual_dir and finding.stamp(path) == metadata["stamps"].get(split)
-        for split, path in metadata["prepared_from"].items()
-    ):
-        return  # the very files, and nothing was added, removed or replaced since
-    for split, images in builder.find(manual_dir).items():
-        if images.fingerprint() != metadata["fingerprints"][split]:
-            raise DataError(
-                f"{images.path} holds other images than {builder.data_dir} was prepared from "
-                f"({metadata['prepared_from'][split]}): remove {builder.data_dir} to prepare it anew, "
-                "choose another --data_dir, or leave --manual_dir away to use what is prepared."
-            )
 
 
 def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
