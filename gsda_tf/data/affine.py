@@ -1,7 +1,5 @@
 """Affine maps of an image."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 

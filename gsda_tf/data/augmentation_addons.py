@@ -3,8 +3,6 @@
 Addons is at its end of life and cannot be imported with Keras 3: `augmentation_plain` does the same there.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import tensorflow as tf

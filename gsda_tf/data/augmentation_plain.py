@@ -1,7 +1,5 @@
 """The operations of `--augmentation=strong` where TensorFlow Addons cannot be imported, as Addons defines them."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.data.affine import transform

@@ -1,7 +1,5 @@
 """`--augmentation=strong`: sharpness, equalize, rotation, shear and cutout, each on half of the images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Tells the data that a run was trained on from others: facts that are kept with the run, and what differs now."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ a 32x32 bitmap and counting the set pixels of its 4x4 blocks: 8x8 numbers from 0
 does the same to printed digits.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 

@@ -1,7 +1,5 @@
 """A look at the data before anything is trained on them: counts, sizes, damaged files, and one batch as a picture."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 from collections.abc import Sequence

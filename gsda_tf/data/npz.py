@@ -1,7 +1,5 @@
 """Arrays in somebody else's .npz file: nothing in it is run, and no size in it is believed before it is checked."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -1,7 +1,5 @@
 """Options of tf.data, the same for every pipeline."""
 
-from __future__ import annotations
-
 import os
 
 import tensorflow as tf

@@ -3,8 +3,6 @@
 To add one: a file, or a folder with `NAME_dataset_builder.py` in it, whose `BENCHMARKS` lists what it offers.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 

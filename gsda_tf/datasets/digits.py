@@ -4,8 +4,6 @@ Fo and Ha need no download. MNIST is taken from the user's own mnist.npz if ther
 as the other two are. Of these three the training split serves, as source and as target.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import sklearn.datasets
 

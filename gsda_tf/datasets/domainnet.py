@@ -4,8 +4,6 @@ Source and target are the published training splits; the target's labels only sc
 score on the target's test split, which is kept out of everything here.)
 """
 
-from __future__ import annotations
-
 import functools
 
 from gsda_tf.data.domain import DomainData

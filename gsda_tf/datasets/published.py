@@ -6,8 +6,6 @@ partial results in a supplement that is not reproduced here, and it prints 81.5 
 twelve columns average 82.5.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Labels of some target images that are handed over for training: a target labelled in part, or `--target_labels`."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 

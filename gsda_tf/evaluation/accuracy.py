@@ -1,7 +1,5 @@
 """Accuracies, 0..1."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -6,8 +6,6 @@ for features that carry nothing. Information maximization falls for neither extr
 sure of wrong classes, as long as it uses them all; source accuracy says nothing about the target.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math

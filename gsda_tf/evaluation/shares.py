@@ -1,7 +1,5 @@
 """Class shares of a target without labels, and what they change in its answers."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Sequence

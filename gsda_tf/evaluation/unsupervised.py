@@ -4,8 +4,6 @@ None of them sees a label of the target. All work on a fixed, evenly spread part
 evaluation costs a fraction of a second whatever the size of the target.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 

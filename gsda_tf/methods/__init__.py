@@ -1,7 +1,5 @@
 """Methods by name. Every `Method` of a module in this folder is one, as is one that a user names by its file."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

@@ -7,8 +7,6 @@ t: progress of the run. Neighbours, which are remembered, attract; the batch dis
 authors' code for all but their largest data, both factors of the second product move.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, TermMethod, setting

@@ -9,8 +9,6 @@ Adam moves both, the critic a hundred times as fast: with SGD the target's E ris
 users of the authors' code found with rates that are alike.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf

@@ -10,8 +10,6 @@ so the default is 0.005. With 0.05 the norms grew fortyfold in 1,000 steps, and 
 0.01, is 0.001 by the same tenth.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import conditional_entropy, safe_norm

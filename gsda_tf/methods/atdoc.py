@@ -7,8 +7,6 @@ An image of which no neighbour was seen yet has no weight. What is remembered is
 the authors' code runs the batch once more after the update.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, TermMethod, setting

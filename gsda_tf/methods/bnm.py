@@ -6,8 +6,6 @@ The nuclear norm grows with sure predictions and with diverse ones. Its gradient
 NaN where singular values are equal.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, Term, setting

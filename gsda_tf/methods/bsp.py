@@ -7,8 +7,6 @@ weight belongs to the batch size. On DANN it is `--method=dann --add=bsp`. The g
 stopped, 2 sigma_1 u_1 v_1', which is finite where an SVD's is not.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, Term, setting

@@ -7,8 +7,6 @@ flows through w, reversed as the critic's is (others stop it). Wide maps are rep
 projections with --cdan_random.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import conditional_entropy, discrimination_entropy, reverse_gradient

@@ -7,8 +7,6 @@ code has them (the paper's learned weights of the kernels are in no released cod
 negative value is normal.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.errors import UserError

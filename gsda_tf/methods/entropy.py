@@ -1,7 +1,5 @@
 """Entropy minimisation (Grandvalet and Bengio, NeurIPS 2004), as a term: the target's mean H(softmax(z))."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import conditional_entropy

@@ -5,8 +5,6 @@ Phi(t), t in 0..1, and G = int Phi(t) Phi(t)' dt, in closed form by the principa
 with L L' = G, so that Euclidean distance after it is the kernel's.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ DAN with the joint kernel k_f(f, f') k_p(p, p'): five Gaussians on the features 
 predictions p = softmax(C(f)), as in the authors' code. The gradient flows into p, too.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import gaussian_kernels, joined_distances

@@ -7,8 +7,6 @@ samples), stopped. GSDA weighs the loss by p instead. The authors' w is 0.3, ove
 p f, which is short at first, hardly learn with it in 1,000.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import discrimination_entropy, reverse_gradient

@@ -6,8 +6,6 @@
 It falls as predictions get sure *and* stay spread over the classes. 1 - 1/r for uniform predictions, 0 for sure ones.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, Term, TermMethod, setting

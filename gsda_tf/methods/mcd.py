@@ -8,8 +8,6 @@ with B = sum over heads of -mean_c log(mean_i p_ic + 1e-6), which keeps the clas
 number of classes: with many of them it wants a larger weight. The heads' mean is what is deployed.
 """
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

@@ -7,8 +7,6 @@ adversarial head h' of the same shape as h learns to agree with h on the source 
 it. log(1 - s_k) is logsumexp without k minus logsumexp: finite where s_k is 1.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import ramp_up, reverse_gradient

@@ -1,7 +1,5 @@
 """Shared by ATDOC, AaD and SHOT: features and predictions of every target image as they were seen last."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, Problem, Term

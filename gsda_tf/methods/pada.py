@@ -5,8 +5,6 @@ source's cross-entropy is weighted by gamma_y (and divided by the weights' sum),
 weighted by gamma_y / max gamma and target samples by 1. As in the authors' code; others divide otherwise.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import scipy.special
 import tensorflow as tf

@@ -5,8 +5,6 @@ multiplied, what comes out is divided again before anything else happens to it. 
 scaled, and |S - sum S| stays what it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

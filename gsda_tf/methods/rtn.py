@@ -7,8 +7,6 @@ The tensor product is never built: ||f⊗z - f'⊗z'||^2 = ||f||^2||z||^2 + ||f'
 max-pooling of the product, which saved memory, is not needed and left out. R2 starts small.
 """
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

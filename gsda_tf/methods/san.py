@@ -7,8 +7,6 @@ target of the batch: critics of classes that the target lacks learn, and E does 
 which has the class weights of the paper and not its instance weights.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import conditional_entropy, reverse_gradient

@@ -10,8 +10,6 @@ statistics of its own. The teacher is deployed. Source and target share one pass
 the authors kept them apart. With a frozen backbone and no `--feature_crops` both views are the same.
 """
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

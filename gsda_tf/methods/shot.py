@@ -9,8 +9,6 @@ images between epochs and append a 1 to f, here labels follow what is remembered
 and learns on: the authors fix it, having no source.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.losses import conditional_entropy

@@ -1,7 +1,5 @@
 """Source only: what all methods are compared with."""
 
-from __future__ import annotations
-
 from gsda_tf.methods.base import Method
 
 

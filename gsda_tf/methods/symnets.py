@@ -10,8 +10,6 @@ that is added moves E alone. C learns ten times as fast as other new layers, as 
 critic.
 """
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

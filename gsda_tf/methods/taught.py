@@ -6,8 +6,6 @@ A share of each target batch is drawn from them, in balance over classes (`data.
 same from one label a class to hundreds.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.methods.base import Batch, Problem, Term

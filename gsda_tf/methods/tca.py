@@ -6,8 +6,6 @@ A = X' W [e, m], whose rows are scaled to length 1 again (the field does). The p
 solved as such: the product (K L K + mu I)^-1 K H K is not symmetric, and a symmetric solver on it is wrong.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import scipy.linalg
 

@@ -6,8 +6,6 @@ y: SPL's answer on the backbone's features as they are before the first step, or
 The labels are no target labels that were given with the data: those no method sees.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

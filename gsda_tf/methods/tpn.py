@@ -11,8 +11,6 @@ distances are divided by T = sqrt(d), which the paper leaves open. What is deplo
 No code of the authors was found.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable

@@ -1,7 +1,5 @@
 """The classifier C: equation (2) before its softmax; and heads of other forms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

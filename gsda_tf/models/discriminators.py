@@ -1,7 +1,5 @@
 """Discriminators: a bank of networks of one shape, computed at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

@@ -3,8 +3,6 @@
 Loading one may run what its author put into it, so neither is touched before the user says that it is trusted.
 """
 
-from __future__ import annotations
-
 import os
 
 import keras

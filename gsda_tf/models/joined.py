@@ -1,7 +1,5 @@
 """Several frozen backbones as one (`--extractor=densenet169,mobilenet`): their rows side by side, each of length 1."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import keras

@@ -5,8 +5,6 @@ file names, and it does not look at HDF5 files at all. So a model may be made of
 else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,10 +1,9 @@
 """Asks a running TensorFlow Serving over gRPC what a local export would be asked."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -40,7 +39,7 @@ def remote_model(server: str, name: str = "gsda", timeout: float = 60.0) -> Mode
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     version = 0
 
-    def outputs(signature_name: str, **inputs: tf.TensorProto) -> dict[str, np.ndarray]:
+    def outputs(signature_name: str, **inputs: Any) -> dict[str, np.ndarray]:
         nonlocal version
         message = predict_pb2.PredictRequest(inputs=inputs)
         message.model_spec.name, message.model_spec.signature_name = name, signature_name
@@ -101,7 +100,7 @@ def _wrong_answers(server: str) -> Iterator[None]:
         ) from error
 
 
-def _array(name: str, value: tf.TensorProto) -> np.ndarray:
+def _array(name: str, value: Any) -> np.ndarray:
     """An output, whose size is looked at first: a shape of some bytes may ask for any memory."""
     if value.tensor_shape.unknown_rank or np.prod([float(d.size) for d in value.tensor_shape.dim]) > _MOST_NUMBERS:
         raise ValueError(f"{name} of too large a shape")

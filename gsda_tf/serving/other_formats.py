@@ -4,8 +4,6 @@ Both take float32 [N, S, S, 3] in 0..255, images of the network's own size, or t
 [N, e], and give probabilities float32 [N, r].
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 

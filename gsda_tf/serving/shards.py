@@ -1,7 +1,5 @@
 """Predictions on the workers of a Dask scheduler: the list is cut into pieces, whose rows come back in order."""
 
-from __future__ import annotations
-
 import functools
 import os
 import threading

@@ -1,7 +1,5 @@
 """The folder of versions that TensorFlow Serving watches: one more, whole or not at all, whoever else writes."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

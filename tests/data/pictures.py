@@ -1,5 +1,7 @@
 """Image files made up for the tests."""
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib

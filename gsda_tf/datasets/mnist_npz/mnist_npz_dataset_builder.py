@@ -1,7 +1,5 @@
 """MNIST from the user's own `mnist.npz` as a TFDS data set: splits train and test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

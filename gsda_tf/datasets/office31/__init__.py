@@ -3,8 +3,6 @@
 Its partial form has all 31 source classes, but in the target only the ten that are shared with Caltech-256.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from gsda_tf.data.domain import DomainData

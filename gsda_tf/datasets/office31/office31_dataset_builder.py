@@ -1,7 +1,5 @@
 """Office-31 as a TFDS data set: splits amazon, dslr and webcam."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from gsda_tf.datasets.office31 import IMAGE_SET

@@ -1,7 +1,5 @@
 """Office-Home: 15,588 art, clip art, product pictures and photographs of 65 classes (Venkateswara et al., 2017)."""
 
-from __future__ import annotations
-
 from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare

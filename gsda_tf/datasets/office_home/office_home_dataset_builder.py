@@ -1,7 +1,5 @@
 """Office-Home as a TFDS data set: splits art, clipart, product and real_world."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from gsda_tf.datasets.office_home import IMAGE_SET

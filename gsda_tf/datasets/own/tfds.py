@@ -1,7 +1,5 @@
 """Any set of labelled images that TFDS has, in its catalogue or in this package (`--pipeline=tfds`)."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

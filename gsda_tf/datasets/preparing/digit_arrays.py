@@ -1,7 +1,5 @@
 """Sets of small grey digits that come as arrays, made into images."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Bases of the builders of this package: encoded images in the order of class and name, and where they came from."""
 
-from __future__ import annotations
-
 import abc
 import io
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """USPS from its text form as a TFDS data set: splits train and test."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Mapping

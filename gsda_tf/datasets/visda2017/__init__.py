@@ -3,8 +3,6 @@
 Scored by the mean over classes. The target is the validation set: trained on without its labels, and scored with them.
 """
 
-from __future__ import annotations
-
 from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare

@@ -1,7 +1,5 @@
 """VisDA-2017 (classification) as a TFDS data set: splits train (rendered) and validation (real)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from gsda_tf.datasets.preparing.labelled_images import FolderBuilder

@@ -1,7 +1,5 @@
 """The discriminators D_k of every node of the hierarchy: one bank a level."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

@@ -10,8 +10,6 @@ One output means that backpropagating dL/dz is scaling what J was made of, so J,
 to the weights share one backward pass; and M has no derivative, so ||J|| depends on f nowhere but at the kinks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf

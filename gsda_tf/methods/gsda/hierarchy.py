@@ -4,8 +4,6 @@ A hierarchy is data: one 0/1 matrix a level that says which classes belong to wh
 synchronization are written for any list of levels; the paper's three are the default.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Sequence

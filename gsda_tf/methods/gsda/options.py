@@ -1,7 +1,5 @@
 """Options of GSDA, and of the rows of its ablation, which have fewer."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from gsda_tf.methods.base import setting

@@ -1,7 +1,5 @@
 """Three 3x3 convolutions, for digits."""
 
-from __future__ import annotations
-
 import keras
 
 SIZE = 32  # pixels, where nothing else is said
