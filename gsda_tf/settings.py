@@ -108,7 +108,7 @@ def several(value: str) -> tuple[str, ...]:
 
 def is_array_file(value: str) -> bool:
     """Returns whether `source` or `target` is a file of arrays and not the name of a data set."""
-    return value.lower().endswith((".npz", ".parquet"))
+    return value.lower().endswith(".npz")
 
 
 def _is_model_path(extractor: str) -> bool:

@@ -48,7 +48,7 @@ def test_a_setting_that_may_change_computes_nothing():
         "target", "target_labels",
     }  # fmt: skip
     assert set(settings.names("may_change")) == (_MACHINE - {"init_from"}) | places
-    assert settings.may_change("source", "/a/x.npz", "b.parquet")
+    assert settings.may_change("source", "/a/x.npz", "b.npz")
     assert not settings.may_change("source", "/a/x.npz", "mnist") and not settings.may_change("beta", 1, 2)
 
 

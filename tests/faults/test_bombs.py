@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gsda_tf.data import image_files
-from gsda_tf.datasets.own import arrays, lists
+from gsda_tf.datasets.own import lists
 from gsda_tf.errors import UserError
 
 _LIMIT = 2**31
@@ -79,53 +79,6 @@ def test_archives_of_arrays(tmp_path, repository):
     assert "an array of float32 (250, 1000) in 1,000,000 bytes" in said["lie"]
     assert "too many members" in said["members"]
     assert "is a pipe" in said["pipe"] and "is a device" in said["device"] and "not a zip file" in said["sparse"]
-
-
-class TestTables:
-    """Parquet files, by pyarrow."""
-
-    @pytest.fixture
-    def write(self, tmp_path):
-        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-
-        def write(columns, times: int = 1, **options) -> str:
-            table, path = pa.table(columns), str(tmp_path / "a.parquet")
-            with pq.ParquetWriter(path, table.schema, **options) as writer:
-                for _ in range(times):
-                    writer.write_table(table)
-            return path
-
-        return write
-
-    def _refusal(self, path: str, most: int) -> str:
-        import pyarrow as pa
-
-        pool = pa.proxy_memory_pool(pa.default_memory_pool())
-        before = pa.default_memory_pool()
-        pa.set_memory_pool(pool)
-        try:
-            with pytest.raises(UserError) as refused:
-                arrays._read("source", path)
-        finally:
-            pa.set_memory_pool(before)
-        assert pool.max_memory() < most
-        return str(refused.value)
-
-    def test_long_labels(self, write):
-        pa = pytest.importorskip("pyarrow")
-        labels = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), ["x" * 10**6])
-        path = write({"x": np.arange(1000.0), "label": labels})
-        assert os.path.getsize(path) < 200_000
-        assert "more than 1,000 characters" in self._refusal(path, 2**25)
-
-    def test_many_rows(self, write):
-        path = write({"x": np.zeros(10**6, np.float32)}, times=50)
-        assert os.path.getsize(path) < 200_000
-        assert "unpacks to 1,000,000,000 bytes" in self._refusal(path, 2**24)
-
-    def test_many_columns(self, write):
-        path = write({f"x{i}": [0.0] for i in range(arrays._MOST_COLUMNS + 1)}, use_dictionary=False)
-        assert "cannot be read" in self._refusal(path, 2**27)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse", "endless"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,23 +24,18 @@ from gsda_tf.data.classes import (
 )  # fmt: skip
 from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
-from gsda_tf.data.npz import MOST_BYTES, read_npz, refuse_large
+from gsda_tf.data.npz import read_npz
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DataError, UserError, shown
-from gsda_tf.files import open_regular
 from gsda_tf.settings import DataSettings, several
 
 NAMES = ("features", "images", "labels", "class_names")
-_MOST_COLUMNS, _MOST_CHARACTERS = 2**14, 1000
-_NO_FEATURE = re.compile(r"__index_level_\d+__|unnamed(: \d+)?|index|id|", re.IGNORECASE)
-"""Columns that programs write unasked."""
-_LABELS = ("label", "labels", "class", "category", "target", "classname", "labelname", "classid", "labelid")
+_MOST_CHARACTERS = 1000
 _MISSING = ("", "nan", "<na>")
 """Words by which programs say that there is no label."""
 _EXPECTED = (
     "expected an .npz file with features (float [n, e]) or images (uint8 [n, height, width, 3] or [n, height, width]), "
-    "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names; or a "
-    ".parquet file with numbers in its columns and the labels in a column called label"
+    "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names"
 )
 
 
@@ -54,16 +48,12 @@ class Arrays:
       values: float32 [n, e] or uint8 [n, h, w, 3].
       labels: names of the classes, one a row; None where unlabelled.
       class_names: in the order of the labels; () if it follows from the labels.
-      columns: names of the features; () if they have none.
-      remarks: on what is passed over.
     """
 
     path: str
     values: np.ndarray
     labels: list[str | None]
     class_names: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
@@ -85,7 +75,7 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     sources, target = [_read("source", path) for path in paths], _read("target", settings.target)
     if known:
         nothing = _domain(dataclasses.replace(target, path=NOTHING, values=target.values[:0], labels=[]), known)
-        return own_task("arrays", nothing, _domain(target, known), known, "", target.remarks)
+        return own_task("arrays", nothing, _domain(target, known), known, "", ())
     for number, each in enumerate(sources):
         for other in (*sources[:number], target):
             _check_pair(each, other)
@@ -99,10 +89,7 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
         source = dataclasses.replace(source, values=np.concatenate([each.values for each in sources]))
     numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each.labels) for each in sources])
     source_domain = from_places(_domain(source, names), paths, numbers)
-    remarks = [remark for each in (*sources, target) for remark in each.remarks]
-    return own_task(
-        "arrays", source_domain, _domain(target, names), names, f"--source={shown(settings.source)}", remarks
-    )
+    return own_task("arrays", source_domain, _domain(target, names), names, f"--source={shown(settings.source)}", ())
 
 
 def _check_pair(source: Arrays, target: Arrays) -> None:
@@ -112,11 +99,9 @@ def _check_pair(source: Arrays, target: Arrays) -> None:
     kinds = [
         f"{each.values.dtype} {each.values.shape[1:] if each.values.ndim == 2 else ''}" for each in (source, target)
     ]
-    if kinds[0] != kinds[1] or source.columns != target.columns:
-        differ = sorted(set(source.columns) ^ set(target.columns))[:3]
+    if kinds[0] != kinds[1]:
         raise DataError(
-            f"A row of {shown(source.path)} is {kinds[0]}, of {shown(target.path)} {kinds[1]}"
-            f"{f' ({differ} are in one only)' if differ else ''}: expected the same, in the same order."
+            f"A row of {shown(source.path)} is {kinds[0]}, of {shown(target.path)} {kinds[1]}: expected the same."
         )
     if bare := source.labels.count(None):
         if bare == len(source.labels):
@@ -155,8 +140,7 @@ def _read(role: str, path: str) -> Arrays:
 
 @functools.lru_cache(maxsize=4)  # a sweep asks about the same two files for every run
 def _arrays(role: str, path: str, *stamp: int) -> Arrays:
-    parquet = path.lower().endswith(".parquet")
-    arrays, remarks = _parquet(path) if parquet else (read_npz(path, NAMES), ())
+    arrays = read_npz(path, NAMES)
     kinds = [name for name in ("features", "images") if name in arrays]
     if len(kinds) != 1:
         raise DataError(f"--{role}={shown(path)} holds {', '.join(sorted(arrays)) or 'nothing'}: {_EXPECTED}.")
@@ -165,75 +149,7 @@ def _arrays(role: str, path: str, *stamp: int) -> Arrays:
     if len(set(names)) < len(names):
         raise DataError(f"--{role}={shown(path)} has a class name twice: expected each once.")
     labels = _labels(path, arrays.get("labels"), len(values), names)
-    return Arrays(path, values, labels, names, tuple(arrays.get("columns", ())), remarks)
-
-
-def _parquet(path: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Arrays, and remarks on columns that are passed over."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UserError(
-            f"--source or --target={shown(path)} needs pyarrow: install it, or save an .npz file."
-        ) from error
-    most = {"thrift_string_size_limit": _MOST_COLUMNS * 2**10, "thrift_container_size_limit": 2 * _MOST_COLUMNS}
-    with open_regular(path, MOST_BYTES) as raw:
-        file = pq.ParquetFile(raw, **most)
-        schema, metadata = file.schema_arrow, file.metadata
-        index = _index_of_pandas(schema)
-        unnamed = [name for name in schema.names if name in index or _NO_FEATURE.fullmatch(name)]
-        columns = [name for name in schema.names if name != "label" and name not in unnamed]
-        types = {name: schema.field(name).type for name in columns}
-        others = [name for name, t in types.items() if not (pa.types.is_floating(t) or pa.types.is_integer(t))]
-        if len(schema.names) > _MOST_COLUMNS:
-            raise ValueError(f"more than {_MOST_COLUMNS:,} columns")
-        if others or not columns or len(set(schema.names)) < len(schema.names):
-            raise ValueError(f"no column of numbers, columns of something else, or one name twice: {others[:3]}")
-        labels = [name for name in columns if re.sub("[^a-z]", "", name.lower()) in _LABELS]
-        if labels:
-            raise DataError(
-                f"The column {labels[0]!r} of {shown(path)} looks like a label, and would be a feature: call it label, "
-                "or leave it out."
-            )
-        numbers = metadata.num_rows * (12 * len(columns) + 8)  # as they are read, and as float32
-        refuse_large(path, numbers, os.path.getsize(path))
-        chosen = [*columns, *(["label"] if "label" in schema.names else [])]
-        if pa.types.is_nested(schema.field(chosen[-1]).type):
-            raise ValueError("labels of several values each")
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        refuse_large(path, sum(group.total_byte_size for group in groups), os.path.getsize(path))
-        # Read as a dictionary, a label takes its room once, however many rows have it.
-        table = pq.ParquetFile(raw, read_dictionary=chosen[len(columns) :], **most).read(columns=chosen)
-    features = np.empty((table.num_rows, len(columns)), np.float32)
-    with np.errstate(over="ignore"):  # told of each row
-        for i, name in enumerate(columns):
-            features[:, i] = table[name].to_numpy()
-    arrays = {"features": features, "columns": np.asarray(columns)}
-    if "label" in table.column_names:
-        arrays["labels"] = _label_column(path, table["label"])
-    said = f"Not read in {shown(path)}, as no features by their names: {', '.join(map(repr, unnamed[:4]))}."
-    return arrays, (said,) if unnamed else ()
-
-
-def _index_of_pandas(schema: Any) -> list[str]:
-    """The columns that were a table's index and not its content."""
-    try:
-        return [name for name in schema.pandas_metadata["index_columns"] if isinstance(name, str)]
-    except (ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is damaged
-        return []
-
-
-def _label_column(path: str, column: Any) -> np.ndarray:
-    """Labels as they stand in a column of pyarrow; None where there is none."""
-    column = column.combine_chunks()
-    if not hasattr(column, "dictionary"):
-        column = column.dictionary_encode()
-    names = column.dictionary
-    if len(names) and hasattr(names, "nbytes") and names.nbytes > _MOST_CHARACTERS * len(names):
-        raise DataError(f"labels of {shown(path)} have more than {_MOST_CHARACTERS:,} characters: expected names.")
-    values = np.asarray([*names.to_pylist(), None], object)
-    return values[column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)]
+    return Arrays(path, values, labels, names)
 
 
 def _values(path: str, kind: str, values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ import pytest
 
 import gsda_tf
 from gsda_tf import recipes
-from gsda_tf.data.features import FeatureRecords
 from gsda_tf.datasets import loading
 from gsda_tf.datasets.own import arrays
 from gsda_tf.errors import UserError
@@ -130,36 +129,6 @@ def test_a_file_that_changes_under_the_same_size_and_time_is_read_again(tmp_path
         np.savez(tmp_path / "a.npz", features=FEATURES, labels=list(labels))
         os.utime(tmp_path / "a.npz", ns=(0, 0))
         assert "".join(_read(tmp_path / "a.npz").labels) == labels
-
-
-def test_parquet(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
-    columns = {f"x{i}": FEATURES[:, i] for i in range(5)}
-    pq.write_table(pa.table({**columns, "label": list("ababab")}), tmp_path / "a.parquet")
-    pq.write_table(pa.table({"x0": FEATURES[:, 0]}), tmp_path / "narrow.parquet")
-    pq.write_table(pa.table(columns), tmp_path / "b.parquet")
-    given = {"pipeline": "arrays", "source": str(tmp_path / "a.parquet"), "target": str(tmp_path / "b.parquet")}
-    data = loading.load(recipes.resolve(given).data)
-    assert isinstance(data.source.records, FeatureRecords) and data.class_names == ("a", "b")
-    np.testing.assert_array_equal(data.source.records.features[:, 0], FEATURES.astype(np.float32))
-    with pytest.raises(UserError, match=r"1.*in one only"):
-        loading.load(recipes.resolve({**given, "target": str(tmp_path / "narrow.parquet")}).data)
-    index = {"__index_level_0__": range(6), "Unnamed: 0": range(6)}
-    pq.write_table(
-        pa.table({**columns, **index, "label": pa.array(list("ababab")).dictionary_encode()}), tmp_path / "a.parquet"
-    )
-    data = loading.load(recipes.resolve(given).data)
-    assert data.source.records.spec(None).shape == (5,) and data.source.labels.tolist() == [0, 1] * 3
-    assert "'__index_level_0__', 'Unnamed: 0'" in data.remarks[0]
-    for labels in ([1, 2, None, 1, 2, 1], [0.5] * 6):
-        pq.write_table(pa.table({**columns, "label": labels}), tmp_path / "a.parquet")
-        with pytest.raises(UserError, match=r"1 of the 6 rows|the label of row 0 is 0\.5"):
-            loading.load(recipes.resolve(given).data)
-    pq.write_table(pa.table({**columns, "class_id": range(6)}), tmp_path / "b.parquet")
-    with pytest.raises(UserError, match=r"'class_id' of .* looks like a label"):
-        _read(tmp_path / "b.parquet")
 
 
 @pytest.mark.parametrize(
