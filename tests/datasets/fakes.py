@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from PIL import Image
 
-from gsda_tf.datasets.preparing.image_set import ImageSet
+from gsda_tf.datasets.preparing.finding import ImageSet
 
 
 def small(image_set: ImageSet, images: int = 2, classes: int | None = None) -> ImageSet:

@@ -13,7 +13,7 @@ from gsda_tf.datasets.office31 import CALTECH_CLASSES
 from gsda_tf.datasets.office31 import IMAGE_SET as OFFICE31
 from gsda_tf.datasets.office_home import IMAGE_SET as OFFICE_HOME
 from gsda_tf.datasets.preparing import finding
-from gsda_tf.datasets.preparing.image_set import plain
+from gsda_tf.datasets.preparing.finding import plain
 from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
 from gsda_tf.errors import DataError
 from tests.datasets import fakes

@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from gsda_tf.data.npz import read_npz
-from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
-from gsda_tf.datasets.preparing.labelled_images import LabelledImages
+from gsda_tf.datasets.preparing.labelled_images import DigitBuilder, LabelledImages
 from gsda_tf.errors import DataError
 
 FILE = "mnist.npz"

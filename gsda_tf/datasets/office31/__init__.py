@@ -8,7 +8,7 @@ import numpy as np
 from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
-from gsda_tf.datasets.preparing.image_set import ImageSet
+from gsda_tf.datasets.preparing.finding import ImageSet
 from gsda_tf.settings import DataSettings
 
 IMAGE_SET = ImageSet.beside(

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gsda_tf.datasets.preparing.digit_arrays import DigitBuilder
-from gsda_tf.datasets.preparing.labelled_images import LabelledImages
+from gsda_tf.datasets.preparing.labelled_images import DigitBuilder, LabelledImages
 from gsda_tf.errors import DataError
 from gsda_tf.files import open_regular
 
