@@ -1,4 +1,4 @@
-"""A script of `fresh.FreshProcess` in a folder, as a module: `python -m tests.asked FOLDER CODE ARGUMENTS`."""
+"""The script of `fresh` in a folder, as a module: `python -m tests.asked FOLDER CODE ARGUMENTS`."""
 
 import os
 import sys

@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # each process of the tests has i
     for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(_name, str(_SHARE))
 
+import contextlib
 import fcntl
 import random
 import shutil
@@ -88,31 +89,40 @@ def shared(tmp_path_factory) -> Callable[[str, Callable[[str], None]], str]:
     return get
 
 
-class _Quick(fresh.FreshProcess):
+class _Quick:
     """A fresh fork that has TensorFlow imported and nothing more."""
 
     def __init__(self, folder):
         self._folder, self._process = folder, None
 
-    def ask(self, arguments):
-        script = fresh.IMPORTS + fresh.SCRIPT
+    def communicate(self, given, seconds):
+        script, arguments = fresh.IMPORTS + fresh.SCRIPT, os.fsdecode(given).split("\0")
         self._process = Process("tests.asked", [self._folder, script, *arguments], fresh.environment())
+        said = self._process.communicate(seconds)[1]
+        self.returncode = self._process.returncode
+        return "", said.encode()
 
-    def _said(self, seconds):
-        return self._process.communicate(seconds)[1]
-
-    def __exit__(self, *_):
+    def end(self):
         if self._process is not None:
             self._process.send_signal(9)
+
+
+@contextlib.contextmanager
+def _quick(folder):
+    process = _Quick(folder)
+    try:
+        yield process
+    finally:
+        process.end()
 
 
 @pytest.fixture(scope="package")
 def quick_exports():
     """What this process exports is asked in a process that takes no seconds to start. Commands in processes of their
     own ask it in new ones, as it is."""
-    real, fresh.FreshProcess = fresh.FreshProcess, _Quick
+    real, fresh.started = fresh.started, _quick
     yield
-    fresh.FreshProcess = real
+    fresh.started = real
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def export_model(
         for kind in (kind for kind in other_formats.FORMATS if kind in formats):
             served = kind == "saved_model"
             made.append(os.path.join(aside, "model" if served else f"model.{kind}"))
-            with fresh.FreshProcess(aside) as process:
+            with fresh.started(aside) as process:
                 with timed("export" if served else kind):
                     try:
                         if served:
@@ -100,10 +100,12 @@ def export_model(
                     except (NotImplementedError, TypeError, ValueError) as error:
                         raise _refusal(kind, str(error)) from error
                 with timed("check"):
-                    process.ask([kind, made[-1], question, answer])
                     if expected is None:
-                        expected = _in_memory(extractor, classifier, seen)  # meanwhile
-                    _compare(kind, _answer(process, kind, answer), expected, class_names, tolerance)
+                        expected = _in_memory(extractor, classifier, seen)
+                    if problem := fresh.ask(process, [kind, made[-1], question, answer]):
+                        raise _refusal(kind, f"it could not be loaded again: {problem[-300:]}")
+                    with np.load(answer) as loaded:
+                        _compare(kind, loaded, expected, class_names, tolerance)
         if made != [os.path.join(aside, "model")]:
             made.append(os.path.join(aside, "model" + LABELS))
             with open(made[-1], "w", encoding="utf-8") as file:
@@ -174,15 +176,6 @@ def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:
     with tf.device("CPU:0"):
         seen = tf.constant(seen)
         return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
-
-
-def _answer(process: fresh.FreshProcess, kind: str, path: str) -> Mapping[str, np.ndarray]:
-    """Waits for probabilities, and labels of a SavedModel, that a process writes that has loaded what was written."""
-    problem = process.end()
-    if problem:
-        raise _refusal(kind, f"it could not be loaded again: {problem[-300:]}")
-    with np.load(path) as loaded:
-        return dict(loaded)
 
 
 def _compare(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gsda_tf.errors import COMMANDS, TrainingError
 
@@ -44,52 +44,35 @@ np.savez(answer, **said)
 """Asks an export, a .keras file, or a .tflite file that it makes first."""
 
 
-class FreshProcess:
-    """`SCRIPT` on the CPU, under way as long as the block lasts: TensorFlow is imported while the question is written.
-
-    Args:
-      folder: it runs in.
-    """
-
-    def __init__(self, folder: str):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", IMPORTS + _ARGUMENTS + SCRIPT],
-            cwd=folder, env=environment(),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def __enter__(self) -> FreshProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def ask(self, arguments: Sequence[str]) -> None:
-        """Gives it its arguments; it works on beside this process."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended: `end` says why
-            self._process.stdin.write(os.fsencode("\0".join(arguments)))
-            self._process.stdin.close()
-        self._process.stdin = None
-
-    def end(self) -> str | None:
-        """Waits for its end; returns what is wrong, or None.
-
-        Raises:
-          TrainingError: it takes for ever.
-        """
+@contextlib.contextmanager
+def started(folder: str) -> Iterator[subprocess.Popen]:
+    """`SCRIPT` on the CPU in a folder while the block lasts: it imports TensorFlow while the question is written."""
+    with subprocess.Popen(
+        [sys.executable, "-c", IMPORTS + _ARGUMENTS + SCRIPT],
+        cwd=folder, env=environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
         try:
-            said = self._said(CHECK_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise TrainingError(
-                f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
-                f"{COMMANDS}.export exports the checkpoint again."
-            ) from error
-        code = self._process.returncode
-        return (said.strip().splitlines() or [f"the process ended with {code}"])[-1] if code else None
+            yield process
+        finally:
+            process.kill()
 
-    def _said(self, seconds: float) -> str:
-        return self._process.communicate(timeout=seconds)[1].decode("utf-8", "replace")
+
+def ask(process: subprocess.Popen, arguments: Sequence[str]) -> str | None:
+    """Gives a process its arguments and waits for its end; returns what is wrong, or None.
+
+    Raises:
+      TrainingError: it takes for ever.
+    """
+    try:
+        said = process.communicate(os.fsencode("\0".join(arguments)), CHECK_SECONDS)[1].decode("utf-8", "replace")
+    except subprocess.TimeoutExpired as error:
+        raise TrainingError(
+            f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
+            f"{COMMANDS}.export exports the checkpoint again."
+        ) from error
+    code = process.returncode
+    return (said.strip().splitlines() or [f"the process ended with {code}"])[-1] if code else None
 
 
 def environment() -> dict[str, str]:

@@ -197,8 +197,7 @@ def test_carries_its_assets_and_warm_up_requests(exported):
     ],
 )
 def test_the_check_finds(answer, expected, monkeypatch, tmp_path):
-    monkeypatch.setattr(fresh.FreshProcess, "ask", lambda *_: None)
-    monkeypatch.setattr(export, "_answer", lambda *_: {k: np.asarray(v) for k, v in answer.items()})
+    monkeypatch.setattr(fresh, "ask", lambda _, arguments: np.savez(arguments[3], **answer))
     monkeypatch.setattr(export, "_in_memory", lambda *_: np.asarray([[0.2, 0.8, 0.0]]))
     monkeypatch.setattr(export, "_save", lambda *given: os.makedirs(given[4]))
     with pytest.raises(TrainingError, match=expected):
@@ -282,8 +281,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
         recipes.written(small), TaskData("x/y", domain, domain, tuple(NAMES)), tf.distribute.get_strategy()
     )
     expected = {}
-    monkeypatch.setattr(fresh.FreshProcess, "ask", lambda *_: None)
-    monkeypatch.setattr(export, "_answer", lambda *_: {})
+    monkeypatch.setattr(fresh, "ask", lambda _, arguments: np.savez(arguments[3]))
     monkeypatch.setattr(export, "_compare", lambda kind, answer, memory, *_: expected.update(p=memory))
     path = export.export_experiment(experiment, str(tmp_path), {"step": 3}, precision)
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
