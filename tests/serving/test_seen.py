@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes
-from gsda_tf.data.domain import Domain, TaskData
+from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.training.experiment import Experiment
@@ -26,7 +26,7 @@ def exported(quick_check, tmp_path_factory):
     """An export that saw 120 images of noise, and folders of others as bright and of darker ones."""
     folder = tmp_path_factory.mktemp("seen")
     domains = [
-        Domain(name, ArrayRecords(_images(120, 256, seed), name), np.arange(120, dtype=np.int32) % 2)
+        DomainData(name, ArrayRecords(_images(120, 256, seed), name), np.arange(120, dtype=np.int32) % 2)
         for seed, name in enumerate(("shop", "desk"))
     ]
     settings = recipes.written({**_SMALL, "method": "source_only"})
