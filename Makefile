@@ -28,8 +28,8 @@ $(VENV)/.installed: requirements.txt constraints.txt
 train: setup
 	@$(BIN)/python -m launch.train --task=$(TASK) $(ARGS)
 
-# A file of tests at a time; tests/conftest.py says in how many processes.
-SPREAD = --numprocesses=auto --dist=loadfile
+# A file of tests at a time, in the order of tests/conftest.py, which says in how many processes, too.
+SPREAD = --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test: setup
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)

@@ -34,15 +34,26 @@ absl_logging.set_verbosity(absl_logging.WARNING)  # as TensorFlow does once it w
 tf.random.set_seed(state.TENSORFLOW_SEED)
 
 
+_LONG = (
+    "training/test_distribution.py", "test_install.py", "methods/test_contract.py", "launch/test_train.py",
+    "launch/test_sweep.py", "faults/test_interruption.py", "faults/test_cluster.py", "serving/test_shards.py",
+    "launch/test_own_data.py", "launch/test_own_runs.py", "training/test_train_from.py", "choosing/test_auto.py",
+)  # fmt: skip
+"""Files with whole commands, or processes, in them."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--order-seed", type=int, help="runs the tests in a random order, which follows from this number")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffles the tests one by one; all processes of a run get the same order."""
+    """Shuffles the tests one by one; all processes of a run get the same order. Or begins with the files that take
+    longest: of what begins last, one process alone is left to the end."""
     if config.option.order_seed is not None:
         random.Random(config.option.order_seed).shuffle(items)
+    else:
+        items.sort(key=lambda item: not item.nodeid.split("::")[0].endswith(_LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
