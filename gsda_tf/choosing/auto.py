@@ -26,6 +26,7 @@ from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
+from gsda_tf.progress import timed
 from gsda_tf.runs.contents import read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
 from gsda_tf.settings import Settings
@@ -103,7 +104,8 @@ def run(
     first = first_runs(given, pool)
     plain = first[pool.candidates[0]]
     configure_devices(plain.device)
-    data = loading.load(plain.data)
+    with timed("reading"):
+        data = loading.load(plain.data)
     workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from gsda_tf import compat, recipes
 from gsda_tf.compat import tf_variable, variable_name
@@ -156,7 +157,8 @@ class Experiment:
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""
         source, target = self.embeddings()
-        self.method.fit(source, self.data.source.labels, target)
+        with threadpool_limits(1):  # threads that wait for each other on a busy machine took ten times the processor
+            self.method.fit(source, self.data.source.labels, target)
         self.facts.update(self.method.facts())
 
     def target_shares(self, logits: np.ndarray) -> np.ndarray:

@@ -119,7 +119,9 @@ class Bar(Callback):
 
     def __call__(self, moment: Moment) -> None:
         training = self.training
-        if moment.rate and not self._told and time.monotonic() - self._began > TOLD_AFTER:
+        if not moment.rate:
+            self._bar.unpause()  # the first call traces, which tells nothing of those that follow
+        elif not self._told and not moment.last and time.monotonic() - self._began > TOLD_AFTER:
             self._told = True
             gpu = bool(tf.config.list_physical_devices("GPU"))
             tqdm.write(outlook(training.settings, training.steps - moment.step, moment.rate, gpu))
