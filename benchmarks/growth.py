@@ -2,8 +2,8 @@
 
     python -m benchmarks.growth --what=images,classes,candidates,workers
 
-Made features, of which a class is a cloud of points, take the place of a frozen backbone's. Seconds are by the clock and
-of all processors, which other work on the machine hardly changes.
+Made features, of which a class is a cloud of points, take the place of a frozen backbone's. Seconds are by the clock,
+and those of processors, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
