@@ -242,8 +242,9 @@ class ModelSettings:
         maximum=_MOST_UNITS,
     )  # fmt: skip
     bottleneck_norm: str = setting(
-        "layer", "normalization of each sample's bottleneck, before its ReLU", "network", choices=("none", "layer")
-    )
+        "layer", "normalization before the bottleneck's ReLU: layer, of each sample; batch, over the source's samples "
+        "and the target's apart", "network", choices=("none", "layer", "batch"),
+    )  # fmt: skip
     sync_batch_norm: bool = setting(
         False, "the backbone's batch norm takes its statistics over all devices, as one device would", "images"
     )

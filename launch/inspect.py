@@ -2,7 +2,8 @@
 
     python -m launch.inspect --source_dir=photos/shop --target_dir=photos/phone
 
-Takes the flags of launch.train.
+Takes the flags of launch.train. With --extractor=a,b --freeze_backbone it compares the backbones, too, for which their
+features are computed.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import os
 from absl import flags as absl_flags
 
 from gsda_tf.errors import COMMANDS
+from gsda_tf.settings import several
 
 from . import flags
 
 flags.define()
 flags.define_pool()
-absl_flags.DEFINE_boolean("rehearse", True, "try the backbone and some steps: how far apart, what is odd, how long")
+absl_flags.DEFINE_boolean(
+    "rehearse", True, "try the backbone and some steps: how far apart, what is odd, how long; compare several backbones"
+)
 absl_flags.DEFINE_string("sheet", "", "where the picture of a batch goes (default: runs/inspect/<task>.png)")
 
 
 def main() -> int:
     """Prints what there is to know of the data and the run that would be, and writes the picture of a batch."""
     from gsda_tf import recipes
-    from gsda_tf.choosing import auto, rehearsal
+    from gsda_tf.choosing import auto, backbones, rehearsal
     from gsda_tf.data import inspection
     from gsda_tf.data.checking import leave_out
     from gsda_tf.datasets.loading import index
@@ -58,6 +62,8 @@ def main() -> int:
         configure_devices(settings.device)
         print("Trying the backbone on some images, and some steps ...")
         print(*rehearsal.rehearse(runs, good, seeds), sep="\n")
+        if len(several(settings.model.extractor)) > 1:
+            print(f"\n{backbones.compare(settings, good)}")
     look = f"Open {path}. " if data.source.records.visible else ""
     flags.say(f"{look}Next: {COMMANDS}.train with the same flags.")
     return 0

@@ -3,11 +3,11 @@
     stepwise (SAFN): mean_i (||f_i|| - sg(||f_i||) - step)^2 for each domain; always step^2, its gradient is what counts
     hard (HAFN):     (mean_i ||f_i|| - R)^2 for each domain
 
-plus --entropy_weight times the target's entropy. The published bottleneck (1000 units, batch norm, L2-preserving
-dropout) is not imposed: `--bottleneck_units` and `--bottleneck_norm` are the user's. A step enlarges the norms by about
-rate times weight. The published weight, 0.05, goes with a rate of 1e-3 for all layers; that of new layers is 1e-2 here,
-so the default is 0.005. With 0.05 the norms grew fortyfold in 1,000 steps, and the source was forgotten. VisDA-2017's,
-0.01, is 0.001 by the same tenth.
+plus --entropy_weight times the target's entropy. On a frozen backbone the bottleneck is the authors', but for its
+L2-preserving dropout: about 1000 units, with batch norm over source and target apart. A layer norm takes away the
+norms that are enlarged. A step enlarges the norms by about rate times weight. The published weight, 0.05, goes with a
+rate of 1e-3 for all layers; that of new layers is 1e-2 here, so the default is 0.005. With 0.05 and no norm the norms
+grew fortyfold in 1,000 steps, and the source was forgotten. VisDA-2017's, 0.01, is 0.001 by the same tenth.
 """
 
 import tensorflow as tf
@@ -54,6 +54,7 @@ class AFN(TermMethod):
     """Source cross-entropy, larger feature norms, and some entropy."""
 
     name, title, term = "afn", "AFN", AFNTerm
+    regimes = {"frozen": {"bottleneck_norm": "batch", "bottleneck_units": 1024}}
     weak = {"scratch": "norms that grow from the first step on hide what the source would teach"}
     entropy_option = "entropy_weight"
     published = {

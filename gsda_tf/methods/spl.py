@@ -133,11 +133,8 @@ def preserving(x: np.ndarray, labels: np.ndarray, num_classes: int, units: int) 
       float64 [k, m], w' B w = 1.
     """
     counts = np.bincount(labels, minlength=num_classes).astype(np.float64)
-    k, a = x.shape[1], 0.0
-    for first in range(0, len(x), _BLOCK):
-        rows = x[first : first + _BLOCK].astype(np.float64)
-        a = a + (rows * counts[labels[first : first + _BLOCK], None]).T @ rows
-    sums = _sums(x, labels, num_classes)
+    a = sum((rows * n[:, None]).T @ rows for rows, n in zip(blocks(x), blocks(counts[labels])))
+    k, sums = x.shape[1], _sums(x, labels, num_classes)
     b = a - sums.T @ sums + np.eye(k)
     return scipy.linalg.eigh(a, (b + b.T) / 2, subset_by_index=[k - units, k - 1])[1]
 
@@ -271,12 +268,7 @@ def solve(
 
 def _sums(x: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Sums of rows by class, float64 [r, d]."""
-    sums = np.zeros([num_classes, x.shape[1]])
-    for first in range(0, len(x), _BLOCK):
-        members = np.zeros([min(_BLOCK, len(x) - first), num_classes])
-        members[np.arange(len(members)), labels[first : first + _BLOCK]] = 1.0
-        sums += members.T @ x[first : first + _BLOCK]
-    return sums
+    return sum(np.equal.outer(np.arange(num_classes), y) @ rows for rows, y in zip(blocks(x), blocks(labels)))
 
 
 class PreparedMap(keras.layers.Layer):

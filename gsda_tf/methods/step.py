@@ -70,7 +70,10 @@ class Step:
         names = tuple(name for name in IMAGES if name in wanted)
         seen = [name for name in names if name not in fixed]
         with tf.GradientTape() as tape:
-            features = networks.extractor(tf.concat([self.images[name] for name in seen], axis=0), training=True)
+            # No images have no statistics.
+            lots = [[name] for name in seen if self.images[name].shape[0]] if networks.apart else [seen]
+            given = [tf.concat([self.images[name] for name in lot], axis=0) for lot in lots]
+            features = tf.concat([networks.extractor(images, training=True) for images in given], axis=0)
             if fixed:
                 parts = tf.split(features, [self.images[name].shape[0] for name in seen], axis=0)
                 every = {**dict(zip(seen, parts)), **fixed}

@@ -31,6 +31,7 @@ class TrainingStep:
       optimizers: by the same names, or by "PHASE/NAME" for Adam, which takes its place in a phase.
       loss_scale: of the backbone's backward pass, in float16.
       compile_heads: whether XLA compiles the losses.
+      apart: whether source and target go through E one after the other, each with the statistics of its own batch.
     """
 
     def __init__(self, extractor, method: Method, terms: Sequence[Term], settings: Settings):
@@ -39,6 +40,7 @@ class TrainingStep:
         self.images = tuple(name for name in IMAGES if name in wanted)
         self.loss_scale = LossScale() if settings.device.precision == "mixed_float16" else None
         self.compile_heads, self.seed = settings.device.jit_compile == "heads", settings.run.seed
+        self.apart = settings.model.bottleneck_norm == "batch"
         parts = {name: getattr(extractor, name) for name in EXTRACTOR_PARTS}
         parts.update({"classifier": method.classifier, **method.adversaries})
         if not method.problem.num_source:  # as it was learnt from the source, it stays

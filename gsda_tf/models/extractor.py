@@ -101,16 +101,15 @@ def pool(x: tf.Tensor) -> tf.Tensor:
 
 
 def _bottleneck(settings: ModelSettings) -> keras.layers.Layer:
-    if settings.bottleneck_norm == "none":
-        return keras.layers.Dense(settings.bottleneck_units, activation="relu", dtype="float32", name="bottleneck")
-    # Features that grow make the discriminators overshoot: their curvature grows with the square of the length. Not
-    # batch norm: it would couple the samples.
-    layers = [
-        keras.layers.Dense(settings.bottleneck_units, dtype="float32"),
-        keras.layers.LayerNormalization(dtype="float32"),
-        keras.layers.ReLU(dtype="float32"),
-    ]
-    return keras.Sequential(layers, name="bottleneck")
+    by_batch = settings.bottleneck_norm == "batch"  # which takes a bias away
+    layers = [keras.layers.Dense(settings.bottleneck_units, use_bias=not by_batch, dtype="float32")]
+    # Features that grow make the discriminators overshoot: their curvature grows with the square of the length. Batch
+    # norm only where it is asked for: it couples the samples.
+    if by_batch:
+        layers.append(keras.layers.BatchNormalization(-1, 0.9, 1e-5, synchronized=True, dtype="float32"))
+    elif settings.bottleneck_norm == "layer":
+        layers.append(keras.layers.LayerNormalization(dtype="float32"))
+    return keras.Sequential([*layers, keras.layers.ReLU(dtype="float32")], name="bottleneck")
 
 
 def build_extractor(settings: ModelSettings, image_size: int, precision: str = "float32") -> Extractor:

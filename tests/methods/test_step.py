@@ -70,6 +70,21 @@ def _certain(b):
     return tf.reduce_mean(tf.square(b.target_logits))
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_batch_norm_of_the_bottleneck_sees_source_and_target_apart(norm):
+    seen = {}
+
+    def step(self, s):
+        seen.update(features=s.forward().features)
+
+    built, fed = _built(step, bottleneck_norm=norm), batch()
+    built.training_step(fed, tf.constant(0, tf.int64))
+    apart = tf.concat([_features(built, fed, [name]) for name in ("source", "target")], axis=0)
+    together = _features(built, fed)
+    assert rounding.distance(seen["features"], apart) < rounding.FORWARD
+    assert (rounding.distance(together, apart) > 1e-3) == (norm == "batch")
+
+
 def test_losses_that_meet_at_the_features_move_e_by_their_sum():
     def step(self, s):
         seen = s.forward()

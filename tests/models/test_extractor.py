@@ -47,6 +47,17 @@ def test_a_normalized_bottleneck_keeps_its_scale_and_couples_no_samples(images):
     assert rounding.distance(normalized(x[:2], training=True), features[:2]) < rounding.FORWARD
 
 
+def test_a_bottleneck_with_batch_norm_has_features_of_mean_and_variance_of_the_batch(images):
+    extractor = _extractor(bottleneck_norm="batch")
+    x = 7.0 + 3.0 * tf.random.stateless_normal([9, extractor.embed(images).shape[1]], [0, 0])
+    dense = extractor.bottleneck.layers[0](x).numpy().astype(np.float64)
+    expected = (dense - dense.mean(0)) / np.sqrt(dense.var(0) + 1e-5)
+    assert rounding.distance(extractor(x, training=True), np.maximum(expected, 0)) < rounding.FORWARD
+    # What is served takes what was seen of batches: a tenth of this one, and nine of the start's mean 0 and variance 1.
+    later = (dense - 0.1 * dense.mean(0)) / np.sqrt(0.9 + 0.1 * dense.var(0) + 1e-5)
+    assert rounding.distance(extractor(x), np.maximum(later, 0)) < 10 * rounding.FORWARD
+
+
 def test_bytes_and_floats_are_the_same_image(images):
     extractor = _extractor()
     np.testing.assert_array_equal(extractor(images), extractor(images.astype(np.float32)))

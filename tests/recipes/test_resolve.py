@@ -168,7 +168,7 @@ def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
         expected = {"bottleneck_units": width, **kind.regimes.get(regime, {})}
         resolved = _resolved(**_OWN, method=method, **given)
         assert {name: resolved[name] for name in expected} == expected
-        told = {name: 7 for name in expected}
+        told = {name: "none" if isinstance(value, str) else 7 for name, value in expected.items()}
         resolved = _resolved(**_OWN, method=method, **given, **told)
         assert {name: resolved[name] for name in told} == told
     assert set(kind.regimes) <= {"frozen", "trained"}

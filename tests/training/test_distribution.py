@@ -80,6 +80,7 @@ def runs(shared):
 
 def _make_runs(folder: str) -> None:
     cut = {**PLAIN, "extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
+    cut["bottleneck_norm"] = "batch"
     kept = [{**cut, "feature_cache_dir": os.path.join(folder, f"features {i}")} for i in range(2)]
     three = {**MIRRORED, **kept[0]}
     wrong = {**three, "change": "gradients_summed_twice"}
