@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.errors import UserError, choose
 from gsda_tf.settings import DataSettings
 
 Pair = tuple[str, str]
-Load = Callable[[str, str, DataSettings], DomainData]
+Load = Callable[[str, DataSettings], DomainData]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +24,10 @@ class Benchmark:
       title: as in tables.
       domains: full name of each domain by its code ("A": "amazon").
       classes: their names, in the order of the labels; or a function that tells them, where asking is slow.
-      load: (code, role, settings) -> DomainData; role is "source" or "target".
+      load: (code, settings) -> DomainData.
       pairs: the tasks; None: every ordered pair of different domains.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
+      target_classes: those that the target has, of a partial benchmark; (): all.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Benchmark:
     load: Load
     pairs: tuple[Pair, ...] | None = None
     score: str = "accuracy"
+    target_classes: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -53,14 +57,11 @@ class Benchmark:
           UserError: no such task, or its data are not there.
         """
         choose(f"task of {self.name}", name, self.tasks)
-        source, target = name.split("_")
-        return TaskData(
-            name=f"{self.name}/{name}",
-            source=self.load(source, "source", settings),
-            target=self.load(target, "target", settings),
-            class_names=self.class_names,
-            score=self.score,
-        )
+        source, target = (self.load(code, settings) for code in name.split("_"))
+        if self.target_classes:
+            shared = [self.class_names.index(each) for each in self.target_classes]
+            target = target.chosen(np.flatnonzero(np.isin(target.labels, shared)))
+        return TaskData(f"{self.name}/{name}", source, target, self.class_names, self.score)
 
 
 def split_task(task: str) -> Pair:

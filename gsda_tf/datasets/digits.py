@@ -27,7 +27,7 @@ def _pixels(counts: np.ndarray) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _load(code: str, role: str, settings: DataSettings) -> DomainData:
+def _load(code: str, settings: DataSettings) -> DomainData:
     name = _DOMAINS[code]
     if code == "Fo":
         counts, labels = render_digits()

@@ -1,10 +1,8 @@
 """Office-Home: 15,588 art, clip art, product pictures and photographs of 65 classes (Venkateswara et al., 2017)."""
 
-from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.finding import ImageSet
-from gsda_tf.settings import DataSettings
 
 IMAGE_SET = ImageSet.beside(
     __file__,
@@ -16,8 +14,6 @@ IMAGE_SET = ImageSet.beside(
 _DOMAINS = {"Ar": "art", "Cl": "clipart", "Pr": "product", "Rw": "real_world"}
 
 
-def _load(code: str, role: str, settings: DataSettings) -> DomainData:
-    return prepare.load_domain(IMAGE_SET.name, _DOMAINS[code], _DOMAINS[code], settings)
-
-
-BENCHMARKS = (Benchmark("office_home", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, _load),)
+BENCHMARKS = (
+    Benchmark("office_home", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, prepare.loader("office_home", _DOMAINS)),
+)

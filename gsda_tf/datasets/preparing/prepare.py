@@ -14,7 +14,7 @@ import socket
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,11 +57,18 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
         source = builder.as_data_source(split, decoders=decoders)
     else:  # as somebody has stored it: in memory, encoded
-        source = InMemory(tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders)))
+        source = list(tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders)))
     name_key = "filename" if "filename" in builder.info.features else None
     files = [str(path) for path in builder.info.splits[split].filepaths]
     records = SourceRecords(source, key, f"{name}/{split}", name_key, files)
     return DomainData(domain, records, _labels(builder, split, source))
+
+
+def loader(name: str, domains: Mapping[str, str], split: str = "{}") -> Callable[[str, DataSettings], DomainData]:
+    """`load_domain` by the code of a domain; its name stands for {} in the names of the set and of the split."""
+    return lambda code, settings: load_domain(
+        name.format(domains[code]), split.format(domains[code]), domains[code], settings
+    )
 
 
 def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> DomainData:
@@ -152,13 +159,6 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
 def _tell_origin(name: str, folder: str, *paths: str) -> None:
     """Says it once: the user's copy may have changed since."""
     print(f"{name} is as it was prepared from {', '.join(paths)}: remove {folder} to prepare it anew.", file=sys.stderr)
-
-
-class InMemory(list):
-    """Records that are read as those of a data source."""
-
-    def __getitems__(self, keys: Sequence[int]) -> list:
-        return [self[key] for key in keys]
 
 
 def stored_builder(folder: str) -> tfds.core.DatasetBuilder:
@@ -314,8 +314,7 @@ def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np
 
     def read() -> Iterator[np.ndarray]:
         for start in range(0, len(source), _AT_ONCE):
-            records = source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
-            yield np.asarray([record[key] for record in records])
+            yield np.asarray([source[i][key] for i in range(start, min(start + _AT_ONCE, len(source)))])
 
     path = os.path.join(str(builder.data_dir), f"labels-{split}.npy")
     return kept_beside(path, np.empty(len(source), np.int32), read(), f"{builder.name} {split} labels")

@@ -20,7 +20,7 @@ _DOMAINS = {"Sy": "synthetic", "Re": "real"}
 _SPLITS = {"Sy": "train", "Re": "validation"}
 
 
-def _load(code: str, role: str, settings: DataSettings) -> DomainData:
+def _load(code: str, settings: DataSettings) -> DomainData:
     return prepare.load_domain(IMAGE_SET.name, _SPLITS[code], _DOMAINS[code], settings)
 
 
