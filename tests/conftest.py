@@ -14,6 +14,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import tensorflow as tf
 from absl import logging as absl_logging
@@ -32,6 +33,8 @@ tf.config.set_logical_device_configuration(
 tf.config.experimental.enable_op_determinism()
 absl_logging.set_verbosity(absl_logging.WARNING)  # as TensorFlow does once it writes to its log
 tf.random.set_seed(state.TENSORFLOW_SEED)
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 _LONG = (

@@ -1,16 +1,13 @@
 """MNIST from the user's own `mnist.npz` as a TFDS data set: splits train and test."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from gsda_tf.data.npz import read_npz
-from gsda_tf.datasets.preparing.labelled_images import DigitBuilder, LabelledImages
+from gsda_tf.datasets.preparing.labelled_images import DigitBuilder
 from gsda_tf.errors import DataError
-
-FILE = "mnist.npz"
 
 
 class Builder(DigitBuilder):
@@ -18,16 +15,9 @@ class Builder(DigitBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Training and test set of the original."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {FILE}, as keras.datasets keeps it, anywhere under the manual folder."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put mnist.npz, as keras.datasets keeps it, anywhere under the manual folder."
     SIZES: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
     FILES: ClassVar[dict[str, str]] = dict.fromkeys(SIZES, r"mnist\.npz")
-
-    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
-        """See the base class."""
-        found = self.find(str(dl_manager.manual_dir))
-        if not found:
-            raise DataError(f"No {FILE} in --manual_dir={dl_manager.manual_dir}. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-        return found
 
     def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
         """See the base class."""

@@ -1,6 +1,7 @@
 """Bases of the builders of this package: encoded images in the order of class and name, and where they came from."""
 
 import abc
+import contextlib
 import dataclasses
 import functools
 import io
@@ -144,11 +145,13 @@ class DigitBuilder(LabelledImageBuilder, skip_registration=True):
     Attributes:
       SIZES: images by split.
       FILES: pattern of the name of the file that holds a split.
+      URLS: where it is downloaded from; {}: nowhere.
     """
 
     CLASS_NAMES = tuple(str(digit) for digit in range(10))
     SIZES: ClassVar[dict[str, int]] = {}
     FILES: ClassVar[dict[str, str]] = {}
+    URLS: ClassVar[dict[str, str]] = {}
 
     @abc.abstractmethod
     def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -168,9 +171,15 @@ class DigitBuilder(LabelledImageBuilder, skip_registration=True):
         paths = {split: next(files, None) for split, files in found.items()}
         return {split: self.arrays(path, split) for split, path in paths.items() if path is not None}
 
-    def found(self, dl_manager: tfds.download.DownloadManager) -> dict[str, LabelledImages]:
-        """Returns what lies in the manual folder, if there is one."""
-        try:
-            return dict(self.find(str(dl_manager.manual_dir)))
-        except AssertionError:  # TFDS: there is no such folder
-            return {}
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+        """See the base class; what is not in the manual folder is downloaded, if that can be."""
+        found: dict[str, LabelledImages] = {}
+        with contextlib.suppress(AssertionError):  # TFDS: there is no such folder
+            found.update(self.find(str(dl_manager.manual_dir)))
+        missing = [split for split in self.SIZES if split not in found]
+        if missing and not self.URLS:
+            raise DataError(f"{self.name} is not prepared yet. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+        if missing:
+            paths = dl_manager.download({split: self.URLS[split] for split in missing})
+            found.update({split: self.arrays(str(path), split) for split, path in paths.items()})
+        return {split: found[split] for split in self.SIZES}

@@ -2,13 +2,12 @@
 
 import gzip
 import zlib
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gsda_tf.datasets.preparing.labelled_images import DigitBuilder, LabelledImages
+from gsda_tf.datasets.preparing.labelled_images import DigitBuilder
 from gsda_tf.errors import DataError
 from gsda_tf.files import open_regular
 
@@ -28,14 +27,7 @@ class Builder(DigitBuilder):
     )
     SIZES: ClassVar[dict[str, int]] = {"train": 7291, "test": 2007}
     FILES: ClassVar[dict[str, str]] = {split: rf".*zip\.{split}\.gz" for split in SIZES}
-
-    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
-        """See the base class; what is not in the manual folder is downloaded."""
-        found = self.found(dl_manager)
-        urls = {split: f"{_URL}zip.{split}.gz" for split in self.SIZES if split not in found}
-        if urls:
-            found |= {split: self.arrays(str(path), split) for split, path in dl_manager.download(urls).items()}
-        return {split: found[split] for split in self.SIZES}
+    URLS: ClassVar[dict[str, str]] = {split: f"{_URL}zip.{split}.gz" for split in SIZES}
 
     def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
         """See the base class."""
