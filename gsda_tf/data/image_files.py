@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
 from gsda_tf.errors import DataError, UserError, shown
@@ -51,16 +51,6 @@ MAX_BYTES = 2**30
 LEAST_SIDE = 1024
 """Pixels; an image that Pillow reads is halved while its shorter side stays as long."""
 
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _TAIL = 4096
 _FAINT, _OPAQUE_OR_CLEAR = 1 / 8, 0.1
 _BITS, _EXTRA = 258, 338  # tags of TIFF
@@ -229,16 +219,9 @@ def turned(record: bytes) -> bool:
     """True if an image file is stored turned or mirrored, by its EXIF orientation; False if that cannot be read."""
     try:
         with _opened(record) as image:
-            return _orientation(image) in _TURNS
+            return 2 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
     except BadImageError:
         return False  # Told where it is decoded.
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(_ORIENTATION, 0)
-    except Exception:  # damaged EXIF data, of any kind: the pixels may be fine
-        return 0
 
 
 def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
@@ -364,11 +347,14 @@ def _rgb(image: Image.Image) -> Image.Image:
     """The pixels as they are seen."""
     image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
     image.load()
-    orientation = _orientation(image)
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data, of any kind: the pixels may be fine
+        pass
     if _plain_band(image):
         image = Image.merge("RGB", image.split()[:3])
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
