@@ -300,10 +300,7 @@ class FileRecords(EncodedRecords):
             return file.read()
 
     def check(self, decode: bool) -> Check:
-        def check(index: int) -> str | None:
-            return check_file(self.name(index)) or (self._decoded(index) if decode else None)
-
-        return check
+        return lambda index: check_file(self.name(index)) or (self._decoded(index) if decode else None)
 
     def name(self, index: int) -> str:
         return os.fsdecode(self._paths[self._places[index]])
