@@ -1,7 +1,7 @@
 """From an encoded image to what the network sees: decoding, cropping and resizing in one go.
 
 The published recipe resizes an image to a square and crops from that. Here the crop is mapped back through the
-first resize, so that each image is resized once, straight from the pixels of the crop, which are all that is
+first resize, so that each image is resized once, straight from the pixels of the crop; of a random crop no others are
 decoded. A JPEG is moreover decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size at which it is still as
 large as that square. So every crop of an image is cut from the same pixels, which may be kept.
 
