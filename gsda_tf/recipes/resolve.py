@@ -26,7 +26,18 @@ from gsda_tf.models import backbones, foreign
 from gsda_tf.recipes import frozen, paper, trained
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
-from gsda_tf.settings import MOST_PIXELS, Settings, converted, fields, flag, is_array_file, names, several
+from gsda_tf.settings import (
+    MOST_PIXELS,
+    MethodSettings,
+    OptimizationSettings,
+    Settings,
+    converted,
+    fields,
+    flag,
+    is_array_file,
+    names,
+    several,
+)  # fmt: skip
 
 Layer = Callable[[Holding], None]
 """Takes the values that follow from what holds so far."""
@@ -97,12 +108,28 @@ def resolve(given: Mapping[str, Any]) -> Settings:
     Raises:
       UserError: an unknown name, a value of another kind or out of range, or values that contradict one another.
     """
-    return _fold(given)[0]
+    return _fold(_with_method(given))[0]
 
 
 def chosen(given: Mapping[str, Any]) -> str:
     """Returns which settings `resolve` chose by itself, and why; "" if none."""
-    return _fold(given)[1]
+    named = _with_method(given)
+    said = _fold(named)[1]
+    if named is given:
+        return said
+    why = f"--method={named['method']} (best in the mean on frozen backbones)"
+    return "; ".join(filter(None, (why, said)))
+
+
+def _with_method(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`given`, with the method that suits where none is named, nor anything that speaks of one, as steps do."""
+    spoken = {field.name for field in (*dataclasses.fields(MethodSettings), *dataclasses.fields(OptimizationSettings))}
+    if {"init_from", *spoken} & set(given) or any(map(methods.owners, given)):
+        return given
+    now = _fold(given)[0]
+    if now.data.pipeline == "benchmark" or not now.model.freeze_backbone:
+        return given
+    return {**given, "method": frozen.OWN_METHOD}
 
 
 def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:

@@ -63,6 +63,22 @@ def test_batches_go_together():
     assert _resolved(**_OWN, target_batch=8)["source_batch"] == 36
 
 
+def test_own_images_on_a_frozen_backbone_have_a_method_of_their_own_unless_one_is_spoken_of():
+    assert _resolved(**_OWN)["method"] == "spl" and "--method=spl (best" in recipes.chosen(_OWN)
+    assert _resolved(**_OWN, target_labels="labels.csv")["method"] == "spl"
+    others = (
+        {"freeze_backbone": False},
+        {"method": "gsda"},
+        {"beta": 1.0},
+        {"add": ("mcc",)},
+        {"recipe": "paper"},
+        {"steps": 9},
+    )
+    for given in others:
+        assert _resolved(**_OWN, **given)["method"] == "gsda", given
+    assert _resolved(task="office31/A_W", freeze_backbone=True)["method"] == "gsda"
+
+
 def test_without_a_gpu_the_backbone_is_frozen_unless_it_is_said_otherwise():
     frozen = _resolved(**_OWN)
     assert frozen["freeze_backbone"] and frozen["discriminator_units"] == (256, 256) and frozen["steps"] == 2000
