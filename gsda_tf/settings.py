@@ -148,6 +148,10 @@ class DataSettings:
     )
     source_root: str = _place("the same of --source_list alone", needs=_LISTS)
     target_root: str = _place("the same of --target_list alone", needs=_LISTS)
+    holdout: float = setting(
+        0.0, "share of each source class, rounded down, that is not trained on: accuracy/source is of these images, "
+        "which the model has not seen; 0: of those that it was trained on", "compared", minimum=0, maximum=0.9,
+    )  # fmt: skip
     unlabelled_folder: str = setting(
         "unlabelled", "folder of --target_dir that is no class but holds its images without a label", needs=_FOLDERS
     )
@@ -264,8 +268,9 @@ class MethodSettings:
     """The method, and on which samples of the target. Options of a method stand in its file."""
 
     method: str = setting(
-        "gsda", "a method by name; auto: a pool of them, of which one is chosen without target labels; or FILE.py:Name "
-        "for one of your own: that file is run", "everyday swept restoring", path=lambda name: ":" in name,
+        "gsda", "a method by name (for your own images on a frozen backbone it is spl, if neither a method nor how it "
+        "trains, such as --steps, is given); auto: a pool of them, of which one is chosen without target labels; or "
+        "FILE.py:Name for one of your own: that file is run", "everyday swept restoring", path=lambda name: ":" in name,
     )  # fmt: skip
     add: tuple[str, ...] = setting((), "terms added to the loss of extractor and classifier, such as mcc,bnm", "swept")
     recipe: str = setting(

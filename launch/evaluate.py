@@ -39,7 +39,7 @@ def main() -> int:
     flags.say(f"Evaluating step {step} ...")
     evaluation = Evaluator(data, experiment.settings.data, experiment.inference, experiment.inputs)()
     rows = [("task", data.name), ("method", experiment.method.name), ("step", str(step))]
-    accuracies = {**evaluation.scores, "target_sample": evaluation.sample}
+    accuracies = {**evaluation.scores, "target_sample": evaluation.sample, "source_scored": data.source_scored}
     for name, value in evaluation.scores.items():
         if name.startswith("accuracy/"):
             rows.append((name, told(accuracies, name)))

@@ -69,6 +69,7 @@ class TaskData:
       class_names: r names; `labels` are indices into them.
       score: the accuracy that the benchmark reports: "accuracy" or "mean_class_accuracy".
       remarks: what the user should know of how the data were read, a line each.
+      held: source images that are not trained on, but score; None without any.
     """
 
     name: str
@@ -77,6 +78,12 @@ class TaskData:
     class_names: tuple[str, ...]
     score: str = "accuracy"
     remarks: tuple[str, ...] = ()
+    held: Domain | None = None
+
+    @property
+    def source_scored(self) -> str:
+        """Which source images accuracy/source is of: "held-out" or "training"."""
+        return "held-out" if self.held else "training"
 
     @property
     def roles(self) -> tuple[tuple[str, DomainData], tuple[str, DomainData]]:
@@ -110,6 +117,20 @@ class TaskData:
         if self.partial or labelled < len(self.target):
             kind = f"{classes} source classes; {kind}"
         return f"{self.name}: {len(self.source):,} source and {len(self.target):,} target images, {kind}"
+
+
+def hold_out(data: TaskData, share: float) -> TaskData:
+    """Takes `share` of each source class, rounded down, out of what is trained on: the same images for every seed."""
+    rng, labels = np.random.default_rng(0), data.source.labels
+    each = [rng.permutation(np.flatnonzero(labels == c)) for c in range(len(data.class_names))]
+    held = np.sort(np.concatenate([places[: int(len(places) * share)] for places in each]))
+    if not len(held):
+        return data
+    kept = np.setdiff1d(np.arange(len(labels)), held)
+    remark = f"Held out: {len(held):,} of {len(labels):,} source images are not trained on; accuracy/source is theirs."
+    return dataclasses.replace(
+        data, source=data.source.chosen(kept), held=data.source.chosen(held), remarks=(*data.remarks, remark)
+    )
 
 
 def evenly(size: int, most: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.checking import check_images, kept_in
-from gsda_tf.data.domain import TaskData
+from gsda_tf.data.domain import TaskData, hold_out
 from gsda_tf.data.fingerprint import with_classes
 from gsda_tf.data.image_files import LEAST_SIDE
 from gsda_tf.datasets import get_benchmark, split_task
@@ -43,7 +43,8 @@ def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> T
 
 
 def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
-    """`index`, a look at the head and end of every image file, and `hand_over`; pixels are read during training.
+    """`index`, a look at the head and end of every image file, `hand_over` and `hold_out`; pixels are read during
+    training.
 
     Args:
       settings: where the data are.
@@ -60,4 +61,4 @@ def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> Ta
     if settings.cache == "memory":
         kept = {role: dataclasses.replace(each, records=each.records.kept(MemoryStore())) for role, each in data.roles}
         data = dataclasses.replace(data, **kept)
-    return hand_over(data, settings)
+    return hold_out(hand_over(data, settings), settings.holdout)

@@ -46,12 +46,14 @@ def told(scores: Mapping[str, Any], name: str) -> str:
 
     Args:
       scores: accuracies 0..1, or None, and "target_sample", the number of images behind those of the target; None or
-        missing where these are all there are.
+        missing where these are all there are; "source_scored", of a summary: which images are behind the source's.
       name: of the accuracy.
     """
     value, sample = scores.get(name), scores.get("target_sample")
     if value is None:
         return "no labels"
+    if name == "accuracy/source":
+        return f"{100 * value:.2f} % ({scores.get('source_scored', 'training')} images)"
     if not sample or not name.startswith("accuracy/target"):
         return f"{100 * value:.2f} %"
     if name != "accuracy/target":

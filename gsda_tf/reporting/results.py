@@ -191,7 +191,8 @@ def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
         means = [np.mean(each) if each else math.nan for each in values]
         scores = [MISSING if math.isnan(mean) else f"{mean:.3f}" for mean in means[4:]]
         made.append((row_title(row), len(mine), *map(percent, means[:4]), *scores))
-    head = ("method", "runs", *_AGREEMENTS, "accuracy/source, trained on", "entropy", "IM", "SND", "A-distance")
+    scored = " and ".join(sorted({summary.get("source_scored", "training") for summary in known.values()}))
+    head = ("method", "runs", *_AGREEMENTS, f"accuracy/source, {scored} images", "entropy", "IM", "SND", "A-distance")
     return Table(head, made)
 
 

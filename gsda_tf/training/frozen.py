@@ -66,7 +66,7 @@ def _of_one(
     store = FeatureStore(folder)
     print(f"Features of the frozen backbone are kept in {folder}", flush=True)
     embed = _Embedding(extractor, settings, strategy)
-    domains = {role: getattr(data, role) for role in ("source", "target") if len(getattr(data, role))}
+    domains = {role: getattr(data, role) for role in ("source", "target", "held") if getattr(data, role)}
     digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
     missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
     _check_room(folder, len(np.unique(missing)), len(missing), embed)

@@ -188,6 +188,7 @@ class Training:
             "steps": self.steps,
             **evaluation.scores,
             "score": data.score,
+            "source_scored": data.source_scored,
             **({"target_sample": evaluation.sample} if evaluation.sample else {}),
             "doubts": doubts(
                 evaluation.scores["accuracy/source"],

@@ -265,3 +265,18 @@ def test_a_method_that_keeps_the_source_is_evaluated_on_another(photos):
     assert "source class 'pen': 3 images then, 4 now" in said
     lines = [[line for line in each.splitlines() if "accuracy/target" in line] for each in (first, said)]
     assert lines[0] == lines[1] != []
+
+
+def test_a_part_of_the_source_is_not_trained_on_and_scores(photos):
+    said = _train(photos, "--holdout=0.34", workdir="held")
+    assert "Held out: 3 of 10 source images are not trained on" in said and "% (held-out images)" in said
+    experiment, _ = restore(str(photos / "held"))
+    source, held = experiment.data.source, experiment.data.held
+    files = [{domain.records.name(i) for i in range(len(domain))} for domain in (source, held)]
+    assert not files[0] & files[1] and len(files[0] | files[1]) == 10
+    np.testing.assert_array_equal(held.labels, [0, 1, 2])
+    right = np.mean(experiment.inference(held).predictions == held.labels)
+    with open(photos / "held" / "summary.json") as file:
+        summary = json.load(file)
+    assert summary["accuracy/source"] == right and summary["source_scored"] == "held-out"
+    assert "% (training images)" in _train(photos, workdir="run")
