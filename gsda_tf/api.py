@@ -27,6 +27,7 @@ import tensorflow as tf
 from gsda_tf import handed, job, recipes
 from gsda_tf import methods as methods_lib
 from gsda_tf.choosing import auto
+from gsda_tf.choosing.committee import committee
 from gsda_tf.data.checking import find_bad
 from gsda_tf.data.domain import UNLABELLED, DomainData
 from gsda_tf.data.image_files import BadImageError
@@ -141,7 +142,7 @@ def _absolute(path: Any) -> Any:
 def adapt(
     source: Domain | Sequence[Domain] | None,
     target: Domain,
-    method: str | type[Method] = "gsda",
+    method: str | type[Method] | None = None,
     extractor: str | keras.Model | None = None,
     **settings: Any,
 ) -> Run:
@@ -152,7 +153,8 @@ def adapt(
         adapted without it.
       target: whose labels, if there are any, only score the result.
       method: by name, with added terms behind a plus ("gsda+mcc"), or a class of your own; "auto" trains several and
-        takes one without target labels (`run.summary["choice"]` says why).
+        takes one without target labels (`run.summary["choice"]` says why); None: "spl" on a frozen backbone, else
+        "gsda".
       extractor: by name, or a Keras model of your own: images -> features.
       **settings: as the flags of the train command: steps=1000, workdir="runs/mine", mcc_temperature=3.0 ...
 
@@ -171,13 +173,13 @@ def adapt(
             f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same."
         )
     given = {"pipeline": source.pipeline, **source.given("source"), **target.given("target"), **settings}
-    method = _named(method) or "gsda"
-    given["method"], add = (method, ()) if ":" in method else methods_lib.split(method)
-    if add:
-        given["add"] = add
+    if method := _named(method):
+        given["method"], add = (method, ()) if ":" in method else methods_lib.split(method)
+        if add:
+            given["add"] = add
     if extractor is not None:
         given["extractor"] = _kept_model(extractor) if isinstance(extractor, keras.Model) else extractor
-    if given["method"] == auto.NAME:
+    if method == auto.NAME:
         mine = {name: given.get(name) for name in names("restoring") if name != "method"}
         return Run(job.run_pool(given)["workdir"], mine)
     resolved = recipes.resolve(given)
@@ -331,7 +333,8 @@ class Run:
         except UserError:
             networks = self._networks
             print(f"The data of {self.workdir} are not here: the export is checked on noise.")
-        return export_experiment(networks, os.path.join(self.workdir, "export"), dict(self.summary), formats=formats)
+        others, root = committee(self.workdir, networks), os.path.join(self.workdir, "export")
+        return export_experiment(networks, root, dict(self.summary), formats=formats, committee=others)
 
     def report(self) -> Page:
         """Writes the page of pictures again; returns its path, which a notebook shows as the page."""

@@ -23,6 +23,7 @@ absl_flags.DEFINE_list("format", ["saved_model"], "what is written: saved_model,
 
 def main() -> int:
     """Writes one more version under <workdir>/export."""
+    from gsda_tf.choosing.committee import committee
     from gsda_tf.errors import COMMANDS, choose
     from gsda_tf.runs.contents import read_summary
     from gsda_tf.serving.export import export_experiment
@@ -36,7 +37,8 @@ def main() -> int:
     experiment, step = restore(workdir, absl_flags.FLAGS.step, precision=precision, **given)
     summary = {**(read_summary(workdir) or {}), "exported_step": step}
     print(f"Exporting step {step}")
-    path = export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats)
+    others = committee(workdir, experiment)
+    path = export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats, others)
     print(path)
     flags.say(f"Next: {COMMANDS}.predict --model={path} --images=DIR labels new images.")
     return 0

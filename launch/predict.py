@@ -72,7 +72,8 @@ def main() -> int:
         flags.say(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.")
         return flags.STOPPED
     _print(result, time.perf_counter() - began)
-    flags.say(f"Open {FLAGS.output}. Next: look at the rows of the lowest score first.")
+    sure = "agreement" if result.agreement else "score"
+    flags.say(f"Open {FLAGS.output}. Next: look at the rows of the lowest {sure} first.")
     return 0
 
 

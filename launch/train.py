@@ -8,10 +8,11 @@ A benchmark that you downloaded:
 
     python -m launch.train --task=office31/A_W --manual_dir=downloads
 
-No GPU: the backbone's features are computed once, what follows takes minutes:
+No GPU: the backbone's features are computed once, what follows takes minutes; several methods on them, of which one is
+taken without a label of the target:
 
     python -m launch.train --source_dir=photos/shop --target_dir=photos/phone --extractor=densenet169
-    --freeze_backbone --steps=2000
+    --freeze_backbone --method=auto
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def print_summary(summary: dict) -> None:
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]
     flags.show(rows)
     if "choice" in summary:
-        print(f"\n{summary['choice']}")
+        print(f"\n{summary['choice']}\n{summary['advice']}")
     for doubt in (*summary["doubts"], *summary.get("warnings", ())):
         print(f"\nCaution: {doubt}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 
 from gsda_tf import methods, recipes
 from gsda_tf.choosing.choice import PLAIN, TRUSTED
+from gsda_tf.choosing.committee import CANDIDATES, OUTPUTS, committee
 from gsda_tf.choosing.criteria import CRITERIA, Candidate
 from gsda_tf.choosing.decision import Decision, decide
 from gsda_tf.data.domain import TaskData
@@ -27,10 +29,12 @@ from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import cell, replacing, write_atomically
 from gsda_tf.progress import timed
-from gsda_tf.runs.contents import read_summary, write_summary
+from gsda_tf.runs.contents import CHOICE, read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
+from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import configure_devices
+from gsda_tf.training.evaluator import extremes, looks
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.run import train
 
@@ -38,11 +42,12 @@ NAME = "auto"
 POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc", TRUSTED)
 """The plainest first, which wins ties; the last on frozen features alone, for which it is trusted."""
 SEEDS = 2
-OUTPUTS, CHOICE, PREDICTIONS = "outputs.npz", "choice.json", "predictions.csv"
+PREDICTIONS = "predictions.csv"
+_SHOWN_IMAGES = 12
 _SAID = ("probabilities", "source_features", "source_labels", "target_features")
 _OPTIONS = {"cdan": {"cdan_random": 1024}}
 """A critic on the whole product of features and classes takes most of the pool's time."""
-_CANDIDATES, _CANDIDATE = "candidates", {"overwrite": False, "export": True, "report": False}
+_CANDIDATE = {"overwrite": False, "export": True, "report": False}
 _NOT_COPIED = (".lock", "summary.json", OUTPUTS)
 
 
@@ -110,7 +115,7 @@ def run(
     folder = RunFolder(workdir)
     with folder.held(plain.run.overwrite):
         if plain.run.overwrite:
-            clear(workdir, (_CANDIDATES, CHOICE, PREDICTIONS))
+            clear(workdir, (CANDIDATES, CHOICE, PREDICTIONS))
         if (finished := read_summary(workdir)) and "choice" in finished:
             mine = _settings(given, finished["method"], finished["seed"] - plain.run.seed, workdir=workdir)
             folder.same(mine, data)
@@ -140,14 +145,17 @@ def run(
     # The chosen run goes on in RUN from its last step, so that it ends as any run does.
     number = chosen.seed - plain.run.seed
     settings = _settings(given, found.choice.name, number, workdir=workdir, overwrite=False)
-    summary = train(settings, export, None, data, beside)
+    exported = functools.partial(_exported, export, workdir) if export else None
+    summary = train(settings, exported, None, data, beside)
     summary.update(
         choice=found.sentence,
         runner_up=found.choice.runner_up,
+        advice=found.advice,
         warnings=found.warnings,
         **{f"estimate/{name}": value for name, value in found.estimate._asdict().items()},
     )
     write_summary(workdir, summary)
+    _show(workdir, found, data, settings)
     if report and settings.run.report:  # not before: the page tells the choice, too
         report(workdir)
     return summary
@@ -165,6 +173,10 @@ def first_runs(given: Mapping[str, Any], pool: Pool) -> dict[str, Settings]:
     frozen = _settings(given, pool.candidates[0], 0).model.freeze_backbone
     names = pool.candidates if frozen or pool.candidates is not POOL else POOL[:-1]
     return {name: _settings(given, name, 0) for name in names}
+
+
+def _exported(export: Callable, workdir: str, experiment: Experiment, root: str, summary: dict[str, Any]) -> str:
+    return export(experiment, root, summary, committee=committee(workdir, experiment, trusted=True))
 
 
 def decision(folders: Mapping[str, Sequence[str]], data: TaskData, frozen: bool) -> Decision:
@@ -201,7 +213,7 @@ def _settings(given: Mapping[str, Any], name: str, number: int, **more: Any) -> 
 
 
 def _folder(workdir: str, *names: str) -> str:
-    return os.path.join(workdir, _CANDIDATES, *names)
+    return os.path.join(workdir, CANDIDATES, *names)
 
 
 def _ended(settings: Settings) -> bool:
@@ -272,10 +284,11 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
     path = os.path.join(workdir, PREDICTIONS)
     with replacing(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "label", "agreement", "unanimous"])
-        for i in np.argsort(found.agreement, kind="stable"):
+        writer.writerow(["image", "label", "agreement", "neighbours", "unanimous"])
+        for i in found.order:
             name, label = data.target.records.name(int(i)), data.class_names[found.answers[i]]
-            writer.writerow([cell(name), cell(label), f"{found.agreement[i]:.4f}", int(found.unanimous[i])])
+            numbers = f"{found.agreement[i]:.4f}", f"{found.support[i]:.4f}", int(found.unanimous[i])
+            writer.writerow([cell(name), cell(label), *numbers])
     content = {
         "chosen": found.choice.name,
         "runner_up": found.choice.runner_up,
@@ -286,13 +299,33 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
         },
         "estimate": found.estimate._asdict(),
         "unanimous": float(found.unanimous.mean()),
-        "answered_by_agreement": [
-            (float(level), float(np.mean(found.agreement >= level - 1e-9))) for level in np.arange(0.5, 1, 0.05)[::-1]
+        "levels": found.levels,
+        "disagreements": [
+            {
+                "image": data.target.records.name(int(i)),
+                "agreement": float(found.agreement[i]),
+                "answers": {name: data.class_names[said[i]] for name, said in found.said.items()},
+            }
+            for i in found.order[:_SHOWN_IMAGES]
         ],
+        "advice": found.advice,
         "warnings": found.warnings,
         "left_out": list(left_out),
     }
     write_atomically(os.path.join(workdir, CHOICE), json.dumps(content, indent=2) + "\n")
+
+
+def _show(workdir: str, found: Decision, data: TaskData, settings: Settings) -> None:
+    """Lets the page show the images in the order of their agreement."""
+    kept = read_snapshot(workdir, len(data.class_names))
+    if not kept:
+        return
+    kept["target_agreement"] = found.agreement
+    if not data.target.labelled:
+        sure, unsure = extremes((found.agreement + found.support) / 2, found.answers)
+        for kind, indices in (("sure", sure), ("unsure", unsure)):
+            kept.update(looks(data.target, kind, indices, settings.data))
+    write_snapshot(workdir, kept)
 
 
 def _copy(chosen: str, workdir: str) -> None:

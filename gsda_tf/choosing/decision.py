@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gsda_tf.choosing import agreement, clustering, missing
-from gsda_tf.choosing.choice import TRUSTED, Choice, choose
+from gsda_tf.choosing.choice import PLAIN, TRUSTED, Choice, choose
 from gsda_tf.choosing.criteria import Candidate
+from gsda_tf.errors import COMMANDS
 
+_USABLE, _SURE = 0.6, 0.95
+"""Estimated accuracies: below the first the answers should not be used; from the second on nobody need look at them."""
 _SUPPORTED = 0.8
 """Mean probability of an answer over the nearest images, from which on it may be called unanimous."""
 
@@ -23,7 +26,10 @@ class Decision:
       choice: the candidate and why.
       seed: which of its seeds, counted from 0, is nearest to all of them.
       answers: int64 [n], of that seed.
-      agreement: float [n], 0..1, how far all candidates agree with the answer, on the image and on those nearest to it.
+      said: int64 [n] by candidate, the answers of its seeds together.
+      agreement: float [n], 0..1, how far all candidates agree with the answer: what an export says of new images, too.
+      support: float [n], 0..1, how far they give it to the nearest images.
+      right: float [n], how probably the answer is right, whose mean is the estimate.
       unanimous: bool [n], where every run and witness gives it and the nearest images support it.
       estimate: of the accuracy.
       warnings: a sentence each.
@@ -32,10 +38,42 @@ class Decision:
     choice: Choice
     seed: int
     answers: np.ndarray
+    said: dict[str, np.ndarray]
     agreement: np.ndarray
+    support: np.ndarray
+    right: np.ndarray
     unanimous: np.ndarray
     estimate: agreement.Estimate
     warnings: list[str]
+
+    @property
+    def order(self) -> np.ndarray:
+        """All images, int64 [n], those first of whose answers least speaks."""
+        return np.argsort(self.agreement + self.support, kind="stable")
+
+    @property
+    def levels(self) -> list[tuple[float, float, float]]:
+        """(agreement, share of the images that reach it, how many of these answers are probably right), each 0..1."""
+        found = [(level, self.agreement >= level - 1e-9) for level in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)]
+        return [(level, float(here.mean()), float(self.right[here].mean())) for level, here in found if here.any()]
+
+    @property
+    def advice(self) -> str:
+        """One sentence, what to do."""
+        ask = f"label forty images ({COMMANDS}.pick) and train with them (--target_labels)"
+        if self.choice.name == PLAIN and self.choice.runner_up:
+            return f"Do not adapt: use source only, try another backbone, or {ask}."
+        if self.estimate.value < _USABLE:
+            return f"Do not use the answers as they are: try another backbone, or {ask}."
+        sure = next((each for each in reversed(self.levels) if each[2] >= _SURE), None)
+        if sure is None or sure[1] == 1.0:
+            return f"Use it, and look at the first images of predictions.csv; to know how many are right {ask}."
+        level, share, right = sure
+        rest = len(self.agreement) - round(share * len(self.agreement))
+        return (
+            f"Use the answers whose agreement is {level:g} or more, {100 * share:.0f} % of the images, of which about "
+            f"{100 * right:.0f} % are right; look at the other {rest:,}, or {ask}."
+        )
 
     @property
     def sentence(self) -> str:
@@ -85,13 +123,17 @@ def decide(
     source, target = (clustering.comparable(features) for features in (source_features, target_features))
     nearest = agreement.nearest_means(source, source_labels, target)
     same = (np.stack([*runs, nearest, agreement.majorities(runs, groups)]) == answers).all(axis=0)
+    # How sure the others are says nothing of what is found without training; which label they give does.
+    right = votes if made.name == TRUSTED else share
     return Decision(
         choice=made,
         seed=seed,
         answers=answers,
-        agreement=(share + support) / 2,
+        said={candidate.name: candidate.mean.argmax(axis=1) for candidate in candidates},
+        agreement=share,
+        support=support,
+        right=right,
         unanimous=same & (support > _SUPPORTED),
-        # How sure the others are says nothing of what is found without training; which label they give does.
-        estimate=agreement.estimate(votes if made.name == TRUSTED else share),
+        estimate=agreement.estimate(right),
         warnings=missing.warnings(answers, probabilities, runs, shares, class_names),
     )

@@ -78,7 +78,7 @@ class TaskData:
     class_names: tuple[str, ...]
     score: str = "accuracy"
     remarks: tuple[str, ...] = ()
-    held: Domain | None = None
+    held: DomainData | None = None
 
     @property
     def source_scored(self) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from gsda_tf import methods
+from gsda_tf.choosing.criteria import CRITERIA
 from gsda_tf.evaluation import accuracy, selection
 from gsda_tf.files import printable, write_atomically
 from gsda_tf.reporting import embedding, figures
 from gsda_tf.reporting.names import shown, undrawable
 from gsda_tf.reporting.page import panels, percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run, source_only_folder
+from gsda_tf.runs.contents import read_choice
 from gsda_tf.tables import MISSING, Table
 
 _SATURATED = 0.9995
@@ -68,6 +70,7 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
         "grey": "target_indices" in run.evaluation and (run.feature_labels[1] < 0).any(),
         "shares": _shares(run),
         "choice": _choice(run, evaluated) if evaluated else None,
+        "chosen": _chosen(read_choice(run.workdir)),
         "settings": Table(("setting", "value"), [(f"--{n}", _value(v)) for n, v in run.settings.items()], (0, 1)),
         "versions": Table(("of", "version"), [*versions.items(), ("weights (SHA-256)", sha)], (0, 1)),
         "target": None,
@@ -89,10 +92,15 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
         exact = latest.get(key) is not None and not latest.get("target_sample")
         found.append((percent(latest[key]) if exact else told if latest else MISSING, f"{key} ({by}" if by else key))
     each = "".join(f"; {name} {percent(value)}" for name, value in latest.get("accuracy_by_source", {}).items())
-    return [
-        *found,
-        (percent(latest.get("accuracy/source")), f"accuracy/source, of the images that it was trained on{each}"),
-    ]
+    if latest.get(run.score_key) is None and "estimate/value" in latest:
+        value, low, high = (percent(latest.get(f"estimate/{of}")) for of in ("value", "low", "high"))
+        found = [(value, f"of the target probably right, {low} to {high}: an estimate, no label was there")]
+    of = (
+        "images that were held out"
+        if latest.get("source_scored") == "held-out"
+        else "the images that it was trained on"
+    )
+    return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {of}{each}")]
 
 
 def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
@@ -108,6 +116,31 @@ def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
         _, low, high = accuracy.difference(*right)
         against += f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
     return f"{100 * (ours - theirs):+.1f} points", against
+
+
+def _chosen(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Shows what `--method=auto` chose from; None of a run of one method."""
+    if content is None:
+        return None
+    keys = {"score": "score", **{name: each.title for name, each in CRITERIA.items()}, "labels": "right"}
+    keys = {key: head for key, head in keys.items() if any(key in scores for scores in content["scores"].values())}
+    rows = [
+        (name, *(MISSING if scores.get(key) is None else f"{scores[key]:.2f}" for key in keys))
+        for name, scores in content["scores"].items()
+    ]
+    marked = [number for number, name in enumerate(content["scores"]) if name == content["chosen"]]
+    levels = [(f"{level:g}", *map(percent, rest)) for level, *rest in content["levels"]]
+    names = list(content["scores"])
+    apart = [
+        ("/".join(d["image"].split("/")[-2:]), percent(d["agreement"]), *(d["answers"].get(n, MISSING) for n in names))
+        for d in content["disagreements"]
+    ]
+    return {
+        "candidates": Table(("candidate", *keys.values()), rows, (0,), marked),
+        "levels": Table(("agreement of at least", "images", "probably right"), levels),
+        "apart": Table(("image", "agreement", *names), apart, (0, *range(2, 2 + len(names)))),
+        "advice": content["advice"],
+    }
 
 
 def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:

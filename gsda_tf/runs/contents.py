@@ -16,7 +16,7 @@ from gsda_tf.files import disk_errors, open_regular, read_regular, write_atomica
 from gsda_tf.methods import all_options
 from gsda_tf.settings import check_value, fields
 
-SETTINGS, SUMMARY, METRICS = "settings.json", "summary.json", "metrics.jsonl"
+SETTINGS, SUMMARY, METRICS, CHOICE = "settings.json", "summary.json", "metrics.jsonl", "choice.json"
 
 _MOST_JSON, _MOST_LOG, _MOST_LINE = 2**24, 2**28, 2**16
 """Bytes of a JSON file, of the log, and of one of its lines."""
@@ -95,8 +95,18 @@ _OPTIONAL = {
     "target_shares": {str: _share},
     "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
     "versions": {str: str},
+    "source_scored": ("held-out", "training").__contains__,
     "choice": str,
+    "advice": str,
+    **dict.fromkeys(("estimate/value", "estimate/low", "estimate/high"), _share),
     "warnings": [str],
+}
+_CHOICE = {
+    "chosen": str,
+    "advice": str,
+    "scores": {str: {str: (float, None)}},
+    "levels": [[_share]],
+    "disagreements": [{"image": str, "agreement": _share, "answers": {str: str}}],
 }
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str, "tuple[int, ...]": [int], "tuple[str, ...]": [str]}
 """Kinds of settings in JSON, where a tuple is a list, by how they are declared."""
@@ -186,6 +196,18 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
             "it answers here, but is adapted in an environment such as it was made in."
         )
     return {**told, "class_names": names}
+
+
+def read_choice(workdir: str) -> dict[str, Any] | None:
+    """Reads choice.json, which `--method=auto` leaves; None if there is none. Raises as `read_settings`."""
+    path = os.path.join(workdir, CHOICE)
+    if not os.path.lexists(path):
+        return None
+    with disk_errors(f"reading {path}"):
+        value = _parsed(path, read_regular(path, _MOST_JSON))
+    if not fits(value, _CHOICE):
+        raise damaged(path, f"expected {', '.join(_CHOICE)}")
+    return value
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:

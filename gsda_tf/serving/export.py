@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ from gsda_tf.files import disk_errors, printable
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
 from gsda_tf.serving import fresh, other_formats
-from gsda_tf.serving.module import ServingModule, write_warmup
+from gsda_tf.serving.module import ServingModule, answers, write_warmup
 from gsda_tf.serving.seen import SEEN, kept
 from gsda_tf.serving.versions import LABELS, place, writing_folder
 
@@ -55,6 +55,7 @@ def export_model(
     samples: Sequence[bytes] | np.ndarray,
     tolerance: float = TOLERANCE,
     formats: Sequence[str] = ("saved_model",),
+    committee: Callable | None = None,
 ) -> str:
     """Writes `export_root/<version>/`, `<version>.keras`, `<version>.tflite`, one more than the highest version there.
 
@@ -72,6 +73,7 @@ def export_model(
         takes features in place of images.
       tolerance: largest difference of a probability.
       formats: of `other_formats.FORMATS`, what is written.
+      committee: as `ServingModule` takes it; of a SavedModel.
 
     Returns:
       The folder of the new version, or the file of the first format.
@@ -94,14 +96,14 @@ def export_model(
                 with timed("export" if served else kind):
                     try:
                         if served:
-                            _save(extractor, classifier, class_names, geometry, made[0], assets, samples)
+                            _save(extractor, classifier, class_names, geometry, made[0], assets, samples, committee)
                         else:
                             other_formats.write(kind, extractor, classifier, seen.shape[1:], made[-1])
                     except (NotImplementedError, TypeError, ValueError) as error:
                         raise _refusal(kind, str(error)) from error
                 with timed("check"):
                     if expected is None:
-                        expected = _in_memory(extractor, classifier, seen)
+                        expected = _in_memory(extractor, classifier, committee, seen)
                     if problem := fresh.ask(process, [kind, made[-1], question, answer]):
                         raise _refusal(kind, f"it could not be loaded again: {problem[-300:]}")
                     with np.load(answer) as loaded:
@@ -119,6 +121,7 @@ def export_experiment(
     summary: Mapping[str, Any],
     precision: str = "float32",
     formats: Sequence[str] = ("saved_model",),
+    committee: Callable | None = None,
 ) -> str:
     """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
     data = experiment.settings.data
@@ -135,6 +138,7 @@ def export_experiment(
         sample_images(experiment.data.target),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
         formats,
+        committee,
     )
 
 
@@ -151,14 +155,14 @@ def _extractor(experiment, precision: str) -> keras.Model:
     return Extractor(other.preprocess, other.backbone, trained.bottleneck)  # which is float32 in any precision
 
 
-def _save(extractor, classifier, class_names, geometry, path, assets, samples) -> None:
+def _save(extractor, classifier, class_names, geometry, path, assets, samples, committee) -> None:
     files = []
     for name, content in assets.items():
         files.append(os.path.join(os.path.dirname(path), f"{name}.json"))
         with open(files[-1], "w", encoding="utf-8") as file:
             json.dump(content, file, indent=2)
     units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
-    module = ServingModule(extractor, classifier, class_names, geometry, files, feature_units=units)
+    module = ServingModule(extractor, classifier, class_names, geometry, files, units, committee=committee)
     tf.saved_model.save(module, path, signatures=module.signatures())
     write_warmup(path, samples, geometry.image_size)
 
@@ -170,31 +174,41 @@ def _seen(geometry: ImageGeometry, samples: Sequence[bytes] | np.ndarray) -> np.
     return np.stack([images.seen(tf.constant(sample), geometry) for sample in samples])
 
 
-def _in_memory(extractor, classifier, seen: np.ndarray) -> np.ndarray:
-    """Probabilities as evaluation gets them, float32 [n, r]; not by way of the module that is checked."""
+def _in_memory(extractor, classifier, committee, seen: np.ndarray) -> dict[str, np.ndarray]:
+    """Answers by name as evaluation gets them; not by way of the module that is checked."""
     # On the CPU, as in the process that checks: what a GPU computes differs by more than the tolerance.
     with tf.device("CPU:0"):
         seen = tf.constant(seen)
-        return tf.nn.softmax(tf.function(lambda x: classifier(extractor(x, training=False)))(seen)).numpy()
+        said = tf.function(lambda x: answers(extractor, classifier, committee, x))(seen)
+        return {name: value.numpy() for name, value in said.items() if name != "features"}
 
 
 def _compare(
-    kind: str, answer: Mapping[str, np.ndarray], expected: np.ndarray, names: Sequence[str], tolerance: float
+    kind: str,
+    answer: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    tolerance: float,
 ) -> None:
     tolerance = max(tolerance, _LITE_TOLERANCE) if kind == "tflite" else tolerance
-    difference = np.abs(answer["probabilities"] - expected).max(initial=0.0)
+    numbers = expected if kind == "saved_model" else ("probabilities",)
+    differences = {name: np.abs(answer[name] - expected[name]).max(initial=0.0) for name in numbers}
     due = [names[best] for best in answer["probabilities"].argmax(axis=1)]
     labels = [label.decode() for label in answer["label"]] if kind == "saved_model" else due
     if not labels or "" in labels:
         bad = f"{labels.count('')} of {len(labels)} sample images"
         raise _refusal(kind, f"it could not decode {bad}, expected images that training could read, at least one")
-    if not difference <= tolerance:  # also catches NaN
-        differ = f"probabilities differ by {difference:.2g}, at most {tolerance:g} was expected"
-        raise _refusal(kind, f"it answers otherwise than the model in memory, {differ}")
+    for name, difference in differences.items():
+        if not difference <= tolerance:  # also catches NaN
+            differ = f"{name} differ by {difference:.2g}, at most {tolerance:g} was expected"
+            raise _refusal(kind, f"it answers otherwise than the model in memory, {differ}")
     if labels != due:
         raise _refusal(kind, f"it names classes wrongly, {labels} where {due} was expected")
     if kind != "saved_model":
-        print(f"{kind}: probabilities of {len(due)} samples differ by at most {difference:.2g}", flush=True)
+        print(
+            f"{kind}: probabilities of {len(due)} samples differ by at most {differences['probabilities']:.2g}",
+            flush=True,
+        )
 
 
 def _refusal(kind: str, reason: str) -> UserError:

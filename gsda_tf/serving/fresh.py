@@ -25,7 +25,7 @@ try:
     if kind == "saved_model":
         signature = tf.saved_model.load(made).signatures["serving_default"]
         said = signature(image_bytes=tf.constant(images)) if images else signature(features=tf.constant(seen))
-        said = {name: said[name].numpy() for name in ("probabilities", "label")}
+        said = {name: said[name].numpy() for name in ("probabilities", "agreement", "label") if name in said}
         said["label"] = said["label"].astype(bytes)
     elif kind == "keras":
         import keras

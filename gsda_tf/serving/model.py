@@ -23,12 +23,14 @@ class Answers:
       scores: float32 [N].
       probabilities: float32 [N, r].
       features: float32 [N, d], if they were asked for.
+      agreement: float32 [N], how far the candidates of `--method=auto` agree; None where the model does not say it.
     """
 
     labels: list[str]
     scores: np.ndarray
     probabilities: np.ndarray
     features: np.ndarray | None = None
+    agreement: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +109,8 @@ def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str
     shapes = {"label": [count], "score": [count], "probabilities": [count, len(class_names)]}
     if features:
         shapes["features"] = [count, None]
+    if "agreement" in out:
+        shapes["agreement"] = [count]
     for name, shape in shapes.items():
         if name not in out:
             raise ValueError(f"no {name}")
@@ -125,7 +129,9 @@ def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str
     unknown = set(labels) - {*class_names, ""}
     if unknown:
         raise ValueError(f"the label {min(unknown)!r}, which is no class")
-    return Answers(labels, out["score"], out["probabilities"], out["features"] if features else None)
+    return Answers(
+        labels, out["score"], out["probabilities"], out["features"] if features else None, out.get("agreement")
+    )
 
 
 def texts(values: np.ndarray) -> list[str]:

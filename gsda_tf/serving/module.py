@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -33,6 +33,8 @@ class ServingModule(tf.Module):
       geometry: of the network's input.
       assets: paths of files to carry along.
       feature_units: e, where E takes features of another model; 0: it takes images.
+      committee: (what the backbone makes of images float32 [N, e], answers int [N]) -> agreement float32 [N], with
+        `models` that it asks; None: nothing is said of agreement.
       max_bytes: see `MAX_BYTES`.
     """
 
@@ -45,6 +47,7 @@ class ServingModule(tf.Module):
         assets: Sequence[str] = (),
         feature_units: int = 0,
         max_bytes: int = MAX_BYTES,
+        committee: Callable | None = None,
     ):
         super().__init__(name="gsda")
         self._geometry, self._units = dataclasses.replace(geometry, max_bytes=max_bytes), feature_units
@@ -54,24 +57,25 @@ class ServingModule(tf.Module):
 
         @tf.function(input_signature=[spec], autograph=False)
         def network(inputs):
-            features = extractor(inputs, training=False)
-            return features, tf.nn.softmax(classifier(features))
+            return answers(extractor, classifier, committee, inputs)
 
         # Traced once, for all ways in. The models themselves are no attributes: saving would trace each of their
         # layers, and what is wanted is the variables, whatever kind of Keras made them.
         self._network = network.get_concrete_function()
-        self.weights = [tf_variable(v) for model in (extractor, classifier) for v in model.variables]
+        models = [extractor, classifier, *(committee.models if committee else ())]
+        self.weights = list({id(v): tf_variable(v) for model in models for v in model.variables}.values())
         copies = tf.distribute.get_strategy().experimental_local_results  # of a variable, on each device
         known = {id(copy.handle) for variable in self.weights for copy in copies(variable)}
         held = [x for x in self._network.captured_inputs if x.dtype == tf.resource and id(x) not in known]
-        self.programs = [extractor, classifier] if held else []  # somebody's SavedModel may hold more than variables
+        self.programs = models if held else []  # somebody's SavedModel may hold more than variables
         self.names = tf.Variable(list(class_names), trainable=False, dtype=tf.string, name="class_names")
         self.files = [tf.saved_model.Asset(path) for path in assets]
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The ways in, by name.
 
-        `serving_default`: image_bytes string [N], JPEG or PNG -> probabilities [N, r], label [N], score [N].
+        `serving_default`: image_bytes string [N], JPEG or PNG -> probabilities [N, r], label [N], score [N], and
+        with a committee agreement [N].
         `images`: uint8 [N, H, W, 3] -> the same.
         `features`: image_bytes -> features [N, d], and the same.
         `class_names`: index int64 [N] -> class_name [N], empty past the last class.
@@ -151,15 +155,24 @@ class ServingModule(tf.Module):
         count = tf.shape(decoded)[0]
         # Convolutions that were fused fail where there is no image.
         one = tf.zeros([tf.cast(tf.equal(count, 0), tf.int32), *self._row], decoded.dtype)
-        features, probabilities = (x[:count] for x in self._network(tf.concat([decoded, one], axis=0)))
-        best = tf.argmax(probabilities, axis=-1)
-        label = tf.gather(tf.convert_to_tensor(self.names), best)
-        return {
-            "features": tf.where(good[:, None], features, tf.zeros_like(features)),
-            "probabilities": tf.where(good[:, None], probabilities, tf.zeros_like(probabilities)),
-            "label": tf.where(good, label, ""),
-            "score": tf.where(good, tf.reduce_max(probabilities, axis=-1), 0.0),
-        }
+        said = {name: x[:count] for name, x in self._network(tf.concat([decoded, one], axis=0)).items()}
+        label = tf.gather(tf.convert_to_tensor(self.names), tf.argmax(said["probabilities"], axis=-1))
+        said["score"] = tf.reduce_max(said["probabilities"], axis=-1)
+        wide = {1: good, 2: good[:, None]}
+        said = {name: tf.where(wide[len(x.shape)], x, tf.zeros_like(x)) for name, x in said.items()}
+        return {**said, "label": tf.where(good, label, "")}
+
+
+def answers(
+    extractor: keras.Model, classifier: keras.Model, committee: Callable | None, inputs: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Returns features [N, d] and probabilities [N, r] of inputs and, with a committee, its agreement [N]."""
+    if committee is None:
+        features = extractor(inputs, training=False)
+        return {"features": features, "probabilities": tf.nn.softmax(classifier(features))}
+    embedded = extractor.embed(inputs)
+    said = answers(extractor, classifier, None, embedded)
+    return {**said, "agreement": committee(embedded, tf.argmax(said["probabilities"], axis=-1))}
 
 
 def _without_features(answer: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -159,6 +159,7 @@ class Result:
       scored: readable images whose class is known, see `known_classes`.
       accuracy: share of those whose label is that class; None if there are none.
       mean_class_accuracy: the mean of that share over the classes that are there.
+      agreement: whether rows have it.
     """
 
     images: int
@@ -167,6 +168,7 @@ class Result:
     scored: int
     accuracy: float | None
     mean_class_accuracy: float | None
+    agreement: bool
 
 
 def predict(
@@ -180,7 +182,7 @@ def predict(
     spread: Spread | None = None,
     known: Sequence[str | None] | None = None,
 ) -> Result:
-    """Writes one row an image: path, label, score, error, and what else is asked for.
+    """Writes one row an image: path, label, score, agreement if the model says it, error, and what else is asked for.
 
     Rows go to `<output>.partial`, which an interrupted run goes on with and which becomes `output` when it is
     whole. Besides the paths, memory does not grow with the number of images.
@@ -299,9 +301,10 @@ def _why_undecodable(path: str) -> str:
 
 def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:
     error = record if isinstance(record, str) else ""
-    row: dict[str, object] = {"path": path, "label": "", "score": 0.0, "error": error}
-    if not error:
-        row |= {"label": answers.labels[i], "score": _numbers(answers.scores[i : i + 1])[0]}
+    numbers = {"score": answers.scores, "agreement": answers.agreement}
+    row: dict[str, object] = {"path": path, "label": "" if error else answers.labels[i]}
+    row |= {n: 0.0 if error else _numbers(v[i : i + 1])[0] for n, v in numbers.items() if v is not None}
+    row["error"] = error
     if options["probabilities"]:
         row["probabilities"] = None if error else _numbers(answers.probabilities[i])
     if options["features"]:
@@ -317,6 +320,7 @@ def _numbers(values: np.ndarray) -> list[float]:
 def _result(partial: str, known: Sequence[str | None], class_names: Collection[str], resumed: int) -> Result:
     """Counts the rows, and scores those whose class is known to the model."""
     images, reasons, right, total = 0, [], collections.Counter(), collections.Counter()
+    row: dict = {}
     for row, name in zip(rows.rows(partial), known):
         images += 1
         if row["error"]:
@@ -327,4 +331,4 @@ def _result(partial: str, known: Sequence[str | None], class_names: Collection[s
     scored = sum(total.values())
     accuracy = sum(right.values()) / scored if scored else None
     mean_class_accuracy = float(np.mean([right[name] / total[name] for name in total])) if scored else None
-    return Result(images, resumed, tuple(reasons), scored, accuracy, mean_class_accuracy)
+    return Result(images, resumed, tuple(reasons), scored, accuracy, mean_class_accuracy, "agreement" in row)

@@ -68,6 +68,8 @@ class Evaluator:
         self._inputs = inputs or data
         self._chosen = evenly(len(data.source), _MOST_SOURCE_IMAGES)
         self._source = self._inputs.source.chosen(self._chosen)
+        self._held = self._inputs.held and self._inputs.held.chosen(evenly(len(data.held), _MOST_SOURCE_IMAGES))
+        self._scored = self._held or data.source.chosen(self._chosen)
         # Of the images whose features are kept; those of the source are among the evaluated ones.
         self._kept = self._chosen[evenly(len(self._chosen), _MOST_KEPT)], evenly(len(data.target), _MOST_KEPT)
 
@@ -79,13 +81,13 @@ class Evaluator:
         """
         data, chosen = self._data, self._chosen
         source = self._inference(self._source, again=True) if len(chosen) else None
+        held = self._inference(self._held, again=True) if self._held else source
         target = target or self._inference(self._inputs.target, again=True)
         source = source or Outputs(target.features[:0], target.logits[:0])
         labels, per_class = data.target.labels, None
+        right = held.predictions == self._scored.labels if held else np.zeros(0, bool)
         scores = {
-            "accuracy/source": accuracy.accuracy(source.predictions, data.source.labels[chosen])
-            if len(chosen)
-            else None,
+            "accuracy/source": float(right.mean()) if held else None,
             "accuracy/target": None,
             "accuracy/target_mean_class": None,
         }
@@ -98,9 +100,9 @@ class Evaluator:
         for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
             scores[f"score/{name}"] = value if np.isfinite(value) else None
         sample = len(labels) if len(labels) < len(data.target) else None
-        right, by_place = source.predictions == data.source.labels[chosen], {}
+        by_place = {}
         for number, name in enumerate(data.source.place_names):
-            mine = data.source.places[chosen] == number
+            mine = self._scored.places == number
             by_place.update({name: float(right[mine].mean())} if mine.any() else {})
         return Evaluation(scores, per_class, chosen, source, target, sample, by_place)
 
@@ -137,22 +139,26 @@ class Evaluator:
         labels, probabilities = self._data.target.labels, evaluation.target.probabilities
         kinds = {"mistake": accuracy.confident_mistakes(probabilities, labels, _MOST_MISTAKES)}
         if not self._data.target.labelled:
-            kinds["sure"], kinds["unsure"] = _extremes(probabilities)
+            kinds["sure"], kinds["unsure"] = extremes(probabilities.max(axis=1), probabilities.argmax(axis=1))
         arrays = {
             "target_labels": labels,
             "target_probabilities": probabilities,
             "source_counts": np.bincount(self._data.source.labels, minlength=len(self._data.class_names)),
         }
         for kind, indices in kinds.items():
-            arrays[f"{kind}_indices"] = indices
-            arrays[f"{kind}_images"] = thumbnails(self._data.target, indices, self._settings)
-            arrays[f"{kind}_names"] = np.array([self._data.target.records.name(int(i)) for i in indices], np.str_)
+            arrays.update(looks(self._data.target, kind, indices, self._settings))
         return arrays
 
 
-def _extremes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the images that the model is surest of, one a predicted class, and of those that it is least sure of."""
-    scores, predictions = probabilities.max(axis=1), probabilities.argmax(axis=1)
+def looks(domain: DomainData, kind: str, indices: np.ndarray, settings: DataSettings) -> dict[str, np.ndarray]:
+    """Returns some images as `Evaluator.keep` keeps them: <kind>_indices, <kind>_images and <kind>_names."""
+    images = thumbnails(domain, indices, settings)
+    names = np.array([domain.records.name(int(i)) for i in indices], np.str_)
+    return {f"{kind}_indices": indices, f"{kind}_images": images, f"{kind}_names": names}
+
+
+def extremes(scores: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the images with the highest scores, float [n], one a predicted class, int [n]; and those with the lowest."""
     order = np.argsort(-scores, kind="stable")
     first = np.sort(np.unique(predictions[order], return_index=True)[1])
     return order[first][:_MOST_EXTREMES], order[::-1][:_MOST_EXTREMES]

@@ -229,13 +229,16 @@ class Experiment:
 _MANY, _ASKED, _SIDE = 2**16, 8, 256
 
 
-def restore(workdir: str, step: int | None = None, data: bool = True, **changes) -> tuple[Experiment, int]:
+def restore(
+    workdir: str, step: int | None = None, data: bool = True, beside: Experiment | None = None, **changes
+) -> tuple[Experiment, int]:
     """The experiment of a run folder, with the weights of a checkpoint.
 
     Args:
       workdir: that a training run wrote.
       step: of the checkpoint; None is the newest.
       data: whether the data are read, too; else some noise stands in their place, to ask an export about.
+      beside: see `Experiment`; its data are taken.
       **changes: settings that may differ from the run's, by name (where data lie, precision). Those that are this
         machine's and user's alone are never the folder's: see `settings.setting`. Data that are not those of the run
         are taken and told; classes have the run's names in any case.
@@ -248,10 +251,10 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
     """
     written = settings_of(workdir)
     settings, passed_over = recipes.restored(written["settings"], changes)
-    if passed_over:
+    if passed_over and not beside:
         print(f"{workdir} names {', '.join(passed_over)}: not taken from a run's folder, give it if it is so here.")
-    task = _load(settings, written) if data else _stand_in(written, settings)
-    other = changes_of_data(written["data"], fingerprint(task)) if data else ""
+    task = beside.data if beside else _load(settings, written) if data else _stand_in(written, settings)
+    other = changes_of_data(written["data"], fingerprint(task)) if data and not beside else ""
     if other:
         print(f"The data are not those that the run was trained on ({other}): what follows is about those of now.")
     path, reader = checkpoints.newest(workdir, step)
@@ -263,7 +266,9 @@ def restore(workdir: str, step: int | None = None, data: bool = True, **changes)
     widths = {width for shape in shapes.values() for width in shape}
     # A method that keeps something of every image has variables of that width; else a number is only compared with.
     built_for = tuple(count if count in widths else min(count, _MANY) for count in sizes(written["data"]))
-    experiment = Experiment(settings, task, tf.distribute.get_strategy(), built_for=built_for, trains=False)
+    experiment = Experiment(
+        settings, task, tf.distribute.get_strategy(), built_for=built_for, trains=False, beside=beside
+    )
     # Not before: a folder of anybody's may name whatever file, and only networks are read there.
     if changed := code.changes(written.get("code", {}), settings):
         print(f"{changed} since {workdir} was trained: what follows is of the code of now.")

@@ -6,13 +6,17 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gsda_tf.choosing import auto
 from gsda_tf.choosing.auto import Pool
+from gsda_tf.choosing.committee import committee, finished
 from gsda_tf.choosing.criteria import Candidate
 from gsda_tf.choosing.decision import decide
 from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
+from gsda_tf.runs.contents import CHOICE, read_choice
+from gsda_tf.runs.snapshot import read_snapshot
 
 from .test_clustering import blobs
 
@@ -84,7 +88,7 @@ def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_i
     assert summary["estimate/low"] <= summary["estimate/value"] <= summary["estimate/high"]
     with open(tmp_path / "run" / "settings.json") as file:
         assert json.load(file)["of"].endswith("mcc/seed5")
-    with open(tmp_path / "run" / auto.CHOICE) as file:
+    with open(tmp_path / "run" / CHOICE) as file:
         content = json.load(file)
     assert content["chosen"] == "mcc" and set(content["scores"]) == {"source_only", "mcc"} and not content["left_out"]
 
@@ -106,9 +110,15 @@ def test_what_is_fitted_has_one_seed_and_only_frozen_features_have_it_by_themsel
 def test_predictions_begin_with_the_images_to_look_at(given, trained, tmp_path):
     run(given(), tmp_path / "run")
     lines = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()
-    assert lines[0] == "image,label,agreement,unanimous" and len(lines) == 101
-    shares = [float(line.split(",")[2]) for line in lines[1:]]
-    assert shares == sorted(shares) and lines[1].endswith(",0") and lines[-1].endswith(",1")
+    assert lines[0] == "image,label,agreement,neighbours,unanimous" and len(lines) == 101
+    trust = [float(line.split(",")[2]) + float(line.split(",")[3]) for line in lines[1:]]
+    assert all(b > a - 2e-4 for a, b in zip(trust, trust[1:])) and lines[1].endswith(",0") and lines[-1].endswith(",1")
+    found = read_choice(str(tmp_path / "run"))
+    assert [f"{each['agreement']:.4f}" for each in found["disagreements"]] == [
+        line.split(",")[2] for line in lines[1:13]
+    ]
+    assert all(set(each["answers"]) == set(POOL.candidates) for each in found["disagreements"])
+    assert found["advice"].startswith("Use it, and look at the first images")
 
 
 def test_names_that_are_no_unicode_or_begin_a_formula(trained, tmp_path):
@@ -163,5 +173,33 @@ def test_scrambled_target_labels_change_no_bit_of_the_choice(given, tmp_path):
     found = []
     for name, labels in (("true", None), ("scrambled", np.random.default_rng(3).permutation)):
         run({**given(labels), "evaluate_steps": 4}, tmp_path / name, Pool(POOL.candidates, candidate_seeds=1))
-        found.append([(tmp_path / name / file).read_bytes() for file in (auto.CHOICE, auto.PREDICTIONS)])
+        found.append([(tmp_path / name / file).read_bytes() for file in (CHOICE, auto.PREDICTIONS)])
     assert found[0] == found[1]
+
+
+def test_the_export_says_of_each_image_the_agreement_that_the_choice_was_told(given, tmp_path, capsys):
+    """In earnest: the committee is restored from what the candidates left."""
+    said = []
+
+    def export(experiment, root, summary, committee):
+        embedded = tf.constant(experiment.embeddings()[1])
+        answers = experiment.inference(experiment.inputs.target).predictions
+        said.append((experiment, committee(embedded, tf.constant(answers)).numpy()))
+        return root
+
+    values = {**given(), "evaluate_steps": 4, "workdir": str(tmp_path / "run"), "export": True}
+    pool = Pool(("source_only", "mcc", "spl"), candidate_seeds=2)
+    auto.run(values, pool, export=export)
+    rows = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()[1:]
+    due = {row.split(",")[0]: float(row.split(",")[2]) for row in rows}
+    ((experiment, agreement),) = said
+    names = [experiment.data.target.records.name(i) for i in range(len(agreement))]
+    np.testing.assert_allclose(agreement, [due[name] for name in names], atol=1e-4)
+    assert list(finished(str(tmp_path / "run"))) == ["mcc", "source_only", "spl"]
+    shown = read_snapshot(str(tmp_path / "run"), 5)["target_agreement"]
+    np.testing.assert_allclose(shown, agreement, atol=1e-5)
+    # A folder that names a program is not run: the export goes without.
+    settings = tmp_path / "run" / "candidates" / "mcc" / "seed1" / "settings.json"
+    settings.write_text(settings.read_text().replace('"method": "mcc"', '"method": "/tmp/x.py:X"'))
+    assert committee(str(tmp_path / "run"), experiment) is None
+    assert "says nothing of agreement" in capsys.readouterr().out

@@ -55,6 +55,22 @@ def test_the_sentence_names_choice_reason_estimate_and_runner_up():
     assert found.estimate.low <= found.estimate.value <= found.estimate.high
 
 
+def test_how_many_are_right_from_an_agreement_on_and_what_to_do():
+    found = made(candidate("source_only", off(4), top=0.9), candidate("mcc", TRUTH, top=0.9))
+    wrong = np.mean(off(4) != TRUTH)
+    (sure, share, right), *_, (least, every, _) = found.levels
+    assert sure == 0.9 and share == pytest.approx(1 - wrong) and right == pytest.approx(0.9)
+    # Where the two differ it is (0.9 + 0.025) / 2, below all levels.
+    assert least == 0.5 and every == pytest.approx(1 - wrong)
+    assert found.right.mean() == pytest.approx(found.estimate.value)
+    assert list(found.order[:25]) == sorted(found.order[:25], key=lambda i: found.agreement[i] + found.support[i])
+    assert found.advice.startswith("Use it, and look at the first images")
+    assert made(candidate("source_only", TRUTH), candidate("mcc", off(2))).advice.startswith("Do not adapt")
+    assert made(candidate("mcc", TRUTH, top=0.5)).advice.startswith("Do not use the answers")
+    sure = made(candidate("source_only", off(4), top=0.99), candidate("mcc", TRUTH, top=0.99)).advice
+    assert sure.startswith("Use the answers whose agreement is") and f"other {round(wrong * 100)}," in sure
+
+
 def test_what_is_not_trained_is_estimated_by_the_labels_that_the_others_give():
     found = made(candidate("source_only", off(4), top=0.5), candidate("spl", TRUTH, top=0.4))
     assert found.choice.name == "spl" and found.estimate.value == pytest.approx((0.75 + 1) / 2)

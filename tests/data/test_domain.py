@@ -2,7 +2,7 @@ import types
 
 import numpy as np
 
-from gsda_tf.data.domain import Domain, TaskData, hold_out
+from gsda_tf.data.domain import DomainData, TaskData, hold_out
 
 
 class _Records(types.SimpleNamespace):
@@ -15,7 +15,7 @@ class _Records(types.SimpleNamespace):
 
 def _task(counts):
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
-    domain = Domain("x", _Records(places=np.arange(len(labels))), labels)
+    domain = DomainData("x", _Records(places=np.arange(len(labels))), labels)
     return TaskData("x/y", domain, domain, tuple("abcd"[: len(counts)]))
 
 

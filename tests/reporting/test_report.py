@@ -202,7 +202,7 @@ def test_where_all_scores_are_the_same_the_page_sorts_by_agreement(tmp_path, und
     assert "which tells no image from another" in _changed(workdir, target_probabilities=sure)
     agreement = np.linspace(1, 0, runs.SIZE).astype(np.float32)
     text = _changed(workdir, target_agreement=agreement)
-    least = text.partition("Least sure images")[2].partition("<h2>")[0]
+    least = text.partition("disagree most")[2].partition("<h2>")[0]
     assert re.findall(r"photo_<wbr>0000(\d\d)\.jpg</span>", least) == [str(i).zfill(2) for i in range(16, 4, -1)]
     assert "Sorted by agreement instead" in text and f"100.0 % sure, {100 * agreement[16]:.0f} % agreement" in least
 

@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import json
 import os
@@ -12,12 +13,15 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import compat
+from gsda_tf.choosing.committee import Committee
+from gsda_tf.data import images
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
-from gsda_tf.models.extractor import build_extractor
+from gsda_tf.models.extractor import build_extractor, extractor_beside
 from gsda_tf.runs.exported import versions
-from gsda_tf.serving import export, fresh
+from gsda_tf.serving import export, fresh, predict
+from gsda_tf.serving.model import local_model
 from gsda_tf.serving.module import ServingModule
 from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.settings import ModelSettings
@@ -51,6 +55,43 @@ def exported(quick_check, tmp_path_factory):
         *networks, NAMES, ImageGeometry(16, 18), root, {"class_names": NAMES, "groups": [["cat"]]}, _png(_images())
     )
     return path, networks
+
+
+def _committee(extractor, classifier):
+    """A second head over the same backbone: with the first, two candidates, of which one has two seeds."""
+    beside = [extractor_beside(extractor, ModelSettings(bottleneck_units=8, bottleneck_norm="none")) for _ in range(2)]
+    heads = [(each, build_classifier(8, 3)) for each in beside]
+    return Committee({"source_only": [(extractor, classifier)], "mcc": heads}), [(extractor, classifier), *heads]
+
+
+def test_a_committee_says_how_far_it_agrees(quick_check, tmp_path):
+    records, geometry = _png(_images()), ImageGeometry(16, 16)
+    networks = _networks()
+    committee, heads = _committee(*networks)
+    made = export.export_model(*networks, NAMES, geometry, str(tmp_path), {}, records, committee=committee)
+    assert made == str(tmp_path / "1")
+    embedded = networks[0].embed(tf.stack([images.seen(tf.constant(r), geometry) for r in records]))
+    said = [tf.nn.softmax(c(e.bottleneck(embedded))).numpy() for e, c in heads]
+    due = (said[0] + (said[1] + said[2]) / 2) / 2
+    expected = due[np.arange(4), said[0].argmax(1)]
+    model = local_model(made)
+    answers = model.ask([*records, b""], False)
+    np.testing.assert_allclose(answers.agreement, [*expected, 0.0], atol=1e-5)
+    label = np.array([NAMES[k].encode() for k in said[0].argmax(1)])
+    with pytest.raises(TrainingError, match="agreement differ by"):
+        export._compare(
+            "saved_model", {"probabilities": said[0], "agreement": expected + 0.1, "label": label},
+            {"probabilities": said[0], "agreement": expected}, NAMES, 1e-5,
+        )  # fmt: skip
+    paths = [str(tmp_path / f"{i}.png") for i in range(2)]
+    for path, record in zip(paths, (records[0], b"none")):
+        with open(path, "wb") as file:
+            file.write(record)
+    result = predict.predict(model, paths, str(tmp_path / "rows.csv"))
+    with open(tmp_path / "rows.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert result.agreement and list(rows[0]) == ["path", "label", "score", "agreement", "error"]
+    assert float(rows[0]["agreement"]) == pytest.approx(expected[0], abs=1e-5) and float(rows[1]["agreement"]) == 0
 
 
 def test_answers_as_the_model_in_memory(exported):
@@ -198,7 +239,7 @@ def test_carries_its_assets_and_warm_up_requests(exported):
 )
 def test_the_check_finds(answer, expected, monkeypatch, tmp_path):
     monkeypatch.setattr(fresh, "ask", lambda _, arguments: np.savez(arguments[3], **answer))
-    monkeypatch.setattr(export, "_in_memory", lambda *_: np.asarray([[0.2, 0.8, 0.0]]))
+    monkeypatch.setattr(export, "_in_memory", lambda *_: {"probabilities": np.asarray([[0.2, 0.8, 0.0]])})
     monkeypatch.setattr(export, "_save", lambda *given: os.makedirs(given[4]))
     with pytest.raises(TrainingError, match=expected):
         export.export_model(*_networks(), NAMES, ImageGeometry(16, 18), str(tmp_path), {}, _png(_images(1)))
@@ -282,7 +323,7 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     )
     expected = {}
     monkeypatch.setattr(fresh, "ask", lambda _, arguments: np.savez(arguments[3]))
-    monkeypatch.setattr(export, "_compare", lambda kind, answer, memory, *_: expected.update(p=memory))
+    monkeypatch.setattr(export, "_compare", lambda kind, answer, memory, *_: expected.update(p=memory["probabilities"]))
     path = export.export_experiment(experiment, str(tmp_path), {"step": 3}, precision)
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
         graph = file.read()
