@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import hashlib
 import html
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +34,7 @@ from gsda_tf.data.checking import find_bad
 from gsda_tf.data.domain import UNLABELLED, DomainData
 from gsda_tf.data.image_files import BadImageError
 from gsda_tf.errors import UserError, choose
+from gsda_tf.files import write_atomically
 from gsda_tf.methods.base import Method
 from gsda_tf.models import backbones
 from gsda_tf.runs.contents import read_metrics, read_summary, settings_of
@@ -40,8 +43,6 @@ from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.experiment import Experiment, restore
 from gsda_tf.training.inference import Outputs
-
-_KEPT = os.path.join("runs", "arrays")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Domain:
         return cls("tfds", {"": f"{_absolute(folder)}{colon}{split}" if stored else name})
 
     @classmethod
-    def from_table(cls, frame: Any, image: str = "image", label: str = "", folder: str = _KEPT) -> Domain:
+    def from_table(cls, frame: Any, image: str = "image", label: str = "", folder: str = "") -> Domain:
         """A table with a row an image, such as a pandas DataFrame.
 
         Args:
@@ -86,13 +87,15 @@ class Domain:
           label: the column of the classes; "" for an unlabelled target.
           folder: see `from_arrays`.
         """
-        for name in filter(None, (image, label)):
-            choose("column", name, map(str, getattr(frame, "columns", frame)))
-        return cls.from_arrays(frame[image], frame[label] if label else None, folder=folder)
+        if not (hasattr(frame, "columns") or isinstance(frame, Mapping)):
+            raise UserError(f"A {type(frame).__name__} was given: expected a table, such as a pandas DataFrame.")
+        columns = {str(name): name for name in getattr(frame, "columns", frame)}
+        wanted = (image,) if label in ("", None) else (image, label)
+        return cls.from_arrays(*(frame[columns[choose("column", str(n), columns)]] for n in wanted), folder=folder)
 
     @classmethod
     def from_arrays(
-        cls, values: Any, labels: Sequence | None = None, class_names: Sequence[str] = (), folder: str = _KEPT
+        cls, values: Any, labels: Sequence | None = None, class_names: Sequence[str] = (), folder: str = ""
     ) -> Domain:
         """Arrays in memory, or paths of image files.
 
@@ -102,7 +105,8 @@ class Domain:
           labels: [n] or [n, 1], numbers or names, -1, None or NaN where there is none, or one-hot [n, r]; None for an
             unlabelled target.
           class_names: of labels that are numbers.
-          folder: where they are kept by their content, so that the run can be restored and gone on with.
+          folder: where they are kept by their content, so that the run can be restored and gone on with; "" is
+            `runs/arrays`.
 
         Raises:
           UserError: they are something else.
@@ -110,14 +114,16 @@ class Domain:
         return cls(*handed.keep(values, labels, class_names, folder))
 
     @classmethod
-    def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = _KEPT) -> Domain:
+    def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = "") -> Domain:
         """A finite tf.data set, read to its end: of images, features or paths, alone, with labels, or in dictionaries;
         in batches or one by one.
 
         Raises:
           UserError: its elements are something else.
         """
-        return cls.from_arrays(*handed.of_dataset(dataset), class_names or getattr(dataset, "class_names", ()), folder)
+        values, labels = handed.of_dataset(dataset)
+        named = class_names is not None and len(class_names)
+        return cls.from_arrays(values, labels, class_names if named else getattr(dataset, "class_names", ()), folder)
 
     @classmethod
     def joined(cls, domains: Sequence[Domain]) -> Domain:
@@ -170,7 +176,8 @@ def adapt(
             raise UserError(f"A {type(given).__name__} was given: expected a Domain, such as Domain.from_folder(PATH).")
     if source.pipeline != target.pipeline:
         raise UserError(
-            f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same."
+            f"The source is from {source.pipeline}, the target from {target.pipeline}: expected both from the same. "
+            "Images of one size are arrays, those of several sizes lists."
         )
     given = {"pipeline": source.pipeline, **source.given("source"), **target.given("target"), **settings}
     if method := _named(method):
@@ -202,6 +209,8 @@ def load(workdir: str, method: str | type[Method] | None = None, trust_extractor
     """
     if not isinstance(workdir, (str, os.PathLike)):
         raise UserError(f"{workdir!r} was given: expected the folder of a run.")
+    for name in settings:
+        choose("setting", name, names("restoring"))
     mine = {**settings, "method": _named(method), "trust_extractor": trust_extractor}
     return Run(os.path.expanduser(os.fspath(workdir)), mine)
 
@@ -229,23 +238,40 @@ class Page(str):
 
 
 class Run:
-    """A finished run.
+    """A finished run. Pickled, it brings the files that a prediction takes, and needs its folder no more.
 
     Args:
       workdir: its folder.
       mine: settings that its folder does not decide: the programs in it that may be run, where data lie here.
 
     Attributes:
-      workdir: its folder.
+      workdir: its folder, absolute.
       summary: what summary.json holds.
+      held: a folder that goes with this object.
     """
+
+    held: tempfile.TemporaryDirectory | None = None
 
     def __init__(self, workdir: str, mine: Mapping[str, Any] | None = None):
         summary = read_summary(workdir)
         if summary is None:
             raise UserError(f"{workdir} holds no finished run: expected summary.json there.")
-        self.workdir, self.summary = workdir, summary
+        self.workdir, self.summary = os.path.abspath(workdir), summary
         self._mine = {name: value for name, value in (mine or {}).items() if value}
+
+    def __getstate__(self) -> dict[str, Any]:
+        files = {}
+        for pattern in ("s*.json", "checkpoints/*"):  # settings and summary
+            for path in glob.glob(pattern, root_dir=self.workdir):
+                with open(os.path.join(self.workdir, path), "rb") as file:
+                    files[path] = file.read()
+        return {"files": files, "mine": self._mine}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.held = tempfile.TemporaryDirectory(prefix="gsda_tf")
+        for path, content in state["files"].items():
+            write_atomically(os.path.join(self.held.name, path), content)
+        self.__init__(self.held.name, state["mine"])
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -295,12 +321,13 @@ class Run:
 
         Returns:
           "label" [n], names of classes; "score" float [n], their probabilities; "probabilities" float [n, r]; "error"
-          [n], why a row has no answer, whose label is "" and whose numbers are NaN; else "".
+          [n], why a row has no answer, whose label is "" and whose numbers are NaN; else "". Of files their "path" [n].
         """
-        outputs, errors = self._ask(values)
+        rows, outputs, errors = self._ask(values)
         probabilities = outputs.probabilities
         labels = np.asarray(self.class_names)[np.nan_to_num(probabilities).argmax(axis=1)]
         return {
+            **({"path": np.asarray(rows.values)} if rows.kind == "paths" else {}),
             "label": np.where(errors == "", labels, ""),
             "score": probabilities.max(axis=1),
             "probabilities": probabilities,
@@ -309,7 +336,7 @@ class Run:
 
     def features(self, values: Any) -> np.ndarray:
         """f, float32 [n, d], of the same; NaN where there is an error."""
-        return self._ask(values)[0].features
+        return self._ask(values)[1].features
 
     def evaluate(self) -> dict[str, float | None]:
         """The scores again, of the newest checkpoint, on the data as they are now."""
@@ -342,8 +369,8 @@ class Run:
 
         return Page(write_report(self.workdir))
 
-    def _ask(self, values: Any) -> tuple[Outputs, np.ndarray]:
-        """Outputs of each row, NaN where there is an error; and the errors, text [n], "" where there is none."""
+    def _ask(self, values: Any) -> tuple[handed.Rows, Outputs, np.ndarray]:
+        """What was given; outputs of each row, NaN where there is an error; and the errors, text [n], else ""."""
         networks = self._networks
         units = backbones.feature_units(networks.settings.model.extractor)
         rows = handed.rows(values, features=bool(units))
@@ -371,21 +398,26 @@ class Run:
         for place in np.flatnonzero(~np.isfinite(logits).all(axis=1)):
             errors.setdefault(int(place), "the network makes of it what is no finite number")
             features[place], logits[place] = np.nan, np.nan
-        return Outputs(features, logits), np.asarray([errors.get(place, "") for place in range(count)])
+        return rows, Outputs(features, logits), np.asarray([errors.get(place, "") for place in range(count)])
 
     def _repr_html_(self) -> str:
         from gsda_tf.reporting.report import main_pictures
 
-        rows = {"method": self.summary["method"], **self.scores, "run": self.workdir}
+        rows = {"method": self.summary["method"], **self.scores, "run": self._place()}
         shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
         cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in shown.items())
         drawn = "".join(f'<img src="{uri}" width="{width}">' for uri, width in main_pictures(self.workdir))
         return f"<table>{cells}</table>{drawn}"
 
+    def _place(self) -> str:
+        """The folder as people read it."""
+        near = os.path.relpath(self.workdir)
+        return self.workdir if near.startswith("..") else near
+
     def __repr__(self) -> str:
         value = self.scores.get("accuracy/target")
         shown = "unlabelled" if value is None else f"{value:.4f}"
-        return f"Run({self.workdir!r}, {self.summary['method']}, target {shown})"
+        return f"Run({self._place()!r}, {self.summary['method']}, target {shown})"
 
 
 def _kept_model(model: keras.Model) -> str:
@@ -393,8 +425,8 @@ def _kept_model(model: keras.Model) -> str:
     digest = hashlib.blake2b(model.to_json().encode(), digest_size=8)
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
-    path = os.path.join(_KEPT, f"{digest.hexdigest()}.keras")
+    path = os.path.join(handed.KEPT, f"{digest.hexdigest()}.keras")
     if not os.path.exists(path):
-        os.makedirs(_KEPT, exist_ok=True)
+        os.makedirs(handed.KEPT, exist_ok=True)
         model.save(path)
     return path

@@ -80,12 +80,22 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
                 tf.random.set_seed(0)  # of this graph: under op determinism a random layer wants one
             return build()
 
-    state, log = random.getstate(), tf.get_logger()
-    level = log.level
-    log.setLevel("ERROR")  # how Keras makes graphs is deprecated: nothing to tell of
+    state = random.getstate()
     try:
-        # In a thread of its own no graph, strategy, policy or generator of the caller is seen.
-        return in_thread(built).result()
+        with errors_only():  # how Keras makes graphs is deprecated: nothing to tell of
+            # In a thread of its own no graph, strategy, policy or generator of the caller is seen.
+            return in_thread(built).result()
+    finally:
+        random.setstate(state)
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Meanwhile TensorFlow's log in Python, which a notebook shows, tells of errors alone."""
+    log = tf.get_logger()
+    level = log.level
+    log.setLevel("ERROR")
+    try:
+        yield
     finally:
         log.setLevel(level)
-        random.setstate(state)

@@ -67,9 +67,9 @@ class WorkerLostError(TrainingError):
     exit_code = STOPPED
 
 
-def shown(path: str) -> str:
-    """A path on one line, as a message shows it: what cannot be printed is escaped."""
-    return path if path.isprintable() else path.encode("unicode_escape", "backslashreplace").decode("ascii")
+def shown(text: str) -> str:
+    """Returns text on one line, as messages and pages show it: control characters, and no Unicode, are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 _LISTED = 36

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gsda_tf import api
 from gsda_tf.errors import UserError
@@ -50,15 +51,19 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
           X_target: of the target, without labels, the same kind.
 
         Raises:
+          ValueError: of scikit-learn, about the arrays.
           UserError: there is no target, or something that `adapt` refuses.
         """
         if X_target is None:
             raise UserError("No target was given: expected fit(Xs, ys, Xt), with the target's images or features.")
-        self.classes_, labels = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        source, target = _checked(X), _checked(X_target)
-        self.n_features_in_ = source.shape[1]
-        self._folder = None if self.workdir else tempfile.TemporaryDirectory(prefix="gsda_tf")
-        workdir = self.workdir or self._folder.name
+        source, y = validate_data(self, X, y, **_kind(X))
+        if any(label is None for label in y):
+            raise ValueError("Input y contains None: expected a label for each row of the source.")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        target = validate_data(self, X_target, reset=False, **_kind(X_target))
+        folder = None if self.workdir else tempfile.TemporaryDirectory(prefix="gsda_tf")
+        workdir = self.workdir or folder.name
         arrays, names = os.path.join(workdir, "arrays"), [str(label) for label in self.classes_]
         self.run_ = api.adapt(
             api.Domain.from_arrays(source, labels, names, arrays),
@@ -74,6 +79,7 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
                 **(self.settings or {}),
             },
         )
+        self.run_.held = folder
         order = {name: column for column, name in enumerate(self.run_.class_names)}
         self._columns = [order[name] for name in names]
         return self
@@ -81,7 +87,8 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Returns probabilities, float [n, r], columns as in `classes_`."""
         check_is_fitted(self)
-        return self.run_.predict(_checked(X))["probabilities"][:, self._columns]
+        values = validate_data(self, X, reset=False, **_kind(X))
+        return self.run_.predict(values)["probabilities"][:, self._columns]
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Returns labels [n], of the kind that `fit` was given."""
@@ -89,6 +96,5 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[chosen]
 
 
-def _checked(values: ArrayLike) -> np.ndarray:
-    images = np.asarray(values).dtype == np.uint8
-    return check_array(values, dtype=np.uint8 if images else np.float32, allow_nd=True)
+def _kind(values: ArrayLike) -> dict[str, Any]:
+    return {"dtype": np.uint8 if np.asarray(values).dtype == np.uint8 else np.float32, "allow_nd": True}

@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from gsda_tf.errors import DiskError, UserError
+from gsda_tf.errors import DiskError, UserError, shown
 
 UNFINISHED = ".writing-"
 """What is being written begins with this, files and folders. Its writer holds a lock on it, which dies with it."""
@@ -148,9 +148,9 @@ def open_regular(path: str, limit: int) -> IO[bytes]:
         return os.fdopen(handle, "rb")
     os.close(handle)
     if stat.S_ISREG(found.st_mode):
-        raise UserError(f"{printable(path)} has {found.st_size:,} bytes: expected at most {limit:,}.")
+        raise UserError(f"{shown(path)} has {found.st_size:,} bytes: expected at most {limit:,}.")
     kind = "a pipe" if stat.S_ISFIFO(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a device"
-    raise UserError(f"{printable(path)} is {kind}: expected a file.")
+    raise UserError(f"{shown(path)} is {kind}: expected a file.")
 
 
 def read_regular(path: str, limit: int) -> bytes:
@@ -163,7 +163,7 @@ def read_regular(path: str, limit: int) -> bytes:
     with open_regular(path, limit) as file:
         data = file.read(limit + 1)
     if len(data) > limit:  # it grew, or lies about its size as those of /proc do
-        raise UserError(f"{printable(path)} has more than {limit:,} bytes.")
+        raise UserError(f"{shown(path)} has more than {limit:,} bytes.")
     return data
 
 
@@ -236,11 +236,6 @@ def path_digest(path: str) -> str:
     return content_digest(path, sorted(found)) if found else ""
 
 
-def printable(text: str) -> str:
-    """Returns text as one line: control characters, and what is no Unicode, are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def cell(value: Any) -> Any:
     """Returns a value as a cell of a CSV file: text is text there, to a spreadsheet and to a terminal.
 
@@ -249,7 +244,7 @@ def cell(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    text = "".join(c if "\ud800" <= c <= "\udfff" else printable(c) for c in value)
+    text = "".join(c if "\ud800" <= c <= "\udfff" else shown(c) for c in value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 

@@ -18,8 +18,10 @@ import tensorflow as tf
 
 from gsda_tf.data import pipeline
 from gsda_tf.data.features import FeatureRecords
+from gsda_tf.data.image_files import as_seen
 from gsda_tf.data.records import ArrayRecords, FileRecords, Records
-from gsda_tf.datasets.own.arrays import plain_labels
+from gsda_tf.datasets.own.arrays import label_names, plain_labels
+from gsda_tf.datasets.own.lists import written_path
 from gsda_tf.errors import UserError
 from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import progress
@@ -29,6 +31,8 @@ _IMAGES = "images [n, height, width, 3] or [n, height, width], uint8 0..255, or 
 _EXPECTED = f"expected {_IMAGES}; features of a model, numbers [n, e]; or paths of image files"
 _BEYOND = 0.05
 """Resizing leaves values that are out of range by such a share of it."""
+KEPT = os.path.join("runs", "arrays")
+"""Where what was handed in is kept."""
 _NO_NUMBER = "it has a value that is no finite number"
 
 
@@ -78,34 +82,49 @@ def rows(values: Any, features: bool | None = None) -> Rows:
       UserError: it is none of these.
     """
     if _is_path(values):
-        return Rows("paths", find_images(os.path.expanduser(os.fsdecode(values))), {})
+        return Rows("paths", find_images(_path(values)), {})
+    if isinstance(values, Mapping):
+        raise UserError(f"A dict of {', '.join(map(repr, values)) or 'nothing'} was given: hand in one of its values.")
     if isinstance(values, tf.data.Dataset):
         values = of_dataset(values)[0]
     try:
         read = _read(values)
+        if isinstance(read, np.ndarray) and read.dtype.kind in "OV":  # V: bfloat16
+            read = read.astype(np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(f"A {type(values).__name__} cannot be read ({reason}): {_EXPECTED}.") from error
-    if isinstance(values, Mapping) or len(read) == 0 or (isinstance(read, np.ndarray) and read.ndim == 0):
+        raise UserError(f"A {type(values).__name__} cannot be read ({_first(str(error))}): {_EXPECTED}.") from error
+    if len(read) == 0 or (isinstance(read, np.ndarray) and read.ndim == 0):
         raise UserError(f"A {type(values).__name__} without rows was given: {_EXPECTED}.")
     if isinstance(read, list) and any(map(_is_path, read)):
         if any(isinstance(each, bytes) and b"\0" in each for each in read):
             raise UserError(
                 "Encoded images were given: decode them, as tf.io.decode_image does, or hand in their paths."
             )
-        paths = [os.path.expanduser(os.fsdecode(each)) if _is_path(each) else "" for each in read]
+        paths = [_path(each) if _is_path(each) else "" for each in read]
         return Rows("paths", paths, {i: f"no path but {each!r}" for i, each in enumerate(read) if not _is_path(each)})
     if isinstance(read, list) or not (read.ndim <= 2 if features is None else features):
         return _images(read)
     return _features(read[None] if features and read.ndim == 1 else read)
 
 
+def _first(message: str) -> str:
+    return (message.splitlines() or [""])[0][:200]
+
+
 def _is_path(value: Any) -> bool:
     return isinstance(value, (str, bytes, os.PathLike))
 
 
+def _path(value: str | bytes | os.PathLike) -> str:
+    """A path, whose accents may be written otherwise on the disk."""
+    path = os.path.expanduser(os.fsdecode(value))
+    return path if os.path.lexists(path) or "://" in path else written_path("", path)
+
+
 def _read(values: Any) -> np.ndarray | list:
     """An array; or a list, of paths or of arrays of several sizes."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(np.float64).filled(np.nan)
     if hasattr(values, "toarray"):  # sparse
         return values.toarray()
     if hasattr(values, "columns") and all(getattr(kind, "kind", "") in "biuf" for kind in values.dtypes):
@@ -117,11 +136,19 @@ def _read(values: Any) -> np.ndarray | list:
         if array.dtype.kind not in "OUS" or array.ndim == 0 or array.size > len(array):
             return array
         values = array.ravel().tolist()
-    values = [np.asarray(each.convert("RGB")) if hasattr(each, "convert") else each for each in values]
+    values = [_pixels(each) if hasattr(each, "convert") else each for each in values]
     if any(map(_is_path, values)):
         return values
-    several = len({np.shape(each) for each in values}) > 1
-    return [np.asarray(each) for each in values] if several else np.asarray(values)
+    if len({np.shape(each) for each in values}) > 1:
+        return [np.asarray(each) for each in values]
+    array = np.asarray(values)
+    # Of a list, each is one image: three grey ones are not the channels of one.
+    return array[..., None] if array.ndim == 3 and hasattr(values[0], "dtype") else array
+
+
+def _pixels(picture: Any) -> np.ndarray:
+    """One of Pillow's pictures, as its file is seen; the range of some numbers nobody knows here."""
+    return np.asarray(picture if picture.mode in ("I", "F") else as_seen(picture))
 
 
 def _features(array: np.ndarray) -> Rows:
@@ -184,7 +211,7 @@ def keep(
       values: see `rows`.
       labels: see `plain_labels`; None: there are none.
       class_names: of labels that are numbers.
-      folder: of the file.
+      folder: of the file; "" is `KEPT`.
 
     Returns:
       (the pipeline that reads it, the settings for that, without the role in their names).
@@ -192,29 +219,29 @@ def keep(
     Raises:
       UserError: values or labels are none, or are not one each.
     """
-    given, held = rows(values), {}
+    folder, given, held = os.path.abspath(os.path.expanduser(folder or KEPT)), rows(values), {}
     if given.errors:
         place, reason = next(iter(given.errors.items()))
         raise UserError(
-            f"Row {place} and {len(given.errors) - 1} others cannot be used: {reason}. Mend or remove them."
+            f"{len(given.errors)} of {len(given.values)} rows cannot be used, the first is row {place}: {reason}. Mend "
+            "or remove them."
         )
+    if isinstance(class_names, str):
+        raise UserError(f"class_names={class_names!r}: expected a list of names.")
+    named = [None] * len(given.values)
     if labels is not None:
+        class_names = [] if class_names is None else list(map(str, class_names))
         try:
             held["labels"] = plain_labels(labels)
+            named = label_names(held["labels"], len(named), class_names)
         except ValueError as error:
-            raise UserError(f"Of the arrays given, {error}.") from error
-        if len(held["labels"]) != len(given.values):
-            raise UserError(f"{len(given.values)} rows and {len(held['labels'])} labels were given: expected one each.")
-    if given.kind == "paths":
-        listed = _keep_list(given.values, held.get("labels"), class_names, folder)
-        return "lists", {"_list": os.path.abspath(listed), "_root": "/"}
-    if isinstance(given.values, list):
-        raise UserError(
-            "Images of several sizes were given: resize them, as tf.image.resize does, or hand in paths of files."
-        )
+            raise UserError(f"Of what was given, {error}.") from error
+        if class_names:
+            held["class_names"] = np.asarray(class_names)
+    if isinstance(given.values, list):  # images of several sizes are resized one by one, as files are
+        paths = given.values if given.kind == "paths" else [_kept_image(image, folder) for image in given.values]
+        return "lists", {"_list": _keep_list(paths, named, folder), "_root": "/"}
     held[given.kind] = given.values
-    if len(class_names):
-        held["class_names"] = np.asarray(class_names)
     digest = hashlib.blake2b(digest_size=8)
     for name, array in sorted(held.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -223,21 +250,24 @@ def keep(
     if not os.path.exists(path):
         with replacing(path) as file:
             np.savez(file, **held)
-    return "arrays", {"": os.path.abspath(path)}
+    return "arrays", {"": path}
 
 
-def _keep_list(paths: list[str], labels: np.ndarray | None, class_names: Sequence[str], folder: str) -> str:
+def _keep_list(paths: Sequence[str], labels: Sequence[str | None], folder: str) -> str:
     lines = io.StringIO()
     table = csv.writer(lines)
     table.writerow(["path", "label"])
-    for path, label in zip(paths, [""] * len(paths) if labels is None else labels):
-        if len(class_names) and not isinstance(label, str):
-            if label >= len(class_names):
-                raise UserError(f"The label {label} has no name: expected 0 to {len(class_names) - 1}, or -1 for none.")
-            label = class_names[label] if label >= 0 else ""
-        table.writerow([os.path.abspath(path), label])
-    content = os.fsencode(lines.getvalue())
-    path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.csv")
+    table.writerows((os.path.abspath(path), label or "") for path, label in zip(paths, labels))
+    return _kept(os.fsencode(lines.getvalue()), folder, "csv")
+
+
+def _kept_image(image: np.ndarray, folder: str) -> str:
+    return _kept(tf.io.encode_png(image).numpy(), os.path.join(folder, "images"), "png")
+
+
+def _kept(content: bytes, folder: str, ending: str) -> str:
+    """Writes a file that is named by its content, if it is not there; returns its path."""
+    path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.{ending}")
     if not os.path.exists(path):
         write_atomically(path, content)
     return path
@@ -276,7 +306,8 @@ def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
         raise UserError(f"The data set gives {spec}: {expected}.")
     if any(isinstance(part, tf.RaggedTensorSpec) for part in parts):
         dense = lambda x: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x  # noqa: E731
-        dataset = dataset.unbatch().map(lambda *row: tuple(map(dense, row)))
+        dataset = dataset.unbatch() if parts[0].shape.rank == 4 else dataset
+        dataset = dataset.map(lambda *row: tuple(map(dense, row)))
     values, labels, room = [], [], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     try:
         for row in progress(
@@ -290,7 +321,7 @@ def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
             if room < 0:
                 raise UserError("The data set has no end, or takes more than half of this machine's memory: use files.")
     except tf.errors.OpError as error:
-        raise UserError(f"The data set cannot be read: {error.message.splitlines()[0][:300]}") from error
+        raise UserError(f"The data set cannot be read: {_first(error.message.split('} ')[-1])}") from error
     if not values:
         raise UserError("The data set is empty: expected at least one image.")
     return values, labels if len(parts) > 1 else None

@@ -8,7 +8,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gsda_tf.files import cell, printable
+from gsda_tf.errors import shown
+from gsda_tf.files import cell
 
 MISSING = "–"
 """Stands where there is no number."""
@@ -31,7 +32,7 @@ class Cell:
     link: str = ""
 
     def __str__(self) -> str:
-        return printable(f"{self.text} {self.small}".strip())
+        return shown(f"{self.text} {self.small}".strip())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Table:
 
 def markdown_text(text: str) -> str:
     """Returns text that Markdown shows as it is: no markup, no end of a column, on one line."""
-    return printable(text).replace("|", r"\|").replace("<", "&lt;")
+    return shown(text).replace("|", r"\|").replace("<", "&lt;")
 
 
 def _markdown(row: Iterable[Cell], quoted: bool = False) -> str:

@@ -17,7 +17,7 @@ from absl import app, flags, logging
 
 from gsda_tf import interruption
 from gsda_tf import settings as settings_lib
-from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError
+from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError, shown
 from gsda_tf.files import FULL
 
 _MOST, _END = 1600, 600
@@ -238,8 +238,7 @@ def _underscored(argument: str) -> str:
 
 def _tell(error: Exception | str) -> None:
     """One line, whatever the user's input that it quotes holds."""
-    text = str(error).encode("utf-8", "backslashreplace").decode()
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = shown(str(error))
     if len(text) > _MOST:  # the end says what to do
         text = f"{text[: _MOST - _END]} [...] {text[-_END:]}"
     with contextlib.suppress(OSError):  # nobody hears it

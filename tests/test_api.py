@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pickle
 import shutil
 import threading
 
@@ -47,11 +48,20 @@ def test_features_of_any_model_and_what_a_run_offers(folder):
     assert f.shape == (40, 8)
     np.testing.assert_allclose(run.classifier(f), run.classifier(run.extractor(x.astype(np.float32))), atol=1e-5)
     assert run.evaluate()["accuracy/target"] == run.scores["accuracy/target"]
-    assert len(run.history) and "mcc" in run._repr_html_() and run.workdir in repr(run)
+    assert len(run.history) and "mcc" in run._repr_html_() and repr(run).startswith("Run('runs/arrays/")
+    other, content = folder / "elsewhere", pickle.dumps(run)
+    other.mkdir()
+    os.chdir(other)
+    assert len(run.history) and run.report().startswith(str(folder)) and not os.listdir()
     again = gsda_tf.load(run.workdir)
     np.testing.assert_array_equal(again.predict(x)["probabilities"], said["probabilities"])
+    shutil.rmtree(run.workdir)
+    np.testing.assert_array_equal(pickle.loads(content).predict(x)["probabilities"], said["probabilities"])
     with pytest.raises(gsda_tf.UserError, match=r"Features of 5 numbers were given: .* \[n, 6\]"):
         run.predict(x[:, :5])
+    for wrong in ("steps", "sorce_dir"):
+        with pytest.raises(gsda_tf.UserError, match=f"Unknown setting '{wrong}'"):
+            gsda_tf.load(run.workdir, **{wrong: "3"})
 
 
 @pytest.fixture
@@ -115,7 +125,9 @@ def test_folders_and_a_keras_model_as_extractor(folder):
         bottleneck_units=4, augmentation="none",
         source_batch=4, target_batch=4, **_QUICK,
     )  # fmt: skip
-    said = run.predict([str(folder / "new" / "dark" / "0.png"), str(folder / "new" / "light" / "3.png")])
+    paths = [str(folder / "new" / "dark" / "0.png"), str(folder / "new" / "light" / "3.png")]
+    said = run.predict(paths)
+    assert said["path"].tolist() == paths
     assert set(said["label"]) <= {"dark", "light"} and said["probabilities"].shape == (2, 2)
     assert run.summary["settings"]["extractor"].endswith(".keras")
 
@@ -131,7 +143,10 @@ def test_a_tf_data_set_of_images(folder):
         *domains, method="dan", extractor="small_cnn", weights="none", image_size=8, resize_size=8, **_QUICK
     )
     assert run.scores["accuracy/target"] is None and len(run.predict(images)["label"]) == 12
-    os.rename(run.workdir, "handed on")
+    os.rename(run.workdir, "handed[1]")
+    with pytest.raises(gsda_tf.UserError, match="choose another folder"):
+        gsda_tf.load("handed[1]").predict(images)
+    os.rename("handed[1]", "handed on")
     shutil.rmtree("runs")  # the arrays, too
     run = gsda_tf.load("handed on")
     assert run.class_names == ("0", "1", "2")
@@ -198,9 +213,8 @@ def test_mistakes_are_one_sentence(folder):
     with pytest.raises(gsda_tf.UserError, match="A ndarray was given: expected a Domain"):
         gsda_tf.adapt(np.zeros([4, 2]), target)
     for values, said in (
-        ([_features(0)[0], [0, 1]], "40 rows and 2 labels were given"),
-        ([np.full((3, 2), np.nan)], "Row 0 and 2 others cannot be used"),
-        ([[np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]], "Images of several sizes were given"),
+        ([_features(0)[0], [0, 1]], "there are 40 rows and 2 labels"),
+        ([np.full((3, 2), np.nan)], "3 of 3 rows cannot be used, the first is row 0"),
     ):
         with pytest.raises(gsda_tf.UserError, match=said):
             gsda_tf.Domain.from_arrays(*values)
@@ -212,6 +226,9 @@ def test_mistakes_are_one_sentence(folder):
         gsda_tf.load("nowhere")
     with pytest.raises(gsda_tf.UserError, match="5 was given: expected the folder of a run"):
         gsda_tf.load(5)
+    for frame in ("table.csv", None, [1]):
+        with pytest.raises(gsda_tf.UserError, match=r"A \w+ was given: expected a table"):
+            gsda_tf.Domain.from_table(frame)
     with pytest.raises(gsda_tf.UserError, match="expected images, features or paths"):
         gsda_tf.Domain.from_dataset(tf.data.Dataset.from_tensor_slices({"a": [1], "b": [2]}))
     assert set(gsda_tf.list_methods()) >= {"gsda", "mcc", "tca"}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import os
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
@@ -40,6 +46,45 @@ def test_probabilities_are_the_runs_in_the_order_of_the_classes(fitted):
     np.testing.assert_array_equal(
         estimator.predict_proba(values), said[:, [estimator.run_.class_names.index(name) for name in ("no", "yes")]]
     )
+
+
+def test_what_is_pickled_needs_no_folder(fitted):
+    estimator, labels = fitted
+    values, content = _features(labels, 0.1), pickle.dumps(estimator)
+    other = pickle.loads(content)
+    assert other.run_.workdir != estimator.run_.workdir and other.get_params() == estimator.get_params()
+    np.testing.assert_array_equal(other.predict_proba(values), estimator.predict_proba(values))
+    np.testing.assert_array_equal(copy.deepcopy(other).predict(values), estimator.predict(values))
+    folder = other.run_.workdir
+    del other
+    gc.collect()
+    assert not os.path.exists(folder)
+
+
+def test_searches_of_scikit_learn_run_over_it():
+    labels = np.arange(24) % 2
+    source, target = _features(labels, 0), _features(labels, 0.1)[:20]
+    search = GridSearchCV(AdaptedClassifier("source_only", settings={"bottleneck_units": 8}), {"steps": [1, 40]}, cv=2)
+    search.fit(source, np.array([-1, 1])[labels], X_target=target)
+    assert (
+        search.best_params_ == {"steps": 40} and search.predict(source).tolist() == np.array([-1, 1])[labels].tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "target", "said"),
+    [
+        (np.ones((4, 2)), [0, 1, 0, np.nan], np.ones((4, 2)), "Input y contains NaN"),
+        (np.ones((4, 2)), [0.5, 1, 0, 1], np.ones((4, 2)), "Unknown label type: continuous"),
+        (np.ones((4, 2)), ["a", None, "a", "b"], np.ones((4, 2)), "Input y contains None"),
+        (np.ones((4, 2)), [0, 1, 0, 1], np.ones((4, 3)), "X has 3 features, but AdaptedClassifier is expecting 2"),
+        (np.ones((4, 2)), [0, 1, 0], np.ones((4, 2)), "inconsistent numbers of samples"),
+        (np.full((4, 2), np.nan), [0, 1, 0, 1], np.ones((4, 2)), "Input X contains NaN"),
+    ],
+)
+def test_scikit_learn_checks_what_is_handed_in(source, labels, target, said):
+    with pytest.raises(ValueError, match=said):
+        AdaptedClassifier().fit(source, labels, target)
 
 
 def test_the_target_is_asked_for():

@@ -73,12 +73,13 @@ def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> Non
       classes: names of the classes of each place.
       places: what messages call them.
     """
-    seen: dict[str, tuple[str, str]] = {}
+    seen: dict[str, dict[str, str]] = {}
     for names, place in zip(classes, places):
         for name in names:
             plain = unicodedata.normalize("NFKD", name).casefold()
-            other, where = seen.setdefault(re.sub(r"[\W_]+", "", plain) or name, (name, place))
-            if other != name:
+            alike = seen.setdefault(re.sub(r"[\W_]+", "", plain) or name, {})
+            other, where = next(iter(alike.items()), (name, place))
+            if alike.setdefault(name, place) == place != where:
                 raise DataError(
                     f"{shown(where)} has the class {other!r} and {shown(place)} {name!r}: are they one? Call it by one "
                     "name in all sources, or give them names that differ."

@@ -14,8 +14,8 @@ from gsda_tf.errors import DataError
 _SHOWN = 4
 
 Fingerprint = Mapping[str, Mapping[str, Sequence[Any]]]
-"""By role and class name ("" if unlabelled): how many images, and a digest of their files' names and sizes, or of
-arrays."""
+"""By role and class name ("" if unlabelled): how many images, and a digest of their files' names, sizes and
+ends, or of arrays."""
 
 
 def fingerprint(data: TaskData) -> Fingerprint:
@@ -44,7 +44,7 @@ def changes(then: Fingerprint, now: Fingerprint) -> str:
             if count != count_now:
                 said.append(f"{what}: {count:,} images then, {count_now:,} now")
             elif digest != digest_now:
-                said.append(f"{what}: as many images, but files of other names or sizes, or other arrays")
+                said.append(f"{what}: as many images, but files of other names or content, or other arrays")
     return "; ".join(said[:_SHOWN]) + (f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
 
 

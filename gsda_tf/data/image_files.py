@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from gsda_tf.data.images import BACKGROUND, JPEG, MAX_PIXELS, PNG, SCAN_START, too_many_scans
 from gsda_tf.errors import DataError, UserError, shown
-from gsda_tf.files import open_regular, printable
+from gsda_tf.files import open_regular
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"),
@@ -281,7 +281,7 @@ def check_file(path: str) -> str | None:
     except BadImageError as error:
         return str(error)
     except UserError as error:  # no file, or too large
-        return str(error).removeprefix(printable(path)).strip(" .")
+        return str(error).removeprefix(shown(path)).strip(" .")
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     return None
@@ -344,8 +344,14 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The pixels as they are seen."""
+    """The pixels as they are seen, halved."""
     image.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
+    image = as_seen(image)
+    return image.reduce(2 ** max(0, (min(image.size) // LEAST_SIDE).bit_length() - 1))
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """A picture upright, with 8 bits a channel, on `BACKGROUND` where it is transparent."""
     image.load()
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -361,4 +367,4 @@ def _rgb(image: Image.Image) -> Image.Image:
         under = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
         under.alpha_composite(image.convert("RGBA"))
         image = under
-    return image.convert("RGB").reduce(2 ** max(0, (min(image.size) // LEAST_SIDE).bit_length() - 1))
+    return image.convert("RGB")

@@ -30,6 +30,9 @@ from gsda_tf.settings import DataSettings
 SETTLED = 2.0
 """Seconds; times of change of some file systems count in ones and twos."""
 
+_END = 1024
+"""Bytes of a file that a run remembers."""
+
 Check = Callable[[int], "str | None"]
 """index -> what is wrong with that image, or None."""
 
@@ -316,7 +319,10 @@ class FileRecords(EncodedRecords):
 
     def mark(self, index: int) -> bytes:
         path = self.name(index)
-        return os.fsencode(f"{os.path.basename(path)}\0{os.path.getsize(path)}\0")
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END))  # images of one size may take as many bytes
+            return os.fsencode(f"{os.path.basename(path)}\0{size}\0") + file.read()
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
         return plain_record(tf.io.read_file(tf.gather(self._table, place)))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.errors import UserError
 from gsda_tf.methods.base import Method, setting
-from gsda_tf.models.classifier import NearestNeighbourHead, build_classifier
+from gsda_tf.models.classifier import NearestHead, build_classifier
 from gsda_tf.models.extractor import Extractor
 
 _PENALTY, _ROUNDS = 1.0, 1000
@@ -94,7 +94,7 @@ class ClosedForm(Fitted):
     def build(self) -> None:
         problem, units, r = self.problem, self.units(), self.problem.num_classes
         nearest = self.options.mapped_classifier == "nearest"
-        head = NearestNeighbourHead(problem.num_source, units, r) if nearest else build_classifier(units, r)
+        head = NearestHead(problem.num_source, units, r) if nearest else build_classifier(units, r)
         self.place(LinearMap(problem.embedding_units, units, self.unit_length), head)
 
     def units(self) -> int:

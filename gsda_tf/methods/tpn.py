@@ -16,7 +16,7 @@ import tensorflow as tf
 from gsda_tf.compat import tf_variable
 from gsda_tf.losses import source_cross_entropy, squared_distances
 from gsda_tf.methods.base import Batch, Method, setting
-from gsda_tf.models.classifier import PrototypeHead
+from gsda_tf.models.classifier import NearestHead
 
 
 def prototypes(features: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -45,13 +45,14 @@ class TPN(Method):
         prototype_decay: float = setting(0.9, "share of a deployed prototype that a step keeps", minimum=0, maximum=1)
 
     def build(self) -> None:
-        units = self.problem.feature_units
-        self.classifier = PrototypeHead(units, self.problem.num_classes, units**0.5)
+        units, r = self.problem.feature_units, self.problem.num_classes
+        self.classifier = NearestHead(r, units, r, units**0.5)
+        tf_variable(self.classifier.labels).assign(range(r))
 
     def step(self, s) -> None:
         b = s.forward()
         s.descend(self.loss, b, "extractor")
-        kept = tf_variable(self.classifier.prototypes)
+        kept = tf_variable(self.classifier.anchors)
         means, counts = (tf.stop_gradient(x) for x in self._source(b))
         decay = tf.where(tf.reduce_any(kept != 0, axis=1), self.options.prototype_decay, 0.0)[:, None]
         s.assign([kept], [tf.where(counts[:, None] > 0, decay * kept + (1.0 - decay) * means, kept)])
@@ -60,7 +61,7 @@ class TPN(Method):
         whole, r, temperature = b.whole, self.problem.num_classes, self.classifier.temperature
         source, source_counts = self._source(b)
         # A class without source sample in the batch is where its kept prototype is.
-        kept = tf.stop_gradient(tf.convert_to_tensor(self.classifier.prototypes))
+        kept = tf.stop_gradient(tf.convert_to_tensor(self.classifier.anchors))
         source = tf.where(source_counts[:, None] > 0, source, kept)
         seen = (source_counts > 0) | tf.reduce_any(kept != 0, axis=1)
         near = tf.where(seen, -squared_distances(whole.target, source) / temperature, whole.features.dtype.min)

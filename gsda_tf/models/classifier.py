@@ -38,40 +38,19 @@ class MovedHead(keras.Model):
         return self.classifier(features) + tf.convert_to_tensor(self.moved)
 
 
-class PrototypeHead(keras.Model):
-    """One prototype a class: logits are negative squared distances to it, divided by a temperature.
+class NearestHead(keras.Model):
+    """The logit of a class is the negative squared distance to its nearest anchor, divided by a temperature.
 
     Args:
+      num_anchors: n; a prototype a class, or all of the source.
       feature_units: d.
       num_classes: r.
       temperature: of the softmax.
     """
 
-    def __init__(self, feature_units: int, num_classes: int, temperature: float):
-        super().__init__(dtype="float32", name="prototypes")
-        self.temperature = temperature
-        self.prototypes = self.add_weight(
-            name="prototypes", shape=(num_classes, feature_units), initializer="zeros", trainable=False
-        )
-        self.built = True
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        """float32 [N, r] of float32 [N, d]."""
-        return -squared_distances(features, tf.convert_to_tensor(self.prototypes)) / self.temperature
-
-
-class NearestNeighbourHead(keras.Model):
-    """1-NN: the logit of a class is the negative squared distance to its nearest anchor.
-
-    Args:
-      num_anchors: n.
-      feature_units: d.
-      num_classes: r.
-    """
-
-    def __init__(self, num_anchors: int, feature_units: int, num_classes: int):
-        super().__init__(dtype="float32", name="neighbours")
-        self.num_classes = num_classes
+    def __init__(self, num_anchors: int, feature_units: int, num_classes: int, temperature: float = 1.0):
+        super().__init__(dtype="float32", name="nearest")
+        self.num_classes, self.temperature = num_classes, temperature
         self.anchors = self.add_weight(
             name="anchors", shape=(num_anchors, feature_units), initializer="zeros", trainable=False
         )
@@ -87,4 +66,4 @@ class NearestNeighbourHead(keras.Model):
             tf.transpose(distances), tf.convert_to_tensor(self.labels), self.num_classes
         )
         farthest = 2.0 * tf.reduce_max(distances) + 1.0
-        return -tf.transpose(tf.minimum(nearest, farthest))
+        return -tf.transpose(tf.minimum(nearest, farthest)) / self.temperature

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gsda_tf.evaluation.selection import CRITERIA
-from gsda_tf.reporting.names import families, shown
+from gsda_tf.reporting.names import drawn, families
 
 Lines = Sequence[Mapping[str, float]]
 Columns = Mapping[str, np.ndarray]
@@ -194,7 +194,7 @@ def embedding(
     if count <= 12:
         handles += [
             matplotlib.lines.Line2D([], [], linestyle="", marker="s", color=color, label=name)
-            for color, name in zip(colors, shown(class_names))
+            for color, name in zip(colors, drawn(class_names))
         ]
     found = []
     for title, source, target in panels:
@@ -222,7 +222,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     r = len(class_names)
     if r > MOST_ROWS:
         return None
-    rows, names = np.flatnonzero(counts.sum(axis=1)), shown(class_names)
+    rows, names = np.flatnonzero(counts.sum(axis=1)), drawn(class_names)
     shares = 100 * counts[rows] / counts[rows].sum(axis=1, keepdims=True)
     side = np.clip(0.185 * r, 3, 9.5)
     figure, ax = _panel("", side + 1.7, max(side * len(rows) / r, 2.2) + 1.6)
@@ -246,7 +246,7 @@ def bars(title: str, unit: str, names: Sequence[str], shares: Mapping[str, np.nd
     Args:
       title: of the figure.
       unit: below the axis.
-      names: m, as `names.shown` makes them, from top to bottom.
+      names: m, as `names.drawn` makes them, from top to bottom.
       shares: float [m], 0..1, by what has them; the first have their numbers beside.
     """
     figure, ax = _panel(title, 4.4, 0.26 * len(names) + 1.3)

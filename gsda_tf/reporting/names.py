@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib import font_manager
 
-from gsda_tf.files import printable
+from gsda_tf.errors import shown
 
 _FAMILIES = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei",
@@ -23,11 +23,11 @@ def families() -> Mapping[str, frozenset[int]]:
     return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FAMILIES if name in files}
 
 
-def shown(names: Sequence[str]) -> list[str]:
+def drawn(names: Sequence[str]) -> list[str]:
     """Names of classes as matplotlib draws them as plain text; "class 3" for one that no font here can draw."""
     found = []
     for number, name in enumerate(names):
-        text = printable(name)
+        text = shown(name)
         if undrawable(text):
             text = f"class {number}"
         elif len(text) > _LONGEST:

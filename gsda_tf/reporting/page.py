@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gsda_tf.errors import COMMANDS
-from gsda_tf.files import printable
+from gsda_tf.errors import COMMANDS, shown
 from gsda_tf.progress import seconds
 from gsda_tf.reporting import figures
 from gsda_tf.tables import MISSING, markdown_text
@@ -64,10 +63,10 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str and not value.isprintable() else value,
+        finalize=lambda value: shown(value) if type(value) is str else value,
     )
-    shown = {"number": "{:,}".format, "decimals": "{:.2f}".format, "percent": percent, "seconds": seconds}
-    environment.filters.update(**shown, breakable=_breakable, markdown=_markdown)
+    filters = {"number": "{:,}".format, "decimals": "{:.2f}".format, "percent": percent, "seconds": seconds}
+    environment.filters.update(**filters, breakable=_breakable, markdown=_markdown)
     return environment.get_template(template).render(values, commands=COMMANDS)
 
 
@@ -78,7 +77,7 @@ def percent(value: float | None) -> str:
 
 def _breakable(text: str) -> Markup:
     """Lets a browser break a name behind _ and /."""
-    return Markup(str(escape(printable(text))).replace("_", "_<wbr>").replace("/", "/<wbr>"))
+    return Markup(str(escape(shown(text))).replace("_", "_<wbr>").replace("/", "/<wbr>"))
 
 
 def _markdown(text: str) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 
 from gsda_tf import methods
 from gsda_tf.choosing.criteria import CRITERIA
+from gsda_tf.errors import shown
 from gsda_tf.evaluation import accuracy, selection
-from gsda_tf.files import printable, write_atomically
+from gsda_tf.files import write_atomically
 from gsda_tf.reporting import embedding, figures
-from gsda_tf.reporting.names import shown, undrawable
+from gsda_tf.reporting.names import drawn, undrawable
 from gsda_tf.reporting.page import panels, percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run, source_only_folder
 from gsda_tf.runs.contents import read_choice
@@ -155,7 +156,7 @@ def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
     order = order[np.argsort(-said[order], kind="stable")]
     shares = {"target, as predicted": said[order], "source, as labelled": had[order]}
     title = "Share of each class" if len(order) == len(names) else f"The {len(order)} classes whose shares differ most"
-    labels = np.array(shown(names))[order]
+    labels = np.array(drawn(names))[order]
     agreement, whose = run.evaluation.get("target_agreement"), "agreement"
     if agreement is None and comparable:
         agreement, whose = other.probabilities[np.arange(len(scores)), run.predictions], "by source only"
@@ -187,9 +188,9 @@ def _target(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
     order = every[-figures.MOST_BARS :]
     title = f"Mean {100 * np.mean(values['this run'][present]):.1f} %"
     title += f"; worst {len(order)} of {len(every):,} classes" if len(order) < len(every) else ""
-    readable, matrix = shown(names), figures.confusion(counts, names)
+    readable, matrix = drawn(names), figures.confusion(counts, names)
     rows = [f"{readable[k]} ({counts[k].sum()})" for k in order]
-    numbered = [pair for pair in zip(readable, names) if undrawable(printable(pair[1]))]
+    numbered = [pair for pair in zip(readable, names) if undrawable(shown(pair[1]))]
     return {
         "bars": panels([figures.bars(title, "percent", rows, {of: v[order] for of, v in values.items()})]),
         "matrix": panels([matrix] if matrix else []),

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.compat import tf_variable
+from gsda_tf.compat import errors_only, tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import DomainData
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import TrainingError, UserError, choose
-from gsda_tf.files import disk_errors, printable
+from gsda_tf.errors import TrainingError, UserError, choose, shown
+from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
 from gsda_tf.serving import fresh, other_formats
@@ -93,7 +93,7 @@ def export_model(
             served = kind == "saved_model"
             made.append(os.path.join(aside, "model" if served else f"model.{kind}"))
             with fresh.started(aside) as process:
-                with timed("export" if served else kind):
+                with timed("export" if served else kind), errors_only():
                     try:
                         if served:
                             _save(extractor, classifier, class_names, geometry, made[0], assets, samples, committee)
@@ -111,7 +111,7 @@ def export_model(
         if made != [os.path.join(aside, "model")]:
             made.append(os.path.join(aside, "model" + LABELS))
             with open(made[-1], "w", encoding="utf-8") as file:
-                file.writelines(f"{printable(name)}\n" for name in class_names)
+                file.writelines(f"{shown(name)}\n" for name in class_names)
         return place(made, export_root)[0]
 
 
@@ -178,8 +178,7 @@ def _in_memory(extractor, classifier, committee, seen: np.ndarray) -> dict[str, 
     """Answers by name as evaluation gets them; not by way of the module that is checked."""
     # On the CPU, as in the process that checks: what a GPU computes differs by more than the tolerance.
     with tf.device("CPU:0"):
-        seen = tf.constant(seen)
-        said = tf.function(lambda x: answers(extractor, classifier, committee, x))(seen)
+        said = answers(extractor, classifier, committee, tf.constant(seen))
         return {name: value.numpy() for name, value in said.items() if name != "features"}
 
 

@@ -27,7 +27,7 @@ from gsda_tf.data.image_files import (
 )
 from gsda_tf.datasets.own.lists import ImageList, classes_of, parse_list, read_list, written_path
 from gsda_tf.errors import UserError, shown
-from gsda_tf.files import disk_errors, printable, read_regular
+from gsda_tf.files import disk_errors, read_regular
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
 from gsda_tf.serving.model import Answers, Model
@@ -68,9 +68,9 @@ def find_images(where: str) -> list[str]:
         matched = sorted(filter(os.path.isfile, glob.glob(glob.escape(folder) + where[len(folder) :], recursive=True)))
         found = [path for path in matched if not on_a_path_left_behind(path)]
     else:
-        raise UserError(f"--images={where}: no such folder, pattern or list file.")
+        raise UserError(f"{shown(where)}: no such image, folder, pattern or list file.")
     if not found:
-        raise UserError(f"--images={where} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
+        raise UserError(f"{shown(where)} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
     return found
 
 
@@ -292,7 +292,7 @@ def _read(path: str) -> bytes | str:
     except UserError as error:
         if storage.remote(path):  # it is not there any more, which is no row's fault
             raise
-        return str(error).removeprefix(printable(path)).strip(" .")
+        return str(error).removeprefix(shown(path)).strip(" .")
 
 
 def _why_undecodable(path: str) -> str:

@@ -13,8 +13,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError
-from gsda_tf.files import printable
+from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, shown
 from gsda_tf.progress import progress, seconds
 from gsda_tf.run_child import STOP_SECONDS
 from gsda_tf.sweeps.forecast import Forecast
@@ -145,7 +144,7 @@ def _last_line(path: str) -> str:
             lines = re.split(r"[\r\n]+", file.read(1000).decode("utf-8", "replace").strip())
     except OSError:
         return "begins"
-    return printable(lines[-1])[:80]
+    return shown(lines[-1])[:80]
 
 
 class _Progress:

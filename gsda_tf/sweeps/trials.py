@@ -16,8 +16,8 @@ from gsda_tf import methods as methods_lib
 from gsda_tf import recipes
 from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, loading
-from gsda_tf.errors import BusyError, UserError, choose
-from gsda_tf.files import disk_errors, locked, open_regular, printable, read_regular, write_atomically
+from gsda_tf.errors import BusyError, UserError, choose, shown
+from gsda_tf.files import disk_errors, locked, open_regular, read_regular, write_atomically
 from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
 from gsda_tf.runs.folder import differences, same_data
 from gsda_tf.settings import DataSettings, Settings, convert, flag, names
@@ -256,7 +256,7 @@ def claimed(out: str, runs: Sequence[Trial]) -> Iterator[None]:
         if not alone and before != plan:
             raise BusyError(f"Another sweep, of other runs, is at work in {out}: wait for it, or give another --out.")
         if gone:
-            some = ", ".join(map(printable, gone[:3])) + (", ..." if len(gone) > 3 else "")
+            some = ", ".join(map(shown, gone[:3])) + (", ..." if len(gone) > 3 else "")
             print(
                 f"{out} holds the tables of another sweep: {len(gone)} of its runs ({some}) leave the tables, and stay "
                 "in their folders. Give another --out to keep its tables.",

@@ -23,6 +23,7 @@ from gsda_tf.data.records import ArrayRecords, Records
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.evaluation.shares import ESTIMATE, SOURCE, UNIFORM, correction, estimate, read_shares
+from gsda_tf.files import refuse_pattern
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.taught import TaughtTerm
@@ -249,6 +250,7 @@ def restore(
     Raises:
       UserError: no run there, or no such checkpoint; data of classes that the run does not know.
     """
+    refuse_pattern(workdir, "workdir")
     written = settings_of(workdir)
     settings, passed_over = recipes.restored(written["settings"], changes)
     if passed_over and not beside:

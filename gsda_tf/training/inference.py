@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,6 +45,12 @@ class Outputs:
         return self.logits.argmax(axis=1)
 
 
+def _on_replicas(strategy: tf.distribute.Strategy, function: Callable, images: Any) -> Any:
+    made = strategy.run(function, args=(images,))
+    gathered = strategy.num_replicas_in_sync > 1
+    return tf.nest.map_structure(lambda x: strategy.gather(x, axis=0), made) if gathered else made
+
+
 class Sharded:
     """Runs a function on every image of a domain, in order, without training behaviour.
 
@@ -62,12 +69,9 @@ class Sharded:
         wanted = min(settings.evaluation_batch, max(1, _MOST_PIXELS // settings.image_size**2))
         self.batch = -(-wanted // replicas) * replicas
 
-        @tf.function(reduce_retracing=True, autograph=False)
-        def run(images):
-            made = strategy.run(function, args=(images,))
-            return made if replicas == 1 else tf.nest.map_structure(lambda x: strategy.gather(x, axis=0), made)
-
-        self._run = run
+        # A function that is defined here would be one to TensorFlow, however many there are: it warns of the fifth.
+        whole = functools.partial(_on_replicas, strategy, function)
+        self._run = tf.function(whole, reduce_retracing=True, autograph=False)
 
     def batches(self, domain: DomainData, seeds: np.ndarray | None = None) -> Iterable:
         """The images of a domain; with `seeds`, int64 [n, 2], each as training would see it."""

@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.features import FeatureRecords, Rows
@@ -66,6 +67,16 @@ def test_every_kind_answers_every_question(tmp_path, kind, monkeypatch):
     assert type(one) is type(other) and np.array_equal(one, other)
     assert whole.visible == (kind not in ("features", "rows of images"))
     assert some.kept(MemoryStore()) is some or kind in ("files", "source")
+
+
+def test_files_of_one_name_and_size_are_told_apart(tmp_path):
+    marks = []
+    for folder, shade in (("a", 60), ("b", 60), ("c", 61)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(tmp_path / folder / "x.bmp")
+        marks.append(FileRecords([str(tmp_path / folder / "x.bmp")]).mark(0))
+    assert marks[0] == marks[1] != marks[2]
+    assert len({(tmp_path / folder / "x.bmp").stat().st_size for folder in "abc"}) == 1
 
 
 @pytest.mark.parametrize("kind", _KINDS)

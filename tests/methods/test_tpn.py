@@ -138,7 +138,7 @@ def test_the_distances_do_not_depend_on_where_the_features_lie():
 def test_a_sample_that_is_alone_is_compared_with_the_kept_prototype_of_its_class():
     method, (source, target, labels) = tpn(general_weight=0.0, task_weight=0.0), data((0, 1, 2, 3))
     kept = np.random.default_rng(1).normal(size=(R, D))
-    tf_variable(method.classifier.prototypes).assign(kept)
+    tf_variable(method.classifier.anchors).assign(kept)
     square = ((source[:, None] - source) ** 2).sum(-1) / np.sqrt(D)
     np.fill_diagonal(square, ((source - kept) ** 2).sum(-1) / np.sqrt(D))
     expected = -np.mean([log_softmax(row)[i] for i, row in enumerate(square)])
@@ -157,7 +157,7 @@ def test_the_divergence():
 
 def test_the_deployed_prototypes_follow_those_of_the_source():
     method = tpn(prototype_decay=0.9)
-    kept = tf_variable(method.classifier.prototypes)
+    kept = tf_variable(method.classifier.anchors)
     source, target, labels = data((0, 1, 0))
     step = types.SimpleNamespace(
         forward=lambda: batch(source, target, labels),

@@ -286,7 +286,7 @@ def test_memory_does_not_grow_with_the_number_of_images(exported, tmp_path, repo
     [
         (["--model=nowhere", "--images={images}"], "holds no export"),
         (["--images=."], "Give either --model"),
-        (["--model=x", "--images=missing"], "no such folder, pattern or list file"),
+        (["--model=x", "--images=missing"], "no such image, folder, pattern or list file"),
         (["--server=http://localhost:1", "--images={images}"], "expected grpc://HOST:PORT"),
         (["--server=grpc://localhost:1", "--images={images}", "--output={tmp}/o.csv"], "did not answer"),
         (["--model={exported}", "--images={images}", "--output={tmp}/o.txt"], "ends in .csv or .jsonl"),

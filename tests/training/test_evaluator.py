@@ -9,7 +9,7 @@ from gsda_tf.data.records import ArrayRecords
 from gsda_tf.runs.snapshot import SNAPSHOT
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.evaluator import Evaluator
-from gsda_tf.training.inference import Outputs
+from gsda_tf.training.inference import Outputs, Sharded
 
 _SETTINGS = DataSettings(image_size=4, resize_size=4)
 
@@ -115,3 +115,17 @@ def test_large_sets_are_sampled_evenly_and_thumbnails_are_small(tmp_path):
     np.testing.assert_array_equal(kept["source_labels"], data.source.labels[kept["source_indices"]])
     assert kept["target_probabilities"].shape == (1500, 3)
     assert kept["mistake_images"].shape == (24, 96, 96, 3)
+
+
+def test_a_notebook_of_many_runs_hears_of_no_retracing(caplog):
+    log, settings = tf.get_logger(), dataclasses.replace(_SETTINGS, evaluation_batch=2)
+    domain = _domain("a", 2, [0, 1])
+    log.addHandler(caplog.handler)
+    try:
+        for _ in range(8):
+            run = Sharded(lambda images: tf.cast(images, tf.float32), settings, tf.distribute.get_strategy())
+            (made,) = run(run.batches(domain), 2)
+            assert made.shape == (2, 4, 4, 3)
+    finally:
+        log.removeHandler(caplog.handler)
+    assert not caplog.records

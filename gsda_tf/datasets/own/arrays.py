@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,9 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     names = tuple(dict.fromkeys(name for each in sources for name in (*each.class_names, *_ordered(each.labels))))
     if not any(each.class_names for each in sources):
         names = _ordered(labels)
+    elif not target.class_names:  # its numbers count in the source's names
+        at = {str(number): name for number, name in enumerate(names)}
+        target = dataclasses.replace(target, labels=[x if x in names else at.get(x, x) for x in target.labels])
     source = dataclasses.replace(sources[0], labels=labels)
     if len(sources) > 1:
         source = dataclasses.replace(source, values=np.concatenate([each.values for each in sources]))
@@ -107,7 +110,8 @@ def _check_pair(source: Arrays, target: Arrays) -> None:
         if bare == len(source.labels):
             raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
         raise DataError(
-            f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label: expected all."
+            f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label, the first is row "
+            f"{source.labels.index(None)}: expected all."
         )
 
 
@@ -146,9 +150,7 @@ def _arrays(role: str, path: str, *stamp: int) -> Arrays:
         raise DataError(f"--{role}={shown(path)} holds {', '.join(sorted(arrays)) or 'nothing'}: {_EXPECTED}.")
     values = _values(path, kinds[0], arrays[kinds[0]])
     names = tuple(map(class_name, arrays.get("class_names", np.zeros(0, "U1")).reshape(-1).astype(str).tolist()))
-    if len(set(names)) < len(names):
-        raise DataError(f"--{role}={shown(path)} has a class name twice: expected each once.")
-    labels = _labels(path, arrays.get("labels"), len(values), names)
+    labels = label_names(arrays["labels"], len(values), names) if "labels" in arrays else [None] * len(values)
     return Arrays(path, values, labels, names)
 
 
@@ -186,6 +188,12 @@ def plain_labels(labels: Any) -> np.ndarray:
     Raises:
       ValueError: they are something else, in a sentence.
     """
+    if hasattr(labels, "to_numpy"):  # of pandas
+        labels = labels.to_numpy()
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = np.where(np.ma.getmaskarray(labels), None, labels.data)
+    if not hasattr(labels, "dtype") and (isinstance(labels, str) or not isinstance(labels, Iterable)):
+        raise ValueError(f"labels are {labels!r:.50}: expected one a row")
     labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -217,37 +225,44 @@ def _label(row: int, value: Any) -> int | str | None:
     if isinstance(value, str):
         if len(value) > _MOST_CHARACTERS:
             raise ValueError(f"the label of row {row} has {len(value):,} characters: expected a name")
-        return None if value.casefold() in _MISSING else class_name(value)
+        return None if value.strip().casefold() in _MISSING else class_name(value.strip())
     try:
         whole = float(value).is_integer()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"the label of row {row} is a {type(value).__name__}: expected a number or a name") from error
-    if not whole:
-        raise ValueError(f"the label of row {row} is {value}: expected classes, as whole numbers or names")
+    if not whole or abs(value) >= 2**63:
+        raise ValueError(f"the label of row {row} is {value!s:.50}: expected classes, as whole numbers or names")
     return int(value)
 
 
-def _labels(path: str, labels: np.ndarray | None, size: int, names: tuple[str, ...]) -> list[str | None]:
-    """Names of the classes; None where unlabelled: -1 or "", or all without an array of labels."""
-    if labels is None:
-        return [None] * size
-    try:
-        plain = plain_labels(labels)
-    except ValueError as error:
-        raise DataError(f"In {shown(path)}, {error}; {_EXPECTED}.") from error
-    if plain.shape != (size,):
-        raise DataError(f"labels of {shown(path)} are {labels.dtype} {labels.shape}, of {size} rows: {_EXPECTED}.")
+def label_names(labels: Any, size: int, names: Sequence[str]) -> list[str | None]:
+    """Names of the classes of rows.
+
+    Args:
+      labels: see `plain_labels`.
+      size: n.
+      names: of labels that are numbers; none where these are the names.
+
+    Returns:
+      n names, None where there is no label.
+
+    Raises:
+      ValueError: labels are something else, in a sentence.
+    """
+    plain = plain_labels(labels)
+    if len(set(names)) < len(names):
+        raise ValueError("there is a class name twice: expected each once")
+    if len(plain) != size:
+        raise ValueError(f"there are {size} rows and {len(plain)} labels: expected one each")
     if plain.dtype.kind == "U":
-        named = [str(label) or None for label in plain]
-    else:
-        least, most = plain.min(), plain.max()
-        if least < UNLABELLED or (names and most >= len(names)):
-            raise DataError(
-                f"labels of {shown(path)} go from {least} to {most}: expected numbers from 0"
-                f"{f' to {len(names) - 1}' if names else ''}, or {UNLABELLED} where there is none."
-            )
-        named = [None if label == UNLABELLED else names[label] if names else str(label) for label in plain]
-    return named
+        return [str(label) or None for label in plain]
+    least, most = plain.min(), plain.max()
+    if least < UNLABELLED or (len(names) and most >= len(names)):
+        raise ValueError(
+            f"labels go from {least} to {most}: expected numbers from 0"
+            f"{f' to {len(names) - 1}' if len(names) else ''}, or {UNLABELLED} where there is none"
+        )
+    return [None if label == UNLABELLED else names[label] if len(names) else str(label) for label in plain]
 
 
 def _ordered(labels: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 import gsda_tf
 from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.classes import refuse_alike
 from gsda_tf.datasets import loading
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.recipes import written
@@ -58,6 +59,9 @@ def test_what_is_no_set_of_sources(places, tmp_path):
     write_domain(tmp_path / "other", {"Bike": 1, "mug": 1}, first=70)
     with pytest.raises(DataError, match=r"has the class 'bike' and .* 'Bike': are they one"):
         loading.load(folders(f"{shop},{tmp_path / 'other'}", target))
+    refuse_alike([["A", "A+", "-1", "1"], ["A+", "1"]], ["one", "other"])  # one source means what it calls by two names
+    with pytest.raises(DataError, match=r"one has the class 'A' and other 'a'"):
+        refuse_alike([["A", "A+"], ["a"]], ["one", "other"])
     with pytest.raises(UserError, match="not of TFDS"):
         loading.load(DataSettings(pipeline="tfds", source="mnist,usps", target="mnist:test"))
 
