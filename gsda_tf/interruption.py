@@ -5,8 +5,6 @@ the exception into an error of its own, or passes it over. So the signal is reme
 between its parts, and whatever it ends with after a signal is an interruption.
 """
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

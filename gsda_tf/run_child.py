@@ -4,8 +4,6 @@ Whoever started it holds the other end. Killed, even by SIGKILL, it lets go of t
 stop as by SIGTERM: nothing is left at work that nobody waits for.
 """
 
-from __future__ import annotations
-
 import os
 import runpy
 import signal

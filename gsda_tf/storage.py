@@ -3,8 +3,6 @@
 Whoever answers there may lie: what is read is counted as it comes, and nobody is waited for without end.
 """
 
-from __future__ import annotations
-
 import glob
 import os
 import posixpath

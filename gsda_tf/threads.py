@@ -1,7 +1,5 @@
 """Calls in a thread of their own, which holds up neither its caller nor the end of the process."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent import futures

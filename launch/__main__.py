@@ -1,7 +1,5 @@
 """All commands as one: `gsda COMMAND FLAGS` where the package is installed, `python -m launch COMMAND FLAGS` here."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import os

@@ -7,8 +7,6 @@
 `benchmarks/` of the repository, which is not installed.
 """
 
-from __future__ import annotations
-
 import importlib.util
 
 from absl import flags as absl_flags

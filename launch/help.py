@@ -1,8 +1,6 @@
 """Makes what `-h`, `--help` and `--help=all` print, from the settings, the methods' options and a command's own
 flags."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import shutil

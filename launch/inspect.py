@@ -6,8 +6,6 @@ Takes the flags of launch.train. With --extractor=a,b --freeze_backbone it compa
 features are computed.
 """
 
-from __future__ import annotations
-
 import os
 
 from absl import flags as absl_flags

@@ -5,8 +5,6 @@
 It takes an export; `launch.evaluate --workdir=RUN --target_dir=photos/new` tells the same of a run.
 """
 
-from __future__ import annotations
-
 import sys
 
 from absl import flags as absl_flags

@@ -5,8 +5,6 @@
 Fill in the second column of RUN/labels.csv, and train with --target_labels=RUN/labels.csv in another --workdir.
 """
 
-from __future__ import annotations
-
 from absl import flags as absl_flags
 
 from gsda_tf.errors import COMMANDS

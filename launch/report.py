@@ -5,8 +5,6 @@
 The run may still be going.
 """
 
-from __future__ import annotations
-
 from gsda_tf.errors import COMMANDS
 
 from . import flags

@@ -7,8 +7,6 @@ can stand in place of a benchmark. `--grid=beta:0,1,10` makes a row of each valu
 again.
 """
 
-from __future__ import annotations
-
 import os
 
 from absl import flags as absl_flags

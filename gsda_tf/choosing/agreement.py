@@ -5,8 +5,6 @@ answer that they confirm is the more likely right. Nothing here looks at the own
 alone, which says 98 % of what is 73 % right.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ A backbone that tells the source's classes apart tells the target's apart, too: 
 three backbones was that of SPL's mean accuracy on the targets (docs/choosing.md).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 

@@ -1,7 +1,5 @@
 """Clusters of the target in features that no candidate has changed."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA

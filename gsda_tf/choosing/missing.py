@@ -1,7 +1,5 @@
 """Finds the source's classes that the target seems to lack, and in which shares it seems to have the others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which target images to label: those on which runs agree least, spread over classes; and a random part that scores."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gsda_tf.choosing.agreement import agreement

@@ -1,8 +1,6 @@
 """What a run would be, before it is trained: how far apart the domains are, what looks like nothing else, how long it
 takes."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping

@@ -8,8 +8,6 @@ seeds: Fo_Ha 80.3 ± 9.5 % with GSDA, 63.6 ± 0.1 % with source only. The second
 measured over five seeds: Mn_Us 99.1 ± 0.2 %, Us_Mn 98.0 ± 0.2 % (docs/results.md, "Digits").
 """
 
-from __future__ import annotations
-
 SETTINGS = {
     "extractor": "small_cnn",
     "weights": "none",

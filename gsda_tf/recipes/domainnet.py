@@ -5,8 +5,6 @@
 Not measured: 30,000 steps of such a network take days on a CPU (BUILD.md, "Speed").
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
     "steps": 30_000,

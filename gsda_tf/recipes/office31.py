@@ -6,8 +6,6 @@ Not measured with these values: 20,000 steps take 58 hours on two CPU cores, by 
 paper has 89.7 % in the mean of the six tasks. What was measured with other backbones: frozen.py, trained.py.
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
     "steps": 20_000,

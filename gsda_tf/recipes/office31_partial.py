@@ -7,8 +7,6 @@ mean of the six tasks: GSDA 94.5 %, source only 88.5 %. With MobileNet 0.75 and 
 87.9 %, source only 79.3 %, about a minute and a half a run on one CPU core (docs/results.md, docs/trials.md).
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
     "steps": 20_000,

@@ -6,8 +6,6 @@ Not measured with these values: a step takes 9 to 14 seconds on two CPU cores (B
 The paper has 70.3 % in the mean of the twelve tasks.
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
     "steps": 30_000,

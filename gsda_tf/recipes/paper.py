@@ -7,8 +7,6 @@ the mean of the six tasks, where the default recipe has 85.5 % (docs/results.md,
 whole of it, a ResNet-50 trained for 20,000 steps, was not measured.
 """
 
-from __future__ import annotations
-
 from gsda_tf import methods
 from gsda_tf.recipes.layers import Holding
 

@@ -7,8 +7,6 @@ Measured on Office-31 with discriminators of 64, three seeds, in the mean of the
 width, and GSDA's alpha, were chosen: docs/trials.md.
 """
 
-from __future__ import annotations
-
 from gsda_tf import methods
 from gsda_tf.recipes.layers import Holding, regime
 

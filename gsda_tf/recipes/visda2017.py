@@ -6,8 +6,6 @@ Not measured with these values: a step takes some 11 seconds on two CPU cores (B
 The paper has 81.5 % in the mean over the twelve classes.
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels.
 SETTINGS = {
     "steps": 30_000,

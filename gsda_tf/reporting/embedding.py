@@ -1,7 +1,5 @@
 """Features in the plane, to be looked at."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA

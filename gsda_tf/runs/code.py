@@ -1,7 +1,5 @@
 """Tells the code and the networks that a run was trained with from those of now, where they are a user's own."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -281,7 +282,8 @@ def _check_settings(path: str, values: Mapping[str, Any]) -> None:
     """Kinds and ranges of settings, and of the options of this package's methods."""
     declared = {field.name: field for field in (*all_options().values(), *fields()) if field.name in values}
     # A method of a user's own may declare its types as types, or any other.
-    kinds = {name: _KINDS.get(getattr(field.type, "__name__", field.type), _any) for name, field in declared.items()}
+    written = {name: re.sub(r"<class .(\w+).>", r"\1", str(field.type)) for name, field in declared.items()}
+    kinds = {name: _KINDS.get(kind, _any) for name, kind in written.items()}
     _check(path, {name: values[name] for name in declared}, kinds.__getitem__)
     for name, field in declared.items():
         try:

@@ -1,7 +1,5 @@
 """Where an export lies: a folder of versions that are numbers, or one of them, handed on alone."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 

@@ -1,7 +1,5 @@
 """The log of a run: `metrics.jsonl` is the truth, TensorBoard's files are made from it."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

@@ -1,7 +1,5 @@
 """evaluation.npz: what a run's first and last evaluation made of the images, for its page."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What an export keeps of the target images that its run saw, for `launch.monitor` to lay new images beside."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,7 +1,5 @@
 """Is one method better than another, over the same tasks and seeds?"""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Strategies: one device, several, or several machines."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

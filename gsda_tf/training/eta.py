@@ -1,7 +1,5 @@
 """Tells how long a run will take after its first steps, and what would shorten it."""
 
-from __future__ import annotations
-
 from gsda_tf.models import backbones
 from gsda_tf.progress import seconds
 from gsda_tf.settings import Settings

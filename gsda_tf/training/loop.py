@@ -1,7 +1,5 @@
 """The loop: steps, and callbacks between them. What a step does it does not know, nor what a callback does."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Confident pseudo-labels on the target: which images training draws, section 3.1 of the paper."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gsda_tf.data.domain import UNLABELLED

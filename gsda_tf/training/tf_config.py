@@ -1,7 +1,5 @@
 """TF_CONFIG: what it has to be for `--cluster`, and whether it can be used."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

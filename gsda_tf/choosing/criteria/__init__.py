@@ -4,8 +4,6 @@ Scores of one model that compare its own steps, entropy, IM and SND, stand in `e
 compare methods, for a method that minimises one of them looks best in it whether it is right or wrong.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import pkgutil

@@ -7,8 +7,6 @@ Each file of this folder with a `CRITERION` is one, called as the file: it has a
 and its numbers are in choice.json.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence

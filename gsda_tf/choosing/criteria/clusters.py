@@ -1,8 +1,6 @@
 """Do a candidate's labels follow the clusters of features that no candidate has changed? Blind to permuted classes, and
 kind to methods that cluster."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 

@@ -1,7 +1,5 @@
 """How often does a candidate say what the mean of all candidates does (EnsV)? All may be wrong together."""
 
-from __future__ import annotations
-
 from gsda_tf.choosing.criteria.base import Criterion
 
 CRITERION = Criterion(

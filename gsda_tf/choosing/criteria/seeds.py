@@ -1,7 +1,5 @@
 """Do the seeds of a candidate say the same? A method that is always wrong in the same way does."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gsda_tf.choosing.criteria.base import Criterion

@@ -1,7 +1,5 @@
 """The callbacks between steps, and their order: see `ORDER`."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

@@ -9,8 +9,6 @@
 A file with such a class in this folder is all that it takes.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from typing import Any, ClassVar

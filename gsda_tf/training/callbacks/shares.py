@@ -1,7 +1,5 @@
 """Answers by the class shares of the target: `--target_prior`."""
 
-from __future__ import annotations
-
 from gsda_tf.training.callbacks.base import Callback, Moment
 
 
