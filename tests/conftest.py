@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.order_seed is not None:
         random.Random(config.option.order_seed).shuffle(items)
     else:
-        items.sort(key=lambda item: not item.nodeid.split("::")[0].endswith(_LONG))
+        files = {item: item.nodeid.split("::")[0].partition("tests/")[2] for item in items}
+        items.sort(key=lambda item: _LONG.index(files[item]) if files[item] in _LONG else len(_LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
