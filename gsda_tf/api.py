@@ -129,10 +129,11 @@ class Domain:
     def joined(cls, domains: Sequence[Domain]) -> Domain:
         """Several sources as one, whose batches are in balance over them."""
         kinds = {getattr(each, "pipeline", None) for each in domains}
-        if len(kinds) != 1 or not kinds <= {"folders", "arrays"}:
-            raise UserError("Several sources are taken where all are from folders, or all from arrays.")
-        first = domains[0]
-        return cls(first.pipeline, {n: ",".join(str(each.settings[n]) for each in domains) for n in first.settings})
+        roots = {each.settings.get("_root") for each in domains if hasattr(each, "settings")}
+        if len(kinds) != 1 or not kinds <= {"folders", "lists", "arrays"} or len(roots) > 1:
+            raise UserError("Several sources are taken where all are from folders, from lists of one root, or arrays.")
+        settings = {n: ",".join(str(each.settings[n]) for each in domains) for n in domains[0].settings}
+        return cls(domains[0].pipeline, {**settings, **({"_root": roots.pop()} if "_root" in settings else {})})
 
     def given(self, role: str) -> dict[str, str]:
         """Settings by name for the domain as "source" or "target"."""

@@ -141,7 +141,9 @@ class DataSettings:
         "everyday several", needs=_FOLDERS,
     )  # fmt: skip
     target_dir: str = _place("target images, likewise, or one flat folder without classes", "everyday", needs=_FOLDERS)
-    source_list: str = _place("file with 'path label' a line, for --pipeline=lists", needs=_LISTS)
+    source_list: str = _place(
+        "file with 'path label' a line, several with commas between, for --pipeline=lists", "several", needs=_LISTS
+    )
     target_list: str = _place("file with 'path label' or 'path' a line, for --pipeline=lists", needs=_LISTS)
     image_root: str = _place(
         "what the paths of the lists are relative to (default: the list's folder); / if they are absolute", needs=_LISTS

@@ -12,8 +12,8 @@ from gsda_tf.errors import DataError, shown
 from gsda_tf.files import cell
 from gsda_tf.settings import DataSettings
 
-SCORE = "score"
-"""What the column `use` of a list says of images that are not to be trained on."""
+SCORE, TRAIN = "score", "train"
+"""What the column `use` of a list says: the first of images that are not to be trained on."""
 
 
 def hand_over(data: TaskData, settings: DataSettings) -> TaskData:
@@ -86,6 +86,8 @@ def _read(path: str, data: TaskData) -> tuple[np.ndarray, np.ndarray]:
             raise DataError(
                 f"{images.at(line)} is {many} of the target ({shown(names[0])}, ...): expected one of them."
             )
+        if line.use not in (None, "", SCORE, TRAIN):
+            raise DataError(f"{images.at(line)} has the use {shown(line.use)}: expected {SCORE}, {TRAIN} or none.")
         if given[found[0]] not in (UNLABELLED, label) or data.target.labels[found[0]] not in (UNLABELLED, label):
             raise DataError(
                 f"{images.at(line)}: the same image is labelled otherwise too, in that list or in the target: "

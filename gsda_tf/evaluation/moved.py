@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gsda_tf.data.domain import evenly
 from gsda_tf.evaluation.shares import estimate
-from gsda_tf.evaluation.unsupervised import separation_error
+from gsda_tf.evaluation.unsupervised import distances
 
 MOST = 500
 """Images on either side."""
@@ -71,18 +70,13 @@ def compare(seen: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> Moved:
     """
     sides = [[values[evenly(len(values), MOST)] for values in side] for side in (seen, new)]
     answers = [probabilities.argmax(axis=1) for _, probabilities in sides]
-    rng, errors, classes = np.random.default_rng(0), [], np.unique(answers[0])
-    with threadpool_limits(1):  # see `unsupervised.a_distance`
-        for _ in range(_SPLITS):
-            orders = [rng.permutation(len(answer)) for answer in answers]
-            drawn = [[order[answer[order] == k] for k in classes] for order, answer in zip(orders, answers)]
-            pairs = np.concatenate([(a[: len(b)], b[: len(a)]) for a, b in zip(*drawn)], axis=1)
-            half, pairs = pairs.shape[1] // 2, rng.permutation(pairs, axis=1)
-            if pairs.shape[1] < LEAST:
-                errors.append(np.nan)
-                break
-            x = np.stack([side[0][places].astype(np.float64) for side, places in zip(sides, pairs)])
-            errors.append(separation_error(x[:, :half], x[:, half:]))
-    distances = 2 * (1 - 2 * np.asarray(errors))
+    rng, classes, divisions = np.random.default_rng(0), np.unique(answers[0]), []
+    for _ in range(_SPLITS):
+        orders = [rng.permutation(len(answer)) for answer in answers]
+        drawn = [[order[answer[order] == k] for k in classes] for order, answer in zip(orders, answers)]
+        pairs = np.concatenate([(mine[: len(theirs)], theirs[: len(mine)]) for mine, theirs in zip(*drawn)], axis=1)
+        divisions.append(rng.permutation(pairs, axis=1))
+    count = divisions[0].shape[1]
+    found = distances(sides[0][0], sides[1][0], divisions) if count >= LEAST else np.full(1, np.nan)
     scores, shares = zip(*((float(p.max(axis=1).mean()), estimate(p)) for _, p in sides))
-    return Moved(pairs.shape[1], float(distances.mean()), float(distances.std()), scores, shares)
+    return Moved(count, float(found.mean()), float(found.std()), scores, shares)

@@ -1,5 +1,7 @@
 """Class shares of a target without labels, and what they change in its answers."""
 
+from __future__ import annotations
+
 import csv
 import math
 from collections.abc import Sequence
@@ -38,6 +40,26 @@ def correction(shares: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(shares * len(shares), _LEAST)).astype(np.float32)
 
 
+def told(prior: str, source_labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray | None:
+    """Returns the shares of `--target_prior`, float64 [r]; None where they are all the same, or to be estimated.
+
+    Args:
+      prior: of the settings.
+      source_labels: int [n].
+      class_names: r names.
+
+    Raises:
+      DataError: there is no source; see `read_shares`.
+    """
+    if prior in (UNIFORM, ESTIMATE):
+        return None
+    if prior != SOURCE:
+        return read_shares(prior, class_names)
+    if not len(source_labels):
+        raise DataError("--target_prior=source: there is no source here; expected estimate, uniform or a file.")
+    return np.bincount(source_labels, minlength=len(class_names)) / len(source_labels)
+
+
 def read_shares(path: str, class_names: Sequence[str]) -> np.ndarray:
     """Reads shares from a file with `class,share` a line, float64 [r]; a class that is not in it has none.
 
@@ -46,10 +68,13 @@ def read_shares(path: str, class_names: Sequence[str]) -> np.ndarray:
     """
     expected = "expected 'class,share' a line, numbers from 0 up"
     try:
-        rows = list(csv.reader(read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines()))
-        found = {name.strip(): float(share) for name, share in filter(None, rows)}
+        rows = csv.reader(read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines())
+        pairs = [(name.strip(), float(share)) for name, share in filter(None, rows)]
+        found = dict(pairs)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"--target_prior={shown(path)} cannot be read ({error}): {expected}.") from error
+    if len(found) < len(pairs):
+        raise DataError(f"--target_prior={shown(path)} names a class twice: {expected}, each class once.")
     if unknown := sorted(set(found) - set(class_names)):
         raise DataError(f"--target_prior={shown(path)} has the class {unknown[0]!r}, which the source has not.")
     shares = np.array([found.get(name, 0.0) for name in class_names])

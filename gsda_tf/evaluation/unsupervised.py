@@ -6,6 +6,7 @@ evaluation costs a fraction of a second whatever the size of the target.
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import log_softmax
@@ -100,16 +101,29 @@ def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits:
     size = min(len(source_features), len(target_features), _MOST_SEPARATED)
     if size < 4:
         return math.nan, math.nan
-    x = np.stack([f[evenly(len(f), size)].astype(np.float64) for f in (source_features, target_features)])
-    rng, half = np.random.default_rng(0), size // 2
+    both = [features[evenly(len(features), size)] for features in (source_features, target_features)]
+    rng = np.random.default_rng(0)
+    found = distances(*both, [np.tile(rng.permutation(size), (2, 1)) for _ in range(splits)])
+    return max(float(found.mean()), 0.0), float(found.std())
+
+
+def distances(features: np.ndarray, others: np.ndarray, divisions: Sequence[np.ndarray]) -> np.ndarray:
+    """Computes 2 (1 - 2 e) of each division, float [k].
+
+    Args:
+      features: [n, d].
+      others: [m, d].
+      divisions: k of int [2, p], as many images of either, in a random order: a classifier is fitted on their first
+        half, and e is its error on the second.
+    """
     # One thread: for matrices as small as these, threads that wait for each other cost ten times what they save.
     with threadpool_limits(1):
-        orders = [rng.permutation(size) for _ in range(splits)]
-        errors = [separation_error(x[:, order[:half]], x[:, order[half:]]) for order in orders]
-    return 2 * (1 - 2 * min(float(np.mean(errors)), 0.5)), 4 * float(np.std(errors))
+        drawn = (np.stack([features[mine], others[theirs]]).astype(np.float64) for mine, theirs in divisions)
+        errors = [_separation_error(*np.split(x, [x.shape[1] // 2], axis=1)) for x in drawn]
+    return 2 * (1 - 2 * np.asarray(errors))
 
 
-def separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
+def _separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
     """Returns the error on `held_out` [2, m, d] of a classifier of domains that was fitted to `fitted` [2, n, d]."""
     x, y = np.concatenate(fitted), np.repeat([0, 1], fitted.shape[1])
     # Strong regularization: with more features than images, any two halves are separable.

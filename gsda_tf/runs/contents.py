@@ -185,7 +185,7 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
     told = _read(os.path.join(folder, "assets", SUMMARY), {}, {**_OPTIONAL, "settings": dict}) or {}
     path = os.path.join(folder, "assets", "class_names.json")
     names = _parsed(path, read_regular(path, _MOST_JSON)) if os.path.lexists(path) else None
-    if not {"settings", "versions"} <= told.keys() or not fits(names, [str]):
+    if not {"settings", "versions"} <= told.keys() or not fits(names, [str]) or len({*names}) < len(names):
         raise UserError(
             f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
             "class_names.json in its assets, as in every export of a finished run."

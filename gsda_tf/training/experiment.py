@@ -22,7 +22,7 @@ from gsda_tf.data.fingerprint import fingerprint, sizes
 from gsda_tf.data.records import ArrayRecords, Records
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import DataError, UserError
-from gsda_tf.evaluation.shares import ESTIMATE, SOURCE, UNIFORM, correction, estimate, read_shares
+from gsda_tf.evaluation.shares import UNIFORM, correction, estimate, told
 from gsda_tf.files import refuse_pattern
 from gsda_tf.methods import Method, get_method, get_terms
 from gsda_tf.methods.base import Problem
@@ -170,15 +170,11 @@ class Experiment:
         """Moves the logits of the deployed C to the class shares of `target_prior`.
 
         Raises:
-          DataError: they stand in a file that is not as expected.
+          DataError: see `shares.told`.
         """
-        prior, names = self.settings.method.target_prior, self.data.class_names
-        if prior == ESTIMATE:
+        shares = told(self.settings.method.target_prior, self.data.source.labels, self.data.class_names)
+        if shares is None:
             shares = self.target_shares(self.inference(self.inputs.target, again=True).logits)
-        elif prior == SOURCE:
-            shares = np.bincount(self.data.source.labels, minlength=len(names)) / max(len(self.data.source), 1)
-        else:
-            shares = read_shares(prior, names)
         self._moved.assign(correction(shares))
 
     def fit_terms(self) -> None:

@@ -21,6 +21,7 @@ from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.datasets.loading import load
 from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
+from gsda_tf.evaluation.shares import told
 from gsda_tf.models import backbones
 from gsda_tf.progress import timed
 from gsda_tf.runs import code, initial
@@ -71,6 +72,8 @@ def train(
         data = data or load(settings.data, initial.classes_without_source(settings))
     workdir = settings.run.workdir or default_workdir(settings, data)
     initial.refuse_own(settings.run.init_from, workdir)
+    if read_summary(workdir) is None:
+        told(settings.method.target_prior, data.source.labels, data.class_names)  # refused before anything is written
     if chief:
         print(data.summary(), *data.remarks, *recipes.remarks(settings, data), sep="\n", flush=True)
     folder = RunFolder(workdir, writes=chief)

@@ -79,6 +79,7 @@ def test_a_column_says_which_score(tmp_path):
         ("target.npz[0] bike\ntarget.npz[0] mug\n", "two labels"),
         ("target.npz[0] bike\n./target.npz[0] mug\n", "two labels"),
         ("target.npz[1] pen\ntarget.npz[2] mug\n", "line 1 .* labelled otherwise"),
+        ("image,label,use\ntarget.npz[0],bike,test\n", "has the use test: expected score, train or none"),
         ("target.npz[0] bike\ntarget.npz[3] bike\n", "All 2 target labels to be trained on are 'bike'"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gsda_tf.errors import DataError
-from gsda_tf.evaluation.shares import correction, estimate, read_shares
+from gsda_tf.evaluation.shares import correction, estimate, read_shares, told
 from tests.methods.build import experiment, task
 
 
@@ -27,12 +27,19 @@ def test_shares_of_a_file(tmp_path):
     path.write_text("mug,3\n\npen, 1\n")
     assert read_shares(str(path), ("bike", "mug", "pen")).tolist() == [0, 0.75, 0.25]
     for text, said in (("lamp,1", "has the class 'lamp'"), ("mug,-1", "has shares -1"), ("mug,0", "has shares"),
-                       ("mug,x", "cannot be read"), ("mug", "cannot be read"), ("mug,nan", "has shares")):  # fmt: skip
+                       ("mug,x", "cannot be read"), ("mug", "cannot be read"), ("mug,nan", "has shares"),
+                       ("mug,1\nmug,2", "names a class twice")):  # fmt: skip
         path.write_text(text)
         with pytest.raises(DataError, match=said):
             read_shares(str(path), ("bike", "mug", "pen"))
     with pytest.raises(DataError, match="cannot be read"):
         read_shares(str(tmp_path / "none"), ("bike",))
+
+
+def test_shares_of_a_source_that_is_not_there():
+    assert told("uniform", np.zeros(0, int), "ab") is told("estimate", np.zeros(0, int), "ab") is None
+    with pytest.raises(DataError, match="--target_prior=source: there is no source here"):
+        told("source", np.zeros(0, int), "ab")
 
 
 @pytest.mark.parametrize("prior", ["source", "estimate", "file"])

@@ -85,10 +85,15 @@ def test_an_export_that_cannot_be_adapted_says_so(places, tmp_path):
         ({"versions": {**told["versions"], "keras": "1.0"}}, "was exported with Keras 1.0, which orders weights"),
         ({"settings": {**told["settings"], "bottleneck_units": -1}}, "is damaged"),
         (None, "does not tell the settings and classes of its run"),
+        ({}, "does not tell the settings and classes of its run"),
     ):
+        if change == {}:
+            with open(os.path.join(assets, "class_names.json"), "w", encoding="utf-8") as file:
+                json.dump(["a", "b", "b"], file)
         path = os.path.join(assets, "summary.json")
-        os.remove(path)
-        if change:
+        if os.path.exists(path):
+            os.remove(path)
+        if change is not None:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump({**told, **change}, file)
         with pytest.raises(UserError, match=said):

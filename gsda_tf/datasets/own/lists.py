@@ -12,13 +12,15 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from gsda_tf.data.classes import class_name, labels_of, listed, own_task, plain_name
+import numpy as np
+
+from gsda_tf.data.classes import class_name, from_places, labels_of, listed, own_task, plain_name, refuse_alike
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.files import read_regular
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, several
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
@@ -104,20 +106,46 @@ def load(settings: DataSettings) -> TaskData:
     for flag in ("source_list", "target_list"):
         if not getattr(settings, flag):
             raise UserError(f"--pipeline=lists needs --{flag}=FILE with 'path label' a line.")
-    source, target = both = read_list(settings.source_list), read_list(settings.target_list)
-    if bare := next((line for line in source.lines if line.label is None), None):
-        raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
-    roots = (settings.source_root or settings.image_root, settings.target_root or settings.image_root)
-    paths = [find_images(each, root) for each, root in zip(both, roots)]
-    if os.path.samefile(source.path, target.path) or set(paths[0]) == set(paths[1]):
-        raise DataError(
-            f"--source_list={shown(source.path)} and --target_list={shown(target.path)} list the same images: expected "
-            "those of two domains."
-        )
+    places, target = several(settings.source_list), read_list(settings.target_list)
+    sources = [read_list(place) for place in places]
+    roots = [settings.source_root or settings.image_root] * len(sources)
+    *paths, target_paths = map(find_images, (*sources, target), (*roots, settings.target_root or settings.image_root))
+    for number, source in enumerate(sources):
+        if bare := next((line for line in source.lines if line.label is None), None):
+            raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
+        for other, others in ((target, target_paths), *zip(sources[:number], paths)):
+            if os.path.samefile(source.path, other.path) or set(paths[number]) == set(others):
+                raise DataError(
+                    f"--source_list={shown(source.path)} and {shown(other.path)} list the same images: expected those "
+                    "of two domains."
+                )
+    source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
     classes, names, remarks = reconcile(source, target, settings.list_labels)
-    domains = [_domain(*each, names) for each in zip(both, paths, classes)]
+    numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each) for each in paths])
+    domains = (
+        _domain(source, [path for each in paths for path in each], classes[0], names, places, numbers),
+        _domain(target, target_paths, classes[1], names, (), numbers),
+    )
     remarks = [*source.remarks, *target.remarks, *remarks]
-    return own_task("lists", *domains, names, f"--source_list={shown(source.path)}", remarks)
+    return own_task("lists", *domains, names, f"--source_list={shown(settings.source_list)}", remarks)
+
+
+def _joined(given: str, sources: Sequence[ImageList], paths: Sequence[Sequence[str]]) -> ImageList:
+    """Several lists as one, of whole paths.
+
+    Raises:
+      DataError: they do not mean the same classes by the same labels, as far as names and folders tell.
+    """
+    refuse_alike([each.labels for each in sources], [each.path for each in sources])
+    told = [_folder_of_label(each, []) or {} for each in sources]
+    clash = [label for each in told for label in each if len({one[label] for one in told if label in one}) > 1]
+    if clash or len({each.numbered for each in sources}) > 1:
+        what = f"number folders differently, as {clash[0]}" if clash else "have numbers and words as labels"
+        raise DataError(f"The lists of --source_list={shown(given)} {what}: label all of them alike.")
+    lines = [
+        dataclasses.replace(line, path=path) for each, own in zip(sources, paths) for line, path in zip(each.lines, own)
+    ]
+    return ImageList(given, tuple(lines), tuple(remark for each in sources for remark in each.remarks))
 
 
 def read_list(path: str) -> ImageList:
@@ -414,8 +442,16 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
     return told
 
 
-def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> DomainData:
-    """Sorted, so that the same images are the same domain in whatever order they are listed."""
+def _domain(
+    images: ImageList,
+    paths: list[str],
+    classes: list[str | None],
+    names: tuple[str, ...],
+    places: Sequence[str],
+    numbers: np.ndarray,
+) -> DomainData:
+    """Sorted, so that the same images are the same domain in whatever order they are listed; see `from_places`."""
     labels = labels_of(classes, names, lambda i: images.at(images.lines[i]))
     order = sorted(range(len(paths)), key=lambda i: (labels[i], paths[i]))
-    return DomainData(plain_name(images.path), FileRecords([paths[i] for i in order]), labels[order])
+    domain = from_places(DomainData(plain_name(images.path), FileRecords(paths), labels), places, numbers)
+    return domain.chosen(np.asarray(order))

@@ -12,7 +12,7 @@ from gsda_tf.datasets import loading
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.recipes import written
 from gsda_tf.settings import DataSettings
-from tests.data.pictures import folders, write_domain
+from tests.data.pictures import folders, lists, write_domain
 
 
 @pytest.fixture
@@ -80,3 +80,38 @@ def test_arrays_from_python(tmp_path):
     for wrong in ([], [one, gsda_tf.Domain.from_folder("x")], [gsda_tf.Domain.from_tfds("mnist")] * 2):
         with pytest.raises(UserError, match="Several sources"):
             gsda_tf.Domain.joined(wrong)
+
+
+def _list(path, root, domain, label=str):
+    names = sorted(p.relative_to(root) for p in (root / domain).rglob("*.jpg"))
+    path.write_text("".join(f"{name} {label(name.parts[1])}\n" for name in names))
+    return str(path)
+
+
+def test_lists(places, tmp_path):
+    number = ["bike", "mug", "pen"].index
+    for label in (str, number):
+        one, two, target = (_list(tmp_path / f"{name}.txt", tmp_path, name, label) for name in ("shop", "desk", "new"))
+        data = loading.load(lists(f"{one},{two}", target))
+        assert data.class_names == ("bike", "mug", "pen") and data.name == "lists/shop+desk_new"
+        by_folders = loading.load(folders(*places))
+        assert [*map(data.source.records.name, range(13))] == sorted(
+            map(by_folders.source.records.name, range(13)), key=lambda name: (name.split("/")[-2], name)
+        )
+        where = [name.split("/")[-3] for name in map(data.source.records.name, range(13))]
+        assert where == [data.source.place_names[place] for place in data.source.places]
+    joined = gsda_tf.Domain.joined([gsda_tf.Domain.from_list(each, str(tmp_path)) for each in (one, two)])
+    assert joined.given("source") == {"source_list": f"{one},{two}", "source_root": str(tmp_path)}
+    for name, told, said in (
+        ("desk", lambda name: number(name) - 1, "number folders differently, as 0"),
+        ("desk", str, "have numbers and words as labels"),
+        ("shop", number, "list the same images"),
+    ):
+        other = _list(tmp_path / "other.txt", tmp_path, name, told)
+        with pytest.raises(DataError, match=said):
+            loading.load(lists(f"{one},{other}", target))
+    words = [
+        _list(tmp_path / f"{name}.txt", tmp_path, name, told) for name, told in (("shop", str.title), ("desk", str))
+    ]
+    with pytest.raises(DataError, match=r"has the class 'Mug' and .* 'mug': are they one"):
+        loading.load(lists(",".join(words), target))
