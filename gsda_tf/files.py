@@ -207,9 +207,10 @@ def open_archive(path: str, limit: int) -> Iterator[zipfile.ZipFile]:
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
-    """Writes text, as UTF-8, or bytes beside `path` and moves them into place; see `replacing`."""
+    """Writes text or bytes beside `path` and moves them into place; see `replacing`. Text is UTF-8, but for those bytes
+    of a name that are no Unicode (surrogates)."""
     with replacing(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
 
 
 def content_digest(folder: str, names: Iterable[str]) -> str:

@@ -23,6 +23,11 @@ def test_a_text_file_keeps_what_it_held(tmp_path):
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["summary.json"]
 
 
+def test_bytes_of_a_name_that_are_no_unicode_stay(tmp_path):
+    write_atomically(str(tmp_path / "x"), os.fsdecode(b"a\xff.png"))
+    assert (tmp_path / "x").read_bytes() == b"a\xff.png"
+
+
 @pytest.mark.parametrize(
     "code, expected",
     [

@@ -6,7 +6,6 @@ say of the target lies in their `OUTPUTS`, of which the choice is a function. RU
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import json
@@ -27,12 +26,13 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
-from gsda_tf.files import cell, replacing, write_atomically
+from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import timed
 from gsda_tf.runs.contents import CHOICE, read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
 from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
 from gsda_tf.settings import Settings
+from gsda_tf.tables import Table
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import extremes, looks
 from gsda_tf.training.experiment import Experiment
@@ -280,15 +280,11 @@ def _say(found: Decision) -> None:
 
 def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str]) -> None:
     """Writes `PREDICTIONS`, the least agreed first, and `CHOICE`."""
-    # Names of files need not be Unicode.
-    path = os.path.join(workdir, PREDICTIONS)
-    with replacing(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "agreement", "neighbours", "unanimous"])
-        for i in found.order:
-            name, label = data.target.records.name(int(i)), data.class_names[found.answers[i]]
-            numbers = f"{found.agreement[i]:.4f}", f"{found.support[i]:.4f}", int(found.unanimous[i])
-            writer.writerow([cell(name), cell(label), *numbers])
+    numbers = zip(found.agreement, found.support, found.unanimous)
+    said = [(f"{agreed:.4f}", f"{near:.4f}", int(same)) for agreed, near, same in numbers]
+    named = [(data.target.records.name(i), data.class_names[found.answers[i]], *said[i]) for i in map(int, found.order)]
+    head = ("image", "label", "agreement", "neighbours", "unanimous")
+    write_atomically(os.path.join(workdir, PREDICTIONS), Table(head, named).csv())
     content = {
         "chosen": found.choice.name,
         "runner_up": found.choice.runner_up,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 from typing import Any
@@ -14,9 +13,10 @@ from gsda_tf.choosing.pick import pick
 from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets.loading import load
 from gsda_tf.errors import UserError
-from gsda_tf.files import cell, replacing, write_atomically
+from gsda_tf.files import write_atomically
 from gsda_tf.reporting.page import percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run
+from gsda_tf.tables import Table
 from gsda_tf.training.evaluator import thumbnails
 
 LIST, PAGE = "labels.csv", "labels.html"
@@ -56,9 +56,8 @@ def write_picks(workdir: str, count: int, **given: Any) -> tuple[str, str | None
     uses = {**dict.fromkeys(scored.tolist(), "score"), **dict.fromkeys(trained.tolist(), "train")}
     chosen = np.sort(np.asarray(list(uses), np.int64))
     names = [data.target.records.name(int(i)) for i in chosen]
-    with replacing(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerows([("image", "label", "use"), *((cell(n), "", uses[i]) for n, i in zip(names, chosen.tolist()))])
+    rows = [(name, "", uses[i]) for name, i in zip(names, chosen.tolist())]
+    write_atomically(path, Table(("image", "label", "use"), rows).csv())
     if not data.target.records.visible or not len(chosen):
         return path, None
     mean, items = said.mean(axis=0), []

@@ -15,7 +15,7 @@ from gsda_tf.training.tf_config import EXPECTED, check_tf_config, tf_config
 
 
 def configure_devices(settings: DeviceSettings) -> None:
-    """Returns what has to be said to TensorFlow before it first computes: virtual devices, determinism.
+    """Says to TensorFlow what it has to know before it first computes: virtual devices, determinism.
 
     Raises:
       UserError: TensorFlow is already running with other devices.
