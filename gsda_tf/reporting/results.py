@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import math
 import os
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
+from gsda_tf.reporting.answers import answers
 from gsda_tf.reporting.page import percent, render
 from gsda_tf.reporting.results_table import results_table, row_title, score_of
-from gsda_tf.reporting.runs import load_run
+from gsda_tf.reporting.runs import LoggedRun, load_run
 from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
@@ -40,7 +42,13 @@ _SHORT = {
 Summaries = Mapping[Trial, "dict[str, Any]"]
 
 
-def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequence[Failure], out: str) -> list[str]:
+def write_results(
+    benchmark: str | None,
+    runs: Sequence[Trial],
+    failures: Sequence[Failure],
+    out: str,
+    name_of: Callable[[int], str] = "image {}".format,
+) -> list[str]:
     """Writes what is known so far.
 
     Args:
@@ -48,6 +56,7 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
       runs: of the sweep, finished or not.
       failures: of this call.
       out: folder of the sweep.
+      name_of: of a target image without a label, by its number.
 
     Returns:
       Paths of results.csv, results.md and results.html.
@@ -61,6 +70,7 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     all_tasks = get_benchmark(benchmark).tasks if benchmark else tasks
     table = results_table(benchmark or "", tasks, all_tasks, rows, list(known.values()))
     unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
+    sentences, told = _answers(rows, known, name_of) if unlabelled else ([], [])
     page = {
         "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
         "status": list(status.values()),
@@ -71,7 +81,8 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
         "steps": sorted({run.settings.optimization.steps for run in runs}),
         "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
         "published": table.shown_others(),
-        "sections": _sections(rows, known, failures),
+        "sentences": sentences,
+        "sections": [*told, *_sections(rows, known, failures)],
         "runs": _runs(known, status, out),
     }
     written = [{**known.get(run, {}), **_own(run), "status": status[run], "workdir": run.workdir} for run in runs]
@@ -200,11 +211,11 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
     found: dict[Trial, dict[str, float]] = {}
     for task in dict.fromkeys(run.task for run in known):
-        said = {r: _predictions(r.workdir, known[r]["weights_sha256"]) for r in known if r.task == task}
-        said = {run: answers for run, answers in said.items() if answers is not None}
-        if len({len(answers) for answers in said.values()}) != 1:
-            continue  # none was kept, or a stranger's are of other images
-        predictions, rows = np.stack(list(said.values())), np.array([run.method for run in said])
+        said = _said({run: summary for run, summary in known.items() if run.task == task})
+        if not said:
+            continue
+        predictions = np.stack([each.predictions for each in said.values()])
+        rows = np.array([run.method for run in said])
         plain = predictions[rows == "source_only"]
         shares = (
             [np.mean(answers == plain) if len(plain) else math.nan for answers in predictions],
@@ -216,10 +227,30 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     return found
 
 
+def _answers(rows: Sequence[str], known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
+    """Tells what the methods say of the first task's images, if there are two at least."""
+    task = next(iter(known)).task
+    said = _said({run: summary for run, summary in known.items() if run.task == task})
+    by_row = {row: [each for run, each in said.items() if run.method == row] for row in rows}
+    by_row = {row: each for row, each in by_row.items() if each}
+    return answers(by_row, name_of) if len(by_row) > 1 else ([], [])
+
+
+def _said(known: Summaries) -> dict[Trial, LoggedRun]:
+    """Returns the runs of a task with what they say; none where a stranger's are of other images or classes."""
+    found = {run: _loaded(run.workdir, summary["weights_sha256"]) for run, summary in known.items()}
+    found = {run: each for run, each in found.items() if each is not None and each.probabilities is not None}
+    return found if len({(each.probabilities.shape, each.class_names) for each in found.values()}) == 1 else {}
+
+
 @functools.lru_cache(maxsize=1024)
-def _predictions(workdir: str, weights: str) -> np.ndarray | None:
-    """Returns the answers of a finished run with these weights; None where they were not kept, or are damaged."""
+def _loaded(workdir: str, weights: str) -> LoggedRun | None:
+    """Returns a finished run with these weights and what it says, without its pictures; None where it is damaged."""
     with contextlib.suppress(UserError):
         run = load_run(workdir)
-        return None if run.probabilities is None else run.predictions
+        kept = {name: run.evaluation[name] for name in _KEPT if name in run.evaluation}
+        return dataclasses.replace(run, evaluation=kept)
     return None
+
+
+_KEPT = ("target_probabilities", "source_counts")
