@@ -51,8 +51,9 @@ _RARE, _MISSING = 0.25, 0.15
 _NEIGHBOURS, _KEPT, _GRAPH_ROUNDS, _GRAPH_SHARPNESS, _GRAPH_ROWS = 10, 0.9, 30, 10.0, 20_000
 """Of the graph: neighbours of a row, what it keeps of theirs in a round, rounds, sharpness of what is spread, and rows
 at most; of a larger target they are drawn evenly, and all others belong to the nearest of the means that are found."""
-_ALARM = 0.05
-"""By how much less than another the usual preparation may agree with the rest."""
+_ALARM = 0.03
+"""By how much less than another the usual preparation may agree with the rest: more than the 0.02 that were seen where
+its answer was better all the same (docs/choosing.md)."""
 
 PREPARATIONS = {"root": (True, False), "plain": (False, False), "centred": (False, True), "root_centred": (True, True)}
 """(whether the root is taken, whether each domain's mean is taken off) by name; the usual one first."""

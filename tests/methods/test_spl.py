@@ -102,6 +102,7 @@ def test_an_answer_that_changes_the_places_of_classes_is_not_taken():
     wrong, noise = (yt + 1) % R, np.where(np.arange(60) < 6, (yt + 1) % R, yt)
     answers = {"a": wrong, "b": noise, "c": yt, "d": yt}
     assert spl.decide(spl.agreements(answers, noise)) in ("b", "c", "d")
+    assert spl.decide({"a": 0.82, "b": 0.86, "c": 0.855}) == "b" and spl.decide({"a": 0.86, "b": 0.88}) == "a"
     assert spl.decide(spl.agreements({**answers, "a": noise}, yt)) == "a"  # it stays where it is not much worse
 
 

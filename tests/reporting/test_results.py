@@ -166,7 +166,7 @@ def test_without_labels_methods_are_compared_by_how_far_they_agree(tmp_path):
     # Source only 0.94 and GSDA (0.94 + 0.02) / 2 of its two seeds on every second image, else both 0.94.
     assert "probably right on 82.5 % of the images" in text and "--method=auto with the same flags" in text
     apart = text.partition("disagree most")[2].partition("agree most")[0]
-    assert apart.count("| image ") == 12 and "| 71.0 % |" in apart and "94.0 %" in apart
+    assert len(re.findall(r"\| image \d", apart)) == 12 and "| 71.0 % |" in apart and "94.0 %" in apart
     shares = text.partition("## Class shares")[2]
     assert len([line for line in shares.splitlines() if line.count("|") == 5]) >= 4
 
