@@ -83,7 +83,8 @@ def print_summary(summary: dict) -> None:
     rows = [("task", summary["task"]), ("method", summary["method"]), ("recipe", recipe), ("seed", summary["seed"])]
     for key in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
         rows.append((key, told(summary, key)))
-    rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
+    if summary["images_per_second"]:  # what is fitted has none
+        rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]
     flags.show(rows)
     if "choice" in summary:

@@ -78,8 +78,8 @@ class Part:
         the target's images. Those of a term have to be in the batch, whatever the method is fed.
       published: option values that belong to a benchmark, by its name.
       regimes: what takes the place of a setting's or an option's default, by its name, where a pretrained backbone is
-        "frozen", or "trained", whole or in part: not of what the user gives or a benchmark sets otherwise, and not
-        with `--recipe=paper`. A term's stand above its method's.
+        "frozen", or "trained", whole or in part, or with "many_classes": not of what the user gives or a benchmark sets
+        otherwise, and not with `--recipe=paper`. A term's stand above its method's.
     """
 
     name: ClassVar[str] = ""

@@ -23,6 +23,7 @@ class MADA(DANN):
     """One domain critic a class."""
 
     name, title = "mada", "MADA"
+    regimes = {"many_classes": {"discriminator_units": (64,)}}
 
     class Options(DANN.Options):
         critic_weight: float = setting(1.0, "weight of each critic's loss; they are added up", minimum=0)

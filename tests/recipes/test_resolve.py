@@ -187,7 +187,7 @@ def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
         told = {name: "none" if isinstance(value, str) else 7 for name, value in expected.items()}
         resolved = _resolved(**_OWN, method=method, **given, **told)
         assert {name: resolved[name] for name in told} == told
-    assert set(kind.regimes) <= {"frozen", "trained"}
+    assert set(kind.regimes) <= {"frozen", "trained", "many_classes"}
 
 
 def test_a_term_brings_what_it_wants_of_a_regime():
@@ -251,3 +251,15 @@ def test_a_period_longer_than_the_run_is_said():
     said = "--evaluate_steps=500 is longer than the run of 300 steps."
     assert recipes.remarks(recipes.resolve({**given, "evaluate_steps": 500}), data) == [said]
     assert recipes.remarks(recipes.resolve(given), data) == []
+
+
+def test_many_classes_have_narrow_critics_unless_the_user_or_one_critic_says_otherwise(tmp_path):
+    for i in range(500):
+        (tmp_path / "source" / str(i)).mkdir(parents=True)
+    given = {"source_dir": str(tmp_path / "source"), "target_dir": "b", "freeze_backbone": True}
+    for method, units in (("gsda", (64,)), ("mada", (64,)), ("domain", (256, 256)), ("dann", (256, 256))):
+        assert _resolved(**given, method=method)["discriminator_units"] == units
+    assert "--discriminator_units=64 (500 classes have a critic each)" in recipes.chosen(given)
+    assert _resolved(**given, discriminator_units=(32,))["discriminator_units"] == (32,)
+    (tmp_path / "source" / "0").rmdir()
+    assert _resolved(**given)["discriminator_units"] == (256, 256)

@@ -36,7 +36,7 @@ class GSDA(Method):
     synchronized: ClassVar[bool] = True
     pseudo_labels = True
     entropy_option = "alpha"
-    regimes = {"trained": {"alpha": 0.1}}
+    regimes = {"trained": {"alpha": 0.1}, "many_classes": {"discriminator_units": (64,)}}
     Options = GSDAOptions
 
     def build(self) -> None:
@@ -187,3 +187,4 @@ class DomainOnly(DomainClass):
 
     name, title = "domain", "domain (DANN)"
     levels = ("domain",)
+    regimes = {"trained": GSDA.regimes["trained"]}
