@@ -54,6 +54,8 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
           ValueError: of scikit-learn, about the arrays.
           UserError: there is no target, or something that `adapt` refuses.
         """
+        if (self.settings or {}).get("unknown", "none") != "none":
+            raise UserError("AdaptedClassifier answers with the classes of y: unknown=reject is for gsda_tf.adapt.")
         if X_target is None:
             raise UserError("No target was given: expected fit(Xs, ys, Xt), with the target's images or features.")
         source, y = validate_data(self, X, y, **_kind(X))

@@ -21,6 +21,7 @@ MOST_PIXELS = 4096
 _MOST_IN_BATCH = 2**17
 _MOST_UNITS = 2**17
 _OWN = pkgutil.iter_modules([os.path.join(os.path.dirname(__file__), "datasets", "own")])
+REJECT = "reject"
 PIPELINES = ("benchmark", *(info.name for info in _OWN))
 """The ways of bringing images: a benchmark's, and a file each."""
 MODEL_FILES = (".keras", ".h5", ".hdf5")
@@ -169,6 +170,14 @@ class DataSettings:
         maximum=1,
     )  # fmt: skip
     target_label_weight: float = setting(1.0, "weight of their cross-entropy, beside the source's", minimum=0)
+    unknown: str = setting(
+        "none", "target images of no class of the source: none, a label of another class is refused; reject: they are "
+        "found without labels, and the answer is 'unknown'", "everyday", choices=("none", REJECT),
+    )  # fmt: skip
+    unknown_similarity: float = setting(
+        0.35, "least similarity to the classes, a cosine, of what is of one; less rejects less", minimum=-1, maximum=1,
+        needs={"unknown": (REJECT,)},
+    )  # fmt: skip
     list_labels: str = setting(
         "auto", "what tells the target's classes where lists number the same folders differently (auto: the folders)",
         choices=("auto", "numbers", "folders"), needs=_LISTS,

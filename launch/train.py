@@ -77,12 +77,12 @@ def next_steps(summary: dict) -> list[str]:
 
 def print_summary(summary: dict) -> None:
     """The result in a few lines."""
-    from gsda_tf.evaluation.accuracy import told
+    from gsda_tf.evaluation.accuracy import OPEN, told
 
     recipe = summary["settings"].get("recipe", "default")
     rows = [("task", summary["task"]), ("method", summary["method"]), ("recipe", recipe), ("seed", summary["seed"])]
-    for key in ("accuracy/source", "accuracy/target", "accuracy/target_mean_class"):
-        rows.append((key, told(summary, key)))
+    accuracies = ("accuracy/source", "accuracy/target", "accuracy/target_mean_class", *OPEN)
+    rows += [(key, told(summary, key)) for key in accuracies if key in summary]
     if summary["images_per_second"]:  # what is fitted has none
         rows.append(("images per second", f"{summary['images_per_second']:.0f}"))
     rows += [("run", summary["workdir"]), ("export", summary["export_dir"] or f"none: {COMMANDS}.export writes one")]

@@ -88,6 +88,8 @@ def test_scikit_learn_checks_what_is_handed_in(source, labels, target, said):
 
 
 def test_the_target_is_asked_for():
+    with pytest.raises(UserError, match="answers with the classes of y: unknown=reject is for"):
+        AdaptedClassifier(settings={"unknown": "reject"}).fit(np.zeros((4, 2)), [0, 1, 0, 1], np.zeros((4, 2)))
     with pytest.raises(UserError, match=r"fit\(Xs, ys, Xt\)"):
         AdaptedClassifier().fit(np.zeros([4, 2]), [0, 0, 1, 1])
 

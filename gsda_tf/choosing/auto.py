@@ -31,7 +31,7 @@ from gsda_tf.progress import timed
 from gsda_tf.runs.contents import CHOICE, read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
 from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
-from gsda_tf.settings import Settings
+from gsda_tf.settings import REJECT, Settings
 from gsda_tf.tables import Table
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import extremes, looks
@@ -108,6 +108,8 @@ def run(
     """
     first = first_runs(given, pool)
     plain = first[pool.candidates[0]]
+    if plain.data.unknown == REJECT:
+        raise UserError(f"--unknown=reject: --method={NAME} chooses among known classes; name a method.")
     configure_devices(plain.device)
     with timed("reading"):
         data = loading.load(plain.data)

@@ -61,7 +61,7 @@ class TrainingBatches:
         self.source_batch = settings.source_batch if self._source else 0
         self._views = tuple(name for name in images if name != "source")
         self.target_batch = settings.target_batch if self._views else 0
-        taught = data.target.taught
+        taught = data.taught
         self._taught = None if taught is None else BalancedSampler(taught, seed, _TAUGHT)
 
     def target_sampler(self, pool: np.ndarray | None, since: int) -> BalancedSampler:

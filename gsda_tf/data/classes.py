@@ -13,6 +13,7 @@ import numpy as np
 
 from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.errors import DataError, nearest, shown
+from gsda_tf.settings import REJECT, DataSettings
 
 NOTHING = "no_source"
 """The name of a source that is not there."""
@@ -32,7 +33,7 @@ def own_task(
       target: images.
       names: r names.
       where: what messages call the source.
-      remarks: on how the data were read; classes of no source image, and of one, are added.
+      remarks: on how the data were read.
 
     Raises:
       DataError: there is one class only, or the names are measurements or serial numbers.
@@ -50,20 +51,36 @@ def own_task(
             f"({listed(broken or numbers)}): expected classes, each with several images. Measurements cannot be learnt "
             "here; divide them into ranges, or label each image with its class."
         )
-    counts, said = np.bincount(source.labels, minlength=len(names)), list(task.remarks)
+    return task
+
+
+def few_images(data: TaskData) -> list[str]:
+    """Tells the classes of no source image, and of one, a line each."""
+    counts, said = np.bincount(data.source.labels, minlength=len(data.class_names)), []
     for count, told in (
         (0, "no source image ({}): nothing is learnt"),
         (1, "a single source image ({}): little can be learnt"),
     ):
-        few = [shown(name) for name, found in zip(names, counts) if found == count]
+        few = [shown(name) for name, found in zip(data.known, counts) if found == count]
         if few:
-            said.append(f"{len(few):,} of the {len(names):,} classes have {told.format(listed(few))}.")
-    return dataclasses.replace(task, remarks=tuple(said))
+            said.append(f"{len(few):,} of the {len(data.known):,} classes have {told.format(listed(few))}.")
+    return said
 
 
 def listed(names: Sequence[str]) -> str:
     """The first few names, for a message."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def with_others(names: Sequence[str], found: Iterable[str | None], settings: DataSettings) -> tuple[str, ...]:
+    """Returns the classes of the source and, behind them, those that the target alone has, if they count as unknown.
+
+    Raises:
+      DataError: one of them is called almost as one of the source's.
+    """
+    others = sorted(set(found) - {None, *names}) if settings.unknown == REJECT else []
+    refuse_alike([names, others], ["the source", "the target"])
+    return (*names, *others)
 
 
 def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> None:
@@ -144,7 +161,7 @@ def lacking(name: str, names: Sequence[str], where: str) -> str:
     return (
         f"The class {name!r} ({where}) is not a class of the source, which has {len(names)}: {listed(names)}."
         f"{nearest(name.casefold(), names)} Rename it or leave it out: the classes of the target must be among the "
-        "source's."
+        "source's; with --unknown=reject, others count as unknown."
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from gsda_tf.data.records import Records
 
 UNLABELLED = -1
+UNKNOWN = "unknown"
+"""What images are called that are of no class of the source."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +68,11 @@ class TaskData:
       name: "office31/A_W", or what the folders or lists are called; the run's default folder follows from it.
       source: labelled images.
       target: images whose labels, if there are any, only score the result.
-      class_names: r names; `labels` are indices into them.
-      score: the accuracy that the benchmark reports: "accuracy" or "mean_class_accuracy".
+      class_names: r names; `labels` are indices into them. Where `unknown`, `UNKNOWN` stands behind them.
+      score: the accuracy that is reported, of `selection.SCORES`.
       remarks: what the user should know of how the data were read, a line each.
       held: source images that are not trained on, but score; None without any.
+      unknown: whether target images may be of no class of the source, `--unknown=reject`.
     """
 
     name: str
@@ -79,6 +82,7 @@ class TaskData:
     score: str = "accuracy"
     remarks: tuple[str, ...] = ()
     held: DomainData | None = None
+    unknown: bool = False
 
     @property
     def source_scored(self) -> str:
@@ -91,20 +95,34 @@ class TaskData:
         return ("source", self.source), ("target", self.target)
 
     @property
+    def known(self) -> tuple[str, ...]:
+        """The names of the source's classes."""
+        return self.class_names[:-1] if self.unknown else self.class_names
+
+    @property
+    def taught(self) -> np.ndarray | None:
+        """The target's labels that are trained on, int32 [nt], -1 elsewhere; None without any. What was labelled as
+        unknown has none."""
+        taught = self.target.taught
+        if taught is not None and self.unknown:
+            taught = np.where(taught < len(self.known), taught, UNLABELLED)
+        return None if taught is None or not (taught >= 0).any() else taught
+
+    @property
     def target_classes(self) -> tuple[int, ...]:
         """The classes that labelled target images have; all of them if not every image is labelled."""
         if not (self.target.labels >= 0).all():
-            return tuple(range(len(self.class_names)))
-        return tuple(int(c) for c in np.unique(self.target.labels))
+            return tuple(range(len(self.known)))
+        return tuple(int(c) for c in np.unique(self.target.labels) if c < len(self.known))
 
     @property
     def partial(self) -> bool:
         """True if the target is known to have only some of the source's classes."""
-        return len(self.target_classes) < len(self.class_names)
+        return len(self.target_classes) < len(self.known)
 
     def summary(self) -> str:
         """One line for the user: how many images and classes, and what kind of adaptation that makes."""
-        classes = len(self.class_names)
+        classes = len(self.known)
         labelled = int((self.target.labels >= 0).sum())
         if not labelled:
             kind = "target without labels, so no accuracy is claimed"
@@ -116,6 +134,7 @@ class TaskData:
             kind = f"{classes} classes in both"
         if self.partial or labelled < len(self.target):
             kind = f"{classes} source classes; {kind}"
+        kind += f", others are {UNKNOWN}" if self.unknown else ""
         return f"{self.name}: {len(self.source):,} source and {len(self.target):,} target images, {kind}"
 
 

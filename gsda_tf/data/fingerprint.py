@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gsda_tf.data.classes import listed
-from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
+from gsda_tf.data.domain import UNKNOWN, UNLABELLED, DomainData, TaskData
 from gsda_tf.errors import DataError
 
 _SHOWN = 4
@@ -78,6 +78,25 @@ def with_classes(data: TaskData, names: Sequence[str]) -> TaskData:
         # Those without a label, -1, come last, as in every domain.
         domains[role] = relabelled.chosen(np.argsort(relabelled.labels.astype(np.uint32), kind="stable"))
     return dataclasses.replace(data, class_names=names, **domains)
+
+
+def with_unknown(data: TaskData) -> TaskData:
+    """The task where all classes of no source image are one, `UNKNOWN`, which stands last, and says so.
+
+    Raises:
+      DataError: the source has images of a class of that name, or of one class alone.
+    """
+    learnt = [name for label, name in enumerate(data.class_names) if (data.source.labels == label).any()]
+    if UNKNOWN in learnt or len(learnt) < 2:
+        said = f"the source has {listed(learnt)}: expected at least two classes, and none called {UNKNOWN!r}"
+        raise DataError(f"--unknown=reject: {said}.")
+    others = sorted({data.class_names[label] for label in data.target.labels[data.target.labels >= 0]} - {*learnt})
+    as_one = tuple(name if name in learnt else UNKNOWN for name in data.class_names)
+    made = with_classes(dataclasses.replace(data, class_names=as_one), (*learnt, UNKNOWN))
+    count = int((made.target.labels == len(learnt)).sum())
+    said = f"Unknown: {count:,} target images of {len(others):,} classes that the source has not ({listed(others)})."
+    known = {"score": "hos", "remarks": (*made.remarks, said)} if count else {}
+    return dataclasses.replace(made, unknown=True, **known)
 
 
 def _of_domain(domain: DomainData, names: Sequence[str]) -> dict[str, list]:

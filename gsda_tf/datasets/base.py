@@ -27,7 +27,8 @@ class Benchmark:
       load: (code, settings) -> DomainData.
       pairs: the tasks; None: every ordered pair of different domains.
       score: the accuracy that is reported: "accuracy" or "mean_class_accuracy".
-      target_classes: those that the target has, of a partial benchmark; (): all.
+      source_classes: those that the source has, of an open benchmark; (): all.
+      target_classes: those that the target has, of a partial or an open one; (): all.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Benchmark:
     load: Load
     pairs: tuple[Pair, ...] | None = None
     score: str = "accuracy"
+    source_classes: tuple[str, ...] = ()
     target_classes: tuple[str, ...] = ()
 
     @property
@@ -57,11 +59,11 @@ class Benchmark:
           UserError: no such task, or its data are not there.
         """
         choose(f"task of {self.name}", name, self.tasks)
-        source, target = (self.load(code, settings) for code in name.split("_"))
-        if self.target_classes:
-            shared = [self.class_names.index(each) for each in self.target_classes]
-            target = target.chosen(np.flatnonzero(np.isin(target.labels, shared)))
-        return TaskData(f"{self.name}/{name}", source, target, self.class_names, self.score)
+        domains = []
+        for code, some in zip(name.split("_"), (self.source_classes, self.target_classes)):
+            domain, chosen = self.load(code, settings), [self.class_names.index(each) for each in some]
+            domains.append(domain.chosen(np.flatnonzero(np.isin(domain.labels, chosen))) if some else domain)
+        return TaskData(f"{self.name}/{name}", *domains, self.class_names, self.score)
 
 
 def split_task(task: str) -> Pair:

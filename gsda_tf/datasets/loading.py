@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.checking import check_images, kept_in
+from gsda_tf.data.classes import few_images
 from gsda_tf.data.domain import TaskData, hold_out
-from gsda_tf.data.fingerprint import with_classes
+from gsda_tf.data.fingerprint import with_classes, with_unknown
 from gsda_tf.data.image_files import LEAST_SIDE
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.target_labels import hand_over
-from gsda_tf.errors import choose
-from gsda_tf.settings import PIPELINES, DataSettings
+from gsda_tf.errors import UserError, choose
+from gsda_tf.settings import PIPELINES, REJECT, DataSettings
 
 
 def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> TaskData:
@@ -27,12 +28,18 @@ def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> T
     Raises:
       UserError: the data are not there or not as expected.
     """
+    rejects = settings.unknown == REJECT
+    if rejects and settings.without_source:
+        raise UserError("--unknown=reject needs a source: what is unknown is told from it.")
     known = (tuple(class_names),) if class_names and settings.without_source else ()
     if choose("pipeline", settings.pipeline, PIPELINES) == "benchmark":
         benchmark, name = split_task(settings.task)
         data = get_benchmark(benchmark).task(name, settings)
     else:
         data = importlib.import_module(f"gsda_tf.datasets.own.{settings.pipeline}").load(settings, *known)
+    data = with_unknown(data) if rejects else data
+    if len(data.source):
+        data = dataclasses.replace(data, remarks=(*data.remarks, *few_images(data)))
     if settings.resize_size <= LEAST_SIDE:
         return data
     remark = (

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+OPEN = ("accuracy/target_known", "accuracy/target_unknown", "accuracy/target_hos")
+
 
 def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Returns the share of right predictions. Both int [n]."""
@@ -73,6 +75,24 @@ def per_class_accuracy(predictions: np.ndarray, labels: np.ndarray, num_classes:
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Returns the mean of the accuracy over the classes that occur, as VisDA-2017 is scored."""
     return float(np.nanmean(per_class_accuracy(predictions, labels, int(labels.max()) + 1)))
+
+
+def open_scores(per_class: np.ndarray) -> dict[str, float]:
+    """Returns how a target of known and unknown classes is scored (Bucci, Loghmani and Tommasi, ECCV 2020).
+
+    Args:
+      per_class: float [r + 1], `per_class_accuracy`; the last is of what is unknown.
+
+    Returns:
+      accuracy/target_known, the mean over known classes (OS*); accuracy/target_unknown, the share of what is unknown
+      that is called so; accuracy/target_hos, their harmonic mean; {} where either was not labelled.
+    """
+    known, unknown = per_class[:-1], float(per_class[-1])
+    if not np.isfinite(known).any() or not np.isfinite(unknown):
+        return {}
+    mean = float(np.nanmean(known))
+    values = mean, unknown, 2 * mean * unknown / max(mean + unknown, 1e-12)
+    return dict(zip(OPEN, values))
 
 
 def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -29,8 +29,12 @@ class Criterion:
     title: str
 
 
-SCORES = {"accuracy": "accuracy/target", "mean_class_accuracy": "accuracy/target_mean_class"}
-"""Accuracies that a benchmark may report, as the log and summary.json call it."""
+SCORES = {
+    "accuracy": "accuracy/target",
+    "mean_class_accuracy": "accuracy/target_mean_class",
+    "hos": "accuracy/target_hos",
+}
+"""Accuracies that a benchmark may report, as the log and summary.json call it; the last where classes are unknown."""
 
 CRITERIA = {
     "last": Criterion("step", 1, "last step"),
@@ -113,7 +117,7 @@ def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accura
       {"select", "last", "selected", "oracle"}: each of the last three with its step and accuracies, None where
       unknown. "oracle" says what the best choice by target labels would have given.
     """
-    names = ("step", "accuracy/source", "accuracy/target", "accuracy/target_mean_class")
+    names = dict.fromkeys(("step", "accuracy/source", "accuracy/target", "accuracy/target_mean_class", key))
     chosen = picked(lines, key)
     told = {"last": chosen["last"], "selected": at_step(lines, step), ORACLE: chosen.get(ORACLE)}
     told = {name: line and {each: line.get(each) for each in names} for name, line in told.items()}

@@ -153,8 +153,10 @@ def cluster_centres(z: np.ndarray, start: np.ndarray) -> np.ndarray:
     return unit(centres)
 
 
-def neighbour_graph(z: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
+def neighbour_graph(z: np.ndarray, count: int = _NEIGHBOURS) -> scipy.sparse.csr_matrix:
     """D^-1/2 S D^-1/2 of unit rows [n, m]: S has the cubed cosines of the nearest `count` others, made symmetric."""
+    if len(z) < 2:
+        return scipy.sparse.identity(len(z), format="csr")
     nearest = sklearn.neighbors.NearestNeighbors(n_neighbors=min(count, len(z) - 1)).fit(z)
     graph = nearest.kneighbors_graph(mode="distance")  # without itself
     graph.data = np.maximum(1.0 - graph.data.astype(np.float64) ** 2 / 2, 0.0) ** 3
@@ -163,17 +165,20 @@ def neighbour_graph(z: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
     return scale @ graph @ scale
 
 
+def spread(graph: scipy.sparse.csr_matrix, first: np.ndarray) -> np.ndarray:
+    """Values float64 [n, k], spread over a graph of neighbours: means of what is near."""
+    values = start = np.concatenate([first, np.ones([len(first), 1])], axis=1)
+    for _ in range(_GRAPH_ROUNDS):
+        values = _KEPT * (graph @ values) + (1.0 - _KEPT) * start
+    return values[:, :-1] / values[:, -1:]
+
+
 def propagated_centres(z: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Means of the rows [n, m] that the prototypes' predictions, spread over a graph of neighbours, give to each class,
     scaled to length 1, [r, m]. Those of a class to which none is given are not finite: it is missing."""
     z = z[:: -(-len(z) // _GRAPH_ROWS)]
-    if len(z) < 3:
-        return prototypes
-    first = spread = np.exp(log_prediction(z.astype(np.float64), prototypes, prototypes, _GRAPH_SHARPNESS))
-    graph = neighbour_graph(z, _NEIGHBOURS)
-    for _ in range(_GRAPH_ROUNDS):
-        spread = _KEPT * (graph @ spread) + (1.0 - _KEPT) * first
-    given = spread.argmax(axis=1)
+    first = np.exp(log_prediction(z.astype(np.float64), prototypes, prototypes, _GRAPH_SHARPNESS))
+    given = spread(neighbour_graph(z), first).argmax(axis=1)
     centres = class_means(z, given, len(prototypes))
     centres[np.bincount(given, minlength=len(prototypes)) == 0] = np.inf
     return centres

@@ -28,6 +28,7 @@ from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
 from gsda_tf.settings import (
     MOST_PIXELS,
+    REJECT,
     MethodSettings,
     OptimizationSettings,
     Settings,
@@ -146,6 +147,11 @@ def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:
         layer(now)
     settings = blank.replace(now)
     _validate(given, settings)
+    if now["unknown"] == REJECT and not (now.pretrained or now["freeze_backbone"] or now["init_from"]):
+        raise UserError(
+            "--unknown=reject tells by what a network has learnt before, and this one has not: choose a pretrained "
+            "--extractor, or --init_from=RUN."
+        )
     return settings, now.described()
 
 
@@ -200,6 +206,9 @@ def _validate(given: Mapping[str, Any], settings: Settings) -> None:
             f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
         )
     values = settings.flat()
+    if values["unknown"] == REJECT and values["target_prior"] != "uniform":
+        said = flag("target_prior", values["target_prior"])
+        raise UserError(f"{said} is about the source's classes alone: leave it or --unknown=reject out.")
     if not methods.get_method(values["method"]).phases:
         for name, instead in (("train_from", "say --freeze_backbone"), ("add", "leave it out")):
             if values[name]:
@@ -274,4 +283,4 @@ def remarks(settings: Settings, data: TaskData) -> list[str]:
     why = kind.weak.get("frozen" if settings.model.freeze_backbone else "scratch" if scratch else "trained")
     if why:
         said.append(f"--method={settings.method.method} was below --method=source_only here: {why}.")
-    return [*said, *kind.remarks(values, len(data.class_names))]
+    return [*said, *kind.remarks(values, len(data.known))]

@@ -87,7 +87,7 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
 def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns (number, what it is) of the accuracies, the one that is reported first."""
     found = []
-    keys = sorted(selection.SCORES.values(), key=lambda key: key != run.score_key)
+    keys = sorted(_accuracies(latest), key=lambda key: key != run.score_key)
     for key in keys[:1] if latest and latest.get(run.score_key) is None else keys:
         told, _, by = accuracy.told(latest, key).partition(" (")
         exact = latest.get(key) is not None and not latest.get("target_sample")
@@ -102,6 +102,11 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
         else "the images that it was trained on"
     )
     return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {of}{each}")]
+
+
+def _accuracies(line: Mapping[str, Any]) -> list[str]:
+    """Returns the accuracies of the target that are shown of a line: those of unknown classes where it has them."""
+    return ["accuracy/target", "accuracy/target_mean_class", *(key for key in accuracy.OPEN if key in line)]
 
 
 def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
@@ -240,7 +245,7 @@ def _shares(run: LoggedRun) -> Table | None:
 def _choice(run: LoggedRun, evaluated: list) -> Table:
     """Tells what each criterion would have selected."""
     picked = selection.picked(run.lines, run.score_key)
-    keys = ("accuracy/source", *(selection.SCORES.values() if selection.ORACLE in picked else ()))
+    keys = ("accuracy/source", *(_accuracies(picked[selection.ORACLE]) if selection.ORACLE in picked else ()))
     exported = "exported" if (run.summary or {}).get("export_dir") else "selected, not exported"
     notes = {run.settings["select"]: exported} if run.summary else {}
     notes[selection.ORACLE] = "looks at target labels: never a result"

@@ -12,6 +12,7 @@ import numpy as np
 
 from gsda_tf.compat import KERAS_3
 from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.evaluation.accuracy import OPEN
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.files import disk_errors, open_regular, read_regular, write_atomically
 from gsda_tf.methods import all_options
@@ -93,6 +94,7 @@ _OPTIONAL = {
     "score": SCORES.__contains__,
     "target_per_class_accuracy": ({str: _share}, None),
     "accuracy_by_source": {str: _share},
+    **dict.fromkeys(OPEN, _share),
     "target_shares": {str: _share},
     "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
     "versions": {str: str},

@@ -17,13 +17,16 @@ from gsda_tf.methods import get_method, method_names
 from gsda_tf.methods.base import TermMethod
 from gsda_tf.runs import checkpoints, exported
 from gsda_tf.runs.contents import read_exported, settings_of
-from gsda_tf.settings import Settings, names
+from gsda_tf.settings import REJECT, Settings, names
 
 
 def _described(start: str) -> dict[str, Any]:
-    """What `contents.settings_of` a run, or `contents.read_exported` of an export, says of it."""
+    """What `contents.settings_of` a run, or `contents.read_exported` of an export, says of it; its classes are those
+    of C, which "unknown" is not."""
     export = exported.find(start)
-    return read_exported(export, "init_from") if export else settings_of(start, "init_from")
+    told = read_exported(export, "init_from") if export else settings_of(start, "init_from")
+    known = -1 if told["settings"].get("unknown") == REJECT else None
+    return {**told, "class_names": list(told["class_names"])[:known]}
 
 
 def inherited(start: str) -> dict[str, Any]:
@@ -126,8 +129,9 @@ class Initial:
             values.append(self._reader.get_tensor(name))
         if not self._export:
             return values
-        # C's come last, and in Keras 2 behind them what moves logits to the class shares of another target.
-        end = len(values) - (not KERAS_3 and self._settings.get("target_prior", UNIFORM) != UNIFORM)
+        # C's come last; behind them what answers "unknown", or in Keras 2 what moves logits to other class shares.
+        moved = not KERAS_3 and self._settings.get("target_prior", UNIFORM) != UNIFORM
+        end = len(values) - (2 if self._settings.get("unknown") == REJECT else moved)
         return values[:count] if network == "extractor" else values[max(end - count, 0) : end]
 
 

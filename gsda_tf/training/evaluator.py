@@ -30,7 +30,7 @@ class Evaluation:
 
     Attributes:
       scores: accuracy/source, accuracy/target, accuracy/target_mean_class and score/<name>; 0..1 or as
-        `unsupervised` says, None where unknown.
+        `unsupervised` says, None where unknown; those of `accuracy.open_scores` where the target has unknown classes.
       by_place: accuracy by the name of each of several sources; {} of one.
       sample: how many labelled images the target's scores are of, where others have no label; else None.
       per_class: target accuracy by class name, of the classes that occur; None without target labels.
@@ -85,22 +85,21 @@ class Evaluator:
         target = target or self._inference(self._inputs.target, again=True)
         source = source or Outputs(target.features[:0], target.logits[:0])
         labels, per_class = data.target.labels, None
-        right = held.predictions == self._scored.labels if held else np.zeros(0, bool)
-        scores = {
-            "accuracy/source": float(right.mean()) if held else None,
-            "accuracy/target": None,
-            "accuracy/target_mean_class": None,
-        }
+        right, by_place = held.predictions == self._scored.labels if held else np.zeros(0, bool), {}
+        scores = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"))
+        if held:
+            scores["accuracy/source"] = float(right.mean())
         if data.target.labelled:
             predictions, labels = target.predictions[labels >= 0], labels[labels >= 0]
             scores["accuracy/target"] = accuracy.accuracy(predictions, labels)
             scores["accuracy/target_mean_class"] = accuracy.mean_class_accuracy(predictions, labels)
             values = accuracy.per_class_accuracy(predictions, labels, len(data.class_names))
             per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
+            if data.unknown:
+                scores.update(accuracy.open_scores(values))
         for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
             scores[f"score/{name}"] = value if np.isfinite(value) else None
         sample = len(labels) if len(labels) < len(data.target) else None
-        by_place = {}
         for number, name in enumerate(data.source.place_names):
             mine = self._scored.places == number
             by_place.update({name: float(right[mine].mean())} if mine.any() else {})

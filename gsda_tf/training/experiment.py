@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from gsda_tf import compat, recipes
 from gsda_tf.compat import tf_variable, variable_name
-from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
+from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData, evenly
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.fingerprint import changes as changes_of_data
 from gsda_tf.data.fingerprint import fingerprint, sizes
@@ -24,7 +24,7 @@ from gsda_tf.datasets.loading import load
 from gsda_tf.errors import DataError, UserError
 from gsda_tf.evaluation.shares import UNIFORM, correction, estimate, told
 from gsda_tf.files import refuse_pattern
-from gsda_tf.methods import Method, get_method, get_terms
+from gsda_tf.methods import Method, get_method, get_terms, unknown
 from gsda_tf.methods.base import Problem
 from gsda_tf.methods.taught import TaughtTerm
 from gsda_tf.methods.training_step import TrainingStep
@@ -35,7 +35,7 @@ from gsda_tf.models.extractor import build_extractor, copy_extractor, extractor_
 from gsda_tf.runs import checkpoints, code
 from gsda_tf.runs.contents import settings_of
 from gsda_tf.runs.initial import Initial
-from gsda_tf.settings import Settings
+from gsda_tf.settings import REJECT, Settings
 from gsda_tf.training.frozen import embedded
 from gsda_tf.training.inference import Inference
 
@@ -80,9 +80,11 @@ class Experiment:
         self._built_for = built_for or (len(data.source), len(data.target))
         self._trains = trains
         self._beside = beside if settings.model.freeze_backbone else None
+        self._moved: tf.Variable | None = None
         compat.seeded(settings.run.seed, lambda: self._build(initial))
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
+        self.unknown = tf.Variable(tf.zeros([len(data.target)], tf.bool), trainable=False, name="unknown")
         self.pool_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="pool_step")
         self.inference = Inference(*self.deployed, settings.data, strategy)
         self.facts = self.method.facts()
@@ -100,19 +102,24 @@ class Experiment:
                 initial.into_extractor(self.extractor, settings.flat())
             self.method: Method = get_method(settings.method.method)(self._problem(), settings.options)
             if initial:
-                taken = initial.into_classifier(self.method.classifier, self.data.class_names)
+                taken = initial.into_classifier(self.method.classifier, self.data.known)
                 if not (taken or self._built_for[0]):
                     raise UserError(
                         f"--init_from={settings.run.init_from} has a classifier of another form, and without a source "
                         "none is learnt: choose a run of a method that trains."
                     )
             self.deployed = self.method.deployed(self.extractor)
-            self.corrects = settings.method.target_prior != UNIFORM
-            if self.corrects:
+            self.corrects = settings.method.target_prior != UNIFORM or self.data.unknown
+            if self.data.unknown:
+                extractor, classifier = self.deployed
+                units = extractor(tf.zeros([1, *extractor.border])).shape[-1]
+                head, self._odds = unknown.with_logit(classifier, units)
+                self.deployed = (extractor, head)
+            elif self.corrects:
                 head = MovedHead(self.deployed[1], len(self.data.class_names))
                 self.deployed, self._moved = (self.deployed[0], head), tf_variable(head.moved)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
-            if self.data.target.taught is not None:
+            if self.data.taught is not None:
                 terms.append(TaughtTerm(settings.data.target_label_weight))
             self._terms = terms if self._trains else []
             for term in self._terms:
@@ -122,12 +129,12 @@ class Experiment:
     def _problem(self) -> Problem:
         settings, extractor = self.settings, self.extractor
         return Problem(
-            class_names=tuple(self.data.class_names),
+            class_names=tuple(self.data.known),
             feature_units=settings.model.bottleneck_units,
             embedding_units=extractor.embedding_units,
             num_source=self._built_for[0],
             num_target=self._built_for[1],
-            taught=self.data.target.taught,
+            taught=self.data.taught,
             discriminator_units=settings.model.discriminator_units if self._trains else (),
             seed=settings.run.seed,
             backbone_moves=not settings.model.freeze_backbone and not backbones.is_small(settings.model.extractor),
@@ -157,28 +164,60 @@ class Experiment:
 
     def fit(self) -> None:
         """Fits a method in closed form to what the backbone makes of both domains."""
+        self.find_unknown()
         source, target = self.embeddings()
+        # Those that are known, again where others stood: what is fitted was made for so many.
+        rows = np.resize(np.flatnonzero(~self.unknown.numpy()), len(target))
+        if self.data.taught is not None:
+            self.method.problem = dataclasses.replace(self.method.problem, taught=self.data.taught[rows])
         with threadpool_limits(1):  # threads that wait for each other on a busy machine took ten times the processor
-            self.method.fit(source, self.data.source.labels, target)
+            self.method.fit(source, self.data.source.labels, target[rows])
         self.facts.update(self.method.facts())
 
     def target_shares(self, logits: np.ndarray) -> np.ndarray:
         """Estimates the target's class shares, float64 [r], from the logits of the deployed C, [nt, r]."""
-        return estimate(scipy.special.softmax(logits - (self._moved.numpy() if self.corrects else 0.0), axis=1))
+        return estimate(scipy.special.softmax(logits - (0.0 if self._moved is None else self._moved.numpy()), axis=1))
+
+    def find_unknown(self) -> None:
+        """Finds which target images are of no class of the source, if there may be some: they are not drawn.
+
+        Raises:
+          UserError: all are.
+        """
+        if not self.data.unknown:
+            return
+        (source, target), taught, known = self.embeddings(), self.data.target.taught, len(self.data.known)
+        least = self.settings.data.unknown_similarity
+        with threadpool_limits(1):
+            found = unknown.find(source, self.data.source.labels, target, known, least)
+        found = found if taught is None else np.where(taught >= 0, taught == known, found)
+        print(f"Unknown: {found.sum():,} of {len(found):,} target images are found to be of no class.", flush=True)
+        if found.all():
+            said = f"--unknown_similarity={least:g}: say less, or look whether the source is the right one"
+            raise UserError(f"No target image is like a class of the source by {said}.")
+        self.unknown.assign(found)
+        self.pool.assign(np.where(found, UNLABELLED, 0))
 
     def correct(self) -> None:
-        """Moves the logits of the deployed C to the class shares of `target_prior`.
+        """Fits the logit of what is unknown, or moves those of the deployed C to the class shares of `target_prior`.
 
         Raises:
           DataError: see `shares.told`.
         """
+        if self.data.unknown:
+            some = self.inputs.source.chosen(evenly(len(self.data.source), _MOST_SOURCE))
+            source, target = (self.inference(d).features for d in (some, self.inputs.target))
+            for variable, value in zip(self._odds, unknown.fitted(source, target, self.unknown.numpy())):
+                variable.assign(value)
+            return
         shares = told(self.settings.method.target_prior, self.data.source.labels, self.data.class_names)
         if shares is None:
             shares = self.target_shares(self.inference(self.inputs.target, again=True).logits)
         self._moved.assign(correction(shares))
 
     def fit_terms(self) -> None:
-        """Lets added terms prepare what they keep, before the first step."""
+        """Finds what is unknown and lets added terms prepare what they keep, before the first step."""
+        self.find_unknown()
         for term in self._terms:
             term.fit(self.embeddings, self.data.source.labels)
 
@@ -194,8 +233,10 @@ class Experiment:
         models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
         state = {name: checkpoints.variables(model) for name, model in models.items()}
         state["pool"] = [self.pool, self.pool_step]
-        if self.corrects:
+        if self._moved is not None:
             state["shares"] = [self._moved]
+        if self.data.unknown:
+            state.update(unknown=[self.unknown], unknown_logit=self._odds)
         if self.training_step is not None:
             state.update(self.training_step.state())
         return {name: group for name, group in state.items() if group}
@@ -223,7 +264,7 @@ class Experiment:
         return digest.hexdigest()
 
 
-_MANY, _ASKED, _SIDE = 2**16, 8, 256
+_MANY, _ASKED, _SIDE, _MOST_SOURCE = 2**16, 8, 256, 1000
 
 
 def restore(
@@ -300,4 +341,5 @@ def _stand_in(written: Mapping[str, Any], settings: Settings) -> TaskData:
     else:
         records = ArrayRecords(rng.integers(0, 256, (_ASKED, size, size, 3), np.uint8), "noise")
     domain = DomainData("noise", records, np.zeros(_ASKED, np.int32))
-    return TaskData(written["task"], domain, domain, tuple(written["class_names"]))
+    unknown = settings.data.unknown == REJECT
+    return TaskData(written["task"], domain, domain, tuple(written["class_names"]), unknown=unknown)

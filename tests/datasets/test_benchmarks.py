@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from gsda_tf import methods, recipes
-from gsda_tf.datasets import BENCHMARKS, get_benchmark
+from gsda_tf.datasets import BENCHMARKS, get_benchmark, loading
 from gsda_tf.datasets.office31 import CALTECH_CLASSES, IMAGE_SET
 from gsda_tf.datasets.office31.office31_dataset_builder import Builder as Office31
 from gsda_tf.datasets.visda2017 import IMAGE_SET as VISDA
@@ -28,6 +29,7 @@ def _pairs(codes):
     [
         ("office31", _pairs("AWD")),
         ("office31_partial", _pairs("AWD")),
+        ("office31_open", _pairs("AWD")),
         ("office_home", _pairs(["Ar", "Cl", "Pr", "Rw"])),
         ("visda2017", {"Sy_Re"}),
         ("domainnet", _pairs(["Cl", "In", "Pa", "Qu", "Re", "Sk"])),
@@ -109,6 +111,17 @@ def test_office31(office31):
     for domain in (data.source, data.target):
         np.testing.assert_array_equal(np.bincount(domain.labels), [1 + k % 3 for k in range(31)])
     assert not data.partial
+
+
+def test_office31_open(office31):
+    settings = recipes.resolve({"task": "office31_open/W_A", "freeze_backbone": True}).data
+    data = loading.index(dataclasses.replace(settings, data_dir=office31.data_dir, manual_dir=office31.manual_dir))
+    assert data.class_names == (*sorted(CALTECH_CLASSES), "unknown") and data.score == "hos" and not data.partial
+    names = IMAGE_SET.class_names
+    assert len(data.source) == sum(1 + names.index(name) % 3 for name in CALTECH_CLASSES)
+    others = ("pen", "phone", "printer", "punchers", "ring_binder", "ruler", "scissors", "speaker", "stapler")
+    others += ("tape_dispenser", "trash_can")
+    assert (data.target.labels == 10).sum() == sum(1 + names.index(name) % 3 for name in others)
 
 
 def test_office31_partial(office31):

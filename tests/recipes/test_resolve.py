@@ -233,7 +233,7 @@ def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
 
 
 def test_a_method_that_was_below_source_only_says_so_where_it_was():
-    data = SimpleNamespace(source=range(99), target=range(99), class_names=("a", "b"))
+    data = SimpleNamespace(source=range(99), target=range(99), known=("a", "b"))
     said = {
         name: recipes.remarks(recipes.resolve({**given, "method": name}), data)
         for name, given in (("gfk", {"task": "digits/Fo_Ha"}), ("mcc", {"task": "digits/Fo_Ha"}))
@@ -246,7 +246,7 @@ def test_a_method_that_was_below_source_only_says_so_where_it_was():
 
 
 def test_a_period_longer_than_the_run_is_said():
-    data = SimpleNamespace(source=range(999), target=range(999), class_names=("a", "b"))
+    data = SimpleNamespace(source=range(999), target=range(999), known=("a", "b"))
     given = {"task": "digits/Fo_Ha", "method": "mcc", "steps": 300}
     said = "--evaluate_steps=500 is longer than the run of 300 steps."
     assert recipes.remarks(recipes.resolve({**given, "evaluate_steps": 500}), data) == [said]

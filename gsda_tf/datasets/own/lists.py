@@ -14,13 +14,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gsda_tf.data.classes import class_name, from_places, labels_of, listed, own_task, plain_name, refuse_alike
+from gsda_tf.data.classes import (
+    class_name,
+    from_places,
+    labels_of,
+    listed,
+    own_task,
+    plain_name,
+    refuse_alike,
+    with_others,
+)
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.files import read_regular
-from gsda_tf.settings import DataSettings, several
+from gsda_tf.settings import REJECT, DataSettings, several
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
@@ -120,7 +129,8 @@ def load(settings: DataSettings) -> TaskData:
                     "of two domains."
                 )
     source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
-    classes, names, remarks = reconcile(source, target, settings.list_labels)
+    classes, names, remarks = reconcile(source, target, settings.list_labels, settings.unknown == REJECT)
+    names = with_others(names, classes[1], settings)
     numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each) for each in paths])
     domains = (
         _domain(source, [path for each in paths for path in each], classes[0], names, places, numbers),
@@ -317,7 +327,7 @@ def written_path(root: str, written: str) -> str:
 
 
 def reconcile(
-    source: ImageList, target: ImageList, list_labels: str = "auto"
+    source: ImageList, target: ImageList, list_labels: str = "auto", others: bool = False
 ) -> tuple[list[list[str | None]], tuple[str, ...], list[str]]:
     """Labels of both lists as names of classes.
 
@@ -329,6 +339,7 @@ def reconcile(
       source: all labelled.
       target: the other list.
       list_labels: "auto"; "numbers" or "folders", which of them tells the target's classes.
+      others: whether the target may have numbers that the source has not.
 
     Returns:
       (names of the lines of source and target, names of the classes in the order of their labels, remarks).
@@ -340,7 +351,7 @@ def reconcile(
     check_labels(source)
     told = _folder_of_label(source, remarks)
     names = {label: told[label] if told and list_labels != "numbers" else label for label in source.labels}
-    target_names = _target_names(target, shown(source.path), names, list_labels, remarks)
+    target_names = _target_names(target, shown(source.path), names, list_labels, remarks, others)
     both = ((source, names), (target, target_names))
     classes = [[named.get(line.label) for line in each.lines] for each, named in both]
     return classes, tuple(names.values()), remarks
@@ -360,7 +371,7 @@ def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None
 
 
 def _target_names(
-    target: ImageList, source: str, names: Mapping[str, str], list_labels: str, remarks: list[str]
+    target: ImageList, source: str, names: Mapping[str, str], list_labels: str, remarks: list[str], others: bool = False
 ) -> Mapping[str, str]:
     """The class of each of a list's labels, where `names` are those of the labels of `source`, in their order."""
     check_labels(target)
@@ -379,7 +390,7 @@ def _target_names(
         return told
     else:
         of_number = {int(number): name for number, name in names.items()}
-        by_number = {label: of_number.get(int(label)) for label in target.labels}
+        by_number = {label: of_number.get(int(label), label if others else None) for label in target.labels}
         wrong = [label for label in told or () if told[label] != by_number[label]]
         if wrong and fits:
             example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.progress import progress
 from gsda_tf.training.callbacks.base import Callback, Moment
 from gsda_tf.training.eta import outlook
@@ -47,12 +48,14 @@ class Label(Callback):
         training, experiment = self.training, self.training.experiment
         outputs = experiment.inference(experiment.inputs.target, again=True)
         training.labelled = (step, outputs)
+        known = len(training.data.known)
         if experiment.method.observes:
-            experiment.method.observe(outputs.logits)
+            experiment.method.observe(outputs.logits[:, :known])
             if not experiment.method.pseudo_labels:
                 return
-        pool = confident_pool(outputs.probabilities, training.settings.method.confidence_threshold)
-        taught = training.data.target.taught
+        pool = confident_pool(outputs.probabilities[:, :known], training.settings.method.confidence_threshold)
+        pool[experiment.unknown.numpy()] = UNLABELLED
+        taught = training.data.taught
         if taught is not None:
             pool = np.where(taught >= 0, taught, pool)
         experiment.pool.assign(pool)

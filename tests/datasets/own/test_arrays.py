@@ -126,6 +126,14 @@ def test_a_class_without_a_source_image_is_told(tmp_path):
     assert data.remarks == ("1 of the 3 classes have no source image (ant): nothing is learnt.",)
 
 
+def test_classes_that_the_source_lacks_are_unknown_if_that_is_said(tmp_path):
+    source = {"features": FEATURES, "labels": ["a", "b"] * 3}
+    target = {"features": 2 * FEATURES, "labels": ["b", "x", "", "unknown", "a", "x"]}
+    _, data = _task(tmp_path, source, target, unknown="reject", target_holdout=1.0)
+    assert data.class_names == ("a", "b", "unknown") and data.target.labels.tolist() == [0, 1, 2, 2, 2, -1]
+    assert data.remarks[0] == "Unknown: 3 target images of 2 classes that the source has not (unknown, x)."
+
+
 def test_the_same_rows_in_both_domains_are_told(tmp_path):
     source = {"features": FEATURES, "labels": [0, 1] * 3}
     _, data = _task(tmp_path, source, {"features": np.concatenate([2 * FEATURES, FEATURES[1:3]])})

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -84,6 +85,20 @@ def test_fewer_target_classes_are_partial_adaptation(source, tmp_path):
     assert data.partial and data.target_classes == (0, 2)
     assert data.target.labels.tolist() == [0, 2, 2]
     assert "partial adaptation, the target has 2 of the 3 classes" in data.summary()
+
+
+def test_classes_that_the_source_lacks_are_unknown_if_that_is_said(source, tmp_path):
+    target = write_domain(tmp_path / "t", {"bike": 1, "lamp": 1, "sofa": 2})
+    data = loading.load(dataclasses.replace(folders(source, target), unknown="reject"))
+    assert data.class_names == ("bike", "mug", "pen", "unknown") and data.known == data.class_names[:3]
+    assert data.target.labels.tolist() == [0, 3, 3, 3] and data.score == "hos" and data.partial
+    assert [name.split("/")[-2] for name in _names(data.target)] == ["bike", "lamp", "sofa", "sofa"]
+    assert "Unknown: 3 target images of 2 classes that the source has not (lamp, sofa)." in data.remarks
+    assert data.summary().endswith("the target has 1 of the 3 classes, others are unknown")
+    data = loading.load(
+        dataclasses.replace(folders(source, write_domain(tmp_path / "u", {"mug": 1})), unknown="reject")
+    )
+    assert data.score == "accuracy" and data.unknown and not any("Unknown" in remark for remark in data.remarks)
 
 
 def test_the_official_images_level_is_gone_through(tmp_path, target):
@@ -227,6 +242,17 @@ class TestRefusals:
         target = write_domain(tmp_path / "t", {"bike": 1, "Mugs": 1})
         message = _refusal(folders(source, target))
         assert "'Mugs'" in message and "Did you mean 'mug'?" in message and "bike, mug, pen" in message
+
+    def test_a_class_that_is_almost_one_of_the_sources_is_not_unknown(self, source, tmp_path):
+        target = write_domain(tmp_path / "t", {"bike": 1, "Mug": 1})
+        with pytest.raises(DataError, match="has the class 'mug' and the target 'Mug': are they one"):
+            loading.load(dataclasses.replace(folders(source, target), unknown="reject"))
+
+    def test_a_source_with_a_class_called_unknown(self, tmp_path):
+        source = write_domain(tmp_path / "s", {"bike": 1, "unknown": 1})
+        target = write_domain(tmp_path / "t", {"bike": 1, "lamp": 1})
+        with pytest.raises(DataError, match="expected at least two classes, and none called 'unknown'"):
+            loading.load(dataclasses.replace(folders(source, target), unknown="reject"))
 
     def test_an_empty_class(self, source, target):
         os.makedirs(os.path.join(source, "lamp"))

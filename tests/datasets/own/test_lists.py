@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 
@@ -277,6 +278,20 @@ def test_a_class_of_one_image_is_told(root):
     source = _write(root, "few.txt", [f"{path} {path.split('/')[-2]}" for path in lines])
     data = loading.load(lists_settings(source, _named(root, "webcam")))
     assert any("1 of the 3 classes have a single source image (bike)" in remark for remark in data.remarks)
+
+
+def test_numbers_beyond_the_sources_are_unknown_if_that_is_said(root):
+    lines = [f"{path} {(7, 1, 9)[i % 3]}" for i, path in enumerate(_paths(root, "webcam"))]
+    settings = lists_settings(_numbered(root, "amazon"), _write(root, "t.txt", lines), list_labels="numbers")
+    with pytest.raises(DataError, match="is out of range"):
+        loading.load(settings)
+    data = loading.load(dataclasses.replace(settings, unknown="reject"))
+    assert data.class_names == ("0", "1", "2", "unknown")
+    assert np.bincount(data.target.labels).tolist() == [0, lines_of(lines, 1), 0, len(lines) - lines_of(lines, 1)]
+
+
+def lines_of(lines, label):
+    return sum(line.endswith(f" {label}") for line in lines)
 
 
 def test_numbers_order_the_classes(root):
