@@ -175,9 +175,8 @@ class DataSettings:
         "found without labels, and the answer is 'unknown'", "everyday", choices=("none", REJECT),
     )  # fmt: skip
     unknown_similarity: float = setting(
-        0.35, "least similarity to the classes, a cosine, of what is of one; less rejects less", minimum=-1, maximum=1,
-        needs={"unknown": (REJECT,)},
-    )  # fmt: skip
+        0.35, "least cosine to the classes of what is of one", minimum=-1, maximum=1, needs={"unknown": (REJECT,)}
+    )
     list_labels: str = setting(
         "auto", "what tells the target's classes where lists number the same folders differently (auto: the folders)",
         choices=("auto", "numbers", "folders"), needs=_LISTS,

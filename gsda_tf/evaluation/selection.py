@@ -29,11 +29,7 @@ class Criterion:
     title: str
 
 
-SCORES = {
-    "accuracy": "accuracy/target",
-    "mean_class_accuracy": "accuracy/target_mean_class",
-    "hos": "accuracy/target_hos",
-}
+SCORES = dict(accuracy="accuracy/target", mean_class_accuracy="accuracy/target_mean_class", hos="accuracy/target_hos")
 """Accuracies that a benchmark may report, as the log and summary.json call it; the last where classes are unknown."""
 
 CRITERIA = {

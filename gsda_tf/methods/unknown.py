@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from gsda_tf.compat import tf_variable
 from gsda_tf.data.domain import evenly
@@ -27,6 +28,7 @@ from gsda_tf.methods.spl import Preparation, class_means, neighbour_graph, sprea
 _LOOKS, _ROWS = 3, 20_000
 
 
+@threadpool_limits.wrap(limits=1)  # see `Experiment.fit`
 def find(source: np.ndarray, labels: np.ndarray, target: np.ndarray, num_classes: int, least: float) -> np.ndarray:
     """Finds what is of no class, bool [nt].
 
@@ -71,6 +73,7 @@ def with_logit(classifier: keras.Model, feature_units: int) -> tuple[keras.Model
     return keras.Model(features, answer, name="rejecting"), [*map(tf_variable, odds.variables)]
 
 
+@threadpool_limits.wrap(limits=1)
 def fitted(source: np.ndarray, target: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fits u to tell what is unknown of the target from the rest of it and from the source.
 

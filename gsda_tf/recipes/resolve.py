@@ -148,10 +148,8 @@ def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:
     settings = blank.replace(now)
     _validate(given, settings)
     if now["unknown"] == REJECT and not (now.pretrained or now["freeze_backbone"] or now["init_from"]):
-        raise UserError(
-            "--unknown=reject tells by what a network has learnt before, and this one has not: choose a pretrained "
-            "--extractor, or --init_from=RUN."
-        )
+        said = "tells by what a network has learnt before: choose a pretrained --extractor, or --init_from=RUN"
+        raise UserError(f"--unknown=reject {said}.")
     return settings, now.described()
 
 

@@ -188,8 +188,7 @@ class Experiment:
             return
         (source, target), taught, known = self.embeddings(), self.data.target.taught, len(self.data.known)
         least = self.settings.data.unknown_similarity
-        with threadpool_limits(1):
-            found = unknown.find(source, self.data.source.labels, target, known, least)
+        found = unknown.find(source, self.data.source.labels, target, known, least)
         found = found if taught is None else np.where(taught >= 0, taught == known, found)
         print(f"Unknown: {found.sum():,} of {len(found):,} target images are found to be of no class.", flush=True)
         if found.all():

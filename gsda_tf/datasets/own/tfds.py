@@ -2,9 +2,7 @@
 
 import re
 
-import numpy as np
-
-from gsda_tf.data.classes import lacking, own_task, with_others
+from gsda_tf.data.classes import labels_of, own_task, with_others
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
@@ -34,13 +32,10 @@ def load(settings: DataSettings) -> TaskData:
     (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
     if (source.labels < 0).any():
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
-    found = np.unique(target.labels[target.labels >= 0])
-    names = with_others(names, [others[label] for label in found], settings)
-    for label in found:
-        if others[label] not in names:
-            raise DataError(lacking(others[label], names, f"--target={settings.target}"))
-    place = np.asarray([*(names.index(name) if name in names else -1 for name in others), -1], np.int32)
-    target = DomainData(target.name, target.records, place[target.labels])
+    classes = [None if label < 0 else others[label] for label in target.labels]
+    names = with_others(names, classes, settings)
+    labels = labels_of(classes, names, lambda row: f"--target={settings.target}")
+    target = DomainData(target.name, target.records, labels)
     return own_task("tfds", source, target, names, f"--source={settings.source}", ())
 
 
