@@ -129,7 +129,7 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
     """The rows of all replicas, [n, ...] on each -> [R n, ...], in the order of the replicas; differentiable."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
-    if replicas == 1:
+    if replicas == 1 or not rows.shape[0]:  # without a source there are none of it, and empty tensors crash a reduction
         return rows
     # By an all-reduce of rows in their places: it is differentiable in every strategy, all_gather is not.
     count, dtype = rows.shape[0], rows.dtype

@@ -3,6 +3,7 @@
 A process of its own: `python -m tests.methods.replicas`. Called by test_contract.py.
 """
 
+import dataclasses
 from unittest import mock
 
 import numpy as np
@@ -17,13 +18,24 @@ _FED = {"labels": (0, 1, 2, 3, 1, 0), "target": 4}
 assert len(_FED["labels"]) != NS
 
 
-def _step(name, add, strategy):
+def _task(kind):
+    """The usual one; "taught": half of the target has labels that are trained on; "alone": without a source."""
+    data = task(source=0 if kind == "alone" else 12)
+    taught = np.where(np.arange(12) < 6, data.target.labels, -1).astype(np.int32)
+    return (
+        dataclasses.replace(data, target=dataclasses.replace(data.target, taught=taught)) if kind == "taught" else data
+    )
+
+
+def _step(name, add, strategy, kind=""):
     """All variables before and after the last phase's step."""
     recipes, lib = double("recipes"), double("training.experiment")
     options = {"num_groups": (2,)} if name in ("gsda", "domain_group_class") else {}
     settings = recipes.written({**SMALL, "method": name, "add": add, "discriminator_units": (6,), **options})
-    built = lib.Experiment(settings, task(), strategy)
-    whole = batch(images=built.method.images, **_FED)
+    built = lib.Experiment(settings, _task(kind), strategy)
+    whole = batch(images=built.training_step.images, **_FED)
+    if kind == "alone":
+        whole = {key: value for key, value in whole.items() if not key.startswith("source")}
     _fill_memory(built)
     before = [v.numpy() for group in built.state().values() for v in group]
     # Eagerly: tracing would take several times as long as the step.
@@ -92,8 +104,9 @@ def main() -> None:
         for strategy in (tf.distribute.get_strategy(), mirrored):
             np.testing.assert_array_equal(_remembered(strategy), [[-1, -1], [2, 3], [-1, -1], [6, 7], [-1, -1]])
         print("memory", flush=True)
-        for name, add in [*cases, ("gsda", methods.term_names())]:
-            one, two = (_step(name, add, s) for s in (tf.distribute.get_strategy(), mirrored))
+        kinds = [("source_only", (), "taught"), ("mcc", (), "taught"), ("shot", (), "alone"), ("aad", (), "alone")]
+        for name, add, *kind in [*cases, ("gsda", methods.term_names()), *kinds]:
+            one, two = (_step(name, add, s, *kind) for s in (tf.distribute.get_strategy(), mirrored))
             assert rounding.distance(one[0], two[0]) == 0, name
             assert rounding.distance(one[1], two[1]) < rounding.STEP, (name, rounding.distance(one[1], two[1]))
             assert any(np.abs(a - b).max(initial=0) > 1e-6 for a, b in zip(*one[:2])), name
@@ -101,7 +114,7 @@ def main() -> None:
                 # An accuracy by weights is a mean of the replicas' means.
                 if not key.startswith("accuracy/"):
                     assert abs(two[2][key] - value) < 1e-9 * max(1, abs(value)), (name, key, value, two[2][key])
-            print("+".join([name, ",".join(add)]) if add else name, flush=True)
+            print("+".join([name, ",".join(add)]) if add else ":".join([name, *kind]), flush=True)
         # The comparison sees what it is there to find, by a thousand times.
         right = _step("gsda", (), mirrored)[1]
         with mock.patch.object(tf.distribute.ReplicaContext, "all_reduce", _absolute_values_summed):
