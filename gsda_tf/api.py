@@ -423,6 +423,8 @@ class Run:
 
 def _kept_model(model: keras.Model) -> str:
     """Saves a model by its content; returns the file."""
+    if not model.built:
+        raise UserError("The extractor is a Keras model without weights yet: give it a keras.Input, or call it once.")
     digest = hashlib.blake2b(model.to_json().encode(), digest_size=8)
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -101,7 +101,10 @@ def rows(values: Any, features: bool | None = None) -> Rows:
                 "Encoded images were given: decode them, as tf.io.decode_image does, or hand in their paths."
             )
         paths = [_path(each) if _is_path(each) else "" for each in read]
-        return Rows("paths", paths, {i: f"no path but {each!r}" for i, each in enumerate(read) if not _is_path(each)})
+        errors = {i: f"no path but {each!r}" for i, each in enumerate(read) if not _is_path(each)}
+        # Reading a pipe would never end.
+        no_file = lambda path: "\0" in path or (os.path.exists(path) and not os.path.isfile(path))  # noqa: E731
+        return Rows("paths", paths, {**{i: "no file" for i, path in enumerate(paths) if no_file(path)}, **errors})
     if isinstance(read, list) or not (read.ndim <= 2 if features is None else features):
         return _images(read)
     return _features(read[None] if features and read.ndim == 1 else read)

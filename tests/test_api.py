@@ -119,6 +119,8 @@ def test_folders_and_a_keras_model_as_extractor(folder):
                 Image.fromarray(image).save(folder / domain / name / f"{i}.png")
     inputs = keras.Input([16, 16, 3])
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    with pytest.raises(gsda_tf.UserError, match="a Keras model without weights yet"):
+        gsda_tf.adapt(*[gsda_tf.Domain.from_folder("new")] * 2, extractor=keras.Sequential([keras.layers.Dense(3)]))
     run = gsda_tf.adapt(
         *(gsda_tf.Domain.from_folder(str(folder / name)) for name in ("labelled", "new")),
         method="source_only", extractor=model, preprocessing="minus_one_to_one", image_size=16, resize_size=16,

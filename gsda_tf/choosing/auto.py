@@ -31,7 +31,7 @@ from gsda_tf.progress import timed
 from gsda_tf.runs.contents import CHOICE, read_summary, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
 from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
-from gsda_tf.settings import REJECT, Settings
+from gsda_tf.settings import REJECT, Settings, converted, setting
 from gsda_tf.tables import Table
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import extremes, looks
@@ -61,28 +61,21 @@ class Pool:
       budget_minutes: no run is begun that would probably not end within; 0: all are trained.
     """
 
-    candidates: Sequence[str] = POOL
-    candidate_seeds: int = SEEDS
-    budget_minutes: float = 0.0
+    candidates: tuple[str, ...] = setting(POOL, "methods of the pool")
+    candidate_seeds: int = setting(SEEDS, "runs of each candidate", minimum=1)
+    budget_minutes: float = setting(0.0, "minutes in which a run has to end", minimum=0)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> tuple[Pool, dict[str, Any]]:
         """Returns the pool that is among what the user gave, and the rest, without the method.
 
         Raises:
-          UserError: a pool of nothing.
+          UserError: a value of another kind or out of range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        mine = {name: given[name] for name in names if given.get(name)}
-        if isinstance(mine.get("candidates"), str):
-            mine["candidates"] = mine["candidates"].split(",")
-        pool = cls(**mine)
-        if pool.candidate_seeds < 1 or pool.budget_minutes < 0:
-            raise UserError(
-                f"--candidate_seeds={pool.candidate_seeds}, --budget_minutes={pool.budget_minutes:g}: one seed "
-                "or more was expected, and no minutes below 0."
-            )
-        return pool, {name: v for name, v in given.items() if name not in {*names, "method"}}
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        mine = {name: given[name] for name in known if given.get(name)}
+        pool = cls(**converted(mine, known.values()))
+        return pool, {name: v for name, v in given.items() if name not in {*known, "method"}}
 
 
 def run(

@@ -145,8 +145,10 @@ def test_the_pool_is_taken_from_what_was_given():
     pool, rest = Pool.of({"method": "auto", "steps": 3, "candidates": "source_only,mcc", "candidate_seeds": None})
     assert list(pool.candidates) == ["source_only", "mcc"] and pool.candidate_seeds == 2
     assert rest == {"steps": 3}
-    with pytest.raises(UserError, match="one seed"):
-        Pool.of({"candidate_seeds": -1})
+    assert Pool.of({"candidate_seeds": "3", "candidates": ["mcc"]})[0] == Pool(("mcc",), 3)
+    for wrong, said in ((-1, "expected at least 1"), ("x", "expected a whole number")):
+        with pytest.raises(UserError, match=f"--candidate_seeds={wrong}.*{said}"):
+            Pool.of({"candidate_seeds": wrong})
 
 
 def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
