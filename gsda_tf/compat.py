@@ -1,7 +1,5 @@
 """Differences between Keras 2 and Keras 3, each with its reason. Everything else is one code for both."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """One table, as a CSV file, in Markdown, which a terminal shows, too, or as the pages' templates show it."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

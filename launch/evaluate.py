@@ -8,8 +8,6 @@ target tell how good a run is on what it has not seen, and by how much it beats 
     python -m launch.evaluate --workdir=RUN --target_dir=photos/checked
 """
 
-from __future__ import annotations
-
 import os
 
 from absl import flags as absl_flags

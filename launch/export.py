@@ -6,8 +6,6 @@ A SavedModel is what is served. A .keras or .tflite file beside it takes float32
 network's own size (or features, where the run was trained on features), and gives probabilities [N, r].
 """
 
-from __future__ import annotations
-
 import os
 
 from absl import flags as absl_flags

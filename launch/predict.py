@@ -5,8 +5,6 @@
 Interrupted, the same command goes on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import time

@@ -1,7 +1,5 @@
 """How far new images are from those that a model was adapted to, and whether it should be adapted again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@ Measured on Office-31 with discriminators of 64, three seeds, in the mean of the
 88.5 %, source only 80.4 % (docs/results.md, "Office-31, a frozen backbone").
 """
 
-from __future__ import annotations
-
 from gsda_tf import methods
 from gsda_tf.recipes.layers import Holding, regime
 

@@ -4,8 +4,6 @@ With 1,000 classes GSDA's critics of 256-256 take 4 GiB and a second of a core a
 grows").
 """
 
-from __future__ import annotations
-
 import os
 
 from gsda_tf.datasets import get_benchmark, split_task

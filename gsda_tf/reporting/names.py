@@ -1,7 +1,5 @@
 """Names of classes as pictures show them: they come from folders and lists, and may hold anything."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 

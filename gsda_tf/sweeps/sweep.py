@@ -1,7 +1,5 @@
 """Many runs of the train command: what is missing is run, several at a time, and a failure stops only itself."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import os
