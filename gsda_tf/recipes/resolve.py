@@ -26,19 +26,7 @@ from gsda_tf.models import backbones, foreign
 from gsda_tf.recipes import frozen, paper, trained
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
-from gsda_tf.settings import (
-    MOST_PIXELS,
-    REJECT,
-    MethodSettings,
-    OptimizationSettings,
-    Settings,
-    converted,
-    fields,
-    flag,
-    is_array_file,
-    names,
-    several,
-)  # fmt: skip
+from gsda_tf.settings import MOST_PIXELS, REJECT, Settings, converted, fields, flag, is_array_file, names, several
 
 Layer = Callable[[Holding], None]
 """Takes the values that follow from what holds so far."""
@@ -124,7 +112,7 @@ def chosen(given: Mapping[str, Any]) -> str:
 
 def _with_method(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """`given`, with the method that suits where none is named, nor anything that speaks of one, as steps do."""
-    spoken = {field.name for field in (*dataclasses.fields(MethodSettings), *dataclasses.fields(OptimizationSettings))}
+    spoken = {**vars(Settings().method), **vars(Settings().optimization)}
     if {"init_from", *spoken} & set(given) or any(map(methods.owners, given)):
         return given
     now = _fold(given)[0]

@@ -43,14 +43,10 @@ def answers(runs: Mapping[str, Sequence[LoggedRun]], name_of: Callable[[int], st
     listed = [[name_of(int(i)), percent(agreed[i]), *(names[c] for c in means[:, i].argmax(axis=1))] for i in order]
     shares = np.stack([counts / max(counts.sum(), 1), *(class_shares(p, len(names)) for p in means.argmax(axis=2))])
     classes = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:_SHOWN]
-    head = ("image", "agreement", *titles)
-    words = (0, *range(2, len(head)))
+    head, words = ("image", "agreement", *titles), (0, *range(2, 2 + len(titles)))
+    by_class = [(names[c], *map(percent, shares[:, c])) for c in classes]
     return sentences, [
         ("Images on which the methods disagree most", "apart", Table(head, listed[:_SHOWN], words)),
         ("Images on which they agree most", "alike", Table(head, listed[::-1][:_SHOWN], words)),
-        (
-            "Class shares",
-            "shares",
-            Table(("class", "source", *titles), [(names[c], *map(percent, shares[:, c])) for c in classes]),
-        ),
+        ("Class shares", "shares", Table(("class", "source", *titles), by_class)),
     ]

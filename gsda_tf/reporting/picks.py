@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import Any
 
 import numpy as np
 
 from gsda_tf import recipes
+from gsda_tf.choosing.committee import OUTPUTS, finished
 from gsda_tf.choosing.pick import pick
 from gsda_tf.data.npz import read_npz
 from gsda_tf.datasets.loading import load
@@ -72,9 +72,8 @@ def write_picks(workdir: str, count: int, **given: Any) -> tuple[str, str | None
 
 def _said(run: LoggedRun) -> np.ndarray:
     """What runs say of the target's images, float [m, n, r]: an auto run's candidates, or the run and source only."""
-    found = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(run.workdir), "candidates", "*", "seed*", "outputs.npz"))):
-        found.append(read_npz(path, ("probabilities",))["probabilities"])
+    folders = [folder for seeds in finished(run.workdir).values() for folder in seeds]
+    found = [read_npz(os.path.join(folder, OUTPUTS), ("probabilities",))["probabilities"] for folder in folders]
     if not found:
         other = beside(run)
         found = [each.probabilities for each in (run, other) if each is not None and each.probabilities is not None]

@@ -96,11 +96,8 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
     if latest.get(run.score_key) is None and "estimate/value" in latest:
         value, low, high = (percent(latest.get(f"estimate/{of}")) for of in ("value", "low", "high"))
         found = [(value, f"of the target probably right, {low} to {high}: an estimate, no label was there")]
-    of = (
-        "images that were held out"
-        if latest.get("source_scored") == "held-out"
-        else "the images that it was trained on"
-    )
+    held = latest.get("source_scored") == "held-out"
+    of = "images that were held out" if held else "the images that it was trained on"
     return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {of}{each}")]
 
 

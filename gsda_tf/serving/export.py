@@ -32,6 +32,7 @@ MIXED_TOLERANCE = 1e-3
 """The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
 the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
 
+_Answered = Mapping[str, np.ndarray]
 _LITE_TOLERANCE = 1e-3
 """The same of TFLite, whose kernels add up in another order."""
 
@@ -182,13 +183,7 @@ def _in_memory(extractor, classifier, committee, seen: np.ndarray) -> dict[str, 
         return {name: value.numpy() for name, value in said.items() if name != "features"}
 
 
-def _compare(
-    kind: str,
-    answer: Mapping[str, np.ndarray],
-    expected: Mapping[str, np.ndarray],
-    names: Sequence[str],
-    tolerance: float,
-) -> None:
+def _compare(kind: str, answer: _Answered, expected: _Answered, names: Sequence[str], tolerance: float) -> None:
     tolerance = max(tolerance, _LITE_TOLERANCE) if kind == "tflite" else tolerance
     numbers = expected if kind == "saved_model" else ("probabilities",)
     differences = {name: np.abs(answer[name] - expected[name]).max(initial=0.0) for name in numbers}
