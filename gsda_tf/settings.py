@@ -171,9 +171,8 @@ class DataSettings:
     )  # fmt: skip
     target_label_weight: float = setting(1.0, "weight of their cross-entropy, beside the source's", minimum=0)
     unknown: str = setting(
-        "none", "target images of no class of the source: none, a label of another class is refused; reject: they are "
-        "found without labels, and the answer is 'unknown'", "everyday", choices=("none", REJECT),
-    )  # fmt: skip
+        "none", "reject: say 'unknown' to target images of no class of the source", "everyday", choices=("none", REJECT)
+    )
     unknown_similarity: float = setting(
         0.35, "least cosine to the classes of what is of one", minimum=-1, maximum=1, needs={"unknown": (REJECT,)}
     )

@@ -72,7 +72,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def with_others(names: Sequence[str], found: Iterable[str | None], settings: DataSettings) -> tuple[str, ...]:
+def widened(names: Sequence[str], found: Iterable[str | None], settings: DataSettings) -> tuple[str, ...]:
     """Returns the classes of the source and, behind them, those that the target alone has, if they count as unknown.
 
     Raises:

@@ -111,10 +111,9 @@ class Experiment:
             self.deployed = self.method.deployed(self.extractor)
             self.corrects = settings.method.target_prior != UNIFORM or self.data.unknown
             if self.data.unknown:
-                extractor, classifier = self.deployed
-                units = extractor(tf.zeros([1, *extractor.border])).shape[-1]
-                head, self._odds = unknown.with_logit(classifier, units)
-                self.deployed = (extractor, head)
+                units = self.deployed[0](tf.zeros([1, *self.deployed[0].border])).shape[-1]
+                head, self._odds = unknown.with_logit(self.deployed[1], units)
+                self.deployed = (self.deployed[0], head)
             elif self.corrects:
                 head = MovedHead(self.deployed[1], len(self.data.class_names))
                 self.deployed, self._moved = (self.deployed[0], head), tf_variable(head.moved)

@@ -21,7 +21,7 @@ from gsda_tf.data.classes import (
     own_task,
     plain_name,
     refuse_alike,
-    with_others,
+    widened,
 )  # fmt: skip
 from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
 from gsda_tf.data.features import FeatureRecords
@@ -88,7 +88,7 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     elif not target.class_names:  # its numbers count in the source's names
         at = {str(number): name for number, name in enumerate(names)}
         target = dataclasses.replace(target, labels=[x if x in names else at.get(x, x) for x in target.labels])
-    names = with_others(names, target.labels, settings)
+    names = widened(names, target.labels, settings)
     source = dataclasses.replace(sources[0], labels=labels)
     if len(sources) > 1:
         source = dataclasses.replace(source, values=np.concatenate([each.values for each in sources]))

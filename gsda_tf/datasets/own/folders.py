@@ -20,7 +20,7 @@ from gsda_tf.data.classes import (
     own_task,
     plain_name,
     refuse_alike,
-    with_others,
+    widened,
 )  # fmt: skip
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
@@ -122,7 +122,7 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
         )
     else:
         target_classes = _classes(target, remarks)
-    names = with_others(names, target_classes, settings)
+    names = widened(names, target_classes, settings)
     for name in target_classes:
         if name not in names:
             raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))

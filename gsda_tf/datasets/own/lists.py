@@ -14,16 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gsda_tf.data.classes import (
-    class_name,
-    from_places,
-    labels_of,
-    listed,
-    own_task,
-    plain_name,
-    refuse_alike,
-    with_others,
-)
+from gsda_tf.data.classes import class_name, from_places, labels_of, listed, own_task, plain_name, refuse_alike, widened
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
@@ -130,7 +121,7 @@ def load(settings: DataSettings) -> TaskData:
                 )
     source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
     classes, names, remarks = reconcile(source, target, settings.list_labels, settings.unknown == REJECT)
-    names = with_others(names, classes[1], settings)
+    names = widened(names, classes[1], settings)
     numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each) for each in paths])
     domains = (
         _domain(source, [path for each in paths for path in each], classes[0], names, places, numbers),

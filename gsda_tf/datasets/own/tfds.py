@@ -2,7 +2,7 @@
 
 import re
 
-from gsda_tf.data.classes import labels_of, own_task, with_others
+from gsda_tf.data.classes import labels_of, own_task, widened
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
@@ -33,7 +33,7 @@ def load(settings: DataSettings) -> TaskData:
     if (source.labels < 0).any():
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
     classes = [None if label < 0 else others[label] for label in target.labels]
-    names = with_others(names, classes, settings)
+    names = widened(names, classes, settings)
     labels = labels_of(classes, names, lambda row: f"--target={settings.target}")
     target = DomainData(target.name, target.records, labels)
     return own_task("tfds", source, target, names, f"--source={settings.source}", ())
