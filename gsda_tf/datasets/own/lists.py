@@ -7,6 +7,7 @@ import contextlib
 import csv
 import dataclasses
 import functools
+import itertools
 import os
 import re
 import unicodedata
@@ -123,10 +124,8 @@ def load(settings: DataSettings) -> TaskData:
     classes, names, remarks = reconcile(source, target, settings.list_labels, settings.unknown == REJECT)
     names = widened(names, classes[1], settings)
     numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each) for each in paths])
-    domains = (
-        _domain(source, [path for each in paths for path in each], classes[0], names, places, numbers),
-        _domain(target, target_paths, classes[1], names, (), numbers),
-    )
+    source_domain = from_places(_domain(source, [*itertools.chain(*paths)], classes[0], names), places, numbers)
+    domains = map(_sorted, (source_domain, _domain(target, target_paths, classes[1], names)))
     remarks = [*source.remarks, *target.remarks, *remarks]
     return own_task("lists", *domains, names, f"--source_list={shown(settings.source_list)}", remarks)
 
@@ -444,16 +443,12 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
     return told
 
 
-def _domain(
-    images: ImageList,
-    paths: list[str],
-    classes: list[str | None],
-    names: tuple[str, ...],
-    places: Sequence[str],
-    numbers: np.ndarray,
-) -> DomainData:
-    """Sorted, so that the same images are the same domain in whatever order they are listed; see `from_places`."""
+def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> DomainData:
     labels = labels_of(classes, names, lambda i: images.at(images.lines[i]))
-    order = sorted(range(len(paths)), key=lambda i: (labels[i], paths[i]))
-    domain = from_places(DomainData(plain_name(images.path), FileRecords(paths), labels), places, numbers)
+    return DomainData(plain_name(images.path), FileRecords(paths), labels)
+
+
+def _sorted(domain: DomainData) -> DomainData:
+    """The same images are the same domain in whatever order they are listed."""
+    order = sorted(range(len(domain)), key=lambda i: (domain.labels[i], domain.records.name(i)))
     return domain.chosen(np.asarray(order))
