@@ -13,7 +13,8 @@ from gsda_tf.methods.base import Method, setting
 from gsda_tf.models.classifier import NearestHead, build_classifier
 from gsda_tf.models.extractor import Extractor
 
-_PENALTY, _ROUNDS = 1.0, 1000
+_PENALTY, _ROUNDS = 1 / 3000, 1000
+"""Of half of the squared weights, beside the mean loss; and iterations of the fit at most."""
 _NEVER = -1e4
 
 
@@ -55,7 +56,7 @@ def logistic_regression(
         bias[classes] = 0.0
         return kernel, bias
     scale = max(float(np.sqrt(np.mean(z**2))), 1e-12)
-    fitted = sklearn.linear_model.LogisticRegression(C=_PENALTY, max_iter=_ROUNDS).fit(z / scale, labels, weights)
+    fitted = sklearn.linear_model.LogisticRegression(C=1 / (_PENALTY * len(z)), max_iter=_ROUNDS).fit(z / scale, labels, weights)
     slopes, offsets = fitted.coef_ / scale, fitted.intercept_
     if len(classes) == 2:  # it fits their difference
         slopes, offsets = np.stack([0 * slopes[0], slopes[0]]), np.stack([0 * offsets[0], offsets[0]])
