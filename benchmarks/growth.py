@@ -57,7 +57,7 @@ def run(command: str, flags: Sequence[str], workdir: str) -> dict[str, float]:
     _, status, used = os.wait4(process.pid, 0)
     process.stdout.close()
     if status:
-        raise SystemExit(f"{' '.join(line)} failed: {last}")
+        print(f"{' '.join(line)} ended with {os.waitstatus_to_exitcode(status)}: {last}", file=sys.stderr, flush=True)
     found = {"start": start, "all": time.monotonic() - began, "cpu": used.ru_utime + used.ru_stime}
     found["peak"] = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30
     path = os.path.join(workdir, "summary.json")
@@ -75,8 +75,12 @@ def cases(what: str, folder: str, sizes: Sequence[int] | None) -> Iterator[tuple
     """The commands of a table: (name of the row, command, flags)."""
     if what == "images":
         for images in sizes or (10**3, 10**4, 10**5, 10**6):
-            data = write_features(folder, images, 31)
-            yield f"{images:,} images a domain, MCC", "train", [*data, "--method=mcc", "--steps=1000"]
+            data = [*write_features(folder, images, 31), "--bottleneck_units=128"]
+            yield (
+                f"{images:,} images a domain, MCC",
+                "train",
+                [*data, "--method=mcc", "--steps=300"],
+            )
     elif what == "classes":
         for classes in sizes or (10, 100, 1000, 5000):
             data = write_features(folder, max(2 * classes, 1000), classes)
@@ -105,7 +109,6 @@ def main() -> None:
         for what in asked.what.split(","):
             rows: list[tuple[Any, ...]] = []
             for number, (name, command, flags) in enumerate(cases(what, folder, sizes)):
-                print(f"{name} ...", file=sys.stderr, flush=True)
                 found = run(command, [*flags, *asked.flags], os.path.join(folder, f"{what}{number}"))
                 step, start = found.get("step"), found["start"]
                 told = ("" if start is None else f"{start:.1f}", "" if step is None else f"{1000 * step:.1f}")
@@ -117,6 +120,7 @@ def main() -> None:
                         *(f"{found[key]:.1f}" for key in ("all", "cpu", "peak")),
                     )
                 )
+                print(*rows[-1], sep="; ", file=sys.stderr, flush=True)
             print(Table(HEAD, rows).markdown(), flush=True)
 
 
