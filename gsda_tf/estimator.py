@@ -77,20 +77,18 @@ class AdaptedClassifier(ClassifierMixin, BaseEstimator):
                 "overwrite": True,
                 "export": False,
                 "report": False,
-                **({} if self.steps is None else {"steps": self.steps}),
+                "steps": self.steps,
                 **(self.settings or {}),
             },
         )
         self.run_.held = folder
-        order = {name: column for column, name in enumerate(self.run_.class_names)}
-        self._columns = [order[name] for name in names]
         return self
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Returns probabilities, float [n, r], columns as in `classes_`."""
         check_is_fitted(self)
         values = validate_data(self, X, reset=False, **_kind(X))
-        return self.run_.predict(values)["probabilities"][:, self._columns]
+        return self.run_.predict(values)["probabilities"]  # a run counts its classes in the order of `class_names`
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Returns labels [n], of the kind that `fit` was given."""

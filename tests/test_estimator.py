@@ -42,6 +42,7 @@ def test_labels_come_back_as_they_were_given(fitted):
 def test_probabilities_are_the_runs_in_the_order_of_the_classes(fitted):
     estimator, labels = fitted
     values = _features(labels, 0).astype(np.float32)
+    assert estimator.run_.class_names == ("no", "yes")
     said = estimator.run_.predict(values)["probabilities"]
     np.testing.assert_array_equal(
         estimator.predict_proba(values), said[:, [estimator.run_.class_names.index(name) for name in ("no", "yes")]]
