@@ -94,7 +94,7 @@ def with_unknown(data: TaskData) -> TaskData:
     as_one = tuple(name if name in learnt else UNKNOWN for name in data.class_names)
     made = with_classes(dataclasses.replace(data, class_names=as_one), (*learnt, UNKNOWN))
     count = int((made.target.labels == len(learnt)).sum())
-    said = f"Unknown: {count:,} target images of {len(others):,} classes that the source has not ({listed(others)})."
+    said = f"Unknown: {count:,} target images, of classes that the source has not: {listed(others)}."
     known = {"score": "hos", "remarks": (*made.remarks, said)} if count else {}
     return dataclasses.replace(made, unknown=True, **known)
 

@@ -131,7 +131,7 @@ def test_classes_that_the_source_lacks_are_unknown_if_that_is_said(tmp_path):
     target = {"features": 2 * FEATURES, "labels": ["b", "x", "", "unknown", "a", "x"]}
     _, data = _task(tmp_path, source, target, unknown="reject", target_holdout=1.0)
     assert data.class_names == ("a", "b", "unknown") and data.target.labels.tolist() == [0, 1, 2, 2, 2, -1]
-    assert data.remarks[0] == "Unknown: 3 target images of 2 classes that the source has not (unknown, x)."
+    assert data.remarks[0] == "Unknown: 3 target images, of classes that the source has not: unknown, x."
 
 
 def test_the_same_rows_in_both_domains_are_told(tmp_path):

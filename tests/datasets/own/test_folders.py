@@ -93,7 +93,7 @@ def test_classes_that_the_source_lacks_are_unknown_if_that_is_said(source, tmp_p
     assert data.class_names == ("bike", "mug", "pen", "unknown") and data.known == data.class_names[:3]
     assert data.target.labels.tolist() == [0, 3, 3, 3] and data.score == "hos" and data.partial
     assert [name.split("/")[-2] for name in _names(data.target)] == ["bike", "lamp", "sofa", "sofa"]
-    assert "Unknown: 3 target images of 2 classes that the source has not (lamp, sofa)." in data.remarks
+    assert "Unknown: 3 target images, of classes that the source has not: lamp, sofa." in data.remarks
     assert data.summary().endswith("the target has 1 of the 3 classes, others are unknown")
     data = loading.load(
         dataclasses.replace(folders(source, write_domain(tmp_path / "u", {"mug": 1})), unknown="reject")
