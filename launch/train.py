@@ -15,8 +15,6 @@ taken without a label of the target:
     --freeze_backbone --method=auto
 """
 
-from __future__ import annotations
-
 import os
 
 from gsda_tf.errors import COMMANDS

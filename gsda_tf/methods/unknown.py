@@ -11,8 +11,6 @@ logit u that logistic regression fits to tell such rows from all others; the ans
 of "unknown" against the best class are exp(u), and C's answers are as they were where u < 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

@@ -5,8 +5,6 @@
 Measured with features of the frozen DenseNet-169: docs/results.md, "Unknown classes".
 """
 
-from __future__ import annotations
-
 # The network and its images are those of settings.py: a ResNet-50 of ImageNet at 224 pixels. Four groups of ten classes
 # were not compared with other numbers.
 SETTINGS = {"unknown": "reject", "steps": 20_000, "num_groups": (4,)}

@@ -6,8 +6,6 @@ the method; the paper, if it is asked for; what keeps proportions; and, which no
 run (`--init_from`), features in place of images, and the user.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import os

@@ -1,7 +1,5 @@
 """What the methods of a sweep say of images without labels: of which classes, where they disagree, how far together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

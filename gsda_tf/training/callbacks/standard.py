@@ -1,7 +1,5 @@
 """The callbacks of every run."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
