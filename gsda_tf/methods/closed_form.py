@@ -56,7 +56,8 @@ def logistic_regression(
         bias[classes] = 0.0
         return kernel, bias
     scale = max(float(np.sqrt(np.mean(z**2))), 1e-12)
-    model = sklearn.linear_model.LogisticRegression(C=1 / (_PENALTY * len(z)), max_iter=_ROUNDS)
+    rows = len(z) if weights is None else weights.sum()
+    model = sklearn.linear_model.LogisticRegression(C=1 / (_PENALTY * rows), max_iter=_ROUNDS)
     fitted = model.fit(z / scale, labels, weights)
     slopes, offsets = fitted.coef_ / scale, fitted.intercept_
     if len(classes) == 2:  # it fits their difference

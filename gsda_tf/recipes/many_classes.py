@@ -24,4 +24,4 @@ def _classes(now: Holding) -> int:
     if not now.own:
         return len(get_benchmark(split_task(now["task"])[0]).class_names)
     folders = [path for path in several(now["source_dir"]) if os.path.isdir(path)]
-    return max((sum(entry.is_dir() for entry in os.scandir(path)) for path in folders), default=0)
+    return max((sum(os.path.isdir(entry) for entry in os.scandir(path)) for path in folders), default=0)
