@@ -47,11 +47,13 @@ def rehearse(runs: Mapping[str, Settings], data: TaskData, seeds: int = 1) -> li
         firsts = np.unique(domain.labels, return_index=True)[1]  # an image of each class
         some[role] = domain.chosen(np.union1d(evenly(len(domain), _LOOKED_AT), firsts))
     data, first, paces = dataclasses.replace(data, **some), None, {}
-    for name, settings in runs.items():
-        if get_method(settings.method.method).phases or first is None:
-            experiment = Experiment(settings, data, build_strategy(settings.device), beside=first)
-            first = first or experiment
-            paces[name] = _pace(experiment)
+    with progress(total=len(runs), unit=" runs", desc="steps tried", disable=len(runs) == 1) as bar:
+        for name, settings in runs.items():
+            if get_method(settings.method.method).phases or first is None:
+                experiment = Experiment(settings, data, build_strategy(settings.device), beside=first)
+                first = first or experiment
+                paces[name] = _pace(experiment)
+            bar.update()
     return [*_seen(first), *_times(first, whole, runs, paces, seeds)]
 
 
