@@ -2,10 +2,8 @@
 
     python -m launch.monitor --model=RUN/export --images=photos/new
 
-It takes an export; `launch.evaluate --workdir=RUN --target_dir=photos/new` tells the same of a run.
+Of a run, its export is asked.
 """
-
-import sys
 
 from absl import flags as absl_flags
 
@@ -25,15 +23,16 @@ def main() -> int:
     for name in ("model", "images"):
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing: give --model=EXPORT and --images=DIR, new images.")
+    flags.say(f"Asking {FLAGS.model} about {FLAGS.images} ...")
     moved, class_names, count = look(FLAGS.model, FLAGS.images)
     flags.show([("images", count), *moved.rows(class_names)])
     after = f"{COMMANDS}.predict --model={FLAGS.model} --images={FLAGS.images} labels them."
     if moved.again:
         after = (
             f"{COMMANDS}.train --init_from={FLAGS.model} --target_dir={FLAGS.images} --method=shot adapts it to "
-            "these images, without its source."
+            "these images, without its source; a model that was fitted, as spl's, is trained anew, with its source."
         )
-    print(f"Next: {after}", file=sys.stderr)
+    flags.say(f"Next: {after}")
     return 0
 
 

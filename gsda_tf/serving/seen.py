@@ -9,6 +9,7 @@ from gsda_tf.data.domain import evenly
 from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.evaluation.moved import MOST, Moved, compare
 from gsda_tf.files import read_regular
+from gsda_tf.progress import progress
 from gsda_tf.runs import exported
 from gsda_tf.serving.model import local_model
 from gsda_tf.serving.predict import answered, find_images
@@ -40,8 +41,11 @@ def look(path: str, images: str) -> tuple[Moved, tuple[str, ...], str]:
     model, paths = local_model(path), find_images(images)
     place = os.path.join(exported.find(path), "assets", f"{SEEN}.json")
     asked = [paths[i] for i in evenly(len(paths), MOST)]
-    lines = answered(model, asked, _BATCH, dict.fromkeys(_NAMES[::-1], True))
-    rows = [row for some in lines for row in map(json.loads, some) if not row["error"]]
+    rows: list[dict] = []
+    with progress(total=len(asked), unit="image", desc="asking") as bar:
+        for some in answered(model, asked, _BATCH, dict.fromkeys(_NAMES[::-1], True)):
+            rows += [row for row in map(json.loads, some) if not row["error"]]
+            bar.update(len(some))
     if not rows:
         raise UserError(f"None of {len(asked):,} images of --images={images} can be read.")
     new = [np.asarray([row[name] for row in rows]) for name in _NAMES]
