@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,8 +122,11 @@ def load_run(workdir: str) -> LoggedRun:
 
 
 def source_only_folder(workdir: str) -> str:
-    """Returns where the run of source only lies that a run is compared with, as .../source_only/seed0."""
+    """Returns where the run of source only lies that a run is compared with: .../source_only/seed0 of .../mcc/seed0,
+    and photos_source_only of a folder of one's own, photos."""
     name = os.path.basename(os.path.abspath(workdir))
+    if not re.fullmatch(r"seed\d+", name):
+        return f"{os.path.normpath(workdir)}_source_only"
     return os.path.normpath(os.path.join(workdir, "..", "..", "source_only", name))
 
 
