@@ -263,9 +263,9 @@ class Run:
     def __getstate__(self) -> dict[str, Any]:
         files = {}
         for pattern in ("s*.json", "checkpoints/*"):  # settings and summary
-            for path in glob.glob(pattern, root_dir=self.workdir):
-                with open(os.path.join(self.workdir, path), "rb") as file:
-                    files[path] = file.read()
+            for path in glob.glob(os.path.join(glob.escape(self.workdir), pattern)):
+                with open(path, "rb") as file:
+                    files[os.path.relpath(path, self.workdir)] = file.read()
         return {"files": files, "mine": self._mine}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
