@@ -38,7 +38,8 @@ def main() -> int:
     others = committee(workdir, experiment)
     path = export_experiment(experiment, os.path.join(workdir, "export"), summary, precision, formats, others)
     print(path)
-    flags.say(f"Next: {COMMANDS}.predict --model={path} --images=DIR labels new images.")
+    after = f"{COMMANDS}.predict --model={path} --images=DIR labels new images."
+    flags.say(f"Next: {after if 'saved_model' in formats else 'its labels stand in the .labels.txt beside it.'}")
     return 0
 
 

@@ -58,6 +58,7 @@ def next_steps(summary: dict) -> list[str]:
     lines = []
     if (
         summary["method"] != "source_only"
+        and summary["accuracy/source"] is not None  # without a source there is none to be trained on
         and "choice" not in summary
         and not os.path.exists(os.path.join(other, "summary.json"))
     ):

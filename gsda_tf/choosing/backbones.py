@@ -70,6 +70,6 @@ def compare(settings: Settings, data: TaskData) -> str:
     also = f", level with it: {', '.join(level)}" if level else ""
     return (
         f"{Table(('backbone', 'source images nearest to their own class'), rows).markdown()}\n\n"
-        f"Best on the source, without a label of the target: {names[0]}{also}. Of those that are level take the "
-        "cheapest."
+        f"Best on the source, without a label of the target: {names[0]}{also}. Which of those that are level is "
+        "better on the target this cannot tell: compare what --method=auto estimates with each."
     )

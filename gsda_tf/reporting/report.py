@@ -66,7 +66,10 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
         "scores": _scores(run, summary or (evaluated[-1] if evaluated else {})),
         "gain": _gain(run, source_only),
         "offered": source_only_folder(run.workdir),
-        "compared": source_only is not None or run.settings["method"] == "source_only",
+        # Nor is it offered where there is no source.
+        "compared": source_only is not None
+        or run.settings["method"] == "source_only"
+        or summary.get("accuracy/source") is None,
         "features": panels(embedding.draw(run)),
         "grey": "target_indices" in run.evaluation and (run.feature_labels[1] < 0).any(),
         "shares": _shares(run),

@@ -17,9 +17,10 @@ def test_a_trained_run_names_its_page_its_model_and_the_comparison_that_is_missi
     from launch.train import next_steps
 
     workdir = tmp_path / "gsda" / "seed0"
-    summary = {"workdir": str(workdir), "method": "gsda", "export_dir": None}
+    summary = {"workdir": str(workdir), "method": "gsda", "export_dir": None, "accuracy/source": 0.9}
     offer, last = next_steps(summary)
     assert f"--method=source_only --workdir={tmp_path}/source_only/seed0" in offer
+    assert next_steps({**summary, "accuracy/source": None}) == [last]  # a run without a source
     made, after = last.split(" Next: ")
     assert made == f"launch.report --workdir={workdir} makes its page."
     assert after == f"launch.export --workdir={workdir} writes the model."
