@@ -17,6 +17,7 @@ from gsda_tf import methods
 from gsda_tf.datasets.own.lists import read_list
 from gsda_tf.methods.base import Method
 from gsda_tf.settings import setting
+from tests import rounding
 
 _QUICK = {"steps": 30, "report": False, "export": False}
 
@@ -46,7 +47,7 @@ def test_features_of_any_model_and_what_a_run_offers(folder):
     assert said["probabilities"].shape == (40, 2) and (said["score"] >= 0.5).all()
     f = run.features(x)
     assert f.shape == (40, 8)
-    np.testing.assert_allclose(run.classifier(f), run.classifier(run.extractor(x.astype(np.float32))), atol=1e-5)
+    assert rounding.distance(run.classifier(f), run.classifier(run.extractor(x.astype(np.float32)))) < rounding.FORWARD
     assert run.evaluate()["accuracy/target"] == run.scores["accuracy/target"]
     assert len(run.history) and "mcc" in run._repr_html_() and repr(run).startswith("Run('runs/arrays/")
     other, content = folder / "elsewhere", pickle.dumps(run)
@@ -154,7 +155,7 @@ def test_a_tf_data_set_of_images(folder):
     assert run.class_names == ("0", "1", "2")
     path = run.export(format="keras")
     said = keras.models.load_model(path).predict(images.astype(np.float32), verbose=0)
-    np.testing.assert_allclose(said, run.predict(images)["probabilities"], atol=1e-5)
+    assert rounding.distance(said, run.predict(images)["probabilities"]) < rounding.FORWARD
     _check_odd_rows(run, images)
     for wrong, name in ((["keras", "onnx"], "onnx"), ([], r"\[\]")):
         with pytest.raises(gsda_tf.UserError, match=f"Unknown format '{name}'"):
@@ -173,12 +174,12 @@ def _check_odd_rows(run, images):
     said = run.predict(["0.png", "missing.png", "1.png", "damaged.png", None, "2.png"])
     good = [0, 2, 5]
     assert said["label"].tolist() == [whole["label"][0], "", whole["label"][1], "", "", whole["label"][2]]
-    np.testing.assert_allclose(said["probabilities"][good], whole["probabilities"], atol=1e-5)
+    assert rounding.distance(said["probabilities"][good], whole["probabilities"]) < rounding.FORWARD
     assert np.isnan(said["score"][[1, 3, 4]]).all() and np.isnan(run.features(["missing.png"])).all()
     assert [bool(error) for error in said["error"]] == [False, True, False, True, True, False]
     assert "No such file" in said["error"][1]
     several = run.predict([images[0], images[1, :5], images[2] / 255.0 * 255])
-    np.testing.assert_allclose(several["probabilities"][[0, 2]], whole["probabilities"][[0, 2]], atol=1e-5)
+    assert rounding.distance(several["probabilities"][[0, 2]], whole["probabilities"][[0, 2]]) < rounding.FORWARD
 
 
 def test_a_table_of_paths(folder):

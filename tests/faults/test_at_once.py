@@ -55,10 +55,10 @@ def test_six_processes_on_a_feature_store_of_which_four_are_killed(tmp_path):
         return [Process(user, [str(tmp_path), moment, str(files)]) for moment, files in moments]
 
     killed = start(("computing", 2), ("writing", 4), ("computing", 7), ("writing", 9))
-    said = [each.communicate(60) for each in killed]
+    said = [each.communicate(240) for each in killed]
     assert [each.returncode for each in killed] == [-signal.SIGKILL] * 4, said
     last = start(("never", 0), ("never", 0))
-    said = [each.communicate(60) for each in last]
+    said = [each.communicate(240) for each in last]
     assert [each.returncode for each in last] == [0, 0], said
     files = [name for name in os.listdir(tmp_path) if name != ".lock"]
     assert len(files) == 12 and all(name.endswith(".npy") for name in files), "nothing is left over"

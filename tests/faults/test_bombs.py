@@ -68,7 +68,7 @@ def test_archives_of_arrays(tmp_path, repository):
     names = ("unused", "zeros", "large", "lie", "members", "pipe", "device", "sparse")
     command = [sys.executable, "-c", _READ, str(_LIMIT), *(str(tmp_path / f"{name}.npz") for name in names)]
     done = subprocess.run(
-        command, cwd=repository, capture_output=True, text=True, timeout=60, check=False,
+        command, cwd=repository, capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

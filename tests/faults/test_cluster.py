@@ -47,7 +47,7 @@ def test_runs_of_a_killed_client_stop_and_the_next_one_goes_on(tmp_path, cluster
     client = _sweep(tmp_path, cluster.address, 0, 1)
     cluster.wait_for(lambda: _at_step_10(*runs))
     client.send_signal(signal.SIGKILL)
-    cluster.wait_for(lambda: not any(run.at_work() for run in runs), seconds=30)
+    cluster.wait_for(lambda: not any(run.at_work() for run in runs), seconds=120)
     assert _at_step_10(*runs) and all(worker.poll() is None for worker in cluster.workers)
     fake_sweep.release(runs)
     client = _sweep(tmp_path, cluster.address, 0, 1)

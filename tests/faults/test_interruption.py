@@ -21,7 +21,7 @@ from tests.processes import Process
 def test_killed_while_a_checkpoint_is_written(tmp_path):
     """The one before is whole, and nothing is left over once somebody goes on."""
     process = Process("tests.faults.killed_run", [str(tmp_path)])
-    said = process.communicate(60)
+    said = process.communicate(240)
     assert process.returncode == -signal.SIGKILL, said
     assert [name for name in os.listdir(tmp_path / "checkpoints") if "temp" in name]
     variable = tf.Variable(tf.zeros([10**6]))

@@ -19,6 +19,7 @@ from gsda_tf.serving.module import ServingModule
 from gsda_tf.settings import Settings
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.runner import StepRunner
+from tests import rounding
 from tests.methods.build import SIZE, SMALL, R, batch, experiment, task
 from tests.processes import Process
 from tests.runs.made import DATA
@@ -229,7 +230,7 @@ def test_the_export_answers_as_what_is_evaluated(name, build, tmp_path):
         images=built.data.target.records.load(tf.range(len(built.data.target)))
     )
     expected = built.inference(built.data.target)
-    np.testing.assert_allclose(answer["probabilities"], expected.probabilities, atol=1e-5)
+    assert rounding.distance(answer["probabilities"], expected.probabilities) < rounding.FORWARD
 
 
 def test_two_replicas_take_the_step_of_one():

@@ -76,7 +76,7 @@ def test_a_committee_says_how_far_it_agrees(quick_check, tmp_path):
     expected = due[np.arange(4), said[0].argmax(1)]
     model = local_model(made)
     answers = model.ask([*records, b""], False)
-    np.testing.assert_allclose(answers.agreement, [*expected, 0.0], atol=1e-5)
+    assert rounding.distance(answers.agreement, [*expected, 0.0]) < rounding.FORWARD
     label = np.array([NAMES[k].encode() for k in said[0].argmax(1)])
     with pytest.raises(TrainingError, match="agreement differ by"):
         export._compare(
@@ -334,7 +334,8 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     assert kinds == {tf.float32.as_datatype_enum if precision == "float32" else tf.bfloat16.as_datatype_enum}
     model = tf.saved_model.load(path)
     answer = model.signatures["images"](images=tf.constant(_images(6, (16, 16))))["probabilities"]
-    np.testing.assert_allclose(answer, expected["p"], atol=1e-5 if precision == "float32" else export.MIXED_TOLERANCE)
+    allowed = rounding.FORWARD if precision == "float32" else export.MIXED_TOLERANCE
+    assert rounding.distance(answer, expected["p"]) < allowed
     trained = experiment.method.classifier(experiment.extractor(_images(6, (16, 16))))
     np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
 
@@ -351,7 +352,7 @@ def test_somebodys_saved_model_is_exported_with_what_it_holds(tmp_path):
     shutil.rmtree(path)
     pixels = _images(2, (8, 8))
     answer = tf.saved_model.load(exported).signatures["images"](images=tf.constant(pixels))["probabilities"]
-    np.testing.assert_allclose(answer, tf.nn.softmax(classifier(extractor(pixels))), atol=1e-6)
+    assert rounding.distance(answer, tf.nn.softmax(classifier(extractor(pixels)))) < rounding.FORWARD
 
 
 def test_networks_on_two_devices_are_exported_as_on_one(tmp_path):
