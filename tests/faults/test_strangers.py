@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import socket
-import time
 
 import pytest
 import tensorflow_datasets as tfds
@@ -113,13 +112,12 @@ def trap(tmp_path, monkeypatch):
 
 def test_a_runs_folder_runs_no_code_by_the_features_of_a_data_set(trap, capsys):
     run, ran = trap
-    began = time.monotonic()
     with pytest.raises(UserError, match="mnist has no configurations: leave /evil out"):
         restore(str(run))
     assert f"--data_dir={run / 'data'}: not taken from a run's folder" in capsys.readouterr().out
     with pytest.raises(UserError, match="mnist has no configurations: leave /evil out"):
         restore(str(run), data_dir=str(run / "data"))  # of a stranger, by the user's own word
-    assert not ran.exists() and time.monotonic() - began < 30
+    assert not ran.exists()
     with pytest.raises(Exception):  # noqa: B017 - the trap is one: this is what TFDS does by itself
         tfds.builder("mnist/evil", data_dir=str(run / "data"))
     assert ran.exists()
