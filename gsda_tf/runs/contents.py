@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from gsda_tf.evaluation.accuracy import OPEN
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.files import disk_errors, open_regular, read_regular, write_atomically
 from gsda_tf.methods import all_options
-from gsda_tf.settings import check_value, fields
+from gsda_tf.settings import convert, fields
 
 SETTINGS, SUMMARY, METRICS, CHOICE = "settings.json", "summary.json", "metrics.jsonl", "choice.json"
 
@@ -24,7 +23,6 @@ _MOST_JSON, _MOST_LOG, _MOST_LINE = 2**24, 2**28, 2**16
 """Bytes of a JSON file, of the log, and of one of its lines."""
 LARGEST = float(np.finfo(np.float32).max)
 """No number in a log is larger: what is logged are float32 numbers."""
-_MOST_STEPS = 10**9
 
 
 def generation() -> str:
@@ -63,56 +61,47 @@ def _share(value: Any) -> bool:
 
 def _counted(value: Any) -> bool:
     """Images of a class and a digest of them."""
-    return isinstance(value, list) and len(value) == 2 and fits(value[0], range(_MOST_STEPS)) and fits(value[1], str)
+    return isinstance(value, list) and len(value) == 2 and fits(value[0], _STEP) and fits(value[1], str)
 
 
-_FACT = (str, int, float, bool, None, [str], [[str]])
-"""What else there may be: what a method has drawn or chosen."""
+_STEP = range(10**9 + 1)
 _NEEDED = ("extractor", "image_size", "method", "seed", "select", "steps", "task")
-_SETTINGS = {
-    "generation": str,
-    "settings": dict.fromkeys(_NEEDED, lambda value: True),
-    "task": str,
-    "class_names": [str],
-    "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
-}
 _ACCURACIES = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (_share, None))
-_CHOSEN = {"step": range(_MOST_STEPS + 1), **_ACCURACIES}
-_SUMMARY = {
-    "step": range(_MOST_STEPS + 1),
-    "weights_sha256": str,
-    "steps": range(1, _MOST_STEPS + 1),
-    "seed": int,
-    **dict.fromkeys(("task", "method", "workdir"), str),
+_CHOSEN = {"step": _STEP, **_ACCURACIES}
+_KINDS = {
+    **dict.fromkeys(("advice", "choice", "chosen", "generation", "method", "task", "weights_sha256", "workdir"), str),
     **dict.fromkeys(("images_per_second", "wall_seconds"), float),
+    **{name: [str] for name in ("class_names", "doubts", "warnings")},
+    **{name: {str: str} for name in ("code", "versions")},
+    **{name: {str: _share} for name in ("accuracy_by_source", "target_shares")},
+    **dict.fromkeys((*OPEN, "estimate/value", "estimate/low", "estimate/high"), _share),
     **_ACCURACIES,
-    "doubts": [str],
-    "export_dir": (str, None),
     "settings": dict,
-}
-_OPTIONAL = {
+    "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
+    "step": _STEP,
+    "steps": _STEP[1:],
+    "seed": int,
+    "export_dir": (str, None),
     "score": SCORES.__contains__,
     "target_per_class_accuracy": ({str: _share}, None),
-    "accuracy_by_source": {str: _share},
-    **dict.fromkeys(OPEN, _share),
-    "target_shares": {str: _share},
     "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
-    "versions": {str: str},
     "source_scored": ("held-out", "training").__contains__,
-    "choice": str,
-    "advice": str,
-    **dict.fromkeys(("estimate/value", "estimate/low", "estimate/high"), _share),
-    "warnings": [str],
-}
-_CHOICE = {
-    "chosen": str,
-    "advice": str,
     "scores": {str: {str: (float, None)}},
     "levels": [[_share]],
     "disagreements": [{"image": str, "agreement": _share, "answers": {str: str}}],
 }
-_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "tuple[int, ...]": [int], "tuple[str, ...]": [str]}
-"""Kinds of settings in JSON, where a tuple is a list, by how they are declared."""
+"""What is what in the files of a run."""
+_FACT = (str, int, float, bool, None, [str], [[str]])
+"""What else there may be: what a method has drawn or chosen."""
+_HOLDS = {
+    SETTINGS: ("generation", "settings", "task", "class_names", "data"),
+    SUMMARY: (
+        "step", "steps", "seed", "task", "method", "workdir", "weights_sha256", "images_per_second", "wall_seconds",
+        *_ACCURACIES, "doubts", "export_dir", "settings",
+    ),
+    CHOICE: ("chosen", "advice", "scores", "levels", "disagreements"),
+}  # fmt: skip
+"""What is in them at least."""
 
 
 def damaged(path: str, how: str) -> UserError:
@@ -131,7 +120,7 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     Raises:
       UserError: it is damaged, or no file that could be read whole.
     """
-    return _read(os.path.join(workdir, SETTINGS), _SETTINGS, {"code": {str: str}})
+    return _read(workdir, SETTINGS)
 
 
 def check_generation(where: str, written: Mapping[str, Any]) -> None:
@@ -168,7 +157,7 @@ def write_summary(workdir: str, summary: Mapping[str, Any]) -> None:
 
 def read_summary(workdir: str) -> dict[str, Any] | None:
     """Reads what `write_summary` wrote; None if the run is not finished. Raises as `read_settings`."""
-    return _read(os.path.join(workdir, SUMMARY), _SUMMARY, _OPTIONAL)
+    return _read(workdir, SUMMARY)
 
 
 def read_exported(folder: str, flag: str) -> dict[str, Any]:
@@ -184,9 +173,11 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
     Raises:
       UserError: it does not hold them, or they are damaged; or it is of the other generation of Keras.
     """
-    told = _read(os.path.join(folder, "assets", SUMMARY), {}, {**_OPTIONAL, "settings": dict}) or {}
-    path = os.path.join(folder, "assets", "class_names.json")
-    names = _parsed(path, read_regular(path, _MOST_JSON)) if os.path.lexists(path) else None
+    told, path = (
+        _read(os.path.join(folder, "assets"), SUMMARY, ()) or {},
+        os.path.join(folder, "assets", "class_names.json"),
+    )
+    names = _content(path) if os.path.lexists(path) else None
     if not {"settings", "versions"} <= told.keys() or not fits(names, [str]) or len({*names}) < len(names):
         raise UserError(
             f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
@@ -203,14 +194,7 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
 
 def read_choice(workdir: str) -> dict[str, Any] | None:
     """Reads choice.json, which `--method=auto` leaves; None if there is none. Raises as `read_settings`."""
-    path = os.path.join(workdir, CHOICE)
-    if not os.path.lexists(path):
-        return None
-    with disk_errors(f"reading {path}"):
-        value = _parsed(path, read_regular(path, _MOST_JSON))
-    if not fits(value, _CHOICE):
-        raise damaged(path, f"expected {', '.join(_CHOICE)}")
-    return value
+    return _read(workdir, CHOICE)
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
@@ -220,75 +204,63 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
     Raises:
       UserError: another line is no object of numbers, or has no step; see `read_settings`.
     """
-    path = os.path.join(workdir, METRICS)
+    path, found = os.path.join(workdir, METRICS), []
     if not os.path.lexists(path):
-        return []
+        return found
     with disk_errors(f"reading {path}"), open_regular(path, _MOST_LOG) as file:
-        return [_line(path, number, text) for number, text in enumerate(_lines(file), start=1)]
+        for number, text in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), start=1):
+            if not text.endswith(b"\n") and len(text) < _MOST_LINE:
+                break
+            found.append(_parsed(path, text))
+            if not (
+                isinstance(found[-1], dict) and "step" in found[-1] and all(map(_logged, *zip(*found[-1].items())))
+            ):
+                raise damaged(path, f"line {number}")
+    return found
 
 
-def _lines(file) -> Iterator[bytes]:
-    while text := file.readline(_MOST_LINE):
-        if len(text) == _MOST_LINE or text.endswith(b"\n"):
-            yield text
-
-
-def _line(path: str, number: int, text: bytes) -> dict[str, Any]:
-    line = _parsed(path, text, f"line {number}: ")
+def _logged(name: str, value: Any) -> bool:
     # To Matplotlib, $ begins a formula.
-    named = isinstance(line, dict) and all("$" not in key and key.isprintable() for key in line)
-    if not (named and fits(line.get("step"), range(_MOST_STEPS + 1))):
-        raise damaged(path, f"line {number} is {text.strip()[:60].decode('utf-8', 'replace')}")
-    _check(path, line, lambda key: _ACCURACIES.get(key, (float, None)))
-    return line
+    kind = _STEP if name == "step" else _ACCURACIES.get(name, (float, None))
+    return "$" not in name and name.isprintable() and fits(value, kind)
 
 
 def _write(workdir: str, name: str, content: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(workdir, name), json.dumps(content, indent=2) + "\n")
 
 
-def _read(path: str, kinds: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Reads an object that has `kinds` by key, may have those of `optional`, and else facts only; None if there is no
-    file."""
+def _read(workdir: str, name: str, holds: Sequence[str] | None = None) -> dict[str, Any] | None:
+    """Reads an object that has at least `holds`, by default what a file of that name has; None if there is no file."""
+    path = os.path.join(workdir, name)
     if not os.path.lexists(path):
         return None
-    with disk_errors(f"reading {path}"):
-        value = _parsed(path, read_regular(path, _MOST_JSON))
+    value = _content(path)
     if not isinstance(value, dict):
-        raise damaged(path, "without an object")
-    if missing := sorted(set(kinds) - set(value)):
-        raise damaged(path, f"without {', '.join(missing)}")
-    _check(path, value, lambda key: {**(optional or {}), **kinds}.get(key, _FACT))
-    _check_settings(path, value.get("settings", {}))
+        raise damaged(path, "no object")
+    for key in (*(_HOLDS[name] if holds is None else holds), *value):
+        if key not in value or not fits(value[key], _KINDS.get(key, _FACT)):
+            raise damaged(path, f"its {key}")
+    written = value.get("settings", {})
+    if name == SETTINGS and not {*_NEEDED} <= written.keys():
+        raise damaged(path, "its settings")
+    # Options of a method of the user's own are not known here.
+    for field in (field for field in (*all_options().values(), *fields()) if field.name in written):
+        try:
+            meant = convert(field, written[field.name])
+        except UserError as error:
+            raise damaged(path, str(error).rstrip(".")) from error
+        if written[field.name] != (list(meant) if isinstance(meant, tuple) else meant):
+            raise damaged(path, f"its {field.name}")
     return value
 
 
-def _parsed(path: str, text: bytes, where: str = "") -> Any:
+def _content(path: str) -> Any:
+    with disk_errors(f"reading {path}"):
+        return _parsed(path, read_regular(path, _MOST_JSON))
+
+
+def _parsed(path: str, text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"{where}{error}") from error
-
-
-def _any(value: Any) -> bool:
-    return True
-
-
-def _check(path: str, values: Mapping[str, Any], kind_of: Callable[[str], Any]) -> None:
-    for key, value in values.items():
-        if not fits(value, kind_of(key)):
-            raise damaged(path, f"its {key} is {json.dumps(value)[:60]}")
-
-
-def _check_settings(path: str, values: Mapping[str, Any]) -> None:
-    """Kinds and ranges of settings, and of the options of this package's methods."""
-    declared = {field.name: field for field in (*all_options().values(), *fields()) if field.name in values}
-    # A method of a user's own may declare its types as types, or any other.
-    written = {name: re.sub(r"<class .(\w+).>", r"\1", str(field.type)) for name, field in declared.items()}
-    kinds = {name: _KINDS.get(kind, _any) for name, kind in written.items()}
-    _check(path, {name: values[name] for name in declared}, kinds.__getitem__)
-    for name, field in declared.items():
-        try:
-            check_value(field, tuple(values[name]) if isinstance(values[name], list) else values[name])
-        except UserError as error:
-            raise damaged(path, str(error).rstrip(".")) from error
+        raise damaged(path, str(error)) from error
