@@ -204,7 +204,7 @@ def predict(
     if not output.endswith((".csv", ".jsonl")):
         raise UserError(f"--output={output}: expected a name that ends in .csv or .jsonl.")
     options = {"probabilities": probabilities, "features": features}
-    made_with = rows.describe(model.identity, options, paths, model.probe)
+    made_with = rows.describe(model.identity, options, paths)
     local = rows.local_path(output)
     folder = os.path.dirname(os.path.abspath(local))
     with disk_errors(f"writing {local}"):

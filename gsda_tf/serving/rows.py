@@ -10,8 +10,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-import numpy as np
-
 from gsda_tf import storage
 from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import cell, locked, replacing
@@ -36,13 +34,11 @@ def partial_path(output: str) -> str:
     return f"{local_path(output)}.partial"
 
 
-def describe(
-    model: str, options: Mapping[str, bool], paths: Sequence[str], probe: Sequence[float] = ()
-) -> dict[str, object]:
+def describe(model: str, options: Mapping[str, bool], paths: Sequence[str]) -> dict[str, object]:
     """Returns what a partial file is bound to: its first line."""
     digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
     images = f"{len(paths)} with SHA-256 {digest}"
-    return {"model": model, "options": dict(options), "images": images, "probe": [*probe]}
+    return {"model": model, "options": dict(options), "images": images}
 
 
 @contextlib.contextmanager
@@ -89,9 +85,7 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
             raise UserError(
                 f"{partial} is in the way: it holds no rows of {COMMANDS}.predict. Move it, or choose another --output."
             )
-        other = [key for key, value in made_with.items() if row[key] != value and key != "probe"]
-        if not alike(row["probe"], made_with["probe"]):
-            other = other or ["model"]
+        other = [key for key, value in made_with.items() if row[key] != value]
         if other and restart:
             return 0, 0
         if other:
@@ -106,16 +100,6 @@ def _whole_rows(partial: str, made_with: Mapping[str, object], paths: Sequence[s
                 break
             done, end = done + 1, end + len(line)
     return done, end
-
-
-def alike(first: object, second: object) -> bool:
-    """Returns whether one model gave both probabilities of one image, on whatever machine."""
-    try:
-        # Logarithms tell apart what is sure of the same class.
-        first, second = (np.log(np.asarray(p, float) + 1e-30) for p in (first, second))
-    except (TypeError, ValueError):
-        return False
-    return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-3, atol=1e-3))
 
 
 def _parsed(line: bytes) -> dict | None:

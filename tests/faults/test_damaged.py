@@ -106,7 +106,9 @@ _CASES = {
     "an accuracy of 300 %": (
         _write("metrics.jsonl", b'{"step": 1, "accuracy/target": 3}\n'), (_report, _goes_on), "(line 1)"
     ),
-    "a line without an end": (_write("metrics.jsonl", b'{"step": ' + b"1" * 2**20), (_report, _goes_on), "metrics.jsonl is"),
+    "a line without an end": (
+        _write("metrics.jsonl", b'{"step": ' + b"1" * 2**20), (_report, _goes_on), "metrics.jsonl is damaged ("
+    ),
     "a name that is none": (_write("metrics.jsonl", b'{"step": 1, "S/$x": 1}\n'), (_report, _goes_on), "(line 1)"),
     "a summary of texts": (
         _write("summary.json", json.dumps({**SUMMARY, "step": "1"}).encode()), (_report,), "its step)"

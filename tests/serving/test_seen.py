@@ -58,7 +58,7 @@ def test_what_cannot_be_looked_at_is_told(exported, cats_and_dogs, tmp_path):
     (exported[0] / "bad" / "one.png").write_bytes(b"")
     assert "None of 1 images of --images=" in _monitor(exported, "bad")[2]
     without = inprocess.command("monitor", f"--model={cats_and_dogs}", f"--images={exported[0] / 'alike'}")[2]
-    assert "does not hold what its run saw" in without.splitlines()[1] and len(without.splitlines()) == 2
+    assert "does not hold what its run saw" in without.splitlines()[-1]
     kept = os.path.join(exported[1], "assets", "seen.json")
     with open(kept, encoding="utf-8") as file:
         told = json.load(file)
