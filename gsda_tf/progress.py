@@ -49,6 +49,11 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{value:.1f} s"
 
 
+def duration(steps: int, rate: float) -> str:
+    """How long so many steps take at so many a second, for people."""
+    return f"{steps:,} steps take about {seconds(steps / rate)}, evaluations aside ({rate:.3g} steps a second)."
+
+
 def size(value: float) -> str:
     """Bytes for people: 12 GB, 3.4 MB."""
     power = min(len(str(int(value))) - 1, 12) // 3

@@ -7,7 +7,6 @@ import glob
 import os
 import posixpath
 import re
-import time
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, TypeVar
@@ -21,10 +20,8 @@ _KINDS = ("gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "hf", "
 _WEB = ("http://", "https://")
 _MOST_TEXT = 10**9
 """Bytes: a list of some ten million paths."""
-_SECONDS, _LISTING_SECONDS = 60.0, 900.0
-"""How long an answer is waited for."""
-_SLOWEST = 20_000
-"""Bytes a second: so much longer may take what has come so far."""
+_SECONDS, _LISTING_SECONDS = 300.0, 900.0
+"""How long a file is waited for, and what may take longer."""
 _BLOCK = 1 << 20
 _Value = TypeVar("_Value")
 
@@ -61,7 +58,7 @@ def find(where: str, suffixes: tuple[str, ...]) -> list[str]:
         )
     system, path = _system(where)
     search = system.glob if glob.has_magic(path) else system.find
-    found = _reach(where, lambda _: search(path), _LISTING_SECONDS)
+    found = _reach(where, lambda: search(path), _LISTING_SECONDS)
     plain = re.split(r"[*?\[]", path)[0]
     above = len(posixpath.dirname(plain) if plain != path else path.rstrip("/"))
     kept = [name for name in found if name.lower().endswith(suffixes) and "/." not in name[above:]]
@@ -83,17 +80,16 @@ def read(path: str, most: int) -> bytes:
     system, name = _system(path)
     options = {"block_size": 0} if path.startswith(_WEB) else {}  # as it comes: not what is sent, whole, before
 
-    def work(moved: list[int]) -> bytes:
-        blocks = []
+    def work() -> bytes:
+        data = bytearray()
         with system.open(name, "rb", **options) as file:
-            while block := file.read(min(_BLOCK, most + 1 - moved[0])):
-                blocks.append(block)
-                moved[0] += len(block)
-                if moved[0] > most:
-                    raise TooLargeError(f"larger than {most:,} bytes")
-        return b"".join(blocks)
+            while len(data) <= most and (block := file.read(min(_BLOCK, most + 1 - len(data)))):
+                data += block
+        return bytes(data)
 
-    return _reach(path, work, passed=(FileNotFoundError, TooLargeError))
+    if len(data := _reach(path, work)) > most:
+        raise TooLargeError(f"larger than {most:,} bytes")
+    return data
 
 
 def text(path: str) -> str:
@@ -115,16 +111,7 @@ def upload(local: str, path: str) -> None:
       UserError: the storage cannot be reached, or written.
     """
     system, name = _system(path)
-
-    def work(moved: list[int]) -> None:
-        if hasattr(system, "makedirs"):
-            system.makedirs(posixpath.dirname(name), exist_ok=True)
-        with open(local, "rb") as source, system.open(name, "wb") as target:
-            while block := source.read(_BLOCK):
-                target.write(block)
-                moved[0] += len(block)
-
-    _reach(path, work, _LISTING_SECONDS)
+    _reach(path, lambda: system.put_file(local, name), _LISTING_SECONDS)
 
 
 def _system(path: str) -> tuple[Any, str]:
@@ -146,32 +133,15 @@ def _unreachable(path: str, error: Exception) -> UserError:
     return kind(f"{shown(path)} cannot be reached: {type(error).__name__}: {shown(said)}")
 
 
-def _reach(
-    path: str,
-    work: Callable[[list[int]], _Value],
-    seconds: float = 0.0,
-    passed: tuple[type[Exception], ...] = (),
-) -> _Value:
-    """Returns what `work` returns, and tells in one line what a storage raises, of whatever kind.
-
-    Args:
-      path: an address.
-      work: counts the bytes that went through in what it is given.
-      seconds: how long it may take, besides the time for those bytes; 0: `_SECONDS`.
-      passed: errors that stay what they are.
-    """
-    moved = [0]
-    # Nobody can end a thread that waits for a server.
-    ended, began = in_thread(lambda: work(moved)), time.monotonic()
-    while (left := began + (seconds or _SECONDS) + moved[0] / _SLOWEST - time.monotonic()) > 0 and not ended.done():
-        futures.wait([ended], left)
-    if not ended.done():
-        raise DiskError(
-            f"{shown(path)} cannot be reached: {moved[0]:,} bytes came or went within {time.monotonic() - began:.0f} s."
-        )
+def _reach(path: str, work: Callable[[], _Value], seconds: float = 0.0) -> _Value:
+    """Returns what `work` returns within some seconds, 0: `_SECONDS`; tells in one line what a storage raises, of
+    whatever kind, but for a file that is not there."""
+    ended = in_thread(work)  # nobody can end a thread that waits for a server
+    if not futures.wait([ended], seconds or _SECONDS).done:
+        raise DiskError(f"{shown(path)} cannot be reached: it took more than {seconds or _SECONDS:.0f} s.")
     try:
         return ended.result()
-    except passed:
+    except FileNotFoundError:
         raise
     except Exception as error:
         raise _unreachable(path, error) from error

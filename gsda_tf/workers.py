@@ -19,13 +19,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
-from gsda_tf.errors import DiskError, UserError
+from gsda_tf.errors import DiskError, UserError, WorkerLostError
 from gsda_tf.files import disk_errors, open_to_append
 from gsda_tf.run_child import STOP_SECONDS
 from gsda_tf.threads import in_thread
 
+Value = TypeVar("Value")
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 30
 _SILENT = {DiskError.exit_code: "the disk is full, or may not be written"}
@@ -262,6 +263,24 @@ def _left_as_it_was() -> Iterator[None]:
         for name in set(os.environ) - set(environment):
             del os.environ[name]
         os.environ.update(environment)
+
+
+def outcome(future: futures.Future[Value], failed: Callable[[str], Value]) -> Value:
+    """Returns the result of a call or task, or what `failed` makes of an error such as another machine may raise.
+
+    Raises:
+      UserError: of the call; WorkerLostError: the scheduler is gone.
+    """
+    try:
+        return future.result()
+    except UserError:
+        raise
+    except futures.CancelledError as error:
+        raise WorkerLostError(
+            "The scheduler is gone. When there is one again, the same command goes on from what is on disk."
+        ) from error
+    except Exception as error:
+        return failed(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:500]}")
 
 
 def _named(module: str, name: str, *arguments: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from absl import app, flags, logging
 
 from gsda_tf import interruption
 from gsda_tf import settings as settings_lib
-from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError, shown
+from gsda_tf.errors import STOPPED, DiskError, TrainingError, UserError, nearest, shown
 from gsda_tf.files import FULL
 
 _MOST, _END = 1600, 600
@@ -216,8 +215,7 @@ def parse(argv: list[str]) -> list[str]:
                 flag.value = home
         return rest
     except flags.UnrecognizedFlagError as error:
-        near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), n=1)
-        hint = f" Did you mean --{near[0]}?" if near else ""
+        hint = nearest(f"--{error.flagname}", (f"--{name}" for name in flags.FLAGS))
         _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help=all` lists all flags.")
     except (flags.Error, UserError) as error:
         _tell(error)

@@ -55,18 +55,17 @@ def test_nobody_is_waited_for_without_end(bucket, tmp_path, monkeypatch):
 
     monkeypatch.setattr(storage, "_SECONDS", 0.1)
     monkeypatch.setattr(storage, "_LISTING_SECONDS", 0.1)
-    monkeypatch.setattr(storage, "_SLOWEST", 10**9)
     system = type(fsspec.filesystem("memory"))
     (tmp_path / "rows.csv").write_text("x")
     others = set(threading.enumerate())
     try:
         monkeypatch.setattr(system, "find", lambda *_, **__: held.wait())
-        with pytest.raises(DiskError, match=r"0 bytes came or went within \d+ s"):
+        with pytest.raises(DiskError, match=r"it took more than \d+ s"):
             storage.find(bucket, (".png",))
         monkeypatch.setattr(system, "_open", lambda *_, **__: Drips())
-        with pytest.raises(DiskError, match=r"\d+ bytes came or went within \d+ s"):
+        with pytest.raises(DiskError, match=r"it took more than \d+ s"):
             storage.read(f"{bucket}/images/00.png", 10**6)
-        with pytest.raises(DiskError, match="0 bytes came or went"):
+        with pytest.raises(DiskError, match="it took more than"):
             storage.upload(str(tmp_path / "rows.csv"), f"{bucket}/rows.csv")
     finally:
         held.set()
@@ -125,8 +124,8 @@ def _memory(name: str) -> float:
 @pytest.mark.parametrize(
     "name, told, error",
     [
-        ("silent", "0 bytes came or went within", DiskError),
-        ("drips", r"\d+ bytes came or went within", DiskError),
+        ("silent", "it took more than", DiskError),
+        ("drips", "it took more than", DiskError),
         ("more", "larger than 3,000,000 bytes", storage.TooLargeError),
         ("chunked", "larger than 3,000,000 bytes", storage.TooLargeError),
         ("packed", "larger than 3,000,000 bytes", storage.TooLargeError),
@@ -136,7 +135,6 @@ def _memory(name: str) -> float:
 def test_a_web_server_that_lies(name, told, error, web, monkeypatch):
     pytest.importorskip("aiohttp")
     monkeypatch.setattr(storage, "_SECONDS", 1.0)
-    monkeypatch.setattr(storage, "_SLOWEST", 10**7)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak begins anew
     before = _memory("VmRSS")

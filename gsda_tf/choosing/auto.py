@@ -28,9 +28,8 @@ from gsda_tf.datasets import loading
 from gsda_tf.errors import UserError
 from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import timed
-from gsda_tf.runs.contents import CHOICE, read_summary, write_summary
+from gsda_tf.runs.contents import CHOICE, read_snapshot, read_summary, write_snapshot, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
-from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
 from gsda_tf.settings import REJECT, Settings, converted, setting
 from gsda_tf.tables import Table
 from gsda_tf.training.distribution import configure_devices

@@ -6,17 +6,15 @@ import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import TaskData, evenly
 from gsda_tf.errors import shown
 from gsda_tf.evaluation.unsupervised import a_distance
 from gsda_tf.methods import get_method
-from gsda_tf.progress import progress, seconds
+from gsda_tf.progress import duration, progress, seconds
 from gsda_tf.settings import Settings
 from gsda_tf.training.distribution import build_strategy, distribute
-from gsda_tf.training.eta import outlook
 from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Sharded
 from gsda_tf.training.run import make_runner
@@ -76,8 +74,7 @@ def _times(
         named = ", ".join(f"{name} {seconds(value)}" for name, value in took.items() if value)
         yield f"Training takes about {seconds(seeds * sum(took.values()))}, evaluations aside: {seeds} x ({named})."
     elif first.method.phases:
-        gpu = bool(tf.config.list_physical_devices("GPU"))
-        yield outlook(first.settings, first.settings.optimization.steps, 1 / paces[next(iter(runs))], gpu)
+        yield duration(first.settings.optimization.steps, 1 / paces[next(iter(runs))])
 
 
 def _pace(experiment: Experiment) -> float:

@@ -3,6 +3,7 @@ narrow screen shows them below each other, and as none where there is nothing to
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections import defaultdict
@@ -12,12 +13,13 @@ import matplotlib
 import matplotlib.lines
 import matplotlib.style
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from gsda_tf.errors import shown
 from gsda_tf.evaluation.selection import CRITERIA
-from gsda_tf.reporting.names import drawn, families
 
 Lines = Sequence[Mapping[str, float]]
 Columns = Mapping[str, np.ndarray]
@@ -36,6 +38,39 @@ _MOST_PLAIN = 100
 MOST_ROWS = 200
 """A matrix of more classes has names that nobody can read, and takes a minute to draw."""
 MOST_BARS = 40
+_FAMILIES = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS",
+)  # fmt: skip
+_LONGEST = 40
+
+
+@functools.lru_cache(maxsize=1)
+def families() -> Mapping[str, frozenset[int]]:
+    """The fonts that pictures are drawn with, as far as they are installed, and the characters of each."""
+    files = {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
+    return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FAMILIES if name in files}
+
+
+def legible(names: Sequence[str]) -> list[str]:
+    """Names of classes as matplotlib draws them as plain text; "class 3" for one that no font here can draw."""
+    found = []
+    for number, name in enumerate(names):
+        text = shown(name)
+        if undrawable(text):
+            text = f"class {number}"
+        elif len(text) > _LONGEST:
+            text = text[: _LONGEST - 1] + "…"
+        # A pair of $ would make it mathematics, and a legend leaves out what begins with an underscore.
+        found.append((" " * text.startswith("_") + text).replace("$", r"\$"))
+    return found
+
+
+def undrawable(text: str) -> bool:
+    """Returns whether a character is in no font here."""
+    return not all(any(ord(c) in known for known in families().values()) for c in text)
+
+
 _STYLE = [os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), {"font.family": list(families())}]
 
 
@@ -194,7 +229,7 @@ def embedding(
     if count <= 12:
         handles += [
             matplotlib.lines.Line2D([], [], linestyle="", marker="s", color=color, label=name)
-            for color, name in zip(colors, drawn(class_names))
+            for color, name in zip(colors, legible(class_names))
         ]
     found = []
     for title, source, target in panels:
@@ -222,7 +257,7 @@ def confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure | None:
     r = len(class_names)
     if r > MOST_ROWS:
         return None
-    rows, names = np.flatnonzero(counts.sum(axis=1)), drawn(class_names)
+    rows, names = np.flatnonzero(counts.sum(axis=1)), legible(class_names)
     shares = 100 * counts[rows] / counts[rows].sum(axis=1, keepdims=True)
     side = np.clip(0.185 * r, 3, 9.5)
     figure, ax = _panel("", side + 1.7, max(side * len(rows) / r, 2.2) + 1.6)
@@ -246,7 +281,7 @@ def bars(title: str, unit: str, names: Sequence[str], shares: Mapping[str, np.nd
     Args:
       title: of the figure.
       unit: below the axis.
-      names: m, as `names.drawn` makes them, from top to bottom.
+      names: m, as `legible` makes them, from top to bottom.
       shares: float [m], 0..1, by what has them; the first have their numbers beside.
     """
     figure, ax = _panel(title, 4.4, 0.26 * len(names) + 1.3)

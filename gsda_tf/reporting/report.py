@@ -14,7 +14,7 @@ from gsda_tf.errors import shown
 from gsda_tf.evaluation import accuracy, selection
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting import embedding, figures
-from gsda_tf.reporting.names import drawn, undrawable
+from gsda_tf.reporting.figures import legible, undrawable
 from gsda_tf.reporting.page import panels, percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run, source_only_folder
 from gsda_tf.runs.contents import read_choice
@@ -161,7 +161,7 @@ def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
     order = order[np.argsort(-said[order], kind="stable")]
     shares = {"target, as predicted": said[order], "source, as labelled": had[order]}
     title = "Share of each class" if len(order) == len(names) else f"The {len(order)} classes whose shares differ most"
-    labels = np.array(drawn(names))[order]
+    labels = np.array(legible(names))[order]
     agreement, whose = run.evaluation.get("target_agreement"), "agreement"
     if agreement is None and comparable:
         agreement, whose = other.probabilities[np.arange(len(scores)), run.predictions], "by source only"
@@ -193,7 +193,7 @@ def _target(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
     order = every[-figures.MOST_BARS :]
     title = f"Mean {100 * np.mean(values['this run'][present]):.1f} %"
     title += f"; worst {len(order)} of {len(every):,} classes" if len(order) < len(every) else ""
-    readable, matrix = drawn(names), figures.confusion(counts, names)
+    readable, matrix = legible(names), figures.confusion(counts, names)
     rows = [f"{readable[k]} ({counts[k].sum()})" for k in order]
     numbered = [pair for pair in zip(readable, names) if undrawable(shown(pair[1]))]
     return {

@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from gsda_tf.choosing.agreement import agreement, estimate
+from gsda_tf.choosing.criteria import Candidate
+from gsda_tf.choosing.criteria.base import Pool
 from gsda_tf.choosing.criteria.seeds import agreement_between_seeds, agreement_with_others
+from gsda_tf.choosing.missing import class_shares, warnings
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
-from gsda_tf.reporting.answers import answers
 from gsda_tf.reporting.page import percent, render
 from gsda_tf.reporting.results_table import results_table, row_title, score_of
 from gsda_tf.reporting.runs import LoggedRun, load_run
-from gsda_tf.runs.contents import read_metrics
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
@@ -33,11 +35,8 @@ _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), *_SCORES, "steps",
     "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
+_SHOWN = 12
 _AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
-_SHORT = {
-    "im": "IM", "snd": "SND", "accuracy/source": "source acc.", "a_distance": "A-distance",
-    selection.ORACLE: "(oracle)",
-}  # fmt: skip
 
 Summaries = Mapping[Trial, "dict[str, Any]"]
 
@@ -82,7 +81,7 @@ def write_results(
         "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
         "published": table.shown_others(),
         "sentences": sentences,
-        "sections": [*told, *_sections(rows, known, failures)],
+        "sections": [*told, *filter(lambda section: section[2].rows, _sections(rows, known, failures))],
         "runs": _runs(known, status, out),
     }
     written = [{**known.get(run, {}), **_own(run), "status": status[run], "workdir": run.workdir} for run in runs]
@@ -102,17 +101,12 @@ def _own(run: Trial) -> dict[str, Any]:
 
 
 def _sections(rows: Sequence[str], known: Summaries, failures: Sequence[Failure]) -> list[tuple[str, str, Table]]:
-    """Returns (heading, name of its note in the templates, table) of what there is."""
-    lines = {run: (read_metrics(run.workdir), selection.SCORES[s.get("score", "accuracy")]) for run, s in known.items()}
-    by_row = {row_title(row): [each for run, each in lines.items() if run.method == row] for row in rows}
+    """Returns (heading, name of its note in the templates, table) of each section that there may be."""
     failed = [(failure.run.title, failure.reason, failure.log) for failure in failures]
-    made = [
+    return [
         ("Differences between methods", "differences", _differences(rows, known)),
-        ("Which checkpoint, without target labels", "checkpoint", _picked({**by_row, "all runs": [*lines.values()]})),
-        ("Which setting, without target labels", "setting", _picked(_variants(rows, known), without=("last",))),
         ("Failed", "failed", Table(("run", "reason", "log"), failed, (0, 1, 2))),
     ]
-    return [each for each in made if each[2].rows]
 
 
 def _runs(known: Summaries, status: Mapping[Trial, str], out: str) -> Table:
@@ -151,47 +145,6 @@ def _differences(rows: Sequence[str], known: Summaries) -> Table:
     return Table((*head, "p (t)", "p (Holm)", "p (Wilcoxon)"), cells, (0, 1))
 
 
-def _picked(rows: Mapping[str, Sequence[tuple[Sequence[Mapping], str]]], without: Sequence[str] = ()) -> Table:
-    """Compares what the criteria pick, mean and largest loss against the oracle.
-
-    Args:
-      rows: evaluations to pick from, and the accuracy that the benchmark reports, of each run, by title.
-      without: criteria that are left out.
-    """
-    found = {}
-    for title, runs in rows.items():
-        each = [{n: line.get(key) for n, line in selection.picked(lines, key).items()} for lines, key in runs]
-        found[title] = [picked for picked in each if selection.ORACLE in picked]
-    every = [picked for each in found.values() for picked in each]
-    names = [n for n in (*selection.CRITERIA, selection.ORACLE) if n not in without and all(n in p for p in every)]
-    cells = []
-    for title, picked in found.items():
-        row = []
-        for name in names if picked else ():
-            lost = max(each[selection.ORACLE] - each[name] for each in picked)
-            mean = np.mean([each[name] for each in picked])
-            row.append(Cell(f"{100 * mean:.1f}", f"(−{100 * lost:.1f})" if lost >= 0.0005 else ""))
-        cells += [(title, len(picked), *row)] if picked else []
-    return Table(("method", "runs", *(_SHORT.get(name, name) for name in names)), cells)
-
-
-def _variants(rows: Sequence[str], known: Summaries) -> dict[str, list[tuple[list[dict], str]]]:
-    """Returns the last evaluations of a grid's variants, of each task and seed, by title of the method: as if they were
-    steps of one run."""
-    found: dict[str, dict] = {}
-    for run, summary in known.items():
-        if run.variant:
-            by_run = found.setdefault(row_title(run.method.split(" ")[0]), {})
-            choices = by_run.setdefault((run.task, run.settings.run.seed), [])
-            choices.append({**summary, "step": rows.index(run.method) + 1})
-    made = {}
-    for title, by_run in found.items():
-        most = max(map(len, by_run.values()))  # with a value missing, the choice is another
-        whole = [choices for choices in by_run.values() if len(choices) == most > 1]
-        made[title] = [(choices, selection.SCORES[choices[0].get("score", "accuracy")]) for choices in whole]
-    return made
-
-
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
     """Compares methods by how far their answers agree, and by their scores: means over the runs of each row."""
     agreed, names = _agreements(known), (*_AGREEMENTS, "accuracy/source", *_SCORES)
@@ -228,12 +181,38 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
 
 
 def _answers(rows: Sequence[str], known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
-    """Tells what the methods say of the first task's images, if there are two at least."""
+    """Returns sentences, and (heading, name of its note in the templates, table) of what the methods together say of
+    the first task's images, if there are two at least."""
     task = next(iter(known)).task
-    said = _said({run: summary for run, summary in known.items() if run.task == task})
-    by_row = {row: [each for run, each in said.items() if run.method == row] for row in rows}
-    by_row = {row: each for row, each in by_row.items() if each}
-    return answers(by_row, name_of) if len(by_row) > 1 else ([], [])
+    told = _said({run: summary for run, summary in known.items() if run.task == task})
+    runs = {row: [each for run, each in told.items() if run.method == row] for row in rows}
+    runs = {row: each for row, each in runs.items() if each}
+    if len(runs) < 2:
+        return [], []
+    first = next(iter(runs.values()))[0]
+    names, counts = first.class_names, first.evaluation.get("source_counts", np.zeros(len(first.class_names)))
+    candidates = [Candidate(row, np.stack([run.probabilities for run in each])) for row, each in runs.items()]
+    said = Pool(candidates, np.zeros(0)).answers
+    means = np.stack([candidate.mean for candidate in candidates])
+    agreed = agreement(means, said)
+    found, order = estimate(agreed), np.argsort(agreed, kind="stable")
+    sentences = [
+        f"The answer of all methods together is probably right on {percent(found.value)} of the images "
+        f"({percent(found.low)} to {percent(found.high)}), if they err in different places.",
+        *warnings(said, means.mean(axis=0), means.argmax(axis=2), counts / max(counts.sum(), 1), names),
+        f"To use one of them, {COMMANDS}.train --method=auto with the same flags: it chooses, and writes the model.",
+    ]
+    titles = [row_title(row) for row in runs]
+    listed = [[name_of(int(i)), percent(agreed[i]), *(names[c] for c in means[:, i].argmax(axis=1))] for i in order]
+    shares = np.stack([counts / max(counts.sum(), 1), *(class_shares(p, len(names)) for p in means.argmax(axis=2))])
+    classes = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:_SHOWN]
+    head, words = ("image", "agreement", *titles), (0, *range(2, 2 + len(titles)))
+    by_class = [(names[c], *map(percent, shares[:, c])) for c in classes]
+    return sentences, [
+        ("Images on which the methods disagree most", "apart", Table(head, listed[:_SHOWN], words)),
+        ("Images on which they agree most", "alike", Table(head, listed[::-1][:_SHOWN], words)),
+        ("Class shares", "shares", Table(("class", "source", *titles), by_class)),
+    ]
 
 
 def _said(known: Summaries) -> dict[Trial, LoggedRun]:

@@ -12,8 +12,7 @@ import numpy as np
 
 from gsda_tf.errors import UserError
 from gsda_tf.evaluation.selection import SCORES
-from gsda_tf.runs.contents import read_metrics, read_settings, read_summary
-from gsda_tf.runs.snapshot import read_snapshot
+from gsda_tf.runs.contents import read_metrics, read_settings, read_snapshot, read_summary
 from gsda_tf.settings import names
 
 

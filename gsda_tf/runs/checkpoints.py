@@ -85,7 +85,7 @@ class Checkpoints:
         held = [variable for group in state.values() for variable in group]
         before = [variable.numpy() for variable in held]
         path = os.path.join(self._folder, f"ckpt-{step}")
-        tf.train.Checkpoint(**state).read(path).expect_partial().assert_existing_objects_matched()
+        read_into(state, path)
         try:
             yield
         finally:
@@ -97,23 +97,12 @@ class Checkpoints:
         found = paths(self._workdir)
         return f"The last good checkpoint is {found[-1]}." if found else "No checkpoint had been written before."
 
-    def restore(self) -> tuple[int, list[str]]:
-        """Restores the newest checkpoint that is whole.
-
-        Returns:
-          (its step, 0 if there is none; what was damaged and passed over).
-        """
-        damaged = []
-        for path in paths(self._workdir, descending=True):
-            try:
-                # Read through first, sums checked: restoring half of it would leave a mixture.
-                _read_through(path)
-                self._checkpoint.read(path).expect_partial().assert_existing_objects_matched()
-            except _DAMAGED as error:
-                damaged.append(f"{path}: {str(error).splitlines()[0][:120]}")
-                continue
-            return _step(path), damaged
-        return 0, damaged
+    def restore(self) -> int:
+        """Restores the newest checkpoint that is whole, and returns its step; 0 if there is none."""
+        path, _ = newest(self._workdir)
+        if path:
+            read_into(self._state, path)
+        return _step(path) if path else 0
 
     def _remove(self, wanted: Callable[[str], Any]) -> None:
         """Removes files, and folders that a process that was killed has left, by name; those of an index first, without
@@ -156,14 +145,28 @@ def _read_through(path: str) -> Any:
     return reader
 
 
+def read_into(state: Mapping[str, Sequence[tf.Variable]], path: str) -> None:
+    """Gives variables, by name, what a whole checkpoint has.
+
+    Raises:
+      UserError: it has not all of them.
+    """
+    try:
+        tf.train.Checkpoint(**state).read(path).expect_partial().assert_existing_objects_matched()
+    except _DAMAGED as error:
+        raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
+
+
 def newest(workdir: str, step: int | None = None) -> tuple[str, Any]:
     """Returns (path, reader of its values by name) of the newest checkpoint that is whole, or of the one of `step`, or
-    of the weights of an export; ("", None) if there is none."""
+    of the weights of an export; ("", None) if there is none. Damaged ones are told and passed over."""
     export = exported.find(workdir)
     for path in [os.path.join(export, "variables", "variables")] if export else paths(workdir, descending=True):
         if step is None or path.endswith(f"-{step}"):
-            with contextlib.suppress(*_DAMAGED):
+            try:
                 return path, _read_through(path)
+            except _DAMAGED as error:
+                print(f"Damaged checkpoint passed over: {path}: {str(error).splitlines()[0][:120]}", flush=True)
     return "", None
 
 

@@ -30,8 +30,6 @@ _LEFT = (
     "confusion_matrix.png", "settings.json",
 )  # fmt: skip
 """What a run leaves in its folder, in the order in which it is removed."""
-_RESULT = ("step", "weights_sha256", "selection", "versions", "settings")
-_MOST_JSON = 2**24
 
 
 class RunFolder:
@@ -86,9 +84,7 @@ class RunFolder:
         """
         self._checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
         self._select = settings.run.select
-        step, damaged = self._checkpoints.restore()
-        for path in damaged:
-            print(f"Damaged checkpoint passed over: {path}", flush=True)
+        step = self._checkpoints.restore()
         if step:
             print(f"Going on from step {step} of {self.path}", flush=True)
         if self.writes:
@@ -168,20 +164,6 @@ class RunFolder:
     def has_page(self) -> bool:
         """Returns whether there is a report; a run that was stopped while it was made has none, and is finished."""
         return os.path.exists(os.path.join(self.path, "report.html"))
-
-    def exported(self, summary: Mapping[str, Any]) -> str | None:
-        """Returns the newest version of the export if it is one of this very result, which a run that was killed
-        between its export and its summary has left; else None."""
-        names = os.listdir(self.export_root) if os.path.isdir(self.export_root) else []
-        newest = max((int(name) for name in names if name.isascii() and name.isdigit()), default=0)
-        folder = os.path.join(self.export_root, str(newest))
-        try:
-            written = json.loads(files.read_regular(os.path.join(folder, "assets", "summary.json"), _MOST_JSON))
-            then = {key: written[key] for key in _RESULT}
-        except (OSError, ValueError, LookupError, TypeError, UserError):
-            return None
-        # Through JSON, as that one went.
-        return folder if then == json.loads(json.dumps({key: summary[key] for key in _RESULT})) else None
 
 
 def default_workdir(settings: Settings, data: TaskData) -> str:

@@ -20,10 +20,10 @@ from gsda_tf.errors import TrainingError, UserError, choose, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
+from gsda_tf.runs.exported import LABELS, place, writing_folder
 from gsda_tf.serving import fresh, other_formats
 from gsda_tf.serving.module import ServingModule, answers, write_warmup
 from gsda_tf.serving.seen import SEEN, kept
-from gsda_tf.serving.versions import LABELS, place, writing_folder
 
 TOLERANCE = 1e-5
 """Largest difference of a probability between the export and the model in memory."""

@@ -256,29 +256,22 @@ def answered(
     readers, workers = futures.ThreadPoolExecutor(8), futures.ThreadPoolExecutor(_AT_ONCE)
     chunks = (paths[start : start + batch] for start in range(0, len(paths), batch))
     try:
-        yield from in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE)
+        for future in in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE):
+            yield future.result()
     finally:
         workers.shutdown(cancel_futures=True)
         readers.shutdown(cancel_futures=True)
 
 
-def in_order(
-    submitted: Iterable[futures.Future], most: Callable[[], int], result: Callable = futures.Future.result
-) -> Iterator:
-    """Yields results in the order in which they were asked for.
-
-    Args:
-      submitted: makes futures as they are asked for.
-      most: returns how many may be at work while one is waited for.
-      result: future -> what is yielded.
-    """
+def in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> Iterator[futures.Future]:
+    """Yields futures, which are made as they are asked for, in their order; `most` says how many may be at work while
+    one is waited for."""
     pending: collections.deque[futures.Future] = collections.deque()
     for future in submitted:
         pending.append(future)
         while len(pending) > most():
-            yield result(pending.popleft())
-    while pending:
-        yield result(pending.popleft())
+            yield pending.popleft()
+    yield from pending
 
 
 def _read(path: str) -> bytes | str:

@@ -4,13 +4,12 @@ import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent import futures
 
-from gsda_tf.errors import UserError, WorkerLostError
+from gsda_tf.errors import UserError
 from gsda_tf.serving import predict
 from gsda_tf.serving.client import remote_model
 from gsda_tf.serving.model import Model, local_model
-from gsda_tf.workers import DaskPool
+from gsda_tf.workers import DaskPool, outcome
 
 _BATCHES = 16
 """In a piece: what a worker that dies loses."""
@@ -48,23 +47,13 @@ def answered(
     asked = where, model.identity, os.getcwd(), os.path.abspath(folder)
     pieces = (paths[first : first + size] for first in range(done - skipped, len(paths), size))
     called = (pool.call(_answer, *asked, list(piece), batch, dict(options)) for piece in pieces)
-    for lines in predict.in_order(called, lambda: _PIECES_A_THREAD * pool.threads(), _result):
-        yield lines[skipped:]
+    for future in predict.in_order(called, lambda: _PIECES_A_THREAD * pool.threads()):
+        yield outcome(future, _refuse)[skipped:]
         skipped = 0
 
 
-def _result(future: futures.Future) -> list[str]:
-    try:
-        return future.result()
-    except UserError:
-        raise
-    except futures.CancelledError as error:
-        raise WorkerLostError(
-            "The scheduler is gone. When there is one again, the same command goes on from what is on disk."
-        ) from error
-    except Exception as error:  # whatever a worker of another machine may raise
-        said = next(iter(str(error).splitlines()), "")[:500]
-        raise UserError(f"A worker could not answer: {type(error).__name__}: {said}") from error
+def _refuse(said: str) -> list[str]:
+    raise UserError(f"A worker could not answer: {said}")
 
 
 def _answer(

@@ -1,22 +1,25 @@
 """Many runs of the train command: what is missing is run, several at a time, and a failure stops only itself."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
+import functools
 import os
 import re
+import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent import futures
 
 from tqdm import tqdm
 
-from gsda_tf.errors import COMMANDS, BusyError, UserError, WorkerLostError, shown
+from gsda_tf.errors import COMMANDS, BusyError, shown
 from gsda_tf.progress import progress, seconds
 from gsda_tf.run_child import STOP_SECONDS
-from gsda_tf.sweeps.forecast import Forecast
 from gsda_tf.sweeps.trials import Trial
-from gsda_tf.workers import Ended, Pool, Task, Wish
+from gsda_tf.workers import Ended, Pool, Task, Wish, outcome
 
 TRAIN = f"{COMMANDS}.train"
 """The command of a run."""
@@ -77,7 +80,7 @@ def execute(runs: Sequence[Trial], pool: Pool, out: str, finished: Callable[[], 
                         shown.forecast.begun(run)
                 for future in [future for future in working if future.done()]:
                     run = working.pop(future)
-                    ended = _result(future)
+                    ended = outcome(future, functools.partial(Ended, 1))
                     if run.summary() is not None:
                         shown.forecast.ended(run)
                     elif ended.code == BusyError.exit_code and stopped[run.workdir] < _RETRIES:
@@ -98,19 +101,6 @@ def execute(runs: Sequence[Trial], pool: Pool, out: str, finished: Callable[[], 
 
 def _task(run: Trial, out: str) -> Task:
     return Task(TRAIN, run.arguments, os.getcwd(), os.path.abspath(_log(run, out)))
-
-
-def _result(future: futures.Future[Ended]) -> Ended:
-    try:
-        return future.result()
-    except UserError:
-        raise
-    except futures.CancelledError as error:
-        raise WorkerLostError(
-            "The scheduler is gone, and its runs stop. When there is one again, the same command goes on from there."
-        ) from error
-    except Exception as error:  # whatever a worker of another machine may raise: a failure of this run alone
-        return Ended(1, f"{type(error).__name__}: {error}".splitlines()[0][:500])
 
 
 def _log(run: Trial, out: str) -> str:
@@ -174,3 +164,57 @@ class _Progress:
 
     def _done(self, rest: Sequence[Trial]) -> int:
         return self._steps - sum(max(run.settings.optimization.steps - run.steps_done(), 0) for run in rest)
+
+
+class Forecast:
+    """Predicts how long the rest of a sweep takes, from what its runs took so far.
+
+    A run's time before its first steps (imports, data, and of the first run the features of a frozen backbone) is kept
+    apart from its steps, and methods are kept apart, as their steps differ.
+
+    Args:
+      width: runs at the same time.
+      now: seconds.
+    """
+
+    def __init__(self, width: int, now: Callable[[], float] = time.monotonic):
+        self._width, self._now = width, now
+        self._seen: dict[Trial, list[tuple[float, int]]] = {}  # (seconds, steps): when begun, of first steps, of last
+
+    def begun(self, run: Trial) -> None:
+        """A run begins, or goes on."""
+        self._seen[run] = [(self._now(), run.steps_done())]
+
+    def seen(self, run: Trial, steps: int) -> None:
+        """A run at work has done so many steps."""
+        if run in self._seen and steps > self._seen[run][-1][1]:
+            self._seen[run][2:] = [(self._now(), steps)]
+
+    def ended(self, run: Trial) -> None:
+        """A run is finished: what came after its last steps counts with them."""
+        if run in self._seen:
+            begun, *rest = self._seen[run]
+            self._seen[run] = [begun, *(rest[:1] or [begun]), (self._now(), run.settings.optimization.steps)]
+
+    def left(self, waiting: Collection[Trial], working: Collection[Trial]) -> float | None:
+        """Seconds until all are finished; None before anything is known."""
+        going = {run: moments[1:] for run, moments in self._seen.items() if len(moments) == 3}
+        rates = {run: (b - a) / (last - first) for run, ((a, first), (b, last)) in going.items() if last > first}
+        if not rates:
+            return None
+        starts = [moments[1][0] - moments[0][0] for moments in self._seen.values() if len(moments) > 1]
+        start = statistics.median_low(starts)
+        if len(starts) == 1:  # it may have computed features, which the others find: it counts no more than its steps
+            (((then, _), (now, _)),) = going.values()
+            start = min(start, now - then)
+
+        def pace(run: Trial) -> float:
+            alike = [rate for other, rate in rates.items() if other.method == run.method]
+            return statistics.fmean([rates[run]] if run in rates else alike or rates.values())
+
+        expected = [start + pace(run) * run.settings.optimization.steps for run in waiting]
+        for run in working:
+            then, done = self._seen[run][-1]
+            rest = pace(run) * (run.settings.optimization.steps - done) + (start if len(self._seen[run]) == 1 else 0)
+            expected.append(max(rest - (self._now() - then), 0.0))
+        return max(sum(expected) / self._width, max(expected, default=0.0))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.evaluation import accuracy, unsupervised
-from gsda_tf.runs.snapshot import read_snapshot, write_snapshot
+from gsda_tf.runs.contents import read_snapshot, write_snapshot
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.inference import Inference, Outputs
 

@@ -309,10 +309,7 @@ def restore(
     # Not before: a folder of anybody's may name whatever file, and only networks are read there.
     if changed := code.changes(written.get("code", {}), settings):
         print(f"{changed} since {workdir} was trained: what follows is of the code of now.")
-    try:
-        tf.train.Checkpoint(**experiment.deployed_state()).read(path).expect_partial().assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
+    checkpoints.read_into(experiment.deployed_state(), path)
     return experiment, int(path.rsplit("-", 1)[1])
 
 

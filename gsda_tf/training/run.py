@@ -218,8 +218,7 @@ class Training:
             with folder.selected(experiment.deployed_state(), summary["step"]) as step:
                 summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
                 if settings.run.export and export:
-                    # Or this run was killed between its export and its summary.
-                    summary["export_dir"] = folder.exported(summary) or export(experiment, folder.export_root, summary)
+                    summary["export_dir"] = export(experiment, folder.export_root, summary)
             self.evaluator.keep(folder.path, evaluation, summary["step"])
             write_summary(folder.path, summary)
         return summary

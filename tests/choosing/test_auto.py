@@ -15,8 +15,7 @@ from gsda_tf.choosing.criteria import Candidate
 from gsda_tf.choosing.decision import decide
 from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
-from gsda_tf.runs.contents import CHOICE, read_choice
-from gsda_tf.runs.snapshot import read_snapshot
+from gsda_tf.runs.contents import CHOICE, read_choice, read_snapshot
 from tests import rounding
 
 from .test_clustering import blobs

@@ -41,9 +41,9 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--train_from=last --method=tca", "is fitted: say --freeze_backbone"),
         ("--groups_file=x --num_groups=3", "contradict each other"),
         ("--resize_size=10 --image_size=20", "it must be at least as large"),
-        ("--evaluate_stepz=3", "Did you mean --evaluate_steps?"),
-        ("--nodetermnistic", "Did you mean --deterministic?"),
-        ("--Learning_Rate=3", "Did you mean --learning_rate?"),
+        ("--evaluate_stepz=3", "Did you mean '--evaluate_steps'?"),
+        ("--nodetermnistic", "Did you mean '--deterministic'?"),
+        ("--Learning_Rate=3", "Did you mean '--learning_rate'?"),
         ("--method=gdsa", "Did you mean 'gsda'?"),
         ("--task=office_31/A_W", "Did you mean 'office31'?"),
         ("--precision=float16", "mixed_float16"),
@@ -74,7 +74,7 @@ def test_a_mistake_is_told_in_one_line(flags, expected, tmp_path):
 @pytest.mark.parametrize("name", [name for name in _NAMES if name not in ("workdir", "task")])
 def test_one_slip_in_any_name_is_put_right(name):
     message = inprocess.refuse(f"--{name[:-2]}{name[-1]}{name[-2]}x=1")
-    assert f"Did you mean --{name}?" in message or "Did you mean --" in message
+    assert "Did you mean '--" in message
 
 
 @_FEW

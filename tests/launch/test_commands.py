@@ -56,4 +56,4 @@ def test_h_is_help_and_all_tells_every_setting_and_option_once():
 def test_dashes_in_the_name_of_a_flag_are_underscores():
     line = commands.fail("train", "--learning-rate=-1-e")
     assert "learning_rate" in line and "-1-e" in line
-    assert "Did you mean --learning_rate?" in commands.fail("train", "--learning-rat=1")
+    assert "Did you mean '--learning_rate'?" in commands.fail("train", "--learning-rat=1")

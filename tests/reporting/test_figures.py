@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from gsda_tf.reporting import figures, names
+from gsda_tf.reporting import figures
 
 LINES = [
     {"step": 10, "loss/classification": 2.0, "S/domain": 0.5, "S/group": 0.4, "S/class": 0.1},
@@ -132,13 +132,13 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
     points = np.zeros((10, 2))
     made = [
         figures.confusion(counts, _STRANGE),
-        figures.bars("", "", names.drawn(_STRANGE), {"this run": np.linspace(0, 1, 10)}),
+        figures.bars("", "", figures.legible(_STRANGE), {"this run": np.linspace(0, 1, 10)}),
         *figures.embedding([("x", points, points)], np.arange(10), np.arange(10), _STRANGE),
     ]
     for figure in made:
         assert figures.png(figure).startswith(b"\x89PNG")
     assert not recwarn.list
-    shown = names.drawn(_STRANGE)
+    shown = figures.legible(_STRANGE)
     assert shown[:4] == [r"\$5_and_\$10", r"\$x", " _private", r"a\nb\x1b[31m"]
     assert len(shown[7]) == 40 and shown[6] == r"\udcff" and shown[9] == r"\u202egnp"
     legend = [text.get_text() for text in made[2].legends[0].get_texts()]
@@ -146,5 +146,5 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
 
 
 def test_a_name_that_no_font_has_is_a_number(monkeypatch):
-    monkeypatch.setattr(names, "families", lambda: {"DejaVu Sans": frozenset(range(256))})
-    assert names.drawn(["bike", "飞机"]) == ["bike", "class 1"]
+    monkeypatch.setattr(figures, "families", lambda: {"DejaVu Sans": frozenset(range(256))})
+    assert figures.legible(["bike", "飞机"]) == ["bike", "class 1"]

@@ -112,23 +112,7 @@ def test_a_result_that_is_none_counts_as_missing(tmp_path, change):
     assert "5 of 6 runs finished" in Path(write_results("digits", [run, *others], [], str(tmp_path))[1]).read_text()
 
 
-def test_picks_of_the_checkpoint_by_hand(tmp_path):
-    """By least entropy the first run loses 0.3 against the oracle, the second nothing."""
-    (run, other) = trials.plan("digits", ["Fo_Ha"], ["gsda"], [0, 1], {"steps": 7}, str(tmp_path))
-    _sweep(tmp_path, 2, lambda method, seed: 0.5)
-    for each, accuracies, entropies in ((run, (0.5, 0.8, 0.6), (0.1, 0.2, 0.3)), (other, (0.2, 0.4), (2, 1))):
-        with open(os.path.join(each.workdir, "metrics.jsonl"), "w") as file:
-            for i, (accuracy, entropy) in enumerate(zip(accuracies, entropies), start=1):
-                line = {"step": i, "accuracy/source": 0.9, "accuracy/target": accuracy, "score/entropy": entropy}
-                file.write(json.dumps(line) + "\n")
-    text = Path(write_results("digits", [run, other], [], str(tmp_path))[1]).read_text()
-    row = ["all runs", "2", "50.0 (−20.0)", "45.0 (−30.0)", "50.0 (−20.0)", "60.0"]
-    assert f"| {' | '.join(row)} |" in text.partition("## Which checkpoint")[2]
-
-
 def test_nothing_is_lost_is_written_as_nothing(three):
-    selection = three[1]["md"].partition("## Which checkpoint")[2]
-    assert "0.0)" not in selection and "| 80.1 |" not in selection.partition("|")[0]
     assert "-0.00" not in three[1]["md"] and "−0.0" not in three[1]["md"]
 
 

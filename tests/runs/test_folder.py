@@ -1,35 +1,11 @@
 """What is found in a run's folder, and what starting anew takes away."""
 
-import json
 import os
 
 import pytest
 
 from gsda_tf.errors import TrainingError, UserError
 from gsda_tf.runs import folder as workdir
-
-_SUMMARY = {
-    "task": "digits/Fo_Ha", "method": "gsda", "seed": 0, "step": 40, "weights_sha256": "ab", "versions": {"x": "1"},
-    "selection": {"step": 40}, "settings": {"num_groups": (3,)}, "wall_seconds": 12.0,
-}  # fmt: skip
-
-
-def _export(root, version, summary):
-    os.makedirs(root / "export" / version / "assets")
-    (root / "export" / version / "assets" / "summary.json").write_text(json.dumps(summary))
-
-
-def test_an_export_of_this_very_result_is_found_again(tmp_path):
-    folder = workdir.RunFolder(str(tmp_path))
-    assert folder.exported(_SUMMARY) is None
-    _export(tmp_path, "1", _SUMMARY)
-    assert folder.exported({**_SUMMARY, "wall_seconds": 99.0}) == str(tmp_path / "export" / "1")
-    assert folder.exported({**_SUMMARY, "weights_sha256": "cd"}) is None
-    (tmp_path / "export" / ".writing-x").mkdir()
-    _export(tmp_path, "10", {**_SUMMARY, "step": 30})
-    assert folder.exported(_SUMMARY) is None, "the newest counts: it is what is served"
-    _export(tmp_path, "11", {"exported_step": 3})
-    assert folder.exported(_SUMMARY) is None
 
 
 def test_starting_anew_takes_away_what_runs_leave_and_nothing_else(tmp_path):

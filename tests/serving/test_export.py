@@ -19,11 +19,10 @@ from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.models.extractor import build_extractor, extractor_beside
-from gsda_tf.runs.exported import versions
+from gsda_tf.runs.exported import place, versions, writing_folder
 from gsda_tf.serving import export, fresh, predict
 from gsda_tf.serving.model import local_model
 from gsda_tf.serving.module import ServingModule
-from gsda_tf.serving.versions import place, writing_folder
 from gsda_tf.settings import ModelSettings
 from tests import rounding
 from tests.data.pictures import scans
@@ -267,7 +266,7 @@ def test_a_check_that_takes_for_ever_is_given_up(tmp_path, monkeypatch):
 
 def test_what_a_killed_export_left_is_removed_and_what_another_writes_is_not(tmp_path):
     script = (
-        "import sys, time\nfrom gsda_tf.serving.versions import writing_folder\n"
+        "import sys, time\nfrom gsda_tf.runs.exported import writing_folder\n"
         "with writing_folder(sys.argv[1]) as aside:\n    print(aside, flush=True)\n    time.sleep(100)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:

@@ -6,7 +6,6 @@ import pytest
 
 from gsda_tf.errors import UserError
 from gsda_tf.sweeps import sweep, trials
-from gsda_tf.sweeps.forecast import Forecast
 from gsda_tf.workers import Ended, LocalPool
 from tests.runs.made import SUMMARY
 
@@ -177,7 +176,7 @@ def test_the_time_left_keeps_starts_and_methods_apart(tmp_path):
     """Source only: 10 s of features and imports, then 1 s a step; GSDA: 4 s of imports, then 3 s a step."""
     plain, gsda, plain2, gsda2 = _plan(tmp_path, steps=100)
     clock = _Clock()
-    forecast = Forecast(1, clock)
+    forecast = sweep.Forecast(1, clock)
     assert forecast.left([plain, gsda, plain2, gsda2], []) is None
     forecast.begun(plain)
     for clock.now, steps in ((10.0, 10), (60.0, 60)):
@@ -196,7 +195,7 @@ def test_the_time_left_keeps_starts_and_methods_apart(tmp_path):
 def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
     plain, gsda, plain2, _ = _plan(tmp_path, steps=100)
     clock = _Clock()
-    forecast = Forecast(2, clock)
+    forecast = sweep.Forecast(2, clock)
     forecast.begun(plain)
     for clock.now, steps in ((5.0, 0), (10.0, 10), (20.0, 20)):
         forecast.seen(plain, steps)
@@ -207,7 +206,7 @@ def test_the_time_left_is_shared_by_runs_at_the_same_time(tmp_path):
 def test_features_that_the_first_run_computes_are_not_expected_of_the_others(tmp_path):
     plain, *others = _plan(tmp_path, steps=100)
     clock = _Clock()
-    forecast = Forecast(1, clock)
+    forecast = sweep.Forecast(1, clock)
     forecast.begun(plain)
     for clock.now, steps in ((600.0, 10), (610.0, 60)):
         forecast.seen(plain, steps)

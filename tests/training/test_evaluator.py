@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from gsda_tf.data.domain import DomainData, TaskData
 from gsda_tf.data.records import ArrayRecords
-from gsda_tf.runs.snapshot import SNAPSHOT
+from gsda_tf.runs.contents import SNAPSHOT
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.inference import Outputs, Sharded

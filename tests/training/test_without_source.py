@@ -11,8 +11,7 @@ import tensorflow as tf
 import gsda_tf
 from gsda_tf import job, recipes
 from gsda_tf.errors import UserError
-from gsda_tf.runs.contents import read_summary
-from gsda_tf.runs.snapshot import read_snapshot
+from gsda_tf.runs.contents import read_snapshot, read_summary
 from gsda_tf.training.experiment import restore
 from gsda_tf.training.run import train
 from tests import rounding

@@ -3,13 +3,11 @@
 import time
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from gsda_tf.data.domain import UNLABELLED
-from gsda_tf.progress import progress
+from gsda_tf.progress import duration, progress
 from gsda_tf.training.callbacks.base import Callback, Moment
-from gsda_tf.training.eta import outlook
 from gsda_tf.training.pseudo_labels import confident_pool
 
 TOLD_AFTER = 10.0
@@ -124,8 +122,7 @@ class Bar(Callback):
             self._bar.unpause()  # the first call traces, which tells nothing of those that follow
         elif not self._told and not moment.last and time.monotonic() - self._began > TOLD_AFTER:
             self._told = True
-            gpu = bool(tf.config.list_physical_devices("GPU"))
-            tqdm.write(outlook(training.settings, training.steps - moment.step, moment.rate, gpu))
+            tqdm.write(duration(training.steps - moment.step, moment.rate))
         shown = {"images/s": f"{moment.rate * training.images_a_step:.0f}"}
         if training.evaluation:
             scores = {name: training.evaluation.scores[name] for name in ("accuracy/target", "accuracy/source")}
@@ -139,3 +136,16 @@ class Bar(Callback):
 
     def end(self) -> None:
         self._bar.close()
+
+
+class Shares(Callback):
+    """Corrects the deployed classifier before each evaluation, which sees it so."""
+
+    name = "shares"
+    every = "evaluate_steps"
+
+    def due(self, moment: Moment) -> bool:
+        return self.training.experiment.corrects and super().due(moment)
+
+    def act(self, step: int) -> None:
+        self.training.experiment.correct()
