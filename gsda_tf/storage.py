@@ -87,7 +87,7 @@ def read(path: str, most: int) -> bytes:
                 data += block
         return bytes(data)
 
-    if len(data := _reach(path, work)) > most:
+    if len(data := _reach(path, work, passed=(FileNotFoundError,))) > most:
         raise TooLargeError(f"larger than {most:,} bytes")
     return data
 
@@ -133,15 +133,15 @@ def _unreachable(path: str, error: Exception) -> UserError:
     return kind(f"{shown(path)} cannot be reached: {type(error).__name__}: {shown(said)}")
 
 
-def _reach(path: str, work: Callable[[], _Value], seconds: float = 0.0) -> _Value:
+def _reach(path: str, work: Callable[[], _Value], seconds: float = 0.0, passed: tuple = ()) -> _Value:
     """Returns what `work` returns within some seconds, 0: `_SECONDS`; tells in one line what a storage raises, of
-    whatever kind, but for a file that is not there."""
+    whatever kind, but for errors that are `passed`."""
     ended = in_thread(work)  # nobody can end a thread that waits for a server
     if not futures.wait([ended], seconds or _SECONDS).done:
         raise DiskError(f"{shown(path)} cannot be reached: it took more than {seconds or _SECONDS:.0f} s.")
     try:
         return ended.result()
-    except FileNotFoundError:
+    except passed:
         raise
     except Exception as error:
         raise _unreachable(path, error) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import gc
 import importlib
 import logging
@@ -30,15 +29,6 @@ Value = TypeVar("Value")
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 30
 _SILENT = {DiskError.exit_code: "the disk is full, or may not be written"}
-
-
-class Wish(enum.IntEnum):
-    """The wish of whoever waits for a command."""
-
-    GO_ON = 0
-    STOP = 1
-    """Write a checkpoint and end."""
-    KILL = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +56,14 @@ class Ended:
     said: str
 
 
-def perform(
-    task: Task, environment: Mapping[str, str] | None = None, wish: Callable[[], Wish] = lambda: Wish.GO_ON
-) -> Ended:
-    """Runs a command to its end, which comes soon if this process dies or the wish changes.
+def perform(task: Task, environment: Mapping[str, str], stop: Callable[[], int]) -> Ended:
+    """Runs a command to its end, which comes soon if this process dies or it is asked to stop.
 
     Args:
       task: the command.
       environment: variables that it has besides those of this process.
-      wish: asked a few times a second.
+      stop: asked a few times a second how often it was asked to stop: once, it writes a checkpoint, twice, it is
+        killed.
 
     Raises:
       DiskError: its log cannot be written.
@@ -88,18 +77,18 @@ def perform(
         process = subprocess.Popen(
             [sys.executable, "-m", "gsda_tf.run_child", task.module, *task.arguments],
             cwd=task.folder,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        while wish() == Wish.GO_ON and not _ended(process):
+        while not stop() and not _ended(process):
             pass
         process.stdin.close()
         for _ in range(round((STOP_SECONDS + 10) / _POLL_SECONDS)):
-            if wish() == Wish.KILL or _ended(process):
+            if stop() > 1 or _ended(process):
                 break
     finally:
         process.stdin.close()
@@ -151,7 +140,7 @@ class LocalPool:
 
     def __init__(self, jobs: int, threads: int = 0, gpus: Sequence[str] = ()):
         self.width = jobs
-        self._wish = Wish.GO_ON
+        self._stops = 0
         self._own = threading.local()
         places = [{**thread_limits(threads, jobs), **_gpu(job, gpus)} for job in range(jobs)]
         # Each thread has a place of its own, and runs one task at a time.
@@ -165,11 +154,11 @@ class LocalPool:
 
     def submit(self, task: Task) -> futures.Future[Ended]:
         """Runs a task as soon as there is room."""
-        return self._executor.submit(lambda: perform(task, self._own.place, lambda: self._wish))
+        return self._executor.submit(lambda: perform(task, self._own.place, lambda: self._stops))
 
-    def end(self, wish: Wish) -> None:
-        """Asks all tasks at work to stop, or kills them; their futures are done when they have ended."""
-        self._wish = wish
+    def end(self) -> None:
+        """Asks all tasks at work to stop; asked again, kills them. Their futures are done when they have ended."""
+        self._stops += 1
 
 
 class DaskPool:
@@ -243,7 +232,7 @@ class DaskPool:
         # TensorFlow mostly, and hear nobody meanwhile.
         return self._executor.submit(_named, function.__module__, function.__name__, *arguments)
 
-    def end(self, wish: Wish) -> None:
+    def end(self) -> None:
         """Lets go of all tasks; those at work stop within a moment, and are not waited for."""
         self._executor.shutdown(wait=False)
 
@@ -296,14 +285,14 @@ def _perform_on_worker(task: Task, threads: int, gpus: Sequence[str]) -> Ended:
     if not os.path.isdir(task.folder):
         raise UserError(f"{worker.address} does not see {task.folder}: all workers need the client's folders.")
 
-    def wish() -> Wish:
+    def stop() -> int:
         known = worker.state.tasks.get(key)
         wanted = known is not None and known.state in ("executing", "long-running")
-        return Wish.GO_ON if wanted and worker.status.name in ("running", "paused") else Wish.STOP
+        return int(not wanted or worker.status.name not in ("running", "paused"))
 
     threads = threads or max(1, (os.cpu_count() or 1) // worker.state.nthreads)
     # Workers of "local", which alone have GPUs given, have numbers for names.
-    return perform(task, {**thread_limits(threads, jobs=1), **_gpu(worker.name, gpus)}, wish)
+    return perform(task, {**thread_limits(threads, jobs=1), **_gpu(worker.name, gpus)}, stop)
 
 
 Pool = Union[LocalPool, DaskPool]

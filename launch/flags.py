@@ -74,8 +74,7 @@ def say(what: str) -> None:
 
 def define_step() -> None:
     """Defines `--step`, of the commands that take a run's checkpoint."""
-    if "step" not in flags.FLAGS:
-        flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", lower_bound=1)
+    flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", 1, allow_override=True)
 
 
 def define_pool() -> None:
@@ -209,11 +208,7 @@ def parse(argv: list[str]) -> list[str]:
         sys.exit(0)
     try:
         _define_options(argv[1:])
-        rest = flags.FLAGS([argv[0], *map(_underscored, argv[1:])])
-        for flag in map(flags.FLAGS.__getitem__, flags.FLAGS):
-            if flag.value != (home := _at_home(flag.value)):
-                flag.value = home
-        return rest
+        return flags.FLAGS([argv[0], *map(_as_meant, argv[1:])])
     except flags.UnrecognizedFlagError as error:
         hint = nearest(f"--{error.flagname}", (f"--{name}" for name in flags.FLAGS))
         _tell(f"Unknown flag --{error.flagname}.{hint} `{_command()} --help=all` lists all flags.")
@@ -222,16 +217,11 @@ def parse(argv: list[str]) -> list[str]:
     sys.exit(UserError.exit_code)
 
 
-def _at_home(value: Any) -> Any:
-    """`~` expanded: a shell does it only at the start of a word, not after `--flag=`. Nothing but a path begins so."""
-    if isinstance(value, list):
-        return [_at_home(part) for part in value]
-    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
-
-
-def _underscored(argument: str) -> str:
+def _as_meant(argument: str) -> str:
+    """A flag by its name, with `~` expanded, which a shell does at the start of a word alone."""
     name, equals, value = argument.partition("=")
-    return f"{name[:2]}{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else argument
+    home = os.path.expanduser(value) if value.startswith("~") else value
+    return f"{name[:2]}{name[2:].replace('-', '_')}{equals}{home}" if name.startswith("--") else argument
 
 
 def _tell(error: Exception | str) -> None:

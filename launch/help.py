@@ -19,13 +19,8 @@ _SHARED = f"{__package__}.flags"
 
 def asked(argv: Sequence[str]) -> str:
     """ "" if the command line does not ask for help, else "short" or "all"."""
-    for argument in argv[1:]:
-        if argument == "--":
-            break
-        name, _, value = argument.partition("=")
-        if name in ("-h", "-help", "--help", "--helpshort", "--helpfull"):
-            return "all" if value == "all" or name == "--helpfull" else "short"
-    return ""
+    given = [a for a in argv[1:] if a.partition("=")[0] in ("-h", "-help", "--help", "--helpshort", "--helpfull")]
+    return "" if not given else "all" if given[0] in ("--help=all", "--helpfull") else "short"
 
 
 def lines(line: str, everything: bool) -> Iterator[str]:

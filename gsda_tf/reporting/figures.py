@@ -92,10 +92,10 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
       Figures by the part of the page that they belong to: "losses", the terms that E and C minimise and the loss of the
       discriminators by level; "accuracies" that change in training, as a curve that stays where it is flattens the
       others, and two points are no curve; accuracies of the "discriminators"; "synchronization", S summed over each
-      level, and how far apart neighbouring levels are, (10)-(12); "label_free", scores that need no target label, each
-      with the step that it would select.
+      level, and how far apart neighbouring levels are, (10)-(12); "label_free", scores that need no target label.
     """
     logged = _columns(lines)
+    trained = _trained(logged)
     difference = _named(logged, "difference/", "loss/synchronization")
     critics = _named(logged, "accuracy/discriminator_")
     # What is 0 throughout is not measured.
@@ -106,7 +106,7 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
             *_curves("Losses of extractor and classifier", "nats", terms),
             *_curves("Alignment", "", _named(logged, "alignment/"), (np.log(2), "chance, log 2") if critics else None),
         ],
-        "accuracies": _accuracies(_trained(logged), _trained(_columns(source_only))),
+        "accuracies": _accuracies(trained, _trained(_columns(source_only))),
         "discriminators": _curves("Discriminators", "percent", _percent(critics), (50, "chance")),
         "synchronization": [
             *_curves("Gradient magnitude $S$, summed over each level", "S", sums),
@@ -115,8 +115,8 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
         "label_free": [
             figure
             for criterion in CRITERIA.values()
-            if criterion.key.startswith("score/") and criterion.key in logged
-            for figure in _selecting(criterion.title, criterion.key, criterion.sign, logged[criterion.key])
+            if criterion.key.startswith("score/") and trained.get(criterion.key, np.zeros([2, 0])).shape[1] > 1
+            for figure in _curves(criterion.title, "", {criterion.key: logged[criterion.key]})
         ],
     }
 
@@ -160,17 +160,6 @@ def _accuracies(logged: Columns, source_only: Columns) -> list[Figure]:
     found = _curves("Accuracy", "percent", _percent(chosen))
     (low, high), ax = found[0].axes[0].get_ylim(), found[0].axes[0]
     ax.set_ylim(max(low - 1.5, 0), min(high + 1.5, 100.4))  # what is within the noise looks like it
-    return found
-
-
-def _selecting(title: str, key: str, sign: int, values: np.ndarray) -> list[Figure]:
-    trained = np.flatnonzero(values[0] > 0)
-    if len(trained) < 2:  # nothing to select
-        return []
-    best = trained[-1] - np.argmax(sign * values[1, trained][::-1])  # of equals the latest
-    found = _curves(title, "", {key: values})
-    ring = {"color": TARGET, "markersize": 8, "fillstyle": "none", "markeredgewidth": 1.8}
-    found[0].axes[0].plot(*values[:, best], "o", **ring)
     return found
 
 

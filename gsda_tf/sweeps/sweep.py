@@ -15,11 +15,11 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from gsda_tf.errors import COMMANDS, BusyError, shown
+from gsda_tf.errors import COMMANDS, BusyError, UserError, shown
 from gsda_tf.progress import progress, seconds
 from gsda_tf.run_child import STOP_SECONDS
 from gsda_tf.sweeps.trials import Trial
-from gsda_tf.workers import Ended, Pool, Task, Wish, outcome
+from gsda_tf.workers import Ended, Pool, Task, outcome
 
 TRAIN = f"{COMMANDS}.train"
 """The command of a run."""
@@ -56,7 +56,10 @@ def execute(runs: Sequence[Trial], pool: Pool, out: str, finished: Callable[[], 
     Raises:
       KeyboardInterrupt: the sweep was stopped; all its runs have ended.
       DiskError: their logs cannot be written; all runs have ended.
+      UserError: their folder is a link.
     """
+    if os.path.islink(logs := os.path.join(out, "logs")):
+        raise UserError(f"{logs} is a symbolic link, and nothing is written through one: remove the link.")
     waiting = [run for run in runs if run.summary() is None]
     shown = _Progress(len(runs), waiting, pool.width, out)
     working: dict[futures.Future[Ended], Trial] = {}
@@ -112,14 +115,14 @@ def _end(pool: Pool, working: Mapping[futures.Future, Trial]) -> None:
     if not working:
         return
     tqdm.write(f"Stopping: {len(working)} runs write their checkpoints ...", file=sys.stderr)
-    pool.end(Wish.STOP)
+    pool.end()
     try:
         futures.wait(working)
         deadline = time.monotonic() + STOP_SECONDS  # a cluster's futures do not wait for what they stand for
         while any(run.at_work() for run in working.values()) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
-        pool.end(Wish.KILL)
+        pool.end()
         futures.wait(working)
         raise
 

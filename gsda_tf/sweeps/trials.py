@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gsda_tf import methods as methods_lib
 from gsda_tf import recipes
 from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, loading
-from gsda_tf.errors import BusyError, UserError, choose, shown
-from gsda_tf.files import disk_errors, locked, open_regular, read_regular, write_atomically
-from gsda_tf.runs.contents import METRICS, fits, read_settings, read_summary
+from gsda_tf.errors import UserError, choose
+from gsda_tf.files import locked, open_regular
+from gsda_tf.runs.contents import METRICS, read_settings, read_summary
 from gsda_tf.runs.folder import differences, same_data
 from gsda_tf.settings import DataSettings, Settings, convert, flag, names
 from gsda_tf.settings import fields as settings_fields
-
-_MOST_JSON = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +207,8 @@ def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[
     """
     missing = [run for run in runs if run.summary() is None]
     lines = [f"{len(runs)} runs, {len(runs) - len(missing)} finished before, {jobs} at a time, in {out}"]
+    if os.path.exists(os.path.join(out, "results.csv")):
+        lines.append("Its tables are made anew, of these runs alone; those of another sweep stay in their folders.")
     if any(run.settings.model.keeps_features for run in missing):
         lines.append(
             "First the features of the frozen backbone are computed, once for all runs of a task, if they are not kept "
@@ -223,54 +221,3 @@ def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[
             "method is right: the table of accuracies stays empty, and scores are highest for some wrong models, too."
         )
     return lines
-
-
-@contextlib.contextmanager
-def claimed(out: str, runs: Sequence[Trial]) -> Iterator[None]:
-    """Keeps the tables of a folder to the runs of one sweep at a time, and says which runs of another leave them.
-
-    A second sweep of the same runs may go on beside the first.
-
-    Args:
-      out: folder of the sweep; made if needed.
-      runs: of the sweep.
-
-    Raises:
-      BusyError: a sweep of other runs is at work in the folder.
-      UserError: its folder of logs is a link, or its list of runs is damaged.
-    """
-    path, logs = os.path.join(out, "sweep.json"), os.path.join(out, "logs")
-    plan = sorted({os.path.relpath(run.workdir, out) for run in runs})
-    if os.path.islink(logs):
-        raise UserError(f"{logs} is a symbolic link, and nothing is written through one: remove the link.")
-    with contextlib.ExitStack() as held:
-        with disk_errors(f"writing to {out}"):
-            os.makedirs(out, exist_ok=True)
-            alone = True
-            try:
-                held.enter_context(locked(os.path.join(out, ".lock")))
-            except BlockingIOError:
-                alone = False
-        before = _runs_of(path) if os.path.lexists(path) else []
-        gone = [name for name in before if name not in plan]
-        if not alone and before != plan:
-            raise BusyError(f"Another sweep, of other runs, is at work in {out}: wait for it, or give another --out.")
-        if gone:
-            some = ", ".join(map(shown, gone[:3])) + (", ..." if len(gone) > 3 else "")
-            print(
-                f"{out} holds the tables of another sweep: {len(gone)} of its runs ({some}) leave the tables, and stay "
-                "in their folders. Give another --out to keep its tables.",
-                flush=True,
-            )
-        if alone:
-            write_atomically(path, json.dumps({"runs": plan}, indent=2) + "\n")
-        yield
-
-
-def _runs_of(path: str) -> list[str]:
-    """Reads which runs, by folder, have made the tables beside a file."""
-    with contextlib.suppress(ValueError, RecursionError):
-        written = json.loads(read_regular(path, _MOST_JSON))
-        if fits(written, {"runs": [str]}):
-            return written["runs"]
-    raise UserError(f"{path} is damaged: remove it, or give another --out.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gsda_tf import workers
-from gsda_tf.workers import Task, Wish, perform
+from gsda_tf.workers import Task, perform
 from tests.faults import fake_sweep
 from tests.processes import REPOSITORY, Process
 
@@ -102,17 +102,17 @@ def _task(tmp_path, seed=0) -> Task:
     return Task("tests.faults.fake_train", run.arguments, REPOSITORY, str(tmp_path / "logs" / "x.log"))
 
 
-@pytest.mark.parametrize("seed, wish, code", [(0, Wish.STOP, 75), (8, Wish.STOP, -9), (8, Wish.KILL, -9)])
-def test_who_does_not_stop_is_killed(tmp_path, monkeypatch, seed, wish, code):
+@pytest.mark.parametrize("seed, stops, code", [(0, 1, 75), (8, 1, -9), (8, 2, -9)])
+def test_who_does_not_stop_is_killed(tmp_path, monkeypatch, seed, stops, code):
     monkeypatch.setattr(workers, "STOP_SECONDS", -9.0)  # a second in all
     task, began = _task(tmp_path, seed), []
 
     def wanted():
         if not began and os.path.exists(task.log) and "begins" in Path(task.log).read_text():
             began.append(1)
-        return wish if began else Wish.GO_ON
+        return stops if began else 0
 
-    assert perform(task, wish=wanted).code == code
+    assert perform(task, {}, wanted).code == code
 
 
 def test_a_log_is_not_written_through_a_link(tmp_path):
@@ -121,7 +121,7 @@ def test_a_log_is_not_written_through_a_link(tmp_path):
     (tmp_path / "precious").write_text("precious")
     os.symlink(tmp_path / "precious", task.log)
     with pytest.raises(Exception, match="is a symbolic link"):
-        perform(task)
+        perform(task, {}, int)
     assert (tmp_path / "precious").read_text() == "precious"
 
 

@@ -213,28 +213,10 @@ def test_features_that_the_first_run_computes_are_not_expected_of_the_others(tmp
     assert forecast.left(others, [plain]) == pytest.approx(8 + 3 * (10 + 20))
 
 
-def test_tables_of_another_sweep_are_not_replaced_without_a_word(tmp_path, capsys):
-    runs = _plan(tmp_path)
-    with trials.claimed(str(tmp_path), runs):
-        pass
-    with trials.claimed(str(tmp_path), runs):
-        assert capsys.readouterr().out == ""
-        with trials.claimed(str(tmp_path), runs):
-            assert capsys.readouterr().out == ""  # the same sweep, beside it
-        with (
-            pytest.raises(UserError, match="Another sweep, of other runs, is at work"),
-            trials.claimed(str(tmp_path), runs[:2]),
-        ):
-            pass
-    with trials.claimed(str(tmp_path), runs[:2]):
-        said = capsys.readouterr().out
-    assert "2 of its runs (digits/Fo_Ha/gsda/seed1, digits/Fo_Ha/source_only/seed1) leave the tables" in said
-
-
 def test_a_folder_of_logs_that_leads_elsewhere_is_refused(tmp_path):
     os.symlink("/tmp", tmp_path / "logs")
-    with pytest.raises(UserError, match="is a symbolic link"), trials.claimed(str(tmp_path), _plan(tmp_path)):
-        pass
+    with pytest.raises(UserError, match="is a symbolic link"):
+        sweep.execute(_plan(tmp_path), None, str(tmp_path))
 
 
 def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
