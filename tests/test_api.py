@@ -105,7 +105,7 @@ def test_a_method_class_of_ones_own_in_a_thread_twice(folder):
         def loss(self, b):
             return self.classification(b)
 
-    with pytest.raises(gsda_tf.UserError, match=r"holds a finished run of other code .*shrinking has changed since"):
+    with pytest.raises(gsda_tf.UserError, match=r"holds a finished run of other code .*shrinking has changed"):
         gsda_tf.adapt(*domains, method=Edited, shrink=0.2, bottleneck_units=4, **_QUICK)
     with pytest.raises(gsda_tf.UserError, match="There is a method called gsda already"):
         gsda_tf.adapt(*domains, method=type("Other", (Method,), {"name": "gsda", "title": "G"}), **_QUICK)

@@ -153,13 +153,28 @@ class RunFolder:
         Raises:
           TrainingError: what differs, and the choices.
         """
-        before = check_same_run(self.path, settings.flat())
-        if other := code.changes((before or {}).get("code", {}), settings):
-            raise TrainingError(
-                f"{self.path} holds a {_state(self.path)} run of other code ({other} since). Put it back as it was; or "
-                "start anew, with --overwrite or in another --workdir."
-            )
-        return same_data(data, before, self.path)
+        before = read_settings(self.path)
+        if before is None:
+            return data
+        check_generation(self.path, before)
+        if set(data.class_names) <= set(before["class_names"]):
+            data = with_classes(data, before["class_names"])
+        other = [f"--{name}={then} then, {now} now" for name, then, now in differences(before, settings.flat())]
+        more = f"; and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
+        found = {
+            "settings": "; ".join(other[:_SHOWN]) + more,
+            "code": code.changes(before.get("code", {}), settings),
+            "data": changes(before["data"], fingerprint(data)),
+        }
+        for what, told in found.items():
+            if told:
+                raise TrainingError(
+                    f"{self.path} holds a {'finished' if read_summary(self.path) else 'started'} run of other {what} "
+                    f"({told}). Put that back as it was; or take another --workdir, with --init_from={self.path} to "
+                    "train on from its weights; or say --overwrite to start anew. Of other data, "
+                    f"{COMMANDS}.evaluate and {COMMANDS}.export take them as they are."
+                )
+        return data
 
     def has_page(self) -> bool:
         """Returns whether there is a report; a run that was stopped while it was made has none, and is finished."""
@@ -172,28 +187,6 @@ def default_workdir(settings: Settings, data: TaskData) -> str:
     return os.path.join("runs", data.name, name, f"seed{settings.run.seed}")
 
 
-def check_same_run(workdir: str, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Refuses to go on with a run that was started with other settings.
-
-    Returns:
-      What `read_settings` gives.
-
-    Raises:
-      TrainingError: listing the differences.
-    """
-    before = read_settings(workdir)
-    if before is None:
-        return None
-    check_generation(workdir, before)
-    if different := [f"--{name}={then} then, {now} now" for name, then, now in differences(before, settings)]:
-        raise TrainingError(
-            f"{workdir} holds a run with other settings ({'; '.join(different[:_SHOWN])}"
-            f"{f'; and {len(different) - _SHOWN} more' if len(different) > _SHOWN else ''}). Use those; or another "
-            f"--workdir, with --init_from={workdir} to train on from its weights; or --overwrite to start anew."
-        )
-    return before
-
-
 def differences(written: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Returns (name, value then, value now) of each setting with which a run may not go on.
 
@@ -204,38 +197,6 @@ def differences(written: Mapping[str, Any], settings: Mapping[str, Any]) -> list
     now, then = json.loads(json.dumps(settings)), written["settings"]  # both through JSON
     found = [(name, then.get(name), value) for name, value in now.items()]
     return [each for each in found if each[1] != each[2] and not may_change(*each)]
-
-
-def same_data(data: TaskData, before: Mapping[str, Any] | None, workdir: str) -> TaskData:
-    """Refuses to go on with a run that was started on other data.
-
-    Args:
-      data: of now.
-      before: settings.json of the run; None if it is new.
-      workdir: its folder.
-
-    Returns:
-      The data, with the classes in the order of the run.
-
-    Raises:
-      UserError: what differs, and the choices.
-    """
-    if before is None:
-        return data
-    unknown = set(data.class_names) - set(before["class_names"])
-    same = data if unknown else with_classes(data, before["class_names"])
-    other = changes(before["data"], fingerprint(same))
-    if other:
-        raise TrainingError(
-            f"{workdir} holds a {_state(workdir)} run on other data ({other}). Put the data back as they were; or "
-            f"start anew, with --overwrite or in another --workdir, there with --init_from={workdir} from its weights; "
-            f"{COMMANDS}.evaluate and {COMMANDS}.export take the data as they are."
-        )
-    return same
-
-
-def _state(workdir: str) -> str:
-    return "finished" if read_summary(workdir) else "started"
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, loading
 from gsda_tf.errors import UserError, choose
 from gsda_tf.files import locked, open_regular
-from gsda_tf.runs.contents import METRICS, read_settings, read_summary
-from gsda_tf.runs.folder import differences, same_data
+from gsda_tf.runs.contents import METRICS, read_summary
+from gsda_tf.runs.folder import RunFolder, differences
 from gsda_tf.settings import DataSettings, Settings, convert, flag, names
 from gsda_tf.settings import fields as settings_fields
 
@@ -193,7 +193,7 @@ def check_data(runs: Sequence[Trial]) -> None:
     load = functools.lru_cache(loading.load)
     for run in runs:
         if run.settings.data.pipeline != "benchmark" and run.summary() is not None:
-            same_data(load(run.settings.data), read_settings(run.workdir), run.workdir)
+            RunFolder(run.workdir).same(run.settings, load(run.settings.data))
 
 
 def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[str]:

@@ -15,7 +15,7 @@ from gsda_tf.models.extractor import build_extractor
 from gsda_tf.reporting.runs import load_run
 from gsda_tf.runs.checkpoints import Checkpoints, check_widths
 from gsda_tf.runs.contents import fits, read_metrics
-from gsda_tf.runs.folder import check_same_run
+from gsda_tf.runs.folder import RunFolder
 from gsda_tf.runs.initial import Initial, inherited
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings
@@ -34,7 +34,7 @@ def _evaluate(workdir):
 
 
 def _train(workdir):
-    check_same_run(workdir, Settings().flat())
+    RunFolder(workdir).same(Settings(), None)
 
 
 def _goes_on(workdir):

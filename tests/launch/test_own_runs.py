@@ -68,7 +68,7 @@ def test_a_finished_run_is_finished_until_its_data_change(photos):
     (photos / "desk" / "pen" / "new.jpg").write_bytes(encoded(number=99))
     before = inprocess.tree(photos / "run")
     said = _refused(photos)
-    assert "finished run on other data (target class 'pen': 3 images then, 4 now)" in said
+    assert "finished run of other data (target class 'pen': 3 images then, 4 now)" in said
     assert "--overwrite" in said and f"--init_from={photos / 'run'}" in said and "launch.evaluate" in said
     assert inprocess.tree(photos / "run") == before
     assert "Finished before" not in _train(photos, "--overwrite")
@@ -80,7 +80,7 @@ def test_a_sweep_counts_a_run_as_finished_for_the_data_that_it_was_made_with(pho
     assert done.summary() is not None
     trials.check_data([done])
     (photos / "shop" / "pen" / "new.jpg").write_bytes(encoded(number=99))
-    with pytest.raises(UserError, match=r"finished run on other data \(source class 'pen': 3 images then, 4 now\)"):
+    with pytest.raises(UserError, match=r"finished run of other data \(source class 'pen': 3 images then, 4 now\)"):
         trials.check_data([done])
 
 
@@ -90,7 +90,7 @@ def test_an_interrupted_run_keeps_its_checkpoints_when_its_data_change(photos):
     (photos / "desk" / "mug" / "frame_0000.jpg").write_bytes(whole + b"\0")
     before = inprocess.tree(photos / "run")
     said = _refused(photos)
-    assert "started run on other data (target class 'mug': as many images, but" in said
+    assert "started run of other data (target class 'mug': as many images, but" in said
     assert "amaged" not in said and inprocess.tree(photos / "run") == before
     (photos / "desk" / "mug" / "frame_0000.jpg").write_bytes(whole)
     assert "Going on from step 2" in _train(photos)

@@ -10,7 +10,7 @@ from gsda_tf.runs import code
 from gsda_tf.runs.contents import write_settings
 from gsda_tf.runs.folder import RunFolder
 from gsda_tf.settings import Settings
-from tests.runs.made import DATA
+from tests.runs.made import DATA, task
 
 _METHOD = """
 from gsda_tf.methods.base import Method
@@ -62,5 +62,5 @@ def test_a_run_of_other_code_is_not_gone_on_with(tmp_path):
     extra = {"task": "t", "class_names": ["a"], "data": DATA, "code": code.digests(settings)}
     write_settings(run, settings.flat(), extra)
     path.write_text(_METHOD.format(weight=2))
-    with pytest.raises(TrainingError, match=r"a started run of other code \(--method=.*mine.py:Mine has changed since"):
-        RunFolder(run).same(settings, None)
+    with pytest.raises(TrainingError, match=r"a started run of other code \(--method=.*mine.py:Mine has changed"):
+        RunFolder(run).same(settings, task())
