@@ -25,7 +25,7 @@ UNFINISHED = ".writing-"
 
 
 @contextlib.contextmanager
-def replacing(path: str, mode: str = "wb", sync: bool = True, doing: str = "", **options: Any) -> Iterator[IO]:
+def replacing(path: str, mode: str = "wb", doing: str = "", **options: Any) -> Iterator[IO]:
     """A file beside `path` that takes its place when the block ends: whole, and with the rights that the umask leaves.
 
     Nothing else is ever written to: where `path` is a symbolic link, the link itself is replaced.
@@ -33,7 +33,6 @@ def replacing(path: str, mode: str = "wb", sync: bool = True, doing: str = "", *
     Args:
       path: the file that is wanted; its folder is made if needed.
       mode: of `open`.
-      sync: whether it is to be whole after a loss of power, too; costs some milliseconds.
       doing: what a message about the disk says instead of "writing `path`".
       **options: of `open`.
 
@@ -51,8 +50,7 @@ def replacing(path: str, mode: str = "wb", sync: bool = True, doing: str = "", *
             with os.fdopen(handle, mode, **options) as file:
                 yield file
                 file.flush()
-                if sync:
-                    os.fsync(file.fileno())
+                os.fsync(file.fileno())
                 os.replace(aside, path)
         except BaseException:
             with contextlib.suppress(OSError):

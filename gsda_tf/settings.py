@@ -420,11 +420,6 @@ class Settings:
                 f"--jit_compile={device.jit_compile} works on one device, but --strategy={device.strategy} "
                 "spreads the step: leave one of them out."
             )
-        if device.virtual_devices and device.num_devices > device.virtual_devices:
-            raise UserError(
-                f"--num_devices={device.num_devices} is more than --virtual_devices={device.virtual_devices}: expected "
-                "at most as many."
-            )
 
     def validate_given(self, given: Mapping[str, Any]) -> None:
         """Looks whether what was given means something beside what holds.

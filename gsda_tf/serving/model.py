@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,24 +14,7 @@ from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.files import content_digest, refuse_pattern
 from gsda_tf.runs import exported
 
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """The answers of a model to a batch.
-
-    Attributes:
-      labels: class names; empty where the image could not be decoded.
-      scores: float32 [N].
-      probabilities: float32 [N, r].
-      features: float32 [N, d], if they were asked for.
-      agreement: float32 [N], how far the candidates of `--method=auto` agree; None where the model does not say it.
-    """
-
-    labels: list[str]
-    scores: np.ndarray
-    probabilities: np.ndarray
-    features: np.ndarray | None = None
-    agreement: np.ndarray | None = None
+Answers = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +24,9 @@ class Model:
     Attributes:
       identity: tells it from every other; rows of two models do not go into one output.
       class_names: r names, in the order of the probabilities.
-      ask: (JPEG or PNG files, whether features are wanted) -> answers. Called from several threads.
+      ask: (JPEG or PNG files, whether features are wanted) -> answers by name: "label", N names, "" where the image
+        could not be decoded; "score" float32 [N]; "probabilities" float32 [N, r]; "features" float32 [N, d], if they
+        are wanted; "agreement" float32 [N], where candidates of `--method=auto` say it. Called from several threads.
     """
 
     identity: str
@@ -117,7 +103,7 @@ def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str
     labels = texts(out["label"])
     if not {*labels} <= {*class_names, ""}:
         raise ValueError("labels that are no classes")
-    return Answers(labels, out["score"], out["probabilities"], out.get("features"), out.get("agreement"))
+    return {**out, "label": labels}
 
 
 def texts(values: np.ndarray) -> list[str]:

@@ -247,7 +247,7 @@ def answered(
         records = list(readers.map(_read, places))
         answers = model.ask([record if isinstance(record, bytes) else b"" for record in records], options["features"])
         for i, place in enumerate(places):
-            if isinstance(records[i], bytes) and not answers.labels[i]:
+            if isinstance(records[i], bytes) and not answers["label"][i]:
                 records[i] = _why_undecodable(place)
         return [
             rows.line(_row(path, record, answers, i, options)) for i, (path, record) in enumerate(zip(chunk, records))
@@ -294,15 +294,10 @@ def _why_undecodable(path: str) -> str:
 
 def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:
     error = record if isinstance(record, str) else ""
-    numbers = {"score": answers.scores, "agreement": answers.agreement}
-    row: dict[str, object] = {"path": path, "label": "" if error else answers.labels[i]}
-    row |= {n: 0.0 if error else _numbers(v[i : i + 1])[0] for n, v in numbers.items() if v is not None}
-    row["error"] = error
-    if options["probabilities"]:
-        row["probabilities"] = None if error else _numbers(answers.probabilities[i])
-    if options["features"]:
-        row["features"] = None if error else _numbers(answers.features[i])
-    return row
+    row: dict[str, object] = {"path": path, "label": "" if error else answers["label"][i]}
+    row |= {n: 0.0 if error else _numbers(answers[n][i : i + 1])[0] for n in ("score", "agreement") if n in answers}
+    asked = {n: None if error else _numbers(answers[n][i]) for n in ("probabilities", "features") if options[n]}
+    return {**row, "error": error, **asked}
 
 
 def _numbers(values: np.ndarray) -> list[float]:

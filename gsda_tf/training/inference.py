@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from gsda_tf.data.batches import Share, evaluation_batches
@@ -36,8 +37,7 @@ class Outputs:
     @property
     def probabilities(self) -> np.ndarray:
         """Softmax of the logits, float32 [n, r]."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return scipy.special.softmax(self.logits, axis=1)
 
     @property
     def predictions(self) -> np.ndarray:

@@ -34,7 +34,6 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--num_devices=2", "is for --strategy=mirrored, but --strategy=default"),
         ("--virtual_devices=2", "is for --strategy=mirrored"),
         ("--virtual_devices=2 --strategy=one_device", "but --strategy=one_device"),
-        ("--strategy=mirrored --virtual_devices=2 --num_devices=3", "is more than --virtual_devices=2"),
         ("--feature_crops=2", "is for --freeze_backbone or --train_from"),
         ("--feature_dtype=float16", "is for --freeze_backbone or --train_from"),
         ("--train_from=last --freeze_backbone", "contradict each other"),

@@ -58,7 +58,7 @@ class TestDamage:
             kept = {"truncated": len(content) // 2, "emptied": 0, "one byte": len(content)}[damage]
             path.write_bytes(bytes(content[:kept]))
         assert stored.restore() == 2
-        assert len(told := capsys.readouterr().out.splitlines()) == (part != "index" or damage != "missing")
+        assert len(told := capsys.readouterr().out.splitlines()) == 1
         assert all("Damaged checkpoint passed over" in line and "ckpt-3" in line for line in told)
         np.testing.assert_array_equal(self.variable.numpy(), 2.0)
 

@@ -75,7 +75,7 @@ def test_a_committee_says_how_far_it_agrees(quick_check, tmp_path):
     expected = due[np.arange(4), said[0].argmax(1)]
     model = local_model(made)
     answers = model.ask([*records, b""], False)
-    assert rounding.distance(answers.agreement, [*expected, 0.0]) < rounding.FORWARD
+    assert rounding.distance(answers["agreement"], [*expected, 0.0]) < rounding.FORWARD
     label = np.array([NAMES[k].encode() for k in said[0].argmax(1)])
     with pytest.raises(TrainingError, match="agreement differ by"):
         export._compare(

@@ -16,7 +16,7 @@ from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.serving import client, predict
-from gsda_tf.serving.model import Answers, Model, local_model
+from gsda_tf.serving.model import Model, local_model
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
@@ -90,9 +90,9 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
             continue
         with open(row["path"], "rb") as file:
             alone = model.ask([file.read()], True)
-        assert rounding.distance(np.asarray(p, float), alone.probabilities[0]) < rounding.FORWARD
-        assert rounding.distance(np.asarray(f, float), alone.features[0]) < rounding.FORWARD
-        assert row["label"] == alone.labels[0] == NAMES[int(np.argmax(np.asarray(p, float)))]
+        assert rounding.distance(np.asarray(p, float), alone["probabilities"][0]) < rounding.FORWARD
+        assert rounding.distance(np.asarray(f, float), alone["features"][0]) < rounding.FORWARD
+        assert row["label"] == alone["label"][0] == NAMES[int(np.argmax(np.asarray(p, float)))]
         np.testing.assert_allclose(float(row["score"]), max(map(float, p)), rtol=1e-6)
         right.append(row["label"] == os.path.basename(os.path.dirname(row["path"])))
     assert f"accuracy: {100 * np.mean(right):.2f} %" in told and "of 13 readable images" in told
@@ -129,7 +129,7 @@ def test_every_format_that_training_reads_is_predicted_from_the_same_pixels(mode
     records = FileRecords([str(tmp_path / name) for name in rows])
     for i, row in enumerate(rows.values()):
         trained_on = seen(records.load(tf.constant(i, tf.int64)), ImageGeometry(8, 8))
-        expected = model.ask([tf.io.encode_png(trained_on).numpy()], False).probabilities[0]
+        expected = model.ask([tf.io.encode_png(trained_on).numpy()], False)["probabilities"][0]
         assert row["error"] == ""
         said = np.asarray(list(row["probabilities"].values()))
         assert rounding.distance(said, expected) < rounding.FORWARD, row["path"]
@@ -310,7 +310,7 @@ def test_a_mistake_is_told_in_one_line(flags, expected, images, exported, tmp_pa
 def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images, tmp_path):
     def dogs(records, features):
         labels = ["dog" if record.startswith(b"\x89PNG") else "" for record in records]
-        return Answers(labels, np.ones(len(records), np.float32), np.ones((len(records), 1), np.float32))
+        return {"label": labels, "score": np.ones(len(records), np.float32)}
 
     paths = predict.find_images(images)
     result = predict.predict(Model("", ("cat", "dog"), dogs), paths, str(tmp_path / "a.csv"))
@@ -337,7 +337,9 @@ def test_the_score_is_by_a_lists_labels_or_by_folders_however_deep(tmp_path):
         listed.write_text(f"in [2021]\\cat\\2021\\a.png,{labels[0]}\nin [2021]/caf\u00e9/a.png,{labels[1]}\n")
         paths = predict.find_images(str(listed))
         assert all(map(os.path.isfile, paths)) and predict.known_classes(str(listed), paths, names) == [*names]
-    model = Model("", names, lambda records, features: Answers(["cat"] * len(records), np.ones(len(records)), None))
+    model = Model(
+        "", names, lambda records, features: {"label": ["cat"] * len(records), "score": np.ones(len(records))}
+    )
     (tmp_path / "x.png").write_bytes(tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy())
     paths = [str(tmp_path / "x.png")] * 3
     result = predict.predict(model, paths, str(tmp_path / "a.csv"), known=["cat", "caf\u00e9", None])

@@ -102,15 +102,15 @@ def _predict(folder, model, output, pool, **options):
 def test_pieces_begin_where_they_always_do_and_a_row_is_asked_for_once(folder, model, tmp_path, monkeypatch):
     """The client dies when the third piece is in work; rows from before are kept, in whatever piece they end."""
     monkeypatch.setattr(shards, "_BATCHES", 4)
-    pool, original = _Here(), shards._result
+    pool, original = _Here(), shards.outcome
 
-    def dies(future):
+    def dies(future, failed):
         if pool.called == 7:
             raise KeyboardInterrupt
-        return original(future)
+        return original(future, failed)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(shards, "_result", dies)
+        patch.setattr(shards, "outcome", dies)
         _predict(folder, model, tmp_path / "rows.jsonl", pool)
     partial = tmp_path / "rows.jsonl.partial"
     lines = partial.read_bytes().splitlines(keepends=True)
