@@ -292,7 +292,7 @@ def disk_errors(doing: str) -> Iterator[None]:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that mean that the disk is full."""
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _FAILED = (errno.EIO, errno.ESTALE, errno.ENOENT)
 _TOLD = {
     FULL: "No space left on the disk while {doing} ({how}): make room and run the same command again; it goes on from "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from typing import Any
 from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
-from gsda_tf.errors import COMMANDS, BusyError, DiskError, TrainingError, UserError
+from gsda_tf.errors import COMMANDS, BusyError, TrainingError, UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import code
@@ -202,20 +201,15 @@ def differences(written: Mapping[str, Any], settings: Mapping[str, Any]) -> list
 @contextlib.contextmanager
 def _locked(workdir: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
-        for last in (False,) * 5 + (True,):
-            try:
-                os.makedirs(workdir, exist_ok=True)
-                held.enter_context(files.locked(os.path.join(workdir, ".lock")))
-                break
-            except BlockingIOError as error:
-                if last:
-                    raise BusyError(
-                        f"Another run is at work in {workdir}: wait for it, or use another --workdir."
-                    ) from error
+        with disk_errors(f"writing to --workdir={workdir}"):
+            os.makedirs(workdir, exist_ok=True)
+            for _ in range(6):
+                with contextlib.suppress(BlockingIOError):
+                    held.enter_context(files.locked(os.path.join(workdir, ".lock")))
+                    break
                 time.sleep(0.1)  # a sweep asks for a moment whether anybody is at work
-            except OSError as error:
-                todo = "Make room." if error.errno == errno.ENOSPC else "Choose another."
-                raise DiskError(f"--workdir={workdir} cannot be written: {error.strerror}. {todo}") from error
+            else:
+                raise BusyError(f"Another run is at work in {workdir}: wait for it, or use another --workdir.")
         yield
 
 

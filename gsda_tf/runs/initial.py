@@ -91,8 +91,8 @@ class Initial:
         if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
             then = self._settings
             differ = [f"--{n}={then[n]} there, {now[n]} now" for n in names("network") if then[n] != now[n]]
-            todo = "leave these flags out, and they follow that run" if differ else "choose one of a method that trains"
             told = "; ".join(differ) or f"--method={then['method']} has weights of other shapes"
+            todo = "leave these flags out, and they follow that run; or choose one of a method that trains"
             raise UserError(f"--init_from={self._run} has another network ({told}): {todo}.")
         for variable, value in zip(variables, values):
             variable.assign(value)

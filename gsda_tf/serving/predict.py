@@ -12,19 +12,9 @@ from concurrent import futures
 import numpy as np
 
 from gsda_tf import storage
+from gsda_tf.data import image_files
 from gsda_tf.data.classes import class_name
-from gsda_tf.data.image_files import (
-    SUFFIXES,
-    UNREAD_SUFFIXES,
-    BadImageError,
-    check_file,
-    ending,
-    look,
-    not_read,
-    on_a_path_left_behind,
-    plain,
-    walk,
-)
+from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES
 from gsda_tf.datasets.own.lists import ImageList, classes_of, parse_list, read_list, written_path
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors, read_regular
@@ -66,7 +56,7 @@ def find_images(where: str) -> list[str]:
         while folder and not os.path.isdir(folder):  # brackets in the name of a folder that is there are no pattern
             folder = os.path.dirname(folder)
         matched = sorted(filter(os.path.isfile, glob.glob(glob.escape(folder) + where[len(folder) :], recursive=True)))
-        found = [path for path in matched if not on_a_path_left_behind(path)]
+        found = [path for path in matched if not image_files.on_a_path_left_behind(path)]
     else:
         raise UserError(f"{shown(where)}: no such image, folder, pattern or list file.")
     if not found:
@@ -139,12 +129,12 @@ def _listed(images: ImageList) -> list[str]:
 def _below(folder: str) -> list[str]:
     """Also images that cannot be read, which get a row that says so."""
     found, others = [], collections.Counter()
-    for each in walk(look(folder, "--images"), "--images"):
+    for each in image_files.walk(image_files.look(folder, "--images"), "--images"):
         unread = [name for name in each.others if name.lower().endswith(UNREAD_SUFFIXES)]
         found += each.paths() + [os.path.join(each.path, name) for name in unread]
-        others.update(ending(name) for name in each.others if name not in unread)
+        others.update(image_files.ending(name) for name in each.others if name not in unread)
     if others:
-        print(f"No images by their names, passed over in {shown(folder)}: {not_read(others)}.")
+        print(f"No images by their names, passed over in {shown(folder)}: {image_files.not_read(others)}.")
     return sorted(found)
 
 
@@ -276,11 +266,12 @@ def in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> It
 
 def _read(path: str) -> bytes | str:
     """Reads an image file as the model takes it; returns why that cannot be where it cannot."""
+    read = storage.read if storage.remote(path) else read_regular
     try:
-        return plain(storage.read(path, MAX_BYTES) if storage.remote(path) else read_regular(path, MAX_BYTES))
+        return image_files.plain(read(path, MAX_BYTES))
     except OSError as error:
         return f"cannot be opened: {error.strerror or 'it is not there'}"
-    except (BadImageError, storage.TooLargeError) as error:
+    except (image_files.BadImageError, storage.TooLargeError) as error:
         return str(error)
     except UserError as error:
         if storage.remote(path):  # it is not there any more, which is no row's fault
@@ -289,7 +280,7 @@ def _read(path: str) -> bytes | str:
 
 
 def _why_undecodable(path: str) -> str:
-    return (None if storage.remote(path) else check_file(path)) or "damaged, or too large to decode"
+    return (None if storage.remote(path) else image_files.check_file(path)) or "damaged, or too large to decode"
 
 
 def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:

@@ -95,7 +95,9 @@ def test_an_export(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    refused = pytest.raises(DiskError, match=r"cannot be written: Not a directory\. Choose another")
+    refused = pytest.raises(
+        DiskError, match=r"Not allowed while writing to --workdir=.*: Not a directory\. Choose a folder"
+    )
     with refused, workdir.RunFolder(str(tmp_path / "file" / "run")).held():
         pass
 

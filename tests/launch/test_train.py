@@ -135,7 +135,7 @@ def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
         ("--num_groups=11", "more groups than there are classes (10)"),
         ("--num_groups=a", "expected whole numbers"),
         ("--confidence_threshold=1.5", "expected at most 1"),
-        ("--workdir=/proc/no", "cannot be written"),
+        ("--workdir=/proc/no", "writing to --workdir=/proc/no"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(flag, expected, tmp_path):
