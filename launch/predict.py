@@ -100,10 +100,7 @@ def _print(result, seconds: float) -> None:
     print(f"{fresh:,} images in {seconds:.1f} s ({fresh / seconds:.0f} images/s){earlier}: {FLAGS.output}")
     if result.reasons:
         print(f"{len(result.reasons):,} of {result.images:,} could not be read; the column 'error' says why:")
-        for path, reason in result.reasons[:5]:
-            print(f"  {path}: {reason}")
-        if len(result.reasons) > 5:
-            print("  ...")
+        print(*(f"  {path}: {reason}" for path, reason in result.reasons[:5]), sep="\n")
     if FLAGS.score and result.accuracy is None:
         print("accuracy: no label and no folder is named as a class")
     elif FLAGS.score:

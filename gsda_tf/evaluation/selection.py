@@ -6,7 +6,6 @@ for features that carry nothing. Information maximization falls for neither extr
 sure of wrong classes, as long as it uses them all; source accuracy says nothing about the target.
 """
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +36,6 @@ CRITERIA = {
     "entropy": Criterion("score/entropy", -1, "least target entropy"),
     "im": Criterion("score/im", 1, "most information (IM)"),
     "snd": Criterion("score/snd", 1, "densest neighbourhoods (SND)"),
-    "accuracy/source": Criterion("accuracy/source", 1, "best source accuracy"),
     "a_distance": Criterion("score/a_distance", -1, "least A-distance"),
 }
 """Criteria that see no target label. Which direction is better is fixed here and nowhere else."""
@@ -65,31 +63,7 @@ def best(lines: Sequence[Mapping], select: str) -> int:
     Raises:
       UserError: an unknown criterion, or no evaluation that has the score.
     """
-    return _best(lines, CRITERIA[choose("criterion", select, CRITERIA)])
-
-
-def picked(lines: Sequence[Mapping], key: str = "accuracy/target") -> dict[str, Mapping]:
-    """Returns the evaluation that each criterion selects, by its name, and last that of `ORACLE`.
-
-    A criterion whose score was never logged is left out; so is the oracle where the target has no labels.
-
-    Args:
-      lines: of metrics.jsonl.
-      key: the accuracy that the benchmark reports: "accuracy/target" or "accuracy/target_mean_class".
-    """
-    found = {}
-    for name, criterion in {**CRITERIA, ORACLE: Criterion(key, 1, ORACLE)}.items():
-        with contextlib.suppress(UserError):
-            found[name] = at_step(lines, _best(lines, criterion))
-    return found
-
-
-def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
-    """Returns the evaluation of `step`, the newest if there are several."""
-    return next(line for line in reversed(evaluations(lines)) if line["step"] == step)
-
-
-def _best(lines: Sequence[Mapping], criterion: Criterion) -> int:
+    criterion = CRITERIA[choose("criterion", select, CRITERIA)]
     values = ((line, line.get(criterion.key)) for line in evaluations(lines))
     found = [line for line, value in values if value is not None and math.isfinite(value)]
     if not found:
@@ -98,6 +72,11 @@ def _best(lines: Sequence[Mapping], criterion: Criterion) -> int:
             "first evaluation (--evaluate_steps)."
         )
     return int(max(found, key=lambda line: (criterion.sign * line[criterion.key], line["step"]))["step"])
+
+
+def at_step(lines: Sequence[Mapping], step: int) -> Mapping:
+    """Returns the evaluation of `step`, the newest if there are several."""
+    return next(line for line in reversed(evaluations(lines)) if line["step"] == step)
 
 
 def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accuracy/target") -> dict:
@@ -114,8 +93,9 @@ def compare(lines: Sequence[Mapping], select: str, step: int, key: str = "accura
       unknown. "oracle" says what the best choice by target labels would have given.
     """
     names = dict.fromkeys(("step", "accuracy/source", "accuracy/target", "accuracy/target_mean_class", key))
-    chosen = picked(lines, key)
-    told = {"last": chosen["last"], "selected": at_step(lines, step), ORACLE: chosen.get(ORACLE)}
+    scored = [line for line in evaluations(lines) if line.get(key) is not None]
+    oracle = max(scored, key=lambda line: (line[key], line["step"]), default=None)
+    told = {"last": evaluations(lines)[-1], "selected": at_step(lines, step), ORACLE: oracle}
     told = {name: line and {each: line.get(each) for each in names} for name, line in told.items()}
     if told[ORACLE]:
         told[ORACLE]["note"] = "chosen with target labels, never a result"

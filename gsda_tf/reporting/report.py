@@ -73,7 +73,6 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
         "features": panels(embedding.draw(run)),
         "grey": "target_indices" in run.evaluation and (run.feature_labels[1] < 0).any(),
         "shares": _shares(run),
-        "choice": _choice(run, evaluated) if evaluated else None,
         "chosen": _chosen(read_choice(run.workdir)),
         "settings": Table(("setting", "value"), [(f"--{n}", _value(v)) for n, v in run.settings.items()], (0, 1)),
         "versions": Table(("of", "version"), [*versions.items(), ("weights (SHA-256)", sha)], (0, 1)),
@@ -240,21 +239,6 @@ def _shares(run: LoggedRun) -> Table | None:
     order = np.argsort(-np.abs(target - source), kind="stable")[:8]
     rows = [(run.class_names[k], percent(source[k]), percent(target[k])) for k in order]
     return Table(("class", "source", "target, estimated"), rows)
-
-
-def _choice(run: LoggedRun, evaluated: list) -> Table:
-    """Tells what each criterion would have selected."""
-    picked = selection.picked(run.lines, run.score_key)
-    keys = ("accuracy/source", *(_accuracies(picked[selection.ORACLE]) if selection.ORACLE in picked else ()))
-    exported = "exported" if (run.summary or {}).get("export_dir") else "selected, not exported"
-    notes = {run.settings["select"]: exported} if run.summary else {}
-    notes[selection.ORACLE] = "looks at target labels: never a result"
-    rows = []
-    for name, line in picked.items():
-        title = selection.CRITERIA[name].title if name in selection.CRITERIA else name
-        rows.append((title, f"{line['step']:,}", *(percent(line.get(key)) for key in keys), notes.get(name, "")))
-    marked = [number for number, name in enumerate(picked) if name == selection.ORACLE]
-    return Table(("chosen by", "step", *keys, ""), rows, (0, -1), marked)
 
 
 def _still(evaluated: list) -> dict[str, float]:

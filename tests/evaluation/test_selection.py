@@ -17,24 +17,18 @@ _LINES = [
 
 @pytest.mark.parametrize(
     "select, step",
-    [("last", 30), ("entropy", 30), ("im", 20), ("snd", 10), ("a_distance", 10), ("accuracy/source", 30)],
+    [("last", 30), ("entropy", 30), ("im", 20), ("snd", 10), ("a_distance", 10)],
 )
 def test_each_direction(select, step):
     assert selection.best(_LINES, select) == step
 
 
-def test_all_picks_and_the_oracles_last():
-    steps = {"last": 30, "entropy": 30, "im": 20, "snd": 10, "accuracy/source": 30, "a_distance": 10, "oracle": 20}
-    picked = selection.picked(_LINES)
-    assert {name: line["step"] for name, line in picked.items()} == steps and list(picked)[-1] == selection.ORACLE
-    assert selection.at_step(_LINES, 20)["accuracy/source"] == 0.8
-
-
-def test_what_was_never_logged_picks_nothing():
-    assert list(selection.picked([{"step": 3, "accuracy/source": 0.5, "accuracy/target": None}])) == [
-        "last", "accuracy/source"
-    ]  # fmt: skip
-    assert selection.picked([]) == {}
+def test_the_choice_beside_the_last_and_the_oracles():
+    told = selection.compare(_LINES, "im", 20)
+    assert [told[name]["step"] for name in ("last", "selected", "oracle")] == [30, 20, 20]
+    assert told["selected"]["accuracy/source"] == 0.8 and "never a result" in told["oracle"]["note"]
+    unlabelled = selection.compare([{"step": 3, "accuracy/source": 0.5, "accuracy/target": None}], "last", 3)
+    assert unlabelled["last"] == unlabelled["selected"] and unlabelled["oracle"] is None
 
 
 def test_nothing_to_choose_from():

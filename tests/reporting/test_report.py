@@ -66,7 +66,7 @@ def test_a_finished_run_shows_everything(pages):
         "Features",
         "Target, class by class",
         "Most confident mistakes",
-        "Which checkpoint, without target labels",
+        "Scores without target labels",
         "Synchronization",
         "Groups",
         "How it was made",
@@ -88,16 +88,6 @@ def test_names_of_classes_are_text_not_markup(pages):
     text = _read(pages["labelled"])
     assert html.escape(runs.CLASSES[1]) in text
     assert runs.CLASSES[1] not in text
-
-
-def test_the_oracle_is_marked(pages):
-    rows = re.findall('<tr class="marked">(.*?)</tr>', _read(pages["labelled"]), re.DOTALL)
-    assert len(rows) == 1 and "never a result" in rows[0]
-    assert ">20</td>" in rows[0] and "90.0 %" in rows[0]
-    exported = re.findall(
-        r'<tr><th scope="row" class="text">([^<]*)</th>(?:(?!</tr>).)*exported', _read(pages["labelled"])
-    )
-    assert exported == ["last step"]
 
 
 def test_an_unlabelled_target_has_no_accuracy_and_no_oracle(pages):
@@ -127,12 +117,6 @@ def test_source_only_is_compared_only_where_it_lies_beside_with_the_same_setting
         assert ("against source only" in _read(write_report(workdir))) == alike
 
 
-def test_exported_is_said_of_what_was_exported(tmp_path, undrawn):
-    workdir = runs.write(tmp_path, export=False)
-    text = _read(write_report(workdir))
-    assert ">exported<" not in text and "selected, not exported" in text
-
-
 def test_a_partial_target_tells_what_went_to_other_classes_and_offers_the_comparison(pages, tmp_path, undrawn):
     text = _read(write_report(runs.write(tmp_path / "gsda" / "seed0", "partial")))
     assert "The target has 2 of 4 classes." in text and "taken for a class that it does not have" in text
@@ -144,10 +128,9 @@ def test_a_partial_target_tells_what_went_to_other_classes_and_offers_the_compar
 def test_a_run_that_is_going_says_so(pages):
     assert "step 20 of 40 (50 %)" in _read(pages["going"])
     assert _headings(pages["going"]) == [
-        "Training", "Features", "Which checkpoint, without target labels", "Synchronization", "Groups",
+        "Training", "Features", "Scores without target labels", "Synchronization", "Groups",
         "How it was made",
     ]  # fmt: skip
-    assert "exported" not in _read(pages["going"])
     assert "Nothing was logged yet" in _read(pages["new"]) and "step 0 of 40" in _read(pages["new"])
 
 

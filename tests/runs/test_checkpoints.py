@@ -13,7 +13,7 @@ from gsda_tf.runs.contents import write_settings
 from gsda_tf.runs.folder import RunFolder
 from tests.launch import commands
 from tests.processes import REPOSITORY
-from tests.runs.made import task
+from tests.runs.tasks import task
 
 _NOW = recipes.written({"beta": 2.0, "num_groups": (3, 2)}).flat()
 _EXTRA = {"task": "digits/Fo_Ha", "class_names": ["0", "1"], "data": fingerprint(task())}

@@ -10,7 +10,8 @@ from gsda_tf.runs import code
 from gsda_tf.runs.contents import write_settings
 from gsda_tf.runs.folder import RunFolder
 from gsda_tf.settings import Settings
-from tests.runs.made import DATA, task
+from tests.runs.made import DATA
+from tests.runs.tasks import task
 
 _METHOD = """
 from gsda_tf.methods.base import Method
