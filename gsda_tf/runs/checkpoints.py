@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Checkpoints:
         with disk_errors(f"writing a checkpoint to {self._folder}"):
             os.makedirs(self._folder, exist_ok=True)
             try:
-                self._checkpoint.write(os.path.join(self._folder, f"ckpt-{step}"))
+                self._checkpoint.write(self.path(step))
             except BaseException:
                 self._remove(lambda name: "temp" in name)  # it would take the room that is wanted
                 raise
@@ -79,18 +79,9 @@ class Checkpoints:
         """Returns those that have a checkpoint."""
         return {_step(path) for path in paths(self._workdir)}
 
-    @contextlib.contextmanager
-    def loaded(self, state: Mapping[str, Sequence[tf.Variable]], step: int) -> Iterator[None]:
-        """A part of the state holds what the checkpoint of `step` has inside, and what it had before afterwards."""
-        held = [variable for group in state.values() for variable in group]
-        before = [variable.numpy() for variable in held]
-        path = os.path.join(self._folder, f"ckpt-{step}")
-        read_into(state, path)
-        try:
-            yield
-        finally:
-            for variable, value in zip(held, before):
-                variable.assign(value)
+    def path(self, step: int) -> str:
+        """Returns where the checkpoint of a step lies."""
+        return os.path.join(self._folder, f"ckpt-{step}")
 
     def kept(self) -> str:
         """Returns what is left to go on from, for a message."""

@@ -17,7 +17,7 @@ from gsda_tf.errors import COMMANDS, BusyError, TrainingError, UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import code
-from gsda_tf.runs.checkpoints import Checkpoints
+from gsda_tf.runs.checkpoints import Checkpoints, read_into
 from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings, may_change
@@ -113,20 +113,17 @@ class RunFolder:
         best = self.writes and self._select != "last" and self._selected({*self._checkpoints.steps(), step})
         self._checkpoints.save(step, spared=int(best))
 
-    @contextlib.contextmanager
-    def selected(self, deployed: Mapping[str, list], last: int) -> Iterator[int]:
-        """E and C hold the selected weights inside, and those they had before afterwards.
+    def select(self, deployed: Mapping[str, list], last: int) -> int:
+        """Gives E and C the weights of the selected step, of those that have a checkpoint, and returns it.
 
         Args:
           deployed: of the state that is checkpointed, what E and C are made of.
-          last: the step whose weights they hold.
-
-        Yields:
-          The selected step, of those that have a checkpoint; `last` if there is none.
+          last: the step whose weights they hold; they keep them where none is selected.
         """
         step = self._selected(self._checkpoints.steps()) or last
-        with self._checkpoints.loaded(deployed, step) if step != last else contextlib.nullcontext():
-            yield step
+        if step != last:
+            read_into(deployed, self._checkpoints.path(step))
+        return step
 
     def _selected(self, steps: set[int] | None = None) -> int:
         """The step whose evaluation is selected, of `steps` or of all; 0 if none has the score."""

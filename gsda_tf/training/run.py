@@ -214,11 +214,10 @@ class Training:
             "settings": settings.flat(),
         }
         if self.chief:
-            lines = folder.metrics()
-            with folder.selected(experiment.deployed_state(), summary["step"]) as step:
-                summary["selection"] = selection.compare(lines, settings.run.select, step, selection.SCORES[data.score])
-                if settings.run.export and export:
-                    summary["export_dir"] = export(experiment, folder.export_root, summary)
+            step, score = folder.select(experiment.deployed_state(), summary["step"]), selection.SCORES[data.score]
+            summary["selection"] = selection.compare(folder.metrics(), settings.run.select, step, score)
+            if settings.run.export and export:
+                summary["export_dir"] = export(experiment, folder.export_root, summary)
             self.evaluator.keep(folder.path, evaluation, summary["step"])
             write_summary(folder.path, summary)
         return summary
