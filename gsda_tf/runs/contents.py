@@ -238,7 +238,8 @@ def _read(workdir: str, name: str, holds: Sequence[str] | None = None) -> dict[s
     value = _content(path)
     if not isinstance(value, dict):
         raise damaged(path, "no object")
-    for key in (*(_HOLDS[name] if holds is None else holds), *value):
+    # What else stands in choice.json is for its reader.
+    for key in (*(_HOLDS[name] if holds is None else holds), *(value if name != CHOICE else ())):
         if key not in value or not fits(value[key], _KINDS.get(key, _FACT)):
             raise damaged(path, f"its {key}")
     written = value.get("settings", {})
