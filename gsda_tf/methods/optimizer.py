@@ -95,11 +95,12 @@ class MomentumSGD(Optimizer):
 
     def _update(self, variable, slots, gradient, index: int, learning_rate) -> None:
         decay = self._decays[index]
+        # Subtracted: TensorFlow would join an addition to the sum of a tape, and add the parts up in any order.
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=slots[0].handle,
             lr=learning_rate * self._rate,
-            grad=gradient + decay * variable if decay else gradient,
+            grad=gradient - (-decay) * variable if decay else gradient,
             momentum=self._momentum,
             use_nesterov=True,
         )

@@ -1,10 +1,12 @@
 """The slope of a discriminator's loss at a sample, ||dH/df||: the norms in (10) and (11), in two ways.
 
-`by_tape` is the definition, for any discriminator: an inner `GradientTape` gives dH/df, and the tape around it
-differentiates through that. `in_closed_form` knows the discriminators for what they are, ReLU perceptrons with
-one output, and gives the same numbers and gradients with half of the arithmetic:
+By the chain rule ||dH/df|| = |dH/dz| ||dz/df|| = |sigmoid(z) - d| ||J||. `by_tape` takes J by the definition, for any
+discriminator: an inner `GradientTape` gives it, and the tape around it differentiates through that. The first factor is
+written down, which spares the tape around a pass through all layers: where J does not depend on f, as behind a ReLU,
+nothing is sent back through it. `in_closed_form` knows the discriminators for what they are, ReLU perceptrons with one
+output, and gives the same numbers and gradients with two thirds of the products:
 
-  dz/df = J = W_1 M_1 W_2 M_2 ... w, where M holds which units are on, and ||dH/df|| = |sigmoid(z) - d| ||J||.
+  J = W_1 M_1 W_2 M_2 ... w, where M holds which units are on.
 
 One output means that backpropagating dL/dz is scaling what J was made of, so J, the gradient to f and the gradients
 to the weights share one backward pass; and M has no derivative, so ||J|| depends on f nowhere but at the kinks.
@@ -14,7 +16,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from gsda_tf.losses import discrimination_entropy, safe_norm
+from gsda_tf.losses import safe_norm
 from gsda_tf.models.discriminators import DiscriminatorBank
 
 
@@ -32,8 +34,7 @@ def by_tape(bank: DiscriminatorBank, samples: tf.Tensor, domains: tf.Tensor) -> 
     with tf.GradientTape() as inner:
         inner.watch(samples)
         logits = bank(samples)
-        entropies = discrimination_entropy(logits, domains)
-    return logits, safe_norm(inner.gradient(entropies, samples))
+    return logits, _slopes(logits, domains, safe_norm(inner.gradient(logits, samples)))
 
 
 def in_closed_form(bank: DiscriminatorBank, samples: tf.Tensor, domains: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -41,8 +42,12 @@ def in_closed_form(bank: DiscriminatorBank, samples: tf.Tensor, domains: tf.Tens
     kernels = [tf.convert_to_tensor(kernel) for kernel in bank.kernels]
     biases = [tf.convert_to_tensor(bias) for bias in bank.biases]
     logits, norms = _logits_and_norms(samples, *kernels, *biases)
-    # |sigmoid(z) - d| without the cancellation where a discriminator is sure of itself.
-    return logits, tf.sigmoid((1.0 - 2.0 * domains) * logits) * norms
+    return logits, _slopes(logits, domains, norms)
+
+
+def _slopes(logits: tf.Tensor, domains: tf.Tensor, norms: tf.Tensor) -> tf.Tensor:
+    """||dH/df|| = |sigmoid(z) - d| ||dz/df||, without the cancellation where a discriminator is sure of itself."""
+    return tf.sigmoid((1.0 - 2.0 * domains) * logits) * norms
 
 
 GRADIENT_NORMS: dict[str, Callable] = {"closed_form": in_closed_form, "tapes": by_tape}

@@ -44,7 +44,7 @@ class GSDAOptions(GroupOptions):
     beta: float = setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
     slopes: str = setting(
         "auto",
-        "how the feature gradients are found: by nested tapes, or with half of the arithmetic, which differs in "
+        "how the feature gradients are found: by nested tapes, or with two thirds of the products, which differs in "
         "the last digits; auto: by tapes where a pretrained backbone is trained, beside which they cost nothing",
         choices=("auto", "tapes", "closed_form"),
     )
