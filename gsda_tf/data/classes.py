@@ -12,42 +12,99 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
+from gsda_tf.data.records import Records
 from gsda_tf.errors import DataError, nearest, shown
 from gsda_tf.settings import REJECT, DataSettings
 
 NOTHING = "no_source"
 """The name of a source that is not there."""
-_SHOWN = 4
+_SHOWN = 5
 _MANY = 20
 """Fewer classes that are numbers may well be classes, however few images they have."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Brought:
+    """The images of a domain as a user brings them.
+
+    Attributes:
+      places: paths of the folders or files that they are from.
+      counts: images of each place, in whose order they stand.
+      records: n images.
+      classes: of each image by name, None where there is none.
+      at: what a message calls an image, by its index.
+      name: of the domain; "": that of its places.
+    """
+
+    places: Sequence[str]
+    counts: Sequence[int]
+    records: Records
+    classes: Sequence[str | None]
+    at: Callable[[int], str] = "image {}".format
+    name: str = ""
+
+    def domain(self, names: Sequence[str], by_class: bool) -> DomainData:
+        """The domain whose labels count in `names`; `by_class`: in their order, those without a label last."""
+        title = self.name or "+".join(map(plain_name, self.places)) or NOTHING
+        domain = DomainData(title, self.records, labels_of(self.classes, names, self.at))
+        if len(self.places) > 1:
+            called = tuple(map(plain_name, self.places))
+            called = called if len(set(called)) == len(called) else tuple(self.places)
+            numbers = np.repeat(np.arange(len(called), dtype=np.int32), self.counts)
+            domain = dataclasses.replace(domain, places=numbers, place_names=called)
+        order = np.argsort(domain.labels.astype(np.uint32), kind="stable")
+        return domain.chosen(order) if by_class and (np.diff(order) < 0).any() else domain
+
+
 def own_task(
-    kind: str, source: DomainData, target: DomainData, names: Sequence[str], where: str, remarks: Iterable[str]
+    kind: str,
+    source: Brought,
+    target: Brought,
+    names: Sequence[str],
+    settings: DataSettings,
+    remarks: Iterable[str] = (),
+    by_class: bool = True,
 ) -> TaskData:
     """The task of two domains that a user brings, whose classes are looked at.
 
     Args:
       kind: of the pipeline, first part of the task's name.
-      source: labelled images.
+      source: labelled images; none where a run is adapted without them.
       target: images.
-      names: r names.
-      where: what messages call the source.
+      names: r names of the source's classes. Behind them stand those that the target alone has, if they count as
+        unknown.
+      settings: of the data.
       remarks: on how the data were read.
+      by_class: whether images are put in the order of their classes.
 
     Raises:
-      DataError: there is one class only, or the names are measurements or serial numbers.
+      DataError: a place is given twice; there is one class only, or the names are measurements or serial numbers; two
+        places call a class nearly alike; the target has a class that the source has not.
     """
-    task = TaskData(f"{kind}/{source.name}_{target.name}", source, target, tuple(names), remarks=tuple(remarks))
-    if not len(source):  # a run is adapted without it
+    places: dict[str, str] = {}
+    for place in (*source.places, *target.places):
+        other = places.get(os.path.realpath(place))
+        if other is not None:
+            raise DataError(f"{shown(other)} and {shown(place)} are one place: expected the images of two domains.")
+        places[os.path.realpath(place)] = place
+    edges = np.cumsum([0, *source.counts])
+    refuse_alike([dict.fromkeys(source.classes[a:b]) for a, b in zip(edges, edges[1:])], source.places)
+    others = sorted({*target.classes} - {None, *names}) if settings.unknown == REJECT else []
+    refuse_alike([names, others], ["the source", "the target"])
+    names = (*names, *others)
+    domains = [each.domain(names, by_class) for each in (source, target)]
+    task = TaskData(f"{kind}/{domains[0].name}_{domains[1].name}", *domains, names, remarks=tuple(remarks))
+    count = len(task.source)
+    if not count:
         return task
+    where = f"the source ({', '.join(map(shown, source.places))})"
     if len(names) == 1:
         raise DataError(f"{where} has 1 class, {names[0]!r}: expected at least 2.")
     numbers = [name for name in names if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", name, re.IGNORECASE)]
     broken = [name for name in numbers if not re.fullmatch(r"[+-]?\d+", name)]
-    if 2 * len(numbers) > len(names) and 2 * len(names) > len(source) and (broken or len(names) > _MANY):
+    if 2 * len(numbers) > len(names) and 2 * len(names) > count and (broken or len(names) > _MANY):
         raise DataError(
-            f"The labels of {where} are {len(names):,} different ones for {len(source):,} images, mostly numbers "
+            f"The labels of {where} are {len(names):,} different ones for {count:,} images, mostly numbers "
             f"({listed(broken or numbers)}): expected classes, each with several images. Measurements cannot be learnt "
             "here; divide them into ranges, or label each image with its class."
         )
@@ -67,20 +124,9 @@ def few_images(data: TaskData) -> list[str]:
     return said
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], gap: str = ", ") -> str:
     """The first few names, for a message."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-
-
-def widened(names: Sequence[str], found: Iterable[str | None], settings: DataSettings) -> tuple[str, ...]:
-    """Returns the classes of the source and, behind them, those that the target alone has, if they count as unknown.
-
-    Raises:
-      DataError: one of them is called almost as one of the source's.
-    """
-    others = sorted(set(found) - {None, *names}) if settings.unknown == REJECT else []
-    refuse_alike([names, others], ["the source", "the target"])
-    return (*names, *others)
+    return gap.join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
 
 
 def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> None:
@@ -103,23 +149,6 @@ def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> Non
                 )
 
 
-def from_places(source: DomainData, places: Sequence[str], numbers: np.ndarray) -> DomainData:
-    """A source whose images come from several places.
-
-    Args:
-      source: its images.
-      places: paths; one alone changes nothing.
-      numbers: int32 [n], of the place that each image is from.
-    """
-    if len(places) < 2:
-        return source
-    names = tuple(plain_name(place) for place in places)
-    if len(set(names)) < len(names):
-        names = tuple(places)
-    title = "+".join(plain_name(place) for place in places)
-    return dataclasses.replace(source, name=title, places=numbers, place_names=names)
-
-
 def labels_of(
     classes: Sequence[str | None], names: Sequence[str], at: Callable[[int], str] = "image {}".format
 ) -> np.ndarray:
@@ -139,7 +168,11 @@ def labels_of(
     label_of = {None: UNLABELLED, **{name: label for label, name in enumerate(names)}}
     for index, name in enumerate(classes):
         if name not in label_of:
-            raise DataError(lacking(name, names, at(index)))
+            raise DataError(
+                f"The class {name!r} ({at(index)}) is not a class of the source, which has {len(names)}: "
+                f"{listed(names)}.{nearest(name.casefold(), names)} Rename it or leave it out: classes of the target "
+                "must be among the source's; with --unknown=reject, others count as unknown."
+            )
     return np.asarray([label_of[name] for name in classes], np.int32)
 
 
@@ -154,15 +187,6 @@ def class_name(written: str) -> str:
             return unicodedata.normalize("NFC", written)
         return os.fsencode(written).decode("cp1252", "replace")
     return written
-
-
-def lacking(name: str, names: Sequence[str], where: str) -> str:
-    """The message that a class is none of the source's."""
-    return (
-        f"The class {name!r} ({where}) is not a class of the source, which has {len(names)}: {listed(names)}."
-        f"{nearest(name.casefold(), names)} Rename it or leave it out: the classes of the target must be among the "
-        "source's; with --unknown=reject, others count as unknown."
-    )
 
 
 def plain_name(path: str) -> str:

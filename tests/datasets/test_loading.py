@@ -11,13 +11,12 @@ from gsda_tf.settings import PIPELINES, DataSettings
 
 _MINE = """
 import numpy as np
-from gsda_tf.data.classes import own_task
-from gsda_tf.data.domain import DomainData
+from gsda_tf.data.classes import Brought, own_task
 from gsda_tf.data.records import ArrayRecords
 
 def load(settings):
-    made = [DomainData(n, ArrayRecords(np.zeros([4, 8, 8, 3], np.uint8), n), np.arange(4) % 2) for n in "ab"]
-    return own_task("made", *made, settings.source.split("+"), "--source", ())
+    made = [Brought([n], [4], ArrayRecords(np.zeros([4, 8, 8, 3], np.uint8), n), list("xyxy")) for n in "ab"]
+    return own_task("made", *made, settings.source.split("+"), settings, by_class=False)
 """
 
 

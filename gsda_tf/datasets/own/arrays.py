@@ -13,17 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import (
-    NOTHING,
-    class_name,
-    from_places,
-    labels_of,
-    own_task,
-    plain_name,
-    refuse_alike,
-    widened,
-)  # fmt: skip
-from gsda_tf.data.domain import UNLABELLED, DomainData, TaskData
+from gsda_tf.data.classes import NOTHING, Brought, class_name, own_task
+from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import read_npz
 from gsda_tf.data.records import ArrayRecords
@@ -74,33 +65,22 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """
     paths = () if known else several(settings.source)
     sources, target = [_read("source", path) for path in paths], _read("target", settings.target)
-    if known:
-        nothing = _domain(dataclasses.replace(target, path=NOTHING, values=target.values[:0], labels=[]), known)
-        return own_task("arrays", nothing, _domain(target, known), known, "", ())
     for number, each in enumerate(sources):
         for other in (*sources[:number], target):
             _check_pair(each, other)
-    refuse_alike([each.class_names or set(each.labels) for each in sources], paths)
-    labels = [label for each in sources for label in each.labels]
     names = tuple(dict.fromkeys(name for each in sources for name in (*each.class_names, *_ordered(each.labels))))
     if not any(each.class_names for each in sources):
-        names = _ordered(labels)
+        names = known or _ordered(names)
     elif not target.class_names:  # its numbers count in the source's names
         at = {str(number): name for number, name in enumerate(names)}
         target = dataclasses.replace(target, labels=[x if x in names else at.get(x, x) for x in target.labels])
-    names = widened(names, target.labels, settings)
-    source = dataclasses.replace(sources[0], labels=labels)
-    if len(sources) > 1:
-        source = dataclasses.replace(source, values=np.concatenate([each.values for each in sources]))
-    numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each.labels) for each in sources])
-    source_domain = from_places(_domain(source, names), paths, numbers)
-    return own_task("arrays", source_domain, _domain(target, names), names, f"--source={shown(settings.source)}", ())
+    values = [each.values for each in sources] or [target.values[:0]]
+    source = _brought(sources, np.concatenate(values) if len(sources) > 1 else values[0])
+    return own_task("arrays", source, _brought([target], target.values), names, settings, by_class=False)
 
 
 def _check_pair(source: Arrays, target: Arrays) -> None:
     """Raises DataError if a source and the target, or another source, do not fit together."""
-    if os.path.samefile(source.path, target.path):
-        raise DataError(f"--source and --target are both {shown(source.path)}: expected the files of two domains.")
     kinds = [
         f"{each.values.dtype} {each.values.shape[1:] if each.values.ndim == 2 else ''}" for each in (source, target)
     ]
@@ -199,19 +179,16 @@ def plain_labels(labels: Any) -> np.ndarray:
     labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim == 2 and labels.dtype == object:
-        labels = np.asarray(labels.tolist())
-    if labels.ndim == 2 and labels.dtype.kind in "biuf":
-        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+    if labels.ndim == 2:
+        wide = np.asarray(labels.tolist())
+        if wide.dtype.kind not in "biuf" or not (np.isin(wide, (0, 1)).all() and (wide.sum(axis=1) == 1).all()):
             raise ValueError(
-                f"labels are {labels.dtype} {labels.shape} and not one-hot: expected one class a row, such as "
+                f"labels are {wide.dtype} {wide.shape} and not one-hot: expected one class a row, such as "
                 "labels.argmax(axis=1) of probabilities"
             )
-        return labels.argmax(axis=1)
+        return wide.argmax(axis=1)
     if labels.ndim != 1:
         raise ValueError(f"labels are {labels.dtype} {labels.shape}: expected one a row")
-    if labels.dtype.kind in "biu":
-        return labels.astype(np.int64)
     rows = [_label(row, value) for row, value in enumerate(labels.tolist())]
     if any(isinstance(row, str) for row in rows):
         return np.asarray(["" if row is None else str(row) for row in rows])
@@ -273,8 +250,10 @@ def _ordered(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
-def _domain(arrays: Arrays, names: tuple[str, ...]) -> DomainData:
-    labels = labels_of(arrays.labels, names, lambda row: f"{shown(arrays.path)} row {row}")
-    where, values = os.path.basename(arrays.path), arrays.values
-    records = ArrayRecords(values, where) if values.ndim == 4 else FeatureRecords(values[:, None], where)
-    return DomainData(plain_name(arrays.path), records, labels)
+def _brought(arrays: Sequence[Arrays], values: np.ndarray) -> Brought:
+    """The rows of some files together."""
+    labels, paths = [label for each in arrays for label in each.labels], [each.path for each in arrays]
+    where = os.path.basename(paths[0]) if paths else NOTHING
+    records = ArrayRecords(values, where) if values.ndim == 4 else FeatureRecords(values, where)
+    counts = [len(each.labels) for each in arrays]
+    return Brought(paths, counts, records, labels, lambda row: f"{', '.join(map(shown, paths))} row {row}")

@@ -5,24 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import difflib
+import itertools
 import os
 import re
+from collections.abc import Sequence
 
-import numpy as np
-
-from gsda_tf.data.classes import (
-    NOTHING,
-    class_name,
-    from_places,
-    labels_of,
-    lacking,
-    listed,
-    own_task,
-    plain_name,
-    refuse_alike,
-    widened,
-)  # fmt: skip
-from gsda_tf.data.domain import DomainData, TaskData
+from gsda_tf.data.classes import Brought, class_name, listed, own_task
+from gsda_tf.data.domain import TaskData
 from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -47,13 +36,11 @@ class _Tree:
       flag: that names it.
       root: its folder; of the official layouts that put an `images` level into it, that.
       tops: for each folder in there, by name, it and all below it.
-      seen: path by real path of every folder.
     """
 
     flag: str
     root: Folder
     tops: dict[str, list[Folder]]
-    seen: dict[str, str]
 
     def __str__(self) -> str:
         return listed([*map(shown, self.tops)])
@@ -99,19 +86,15 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     sources, target = [_read("source_dir", root) for root in roots], _read("target_dir", settings.target_dir)
     remarks: list[str] = []
     by_place = []
-    for number, source in enumerate(sources):
+    for source in sources:
         _refuse_level(source, target)
-        for other in (*sources[:number], target):
-            _refuse_shared(source, other)
         by_place.append(_classes(source, remarks))
         if not by_place[-1]:
             raise DataError(
                 f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
                 "expected one folder of images a class, whose name is the label."
             )
-    refuse_alike(by_place, roots)
-    classes = {name: [path for each in by_place for path in each.get(name, ())] for each in by_place for name in each}
-    names = known or tuple(sorted(classes))
+    names = known or tuple(sorted({name for each in by_place for name in each}))
     rest = target.root.paths() + _unlabelled(target, settings.unlabelled_folder, names)
     target_classes = {}
     if _without_classes(target, names):
@@ -122,20 +105,10 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
         )
     else:
         target_classes = _classes(target, remarks)
-    names = widened(names, target_classes, settings)
-    for name in target_classes:
-        if name not in names:
-            raise DataError(lacking(name, names, f"{shown(target.root.path)}/{shown(name)}"))
-    target_domain = _domain(settings.target_dir, {**target_classes, None: rest}, names)
-    for source in sources:
-        remarks += source.remarks()
-    remarks += target.remarks(bool(target_classes))
-    counts = [len(each.get(name, ())) for name in names for each in by_place]
-    numbers = np.repeat(np.tile(np.arange(len(roots), dtype=np.int32), len(names)), counts)
-    source_domain = from_places(_domain(settings.source_dir or NOTHING, classes, names), roots, numbers)
-    return own_task(
-        "folders", source_domain, target_domain, names, f"--source_dir={shown(settings.source_dir)}", remarks
-    )
+    for tree in (*sources, target):
+        remarks += tree.remarks(tree is not target or bool(target_classes))
+    brought = _brought(roots, by_place), _brought([settings.target_dir], [{**target_classes, None: rest}])
+    return own_task("folders", *brought, names, settings, remarks)
 
 
 def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
@@ -156,8 +129,7 @@ def _read(flag: str, path: str) -> _Tree:
     root = look(path, f"--{flag}")
     if root.folders == ("images",) and not root.images:
         root = look(os.path.join(path, "images"), f"--{flag}")
-    real, tops = os.path.realpath(root.path), {}
-    seen = {real: root.path}
+    real, tops, seen = os.path.realpath(root.path), {}, {}
     for name in root.folders:
         folder = look(os.path.join(root.path, name), f"--{flag}")
         above = os.path.realpath(folder.path)
@@ -166,24 +138,13 @@ def _read(flag: str, path: str) -> _Tree:
                 f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(above)}: remove it."
             )
         tops[name] = list(walk(folder, f"--{flag}", seen))
-    tree = _Tree(flag, root, tops, seen)
+    tree = _Tree(flag, root, tops)
     if not root.images and not any(map(tree.images, tops)):
         raise DataError(
             f"--{flag}={shown(path)} holds no images: expected one folder a class with files named "
             f"{', '.join(SUFFIXES)} in it.{' '.join(['', *tree.remarks()])}"
         )
     return tree
-
-
-def _refuse_shared(source: _Tree, target: _Tree) -> None:
-    """One folder in both: the same, one inside of the other, or through links."""
-    whose = "target" if target.flag == "target_dir" else "other source"
-    for real, path in target.seen.items():
-        if real in source.seen:
-            raise DataError(
-                f"{shown(source.seen[real])} of the source and {shown(path)} of the {whose} are the same folder, "
-                f"{shown(real)}: expected the images of two domains, in two folders side by side."
-            )
 
 
 def _refuse_level(source: _Tree, target: _Tree) -> None:
@@ -230,14 +191,12 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
         )
     if empty:
         others = collections.Counter(ending(name) for folder in tree.tops[empty[0]] for name in folder.others)
-        held = f"no images that can be read, but {not_read(others)}" if others else "no images"
-        also = f" (and so are {', '.join(map(repr, empty[1:5]))})" if len(empty) > 1 else ""
+        held = f", but {not_read(others)}" if others else ""
         raise DataError(
-            f"Class {empty[0]!r} of --{tree.flag} is empty{also}: {shown(tree.tops[empty[0]][0].path)} holds {held}. "
-            "Put images there or remove the folder."
+            f"Class {empty[0]!r} of --{tree.flag} is empty: {shown(tree.tops[empty[0]][0].path)} holds no images that "
+            f"can be read{held}. Put images there or remove the folder."
         )
     classes: dict[str, list[str]] = {}
-    coded = []
     for name, paths in images.items():
         plain = class_name(name)
         if plain in classes:
@@ -253,8 +212,8 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
     return classes
 
 
-def _domain(root: str, classes: dict[str | None, list[str]], names: tuple[str, ...]) -> DomainData:
-    """Images in the order of class and path; those without a class stand under None."""
-    images = [(path, name) for name in (*names, None) for path in classes.get(name, ())]
-    labels = labels_of([name for _, name in images], names)
-    return DomainData(plain_name(root), FileRecords([path for path, _ in images]), labels)
+def _brought(roots: Sequence[str], by_place: Sequence[dict[str | None, list[str]]]) -> Brought:
+    """Images of several folders, by class in each; those without a class stand under None."""
+    images = [[(path, name) for name, paths in each.items() for path in paths] for each in by_place]
+    paths, classes = zip(*itertools.chain(*images)) if images else ((), ())
+    return Brought(roots, [*map(len, images)], FileRecords(paths), classes, lambda i: shown(paths[i]))

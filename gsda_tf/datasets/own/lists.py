@@ -13,10 +13,8 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from gsda_tf.data.classes import class_name, from_places, labels_of, listed, own_task, plain_name, refuse_alike, widened
-from gsda_tf.data.domain import DomainData, TaskData
+from gsda_tf.data.classes import Brought, class_name, listed, own_task
+from gsda_tf.data.domain import TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
@@ -111,23 +109,19 @@ def load(settings: DataSettings) -> TaskData:
     sources = [read_list(place) for place in places]
     roots = [settings.source_root or settings.image_root] * len(sources)
     *paths, target_paths = map(find_images, (*sources, target), (*roots, settings.target_root or settings.image_root))
-    for number, source in enumerate(sources):
+    for source in sources:
         if bare := next((line for line in source.lines if line.label is None), None):
             raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
-        for other, others in ((target, target_paths), *zip(sources[:number], paths)):
-            if os.path.samefile(source.path, other.path) or set(paths[number]) == set(others):
-                raise DataError(
-                    f"--source_list={shown(source.path)} and {shown(other.path)} list the same images: expected those "
-                    "of two domains."
-                )
     source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
-    classes, names, remarks = reconcile(source, target, settings.list_labels, settings.unknown == REJECT)
-    names = widened(names, classes[1], settings)
-    numbers = np.repeat(np.arange(len(sources), dtype=np.int32), [len(each) for each in paths])
-    source_domain = from_places(_domain(source, [*itertools.chain(*paths)], classes[0], names), places, numbers)
-    domains = map(_sorted, (source_domain, _domain(target, target_paths, classes[1], names)))
-    remarks = [*source.remarks, *target.remarks, *remarks]
-    return own_task("lists", *domains, names, f"--source_list={shown(settings.source_list)}", remarks)
+    remarks = [remark for each in (source, target) for remark in each.remarks]
+    check_labels(source)
+    told = _folder_of_label(source, remarks)
+    names = {label: told[label] if told and settings.list_labels != "numbers" else label for label in source.labels}
+    target_names = _target_names(
+        target, shown(source.path), names, settings.list_labels, remarks, settings.unknown == REJECT
+    )
+    domains = _brought(sources, paths, names), _brought([target], [target_paths], target_names)
+    return own_task("lists", *domains, tuple(names.values()), settings, remarks)
 
 
 def _joined(given: str, sources: Sequence[ImageList], paths: Sequence[Sequence[str]]) -> ImageList:
@@ -136,7 +130,6 @@ def _joined(given: str, sources: Sequence[ImageList], paths: Sequence[Sequence[s
     Raises:
       DataError: they do not mean the same classes by the same labels, as far as names and folders tell.
     """
-    refuse_alike([each.labels for each in sources], [each.path for each in sources])
     told = [_folder_of_label(each, []) or {} for each in sources]
     clash = [label for each in told for label in each if len({one[label] for one in told if label in one}) > 1]
     if clash or len({each.numbered for each in sources}) > 1:
@@ -187,11 +180,8 @@ def parse_list(path: str, text: str) -> ImageList:
         raw = raw[1:]
     for number, line in raw:
         if "\0" in line or len(line) > _MOST_IN_LINE:
-            what = "holds a zero byte" if "\0" in line else f"has {len(line):,} characters"
-            raise DataError(f"List {shown(path)} line {number} {what}: expected text, 'path label' a line.")
-    if not raw:
-        raise DataError(f"List {shown(path)} is empty: expected 'path label' a line.")
-    lines, remarks = _lines(path, raw)
+            raise DataError(f"List {shown(path)} line {number} is no text: expected 'path label' a line.")
+    lines, remarks = _lines(path, raw) if raw else ([], [])
     passed = [line for line in lines if on_a_path_left_behind(line.path)]
     if passed:
         remarks.append(
@@ -200,7 +190,7 @@ def parse_list(path: str, text: str) -> ImageList:
         )
         lines = [line for line in lines if not on_a_path_left_behind(line.path)]
     if not lines:
-        raise DataError(f"List {shown(path)} names no images: {' '.join(remarks)}")
+        raise DataError(f"List {shown(path)} is empty: expected 'path label' a line. {' '.join(remarks)}")
     return ImageList(path, tuple(lines), tuple(remarks))
 
 
@@ -316,37 +306,6 @@ def written_path(root: str, written: str) -> str:
     return next(filter(os.path.lexists, paths), os.path.normpath(os.path.join(root, written)))
 
 
-def reconcile(
-    source: ImageList, target: ImageList, list_labels: str = "auto", others: bool = False
-) -> tuple[list[list[str | None]], tuple[str, ...], list[str]]:
-    """Labels of both lists as names of classes.
-
-    Labels are final. Where the folders of the source's images go with its numbers, they name its classes. Folders
-    decide in two cases: one list has words and the other numbers; or the numbers of both lists contradict each other
-    about the same folders, as those of published lists do, and `list_labels` does not say "numbers".
-
-    Args:
-      source: all labelled.
-      target: the other list.
-      list_labels: "auto"; "numbers" or "folders", which of them tells the target's classes.
-      others: whether the target may have numbers that the source has not.
-
-    Returns:
-      (names of the lines of source and target, names of the classes in the order of their labels, remarks).
-
-    Raises:
-      DataError: an image has two labels, or a label of the target is none of the source's.
-    """
-    remarks = []
-    check_labels(source)
-    told = _folder_of_label(source, remarks)
-    names = {label: told[label] if told and list_labels != "numbers" else label for label in source.labels}
-    target_names = _target_names(target, shown(source.path), names, list_labels, remarks, others)
-    both = ((source, names), (target, target_names))
-    classes = [[named.get(line.label) for line in each.lines] for each, named in both]
-    return classes, tuple(names.values()), remarks
-
-
 def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None]:
     """The class of each line, as a model calls it whose classes may be numbered in their order; None if it has none.
 
@@ -362,46 +321,55 @@ def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None
 
 def _target_names(
     target: ImageList, source: str, names: Mapping[str, str], list_labels: str, remarks: list[str], others: bool = False
-) -> Mapping[str, str]:
-    """The class of each of a list's labels, where `names` are those of the labels of `source`, in their order."""
+) -> Mapping[str, str | None]:
+    """The class of each label of a target's list.
+
+    Labels are final. Folders decide in two cases: one list has words and the other numbers; or the numbers of both
+    contradict each other about the same folders, as those of published lists do, and `list_labels` does not say
+    "numbers".
+
+    Args:
+      target: the list.
+      source: what a message calls where the names are from.
+      names: of the classes, by the labels of the source in their order.
+      list_labels: "auto"; "numbers" or "folders", which of them tells the target's classes.
+      remarks: grows.
+      others: whether the target may have numbers that the source has not.
+
+    Raises:
+      DataError: an image has two labels, or a label of the target is none of the source's.
+    """
     check_labels(target)
-    told, as_written = _folder_of_label(target, remarks), {label: label for label in target.labels}
     known, numbered = set(names.values()), all(map(_NUMBER.fullmatch, names))
+    if not target.numbered and (not target.known or not numbered or known & set(target.labels)):
+        return {label: label for label in target.labels}
+    told = _folder_of_label(target, remarks)
     fits = told is not None and set(told.values()) <= known
-    if not target.numbered:
-        if not as_written or not numbered or known & set(as_written):
-            return as_written
-    elif not numbered:
-        if fits:
-            return told
-    elif list_labels == "folders":
-        if told is None:
-            raise DataError(f"--list_labels=folders: the folders of {shown(target.path)} do not go with its labels.")
-        return told
-    else:
-        of_number = {int(number): name for number, name in names.items()}
-        by_number = {label: of_number.get(int(label), label if others else None) for label in target.labels}
-        wrong = [label for label in told or () if told[label] != by_number[label]]
-        if wrong and fits:
-            example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
-            remarks.append(
-                f"{shown(target.path)} numbers the same folders otherwise than {source} ({example}), as published "
-                "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
-            )
-            return told
-        beyond = next((line for line in target.known if by_number[line.label] is None), None)
-        if beyond is not None:
+    if not (target.numbered and numbered) or list_labels == "folders":
+        if not fits:
             raise DataError(
-                f"{target.at(beyond)}: label {beyond.label} is out of range: {source} has {len(names)} labels from "
-                f"{next(iter(names))} to {[*names][-1]}."
+                f"{source} has the labels {listed([*map(shown, names)])}, and {shown(target.path)} has "
+                f"{listed([*map(shown, target.labels)])}; the names of folders do not tell what they have in common: "
+                "label both lists alike."
             )
-        return by_number
-    kinds = ("numbers", "words") if numbered else ("words", "numbers")
-    raise DataError(
-        f"{source} has {kinds[0]} as labels ({', '.join(map(shown, [*names][:_SHOWN]))}), {shown(target.path)} "
-        f"{kinds[1]} ({', '.join(map(shown, target.labels[:_SHOWN]))}), and the names of folders do not tell what they "
-        "have in common: label both lists alike."
-    )
+        return told
+    of_number = {int(number): name for number, name in names.items()}
+    by_number = {label: of_number.get(int(label), label if others else None) for label in target.labels}
+    wrong = [label for label in told or () if told[label] != by_number[label]]
+    if wrong and fits:
+        example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
+        remarks.append(
+            f"{shown(target.path)} numbers the same folders otherwise than {source} ({example}), as published "
+            "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
+        )
+        return told
+    beyond = next((line for line in target.known if by_number[line.label] is None), None)
+    if beyond is not None:
+        raise DataError(
+            f"{target.at(beyond)}: label {beyond.label} is out of range: {source} has {len(names)} labels from "
+            f"{next(iter(names))} to {[*names][-1]}."
+        )
+    return by_number
 
 
 def check_labels(images: ImageList) -> None:
@@ -443,12 +411,11 @@ def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | 
     return told
 
 
-def _domain(images: ImageList, paths: list[str], classes: list[str | None], names: tuple[str, ...]) -> DomainData:
-    labels = labels_of(classes, names, lambda i: images.at(images.lines[i]))
-    return DomainData(plain_name(images.path), FileRecords(paths), labels)
-
-
-def _sorted(domain: DomainData) -> DomainData:
-    """The same images are the same domain in whatever order they are listed."""
-    order = sorted(range(len(domain)), key=lambda i: (domain.labels[i], domain.records.name(i)))
-    return domain.chosen(np.asarray(order))
+def _brought(lists: Sequence[ImageList], paths: Sequence[Sequence[str]], names: Mapping[str, str | None]) -> Brought:
+    """The images of some lists together, those of each in the order of their paths; `names` are those of its labels."""
+    rows = []
+    for images, own in zip(lists, paths):
+        rows += sorted(zip(own, images.lines, itertools.repeat(images)), key=lambda row: row[0])
+    records, classes = FileRecords([path for path, _, _ in rows]), [names.get(line.label) for _, line, _ in rows]
+    places = [each.path for each in lists]
+    return Brought(places, [*map(len, paths)], records, classes, lambda i: rows[i][2].at(rows[i][1]))

@@ -2,8 +2,8 @@
 
 import re
 
-from gsda_tf.data.classes import labels_of, own_task, widened
-from gsda_tf.data.domain import DomainData, TaskData
+from gsda_tf.data.classes import Brought, own_task
+from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.errors import DataError, UserError, choose
 from gsda_tf.settings import DataSettings, several
@@ -27,19 +27,14 @@ def load(settings: DataSettings) -> TaskData:
     """
     if len(several(settings.source)) > 1:
         raise UserError(f"--source={settings.source}: several sources are taken of folders and arrays, not of TFDS.")
-    if settings.source == settings.target:
-        raise UserError(f"--source and --target are both {settings.source!r}: expected the names of two domains.")
-    (source, names), (target, others) = (_load(role, settings) for role in ("source", "target"))
-    if (source.labels < 0).any():
+    (source, names), (target, _) = (_load(role, settings) for role in ("source", "target"))
+    if None in source.classes:
         raise DataError(f"--source={settings.source} has images without a label: expected another split.")
-    classes = [None if label < 0 else others[label] for label in target.labels]
-    names = widened(names, classes, settings)
-    labels = labels_of(classes, names, lambda row: f"--target={settings.target}")
-    target = DomainData(target.name, target.records, labels)
-    return own_task("tfds", source, target, names, f"--source={settings.source}", ())
+    return own_task("tfds", source, target, names, settings, by_class=False)
 
 
-def _load(role: str, settings: DataSettings) -> tuple[DomainData, tuple[str, ...]]:
+def _load(role: str, settings: DataSettings) -> tuple[Brought, tuple[str, ...]]:
+    """A domain, and the names of its classes."""
     import tensorflow_datasets as tfds
 
     value = getattr(settings, role)
@@ -60,4 +55,7 @@ def _load(role: str, settings: DataSettings) -> tuple[DomainData, tuple[str, ...
         domain = prepare.load_domain(name, split, title, settings)
     except ValueError as error:  # TFDS: no such configuration, or no such part of a split
         raise UserError(f"--{role}={value}: {str(error).splitlines()[-1][:300]}") from error
-    return domain, tuple(builder.info.features[prepare.feature_of(builder, "ClassLabel")].names)
+    names = tuple(builder.info.features[prepare.feature_of(builder, "ClassLabel")].names)
+    classes = [None if label < 0 else names[label] for label in domain.labels]
+    at = f"--{role}={value}"
+    return Brought([value], [len(domain)], domain.records, classes, lambda row: at, title), names

@@ -86,7 +86,7 @@ def test_sets_of_this_package(copies):  # noqa: F811
     ("source", "target", "said"),
     [
         ("colours", "", "not of the form NAME"),
-        ("colours", "colours", "both 'colours'"),
+        ("colours", "colours", "colours and colours are one place"),
         ("../x", "colours", "not of the form NAME"),
         ("someone:else:train", "colours", "not of the form NAME"),
         ("colour", "shades/dark:test", "Did you mean 'colours'"),
