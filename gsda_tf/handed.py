@@ -61,7 +61,7 @@ class Rows:
             if self.kind == "paths":
                 records = FileRecords(chosen)
             elif self.kind == "features":
-                records = FeatureRecords(np.stack(chosen)[:, None], "row")
+                records = FeatureRecords(np.stack(chosen), "row")
             else:
                 records = ArrayRecords(np.stack(chosen), "image")
             yield np.asarray(places), records

@@ -194,7 +194,6 @@ class DataSettings:
     augmentation: str = setting(
         "standard", "random changes to training images", "images", choices=("standard", "strong", "digits", "none")
     )
-    cache: str = _machine("none", "where decoded images are kept", "restoring images", choices=("none", "memory"))
     on_bad_image: str = setting("error", "what to do with a file that is no image", "images", choices=("error", "skip"))
     source_batch: int = _batch(36, "source images in one step, over all devices")
     target_batch: int = _batch(36, "target images in one step, over all devices")
@@ -213,13 +212,11 @@ class ModelSettings:
     """The extractor E, the classifier C and the discriminators D."""
 
     extractor: str = setting(
-        "resnet50", "small_cnn, an image model of keras.applications by name, FILE.keras, the path of a SavedModel "
-        "folder in the form of TF-Hub, or keras_hub:PRESET; several, with commas between, where they are frozen",
+        "resnet50", "small_cnn, an image model of keras.applications by name, FILE.keras or keras_hub:PRESET; several, "
+        "with commas between, where they are frozen",
         "everyday network compared images several", path=_is_model_path,
     )  # fmt: skip
-    trust_extractor: bool = _machine(
-        False, "run the extractor though it is a program: a SavedModel, a preset", "restoring"
-    )
+    trust_extractor: bool = _machine(False, "run the extractor though it is a program: a preset", "restoring")
     weights: str = setting(
         "imagenet",
         "the extractor's: imagenet, none, or a file; of several one each",
@@ -242,12 +239,6 @@ class ModelSettings:
     )  # fmt: skip
     feature_cache_dir: str = _machine(
         "", "where features are kept (default: <data_dir>/features)", "restoring images", path=True, needs=_FROZEN
-    )
-    feature_crops: int = setting(
-        0, "random crops of an image to train on; 0: the centre crop", "images", minimum=0, maximum=1000, needs=_FROZEN
-    )
-    feature_dtype: str = setting(
-        "float32", "how features are kept", "images", choices=("float32", "float16"), needs=_FROZEN
     )
     bottleneck_units: int = setting(
         256, "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and "

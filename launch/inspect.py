@@ -50,10 +50,10 @@ def main() -> int:
     print(inspection.describe_batch(good, settings))
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
     if data.source.records.visible:
-        centred = settings.model.keeps_features and not settings.model.feature_crops
-        if centred:  # what is frozen computes its features of the centre crops alone, --feature_crops=0
+        centred = settings.model.keeps_features
+        if centred:  # what is frozen computes its features of the centre crops alone
             settings = settings.replace({"augmentation": "none"})
-        inspection.write_png(inspection.contact_sheet(good, settings), path)
+        inspection.write_sheet(good, settings, path)
         crops = " in centre crops, which are all that a frozen backbone sees" if centred else ""
         print(f"One training batch{crops}, source above, target below: {path}")
     if absl_flags.FLAGS.rehearse:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gsda_tf.data.classes import listed
+
 THIN = 0.25
 """Of its share in the source: a class that is predicted less often seems to be missing, or lost."""
 _SURE = 0.9999
@@ -33,15 +35,12 @@ def warnings(
     said, shares = [], class_shares(predictions, len(class_names))
     empty = np.setdiff1d(np.arange(len(class_names)), runs)
     if len(empty):
-        said.append(
-            "Classes that seem to be missing in the target: no candidate finds an image of "
-            f"{_named(empty, class_names)}."
-        )
+        names = listed([class_names[c] for c in empty])
+        said.append(f"Classes that seem to be missing in the target: no candidate finds an image of {names}.")
     thin = np.setdiff1d(np.flatnonzero(shares < THIN * source_shares), empty)
     if len(thin):
-        said.append(
-            f"Classes that shrank to less than a quarter of their share in the source: {_named(thin, class_names)}."
-        )
+        names = listed([class_names[c] for c in thin])
+        said.append(f"Classes that shrank to less than a quarter of their share in the source: {names}.")
     if np.min(np.max(probabilities, axis=1)) > _SURE:
         said.append("All scores are 1: they say nothing of which answers are right. Look at the agreement instead.")
     apart = np.mean((runs != runs[0]).any(axis=0))
@@ -51,8 +50,3 @@ def warnings(
             "answers, or try another backbone."
         )
     return said
-
-
-def _named(classes: np.ndarray, names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(str(names[c]) for c in classes[:most])
-    return shown if len(classes) <= most else f"{shown} and {len(classes) - most} more"

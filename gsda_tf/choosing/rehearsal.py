@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.classes import listed
 from gsda_tf.data.domain import TaskData, evenly
 from gsda_tf.errors import shown
 from gsda_tf.evaluation.unsupervised import a_distance
@@ -19,7 +20,7 @@ from gsda_tf.training.experiment import Experiment
 from gsda_tf.training.inference import Sharded
 from gsda_tf.training.run import make_runner
 
-_LOOKED_AT, _NEIGHBOURS, _MOST_NAMED = 300, 3, 5
+_LOOKED_AT, _NEIGHBOURS = 300, 3
 _LEAST = 0.01
 """Of the distance of the quartiles, which is nothing where all are alike."""
 _STEPS, _SECONDS = 20, 2.0
@@ -67,7 +68,7 @@ def _times(
             run(run.batches(some), run.batch)  # traces
             began = time.perf_counter()
             run(run.batches(some), run.batch)
-            each += (time.perf_counter() - began) * (1 + first.settings.model.feature_crops) / run.batch
+            each += (time.perf_counter() - began) / run.batch
         yield f"Features of all {images:,} images, where they are not kept yet, take about {seconds(each * images)}."
     if len(runs) > 1:
         took = {name: pace * runs[name].optimization.steps for name, pace in paces.items()}
@@ -110,11 +111,8 @@ def _seen(experiment: Experiment) -> list[str]:
     for domain, values in zip(domains, features):
         names = [shown(domain.records.name(int(index))) for index in strangers(values)]
         if names:
-            more = ", ..." if len(names) > _MOST_NAMED else ""
-            lines.append(
-                f"{shown(domain.name)}: {len(names)} of {len(domain):,} images that were looked at are like no other: "
-                f"{', '.join(names[:_MOST_NAMED])}{more}"
-            )
+            looked = f"{len(names)} of {len(domain):,} images that were looked at"
+            lines.append(f"{shown(domain.name)}: {looked} are like no other: {listed(names)}")
     return lines
 
 

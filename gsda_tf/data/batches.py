@@ -139,7 +139,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    domain: DomainData, settings: DataSettings, batch: int, share: Share | None = None, seeds: np.ndarray | None = None
+    domain: DomainData, settings: DataSettings, batch: int, share: Share | None = None
 ) -> tf.data.Dataset:
     """All images of a domain in order, without random changes.
 
@@ -148,18 +148,14 @@ def evaluation_batches(
 
     Args:
       domain: n images, or their features.
-      settings: geometry and augmentation.
+      settings: geometry.
       batch: images in a global batch, a multiple of the replicas.
       share: of the batches.
-      seeds: int64 [n, 2], from which each image's random changes follow, for images as training would see them.
 
     Returns:
       ceil(n / batch) elements for each replica: uint8 [batch / replicas, S, S, 3], or float32 [.., e] of features.
     """
     indices = np.zeros(-(-len(domain) // batch) * batch, np.int64)
     indices[: len(domain)] = np.arange(len(domain))
-    indices, records = (share or Share()).of(indices.reshape(-1, batch)), domain.records
-    seen = (
-        records.evaluation(indices, settings) if seeds is None else records.training(indices, seeds[indices], settings)
-    )
+    seen = domain.records.evaluation((share or Share()).of(indices.reshape(-1, batch)), settings)
     return seen.with_options(pipeline.options()).prefetch(pipeline.AHEAD)

@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import PIL
 import tensorflow as tf
 from tqdm import tqdm
 
+from gsda_tf.data.classes import listed
 from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.data.image_files import BadImageError, odd
 from gsda_tf.errors import COMMANDS, DataError, DiskError, UserError, shown
@@ -26,7 +28,6 @@ from gsda_tf.files import read_regular, write_atomically
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
-_SHOWN = 5
 _LOOKED_AT = 32
 _MOST_COMPARED = 1000
 _RULES = f"6 {tf.__version__} {PIL.__version__}"
@@ -97,16 +98,28 @@ def find_bad(domain: DomainData, decode: bool = True, kept_in: str = "") -> list
       (index, reason) of each.
     """
     check = domain.records.check(decode)
-    if check is None:
-        return []
+    found = _of_each(check, domain, "checking", "damage", kept_in) if check else ()
+    return [(index, reason) for index, reason in enumerate(found) if reason]
+
+
+def content_digests(domain: DomainData, kept_in: str = "") -> np.ndarray:
+    """A digest of each image's content, 'S32' [n]; see `find_bad`.
+
+    The same image has the same digest in whatever folder, list or benchmark it lies.
+    """
+    of_one = functools.partial(content, domain)
+    return np.asarray(_of_each(of_one, domain, "reading", "content", kept_in), "S32")
+
+
+def _of_each(look: Callable[[int], str | None], domain: DomainData, doing: str, what: str, kept_in: str) -> list:
+    """What a function of an index says of each image, by several threads; see `remembered`."""
 
     def find(indices: Sequence[int]) -> list[str | None]:
-        what = f"checking {shown(domain.name)}"
         with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
-            said = pool.map(check, indices)
-            return list(progress(said, total=len(indices), desc=what, unit=" images", leave=False, delay=1))
+            options = {"desc": f"{doing} {shown(domain.name)}", "unit": " images", "leave": False, "delay": 1}
+            return list(progress(pool.map(look, indices), total=len(indices), **options))
 
-    return [(index, reason) for index, reason in enumerate(remembered(find, domain, "damage", kept_in)) if reason]
+    return remembered(find, domain, what, kept_in)
 
 
 def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskData:
@@ -150,36 +163,45 @@ def remark_on_images(data: TaskData) -> list[str]:
             f"{len(names)} of {len(chosen)} {role} images that were looked at ({names[0]}) {reason}."
             for reason, names in found.items()
         ]
-    return [*remarks, *_remark_on_shared(data.source, data.target)]
+    shared, more = twins(data.target, data.source)
+    if shared:
+        names = [shown(domain.records.name(i)) for domain, i in zip((data.target, data.source), shared[0])]
+        remarks.append(
+            f"{len(shared):,}{more} of the {len(data.target):,} target images are in the source too ({names[1]} is "
+            f"{names[0]}): the accuracy on the target says less of new images."
+        )
+    return remarks
 
 
-def _remark_on_shared(source: DomainData, target: DomainData) -> list[str]:
-    """A line if images are in both domains, by content; up to a thousand target images that may be are read."""
-    places = collections.defaultdict(list)
-    for index in range(len(source)):
-        places[source.records.key(index)].append(index)
+def twins(domain: DomainData, others: DomainData) -> tuple[list[tuple[int, int]], str]:
+    """Finds images by content in another domain, or in their own; up to a thousand that may be there are read.
+
+    Returns:
+      (pairs of an image and the first of `others` that is the same, not itself; " or more" if not all were read).
+    """
+    keys, places = [domain.records.key(index) for index in range(len(domain))], collections.defaultdict(list)
+    for index, key in enumerate(keys if domain is others else map(others.records.key, range(len(others)))):
+        places[key].append(index)
     places.pop(None, None)
-    alike = [index for index in range(len(target)) if target.records.key(index) in places]
+    least = 2 if domain is others else 1
+    alike = [index for index, key in enumerate(keys) if len(places.get(key, ())) >= least]
     read = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)]
-    candidates = [other for key in {target.records.key(index) for index in read} for other in places[key]]
-    known = {content(source, candidates[i]): candidates[i] for i in evenly(len(candidates), 4 * _MOST_COMPARED)}
+    candidates = [other for key in dict.fromkeys(keys[index] for index in read) for other in places[key]]
+    known: dict[str | None, int] = {}
+    for i in evenly(len(candidates), 4 * _MOST_COMPARED):
+        known.setdefault(content(others, candidates[i]), candidates[i])
     known.pop(None, None)
-    shared = [(known[digest], index) for index in read for digest in [content(target, index)] if digest in known]
-    if not shared:
-        return []
-    names = [shown(domain.records.name(index)) for domain, index in zip((source, target), shared[0])]
-    more = " or more" if len(read) < len(alike) else ""
-    return [
-        f"{len(shared):,}{more} of the {len(target):,} target images are in the source too ({names[0]} is {names[1]}): "
-        "the accuracy on the target says less of new images."
-    ]
+    pairs = [(index, known[digest]) for index in read if (digest := content(domain, index)) in known]
+    others_too = [(index, other) for index, other in pairs if domain is not others or index != other]
+    return others_too, " or more" if len(read) < len(alike) else ""
 
 
-def content(domain: DomainData, index: int) -> bytes | None:
+def content(domain: DomainData, index: int) -> str | None:
     """Returns a digest of an image as it is stored; None if it cannot be read."""
     with contextlib.suppress(*_TOLD_ELSEWHERE):
-        stored = domain.records.stored(index)
-        return hashlib.blake2b(domain.records.mark(index) if stored is None else stored).digest()
+        data = domain.records.stored(index)
+        data = domain.records.stamp(index).encode() if data is None else data
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
     return None
 
 
@@ -207,12 +229,11 @@ def leave_out(data: TaskData, source: Sequence[int], target: Sequence[int]) -> T
 
 def refusal(role: str, domain: DomainData, bad: list[tuple[int, str]]) -> str:
     """One line that names the files that cannot be read, and says what to do."""
-    named = "; ".join(f"{shown(domain.records.name(index))}: {reason}" for index, reason in bad[:_SHOWN])
-    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
+    named = [f"{shown(domain.records.name(index))}: {reason}" for index, reason in bad]
     return (
-        f"{count} of the {role} cannot be read: {named}{more}. Mend or remove them, or leave them out with "
-        f"--on_bad_image=skip; `python -m {COMMANDS}.inspect` with the same flags lists them all."
+        f"{len(bad):,} of the {len(domain):,} {role} images cannot be read: {listed(named, '; ')}. Mend or remove "
+        f"them, or leave them out with --on_bad_image=skip; `python -m {COMMANDS}.inspect` with the same flags lists "
+        "them all."
     )
 
 

@@ -10,21 +10,16 @@ import re
 import stat
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.data import pipeline
-from gsda_tf.data.checking import remembered
-from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import Memory, Records
-from gsda_tf.data.sampling import hash_key
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import disk_errors, one_at_a_time, remove_unfinished, replacing
 from gsda_tf.settings import DataSettings
 
-_VIEW = 3
 _NAME = re.compile(r"[0-9a-f]{32}\.npy")
 _HELD = 2**30
 """Bytes; features that take more are read from the disk as they are needed, by Python, in place of TensorFlow."""
@@ -35,11 +30,11 @@ class Rows:
     """Rows of several arrays, memory-mapped files mostly, that are read as one array would be.
 
     Args:
-      parts: [m, v, ...], alike but for m.
+      parts: [m, ...], alike but for m.
       places: int64 [n, 2], of each row the part, and where it lies there.
 
     Attributes:
-      shape: (n, v, ...).
+      shape: (n, ...).
       dtype: of the parts.
     """
 
@@ -48,51 +43,43 @@ class Rows:
         self.shape, self.dtype = (len(places), *parts[0].shape[1:]), parts[0].dtype
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self.shape[0]
 
-    def __getitem__(self, chosen) -> Rows | np.ndarray:
-        """rows[i] are `Rows`; rows[i, v], i int64 [...] and v an integer or as many, is read: [..., ...]."""
-        if not isinstance(chosen, tuple):
-            return Rows(self._parts, self._places[chosen])
-        index, view = np.broadcast_arrays(*chosen)
-        read = np.empty((*index.shape, *self.shape[2:]), self.dtype)
-        part, row = np.moveaxis(self._places[index], -1, 0)
-        for i in np.unique(part):
-            here = part == i
-            read[here] = self._parts[i][row[here], view[here]]
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """Reads rows, [..., ...] of int64 [...]."""
+        places = self._places[index]
+        read = np.empty((*places.shape[:-1], *self.shape[1:]), self.dtype)
+        for i in np.unique(places[..., 0]):
+            here = places[..., 0] == i
+            read[here] = self._parts[i][places[here][:, 1]]
         return read
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return self[np.arange(len(self))[:, None], np.arange(self.shape[1])].astype(dtype or self.dtype)
+        return self[np.arange(len(self))].astype(dtype or self.dtype)
 
 
 class JoinedRows(Rows):
     """Rows of the same images by several backbones, side by side, each divided by its length.
 
     Args:
-      parts: [n, v, e] each, alike but for e.
+      parts: [n, e] each, alike but for e.
     """
 
     def __init__(self, parts: Sequence[Rows]):
         self._parts, self.dtype = parts, parts[0].dtype
-        self.shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+        self.shape = (len(parts[0]), sum(part.shape[-1] for part in parts))
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, chosen) -> JoinedRows | np.ndarray:
-        rows = [part[chosen] for part in self._parts]
-        if not isinstance(chosen, tuple):
-            return JoinedRows(rows)
-        lengths = [np.linalg.norm(x.astype(np.float32), axis=-1, keepdims=True) for x in rows]
-        return np.concatenate([(x / np.maximum(d, 1e-6)).astype(self.dtype) for x, d in zip(rows, lengths)], axis=-1)
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        rows = [part[index] for part in self._parts]
+        lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in rows]
+        return np.concatenate([x / np.maximum(d, 1e-6) for x, d in zip(rows, lengths)], axis=-1)
 
 
 class FeatureRecords(Records):
     """Features, of images or of anything else.
 
     Args:
-      features: [n, v, ...], an array or `Rows`. View 0 is what evaluation sees, the others are random crops.
+      features: [n, ...], an array or `Rows`.
       images: whose features they are; of features that came without images, what messages call the set.
     """
 
@@ -100,32 +87,23 @@ class FeatureRecords(Records):
 
     def __init__(self, features: np.ndarray | Rows, images: Records | str):
         count = len(features) if isinstance(images, str) else len(images)
-        if len(features.shape) < 3 or len(features) != count:
-            raise ValueError(f"features are {features.dtype} {features.shape}, expected [{count}, views, ...]")
+        if len(features.shape) < 2 or len(features) != count:
+            raise ValueError(f"features are {features.dtype} {features.shape}, expected [{count}, ...]")
         super().__init__(count)
         self._memory, self._images = Memory(features), images
 
-    @property
-    def features(self) -> np.ndarray | Rows:
-        """[n, v, ...]."""
-        return self._memory.array if self._whole else self._memory.array[self._places]
-
     def spec(self, settings: DataSettings | None = None) -> tf.TensorSpec:
-        return tf.TensorSpec(self._memory.array.shape[2:], self._memory.array.dtype)
+        return tf.TensorSpec(self._memory.array.shape[1:], self._memory.array.dtype)
 
     def training(self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
-        """One of the random crops follows from each seed; without random crops it is the view of evaluation."""
-        crops = self._memory.array.shape[1] - 1
-        views = 0
-        if crops:
-            views = 1 + (hash_key(_VIEW, seeds[..., 0], seeds[..., 1]) % np.uint64(crops)).astype(np.int64)
-        return self._gather(indices, views)
+        return self.evaluation(indices, settings)
 
     def evaluation(self, indices: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
-        return self._gather(indices, 0)
+        rows = tf.data.Dataset.from_tensor_slices(self._places[indices])
+        return rows.map(self._load, num_parallel_calls=1)
 
     def samples(self, indices: np.ndarray) -> np.ndarray:
-        return np.asarray(self._memory.array[self._places[indices], 0])
+        return self._memory.array[self._places[indices]]
 
     def name(self, index: int) -> str:
         place = self._places[index]
@@ -137,57 +115,22 @@ class FeatureRecords(Records):
     key = stamp
 
     def mark(self, index: int) -> bytes:
-        return np.asarray(self._memory.array[self._places[[index]]]).tobytes()
+        return self._memory.array[self._places[[index]]].tobytes()
 
     def _load(self, place: tf.Tensor) -> tf.Tensor:
-        return self._read(place, tf.zeros_like(place), ())
-
-    def _gather(self, indices: np.ndarray, views: np.ndarray | int) -> tf.data.Dataset:
-        rows = (self._places[indices], np.broadcast_to(np.asarray(views, np.int64), indices.shape))
-        count = indices.shape[1:]
-        return tf.data.Dataset.from_tensor_slices(rows).map(
-            lambda place, view: self._read(place, view, count), num_parallel_calls=1
-        )
-
-    def _read(self, place: tf.Tensor, view: tf.Tensor, count: tuple[int, ...]) -> tf.Tensor:
         array = self._memory.array
         if math.prod(array.shape) * array.dtype.itemsize <= _HELD:
-            return tf.gather_nd(self._memory.tensor, tf.stack([place, view], -1))
-        dtype = tf.as_dtype(array.dtype)
+            return tf.gather(self._memory.tensor, place)
         memory = weakref.ref(self._memory)  # see `records`
-        read = tf.numpy_function(lambda i, v: memory().array[i, v], [place, view], dtype, stateful=False)
-        return tf.ensure_shape(read, (*count, *array.shape[2:]))
-
-
-def content_digests(domain: DomainData, folder: str = "") -> np.ndarray:
-    """A digest of each image file's bytes, or of its pixels; 'S32' [n].
-
-    The same image has the same digest in whatever folder, list or benchmark it lies.
-
-    Args:
-      domain: of images.
-      folder: keeps the digests, so that files that have not changed are not read again; "": none does.
-    """
-
-    def read(indices: Sequence[int]) -> Iterator[str]:
-        loaded = (
-            tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64))
-            .map(domain.records.load, num_parallel_calls=pipeline.CALLS)
-            .prefetch(16)
-            .with_options(pipeline.options())
-        )
-        for record in loaded.as_numpy_iterator():
-            data = record if isinstance(record, bytes) else str(record.shape).encode() + record.tobytes()
-            yield hashlib.blake2b(data, digest_size=16).hexdigest()
-
-    return np.asarray(remembered(read, domain, "content", folder), "S32")
+        read = tf.numpy_function(lambda i: memory().array[i], [place], tf.as_dtype(array.dtype), stateful=False)
+        return tf.ensure_shape(read, (*place.shape, *array.shape[1:]))
 
 
 class FeatureStore:
     """Features by content of the image, in files of one folder that are there whole or not at all.
 
-    A file is an array of records: the image's digest, a sum of the features, and these. Nothing but such files is read,
-    and none through a link; a damaged one is passed over, and made anew.
+    A file is an array of records: the image's digest, a sum of the features, and these as [1, ...]. Nothing but such
+    files is read, and none through a link; a damaged one is passed over, and made anew.
 
     Args:
       folder: of one backbone with one preprocessing; made if needed.
@@ -213,7 +156,7 @@ class FeatureStore:
         """Finds the features of images, memory-mapped.
 
         Returns:
-          ([n, v, ...], undefined where an image is missing, or None if all are; bool [n], which are missing).
+          ([n, ...], undefined where an image is missing, or None if all are; bool [n], which are missing).
         """
         places: dict[bytes, list[int]] = {}
         for i, digest in enumerate(digests):
@@ -221,21 +164,22 @@ class FeatureStore:
         parts, found, missing = [], np.zeros((len(digests), 2), np.int64), np.ones(len(digests), bool)
         for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder))):
             held = self._read(name)
-            if held is None or (parts and held["features"].shape[1:] != parts[0].shape[1:]):
+            if held is None or (parts and held["features"].shape[2:] != parts[0].shape[1:]):
                 continue
             for row, digest in enumerate(held["digest"]):
                 wanted = places.get(bytes(digest), [])
                 found[wanted] = len(parts), row
                 missing[wanted] = False
-            parts.append(held["features"])
+            parts.append(held["features"][:, 0])
         return (None if missing.all() else Rows(parts, found)), missing
 
     def add(self, digests: np.ndarray, features: np.ndarray) -> None:
-        """Keeps features [n, v, ...] under their digests 'S32' [n].
+        """Keeps features [n, ...] under their digests 'S32' [n].
 
         Raises:
           UserError: the disk is full, or the folder cannot be written.
         """
+        features = features[:, None]
         dtype = [("digest", "S32"), ("sum", "<u4"), ("features", features.dtype, features.shape[1:])]
         held = np.zeros(len(features), dtype)
         held["digest"], held["features"], held["sum"] = digests, features, _sums(features)
@@ -258,11 +202,8 @@ class FeatureStore:
             if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
                 raise ValueError
             held = np.lib.format.open_memmap(path, mode="r")
-            if (
-                held.dtype.names != ("digest", "sum", "features")
-                or held.ndim != 1
-                or held["features"].dtype.kind != "f"
-            ):
+            known = held.dtype.names == ("digest", "sum", "features") and held.ndim == 1
+            if not known or held["features"].dtype.kind != "f":
                 raise ValueError
             version = found.st_ino, found.st_mtime_ns
             if self._sound.get(name) != version and not np.array_equal(held["sum"], _sums(held["features"])):

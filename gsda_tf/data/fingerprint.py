@@ -11,8 +11,6 @@ from gsda_tf.data.classes import listed
 from gsda_tf.data.domain import UNKNOWN, UNLABELLED, DomainData, TaskData
 from gsda_tf.errors import DataError
 
-_SHOWN = 4
-
 Fingerprint = Mapping[str, Mapping[str, Sequence[Any]]]
 """By role and class name ("" if unlabelled): how many images, and a digest of their files' names, sizes and
 ends, or of arrays."""
@@ -41,11 +39,10 @@ def changes(then: Fingerprint, now: Fingerprint) -> str:
         for name in dict.fromkeys((*before, *after)):
             what = f"{role} class {name!r}" if name else f"unlabelled {role}"
             (count, digest), (count_now, digest_now) = (list(each.get(name, (0, ""))) for each in (before, after))
-            if count != count_now:
-                said.append(f"{what}: {count:,} images then, {count_now:,} now")
-            elif digest != digest_now:
-                said.append(f"{what}: as many images, but files of other names or content, or other arrays")
-    return "; ".join(said[:_SHOWN]) + (f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
+            if (count, digest) != (count_now, digest_now):
+                others = ", of other names or content" if count == count_now else ""
+                said.append(f"{what}: {count:,} images then, {count_now:,} now{others}")
+    return listed(said, "; ")
 
 
 def with_classes(data: TaskData, names: Sequence[str]) -> TaskData:

@@ -329,11 +329,8 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
         begin = file.read(8)
         if not begin:
             raise BadImageError("empty file") from error
-        if begin.startswith((b"II*\0", b"MM\0*")):
-            raise BadImageError(
-                "TIFF that is damaged, or of other than one, three or four bands of 8 bits, or unsigned 16"
-            ) from error
-        raise BadImageError(f"no {READ} that can be read, it begins with {begin!r}") from error
+        bands = "of one, three or four bands of 8 bits, or unsigned 16"
+        raise BadImageError(f"no {READ} {bands}, that can be read, it begins with {begin!r}") from error
     except Image.DecompressionBombError as error:
         raise BadImageError(_TOO_MANY) from error
     except (BadImageError, MemoryError):

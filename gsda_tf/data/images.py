@@ -3,7 +3,7 @@
 The published recipe resizes an image to a square and crops from that. Here the crop is mapped back through the
 first resize, so that each image is resized once, straight from the pixels of the crop; of a random crop no others are
 decoded. A JPEG is moreover decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size at which it is still as
-large as that square. So every crop of an image is cut from the same pixels, which may be kept.
+large as that square. So every crop of an image is cut from the same pixels.
 
 Encoded images are JPEG or PNG: `image_files.plain` makes these of all others.
 
@@ -54,18 +54,12 @@ class ImageGeometry:
     Attributes:
       image_size: of the input.
       resize_size: of the square.
-      keep_fitting: whether evaluation leaves pixels that have the input's size already as they are.
       max_bytes: of an encoded image's pixels, all channels in their depth; one with more is refused.
     """
 
     image_size: int
     resize_size: int
-    keep_fitting: bool = True
     max_bytes: int = 8 * MAX_PIXELS
-
-    def of_files(self) -> ImageGeometry:
-        """The same of what was a file: its image is resized whatever its size."""
-        return dataclasses.replace(self, keep_fitting=False)
 
 
 @functools.cache
@@ -100,7 +94,7 @@ def seen(
         # Whether to flip is data here: a branch would cost more than the flip.
         image = tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, flip, False]))
     elif encoded:
-        image = evaluation_pixels(decode(image, geometry)[None], geometry.of_files())[0]
+        image = _centre(decode(image, geometry)[None], geometry)[0]
     else:
         image = evaluation_pixels(image[None], geometry)[0]
     if chosen.change is not None:
@@ -120,8 +114,6 @@ def evaluation_pixels(images: tf.Tensor, geometry: ImageGeometry) -> tf.Tensor:
     """
     images = tf.convert_to_tensor(images)
     size = geometry.image_size
-    if not geometry.keep_fitting:
-        return _centre(images, geometry)
     if images.shape[1:3].as_list() == [size, size]:
         return images
     height, width = tf.shape(images)[1], tf.shape(images)[2]
@@ -137,8 +129,8 @@ def decode(record: tf.Tensor, geometry: ImageGeometry | None = None) -> tf.Tenso
 
     Args:
       record: string scalar.
-      geometry: for the pixels that every crop of the image is cut from, a JPEG perhaps at a part of its size: `seen` of
-        these, with `geometry.of_files()`, and of the file are the same, bit for bit. None: at its own size.
+      geometry: for the pixels that every crop of the image is cut from, a JPEG perhaps at a part of its size. None: at
+        its own size.
 
     Returns:
       uint8 [h, w, 3].

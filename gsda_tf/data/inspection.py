@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import content, find_bad, remark_on_images
+from gsda_tf.data.checking import find_bad, remark_on_images, twins
 from gsda_tf.data.domain import DomainData, TaskData, evenly
 from gsda_tf.data.image_files import stored_size, turned
 from gsda_tf.errors import shown
@@ -65,9 +65,10 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
     lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
     lines += [*data.remarks, *remark_on_images(data)]
     for role, domain, _ in both:
-        if pairs := _copies(domain):
+        pairs, more = twins(domain, domain)
+        if pairs:
             names = " is ".join(shown(domain.records.name(index)) for index in pairs[0])
-            lines.append(f"Copies of others: {len(pairs):,} of the {len(domain):,} {role} images ({names}).")
+            lines.append(f"Copies of others: {len(pairs):,}{more} of the {len(domain):,} {role} images ({names}).")
     if not data.target.labelled:
         lines.append("The target has no labels: no accuracy will be claimed.")
     elif (data.target.labels < 0).any():
@@ -85,17 +86,6 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
         for index, reason in facts.bad:
             lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
     return "\n".join(lines)
-
-
-def _copies(domain: DomainData) -> list[tuple[int, int]]:
-    """Pairs of an image and an earlier one of the same content."""
-    alike, seen, pairs = collections.defaultdict(list), {}, []
-    for index in range(len(domain)):
-        alike[domain.records.key(index)].append(index)
-    for index in (index for key, group in alike.items() if key is not None and len(group) > 1 for index in group):
-        if (digest := content(domain, index)) is not None and seen.setdefault(digest, index) != index:
-            pairs.append((index, seen[digest]))
-    return pairs
 
 
 def describe_batch(data: TaskData, settings: Settings) -> str:
@@ -130,37 +120,26 @@ def _describe_sizes(facts: DomainFacts, size: int) -> str:
     )
 
 
-def contact_sheet(data: TaskData, settings: Settings) -> np.ndarray:
-    """The first training batch as the network sees it, source above, target below.
+def write_sheet(data: TaskData, settings: Settings, path: str) -> None:
+    """Writes a picture of the first training batch as the network sees it, source above, target below.
 
     Args:
       data: the task, without images that cannot be read.
       settings: of the run that would be.
-
-    Returns:
-      uint8 [height, width, 3].
-    """
-    batch = next(iter(TrainingBatches(data, settings.data, settings.run.seed).dataset(0, 1)))
-    source, target = (_grid(batch[key].numpy()) for key in ("source_images", "target_images"))
-    width = max(source.shape[1], target.shape[1])
-    parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (source, target)]
-    return np.concatenate([parts[0], np.zeros((_GAP, width, 3), np.uint8), parts[1]])
-
-
-def write_png(picture: np.ndarray, path: str) -> None:
-    """Writes a picture beside `path` and moves it into place.
+      path: of the PNG file.
 
     Raises:
       UserError: the folder cannot be written, or the disk is full.
     """
+    batch = next(iter(TrainingBatches(data, settings.data, settings.run.seed).dataset(0, 1)))
+    halves = [batch[key].numpy() for key in ("source_images", "target_images")]
+    columns, side = min(max(map(len, halves)), _MOST_COLUMNS), settings.data.image_size + _GAP
+    heights = [-(-len(images) // columns) * side + _GAP for images in halves]
+    sheet = Image.new("RGB", (columns * side + _GAP, sum(heights) + _GAP))
+    for images, top, height in zip(halves, (0, heights[0] + _GAP), heights):
+        sheet.paste("white", (0, top, sheet.width, top + height))
+        for place, image in enumerate(images):
+            row, column = divmod(place, columns)
+            sheet.paste(Image.fromarray(image), (column * side + _GAP, top + row * side + _GAP))
     with replacing(path) as file:
-        Image.fromarray(picture).save(file, "PNG")
-
-
-def _grid(images: np.ndarray) -> np.ndarray:
-    """Images side by side on white, up to twelve in a row."""
-    columns, size = min(len(images), _MOST_COLUMNS), images.shape[1] + _GAP
-    before, missing = (_GAP, 0), -len(images) % columns
-    framed = np.pad(images, ((0, missing), before, before, (0, 0)), constant_values=255)
-    sheet = framed.reshape(-1, columns, size, size, 3).swapaxes(1, 2).reshape(-1, columns * size, 3)
-    return np.pad(sheet, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
+        sheet.save(file, "PNG")

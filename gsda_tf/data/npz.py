@@ -34,24 +34,15 @@ def read_npz(path: str, names: Sequence[str], most: int = 0) -> dict[str, np.nda
     with _damage(), open_archive(path, MOST_BYTES) as archive:
         known = set(archive.namelist())
         members = [archive.getinfo(f"{name}.npy") for name in names if f"{name}.npy" in known]
-        refuse_large(path, sum(m.file_size for m in members), sum(m.compress_size for m in members), most)
+        unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+        most = most or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        if unpacked > min(most, max(_SMALL, _RATIO * packed)):
+            raise DataError(
+                f"{shown(path)} unpacks to {unpacked:,} bytes from {packed:,}: expected at most {most:,} (half of this "
+                f"machine's memory, or what such a file may hold), and {_RATIO} times what it has. Save it without "
+                "compression, or bring so many as image files, with --pipeline=folders or lists."
+            )
         return {member.filename[: -len(".npy")]: _array(archive, member) for member in members}
-
-
-def refuse_large(path: str, unpacked: int, packed: int, most: int = 0) -> None:
-    """Raises DataError if what a file says that it unpacks to is too much, see `read_npz`."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if unpacked > (most or memory // 2):
-        limit = f"{most:,} bytes" if most else "half of this machine's memory"
-        raise DataError(
-            f"{shown(path)} unpacks to {unpacked:,} bytes, more than {limit}: bring so many as image files, with "
-            "--pipeline=folders or lists."
-        )
-    if unpacked > max(_SMALL, _RATIO * packed):
-        raise DataError(
-            f"{shown(path)} unpacks to {unpacked:,} bytes, more than {_RATIO} times the {packed:,} that it has: if "
-            "that is meant, save it without compression."
-        )
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -72,7 +63,5 @@ def _damage() -> Iterator[None]:
     """Tells as one kind of error what zipfile and NumPy raise about files that are damaged, or were never archives."""
     try:
         yield
-    except (EOFError, KeyError, MemoryError, RuntimeError, NotImplementedError, OverflowError) as error:
+    except (EOFError, KeyError, MemoryError, RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(str(error) or type(error).__name__) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(str(error)) from error

@@ -105,10 +105,6 @@ class Records(abc.ABC):
         """
         return None
 
-    def kept(self, store: Any) -> Records:
-        """The same, whose decoded images a `cache.MemoryStore` keeps, if there is anything to decode."""
-        return self
-
     @abc.abstractmethod
     def spec(self, settings: DataSettings) -> tf.TensorSpec:
         """Of one of them as the network sees it."""
@@ -235,27 +231,13 @@ class ArrayRecords(ImageRecords):
 
 
 class EncodedRecords(ImageRecords):
-    """Images that are JPEG or PNG files when they are loaded, see `image_files.plain`.
-
-    With `kept`, what every crop is cut from is looked up in a store of `cache` in place of being decoded again: batches
-    are the same bit for bit with and without.
-    """
-
-    _store: Any = None
+    """Images that are JPEG or PNG files when they are loaded, see `image_files.plain`."""
 
     def samples(self, indices: np.ndarray) -> list[bytes]:
         return [self.load(tf.constant(i, tf.int64)).numpy() for i in indices]
 
-    def stored(self, index: int) -> bytes | None:
-        return self.load(tf.constant(index, tf.int64)).numpy()
-
     def check(self, decode: bool) -> Check | None:
         return self._decoded if decode else None
-
-    def kept(self, store: Any) -> Records:
-        keeping = copy.copy(self)
-        keeping._store = store
-        return keeping
 
     def _decoded(self, index: int) -> str | None:
         """Decodes image `index`; returns what is wrong with it, or None."""
@@ -268,22 +250,7 @@ class EncodedRecords(ImageRecords):
         return None
 
     def _see(self, index, seed, geometry, augmentation):
-        if self._store is None:
-            return images.decoding(geometry, augmentation)(self.load(index), seed)
-        return images.seen(self._pixels(index, geometry), geometry.of_files(), augmentation, seed)
-
-    def _pixels(self, index: tf.Tensor, geometry: images.ImageGeometry) -> tf.Tensor:
-        """Returns the pixels that every crop of image `index` (int64 scalar) is cut from, uint8 [h, w, 3]."""
-        places, store = self._places, weakref.ref(self._store)
-
-        def kept(i: np.ndarray, decoded: np.ndarray | None = None) -> np.ndarray:
-            return store().kept(int(places[i]), decoded)
-
-        def decode() -> tf.Tensor:
-            return tf.numpy_function(kept, [index, images.decode(self.load(index), geometry)], tf.uint8)
-
-        found = tf.numpy_function(kept, [index], tf.uint8)
-        return tf.ensure_shape(tf.cond(tf.size(found) > 0, lambda: found, decode), [None, None, 3])
+        return images.decoding(geometry, augmentation)(self.load(index), seed)
 
 
 class FileRecords(EncodedRecords):
@@ -356,6 +323,9 @@ class SourceRecords(EncodedRecords):
         if self._name_key is None:
             return f"{self._label}[{place}]"
         return f"{self._label}[{place}] ({tf.compat.as_str_any(self._reader.source[place][self._name_key])})"
+
+    def stored(self, index: int) -> bytes:
+        return plain(self._reader.source[int(self._places[index])][self._image])
 
     def stamp(self, index: int) -> str | None:
         """Of the set's files, which hold its images in a fixed order."""

@@ -12,7 +12,6 @@ from gsda_tf.data.fonts import render_digits
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
-from gsda_tf.errors import UserError
 from gsda_tf.settings import DataSettings
 
 _DOMAINS = {"Fo": "fonts", "Ha": "handwriting", "Mn": "mnist", "Us": "usps", "Sv": "svhn"}
@@ -36,14 +35,7 @@ def _load(code: str, settings: DataSettings) -> DomainData:
         digits = sklearn.datasets.load_digits()
         return DomainData(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
     own = code == "Mn" and prepare.has_own("mnist_npz", settings)
-    try:
-        return prepare.load_decoded("mnist_npz" if own else _SETS[code], "train", name, settings)
-    except UserError as error:
-        if own or code != "Mn":
-            raise
-        raise UserError(
-            f"{error} A copy of your own, mnist.npz of keras.datasets, is read from --manual_dir."
-        ) from error
+    return prepare.load_decoded("mnist_npz" if own else _SETS[code], "train", name, settings)
 
 
 BENCHMARKS = (Benchmark(name="digits", title="Digits", domains=_DOMAINS, classes=_CLASSES, load=_load),)

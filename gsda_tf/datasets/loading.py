@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 from collections.abc import Sequence
 
-from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.checking import check_images, kept_in
 from gsda_tf.data.classes import few_images
 from gsda_tf.data.domain import TaskData, hold_out
@@ -65,7 +64,4 @@ def load(settings: DataSettings, class_names: Sequence[str] | None = None) -> Ta
     if class_names is not None:
         data = with_classes(data, class_names)
     data = check_images(data, settings.on_bad_image, kept_in(settings))
-    if settings.cache == "memory":
-        kept = {role: dataclasses.replace(each, records=each.records.kept(MemoryStore())) for role, each in data.roles}
-        data = dataclasses.replace(data, **kept)
     return hold_out(hand_over(data, settings), settings.holdout)

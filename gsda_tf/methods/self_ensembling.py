@@ -7,7 +7,7 @@
 q is what a teacher, the moving average of E and C, says of a second random view of the same image, stopped. After the
 step, teacher <- 0.99 teacher + 0.01 student, trained weights alone, as in the authors' code; its batch norm has
 statistics of its own. The teacher is deployed. Source and target share one pass here, and so batch norm's statistics;
-the authors kept them apart. With a frozen backbone and no `--feature_crops` both views are the same.
+the authors kept them apart. With a frozen backbone both views are the same.
 """
 
 import keras

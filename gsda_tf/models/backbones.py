@@ -47,8 +47,8 @@ def build(name: str, weights: str, image_size: int, preprocessing: str = "auto")
 
     Args:
       name: "small_cnn", a model of keras.applications in lower case ("resnet50"; "mobilenet_0.75" sets the
-        width of the models that have one), the path of a saved Keras model or of a SavedModel folder,
-        "keras_hub:PRESET", or "features:N"; or several of these, with commas between.
+        width of the models that have one), the path of a saved Keras model, "keras_hub:PRESET", or "features:N"; or
+        several of these, with commas between.
       weights: "imagenet", "none", or a weights file; of several, one each. A saved model brings its own.
       image_size: S, pixels.
       preprocessing: "auto" is what the model was published with; a saved one is looked into.
@@ -299,13 +299,12 @@ def _saved(path: str, image_size: int) -> keras.Model:
             f"--extractor={path} was not loaded: {str(error).splitlines()[0][:300]} Expected a Keras model saved "
             "with model.save('FILE.keras'), without Lambda layers."
         ) from error
-    expected = model.input_shape
-    if not isinstance(expected, tuple) or len(expected) != 4 or expected[-1] != 3:
-        raise UserError(f"--extractor={path} takes input {expected}: expected one image input [N, H, W, 3].")
-    if expected[1] not in (None, image_size):
+    shape = model.input_shape
+    one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3
+    if not one_image or shape[1] not in (None, image_size):
         raise UserError(
-            f"--extractor={path} takes images of {expected[1]}x{expected[2]}, but --image_size={image_size}: "
-            f"set --image_size={expected[1]}."
+            f"--extractor={path} takes {shape}: expected one image input [N, H, W, 3], and H to be --image_size, "
+            f"{image_size}."
         )
     return model
 

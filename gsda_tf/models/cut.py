@@ -51,12 +51,11 @@ def cut(model: keras.Model, place: str) -> Cut:
 
 
 def _refusal(name: str, place: str, places: _Places | None) -> str:
-    if not places or not places.firsts:
-        return f"--train_from={place}: {name} cannot be cut at all; train it whole, or say --freeze_backbone."
-    like = difflib.get_close_matches(place, places.firsts, _SHOWN) or list(places.firsts)[-_SHOWN:]
+    firsts = [*places.firsts] if places else []
+    like = difflib.get_close_matches(place, firsts, _SHOWN) or firsts[-_SHOWN:]
     return (
         f"--train_from={place}: {name} cannot be cut there in two that a single tensor joins; expected one of "
-        f"{', '.join([*places.stages, *like])}, ... ({len(places.firsts)} layers)."
+        f"{', '.join([*places.stages, *like]) if like else 'none'}, ... ({len(firsts)} layers), or --freeze_backbone."
     )
 
 

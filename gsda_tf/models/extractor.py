@@ -126,7 +126,6 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     foreign.check_trusted(settings)
     with compat.precision_policy(precision):
         spec = backbones.build(settings.extractor, settings.weights, image_size, settings.preprocessing)
-        foreign.check_trained(settings, spec.model)
         if settings.sync_batch_norm:
             spec = dataclasses.replace(spec, model=backbones.synchronized(spec.model))
         parts = cut(spec.model, settings.train_from) if settings.train_from else None

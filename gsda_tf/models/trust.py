@@ -89,11 +89,9 @@ def model_config(path: str) -> dict[str, Any]:
     Raises:
       UserError: it is not there, another kind of file, is damaged, or names anything else.
     """
-    if not os.path.isfile(path):
-        raise UserError(f"--extractor={path}: no such file; expected a saved Keras model (.keras).")
-    if not path.endswith(".keras") or not zipfile.is_zipfile(path):
+    if not os.path.isfile(path) or not path.endswith(".keras") or not zipfile.is_zipfile(path):
         raise UserError(
-            f"--extractor={path} is no .keras file: expected a model saved with model.save('FILE.keras'). Models in "
+            f"--extractor={path}: no such .keras file; expected a model saved with model.save('FILE.keras'). Models in "
             "HDF5 or as folders are not loaded, for Keras cannot load them safely; weights alone go to --weights."
         )
     with _opened(path) as archive, archive.open("config.json") as file:

@@ -55,24 +55,19 @@ def load_weights(model: keras.Model, path: str) -> None:
         with h5py.File(path, "r") as file:
             attributes = file.get("model_weights", file).attrs
             older = any(name.startswith("layer_names") for name in attributes)
-        if older:
-            _load_older(model, path)
-        else:
+        if not older:
             check_shapes(model, shapes)
             load_checked(model, path)
+        else:  # by the layers' order or, where the file also holds the ImageNet top, by their names
+            try:
+                load_checked(model, path, "model.h5")
+            except ValueError:
+                load_checked(model, path, "model.h5", by_name=True)
     except (ValueError, OSError, RuntimeError) as error:
         model.set_weights(before)
         raise UserError(
             f"--weights={path} are not the weights of {model.name}: {error}. Give those of the same model."
         ) from error
-
-
-def _load_older(model: keras.Model, path: str) -> None:
-    """By the layers' order or, where the file also holds the ImageNet top and the network has none, by their names."""
-    try:
-        load_checked(model, path, "model.h5")
-    except ValueError:
-        load_checked(model, path, "model.h5", by_name=True)
 
 
 def check_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:

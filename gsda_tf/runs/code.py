@@ -11,7 +11,7 @@ _MOST_BYTES = 2**34
 
 
 def digests(settings: Settings) -> dict[str, str]:
-    """Computes a digest of each file, folder or class that a setting names, by the name of the setting."""
+    """Computes a digest of each file or class that a setting names, by the name of the setting."""
     values = {"extractor": settings.model.extractor, "weights": settings.model.weights}
     parts = {name: filter(_has_end, several(value)) for name, value in values.items()}
     found = {name: ",".join(map(path_digest, paths)) for name, paths in parts.items()}
@@ -20,10 +20,8 @@ def digests(settings: Settings) -> dict[str, str]:
 
 
 def _has_end(path: str) -> bool:
-    """Returns whether a path is of a model's file or folder: a stranger's run may name / or a device."""
-    if os.path.isfile(path):
-        return os.path.isabs(path) and os.path.getsize(path) <= _MOST_BYTES
-    return os.path.isfile(os.path.join(path, "saved_model.pb"))
+    """Returns whether a path is of a model's file: a stranger's run may name / or a device."""
+    return os.path.isabs(path) and os.path.isfile(path) and os.path.getsize(path) <= _MOST_BYTES
 
 
 def changes(then: Mapping[str, str], settings: Settings) -> str:

@@ -332,7 +332,7 @@ def _stand_in(written: Mapping[str, Any], settings: Settings) -> TaskData:
     rng, units = np.random.default_rng(0), feature_units(settings.model.extractor)
     size = min(settings.data.resize_size, _SIDE)
     if units:
-        records: Records = FeatureRecords(rng.normal(size=(_ASKED, 1, units)).astype(np.float32), "noise")
+        records: Records = FeatureRecords(rng.normal(size=(_ASKED, units)).astype(np.float32), "noise")
     else:
         records = ArrayRecords(rng.integers(0, 256, (_ASKED, size, size, 3), np.uint8), "noise")
     domain = DomainData("noise", records, np.zeros(_ASKED, np.int32))

@@ -8,15 +8,17 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import variable_name
+from gsda_tf.data.checking import content_digests
 from gsda_tf.data.domain import DomainData, TaskData
-from gsda_tf.data.features import FeatureRecords, FeatureStore, JoinedRows, Rows, content_digests
+from gsda_tf.data.features import FeatureRecords, FeatureStore, JoinedRows, Rows
 from gsda_tf.data.images import RULES
-from gsda_tf.errors import DiskError, UserError
+from gsda_tf.errors import DiskError
 from gsda_tf.models.extractor import Extractor
 from gsda_tf.progress import progress, size
 from gsda_tf.settings import Settings
@@ -35,14 +37,14 @@ def embedded(data: TaskData, extractor: Extractor, settings: Settings, strategy:
     Args:
       data: images.
       extractor: whose backbone is frozen, or a part of it.
-      settings: image geometry, augmentation, feature_crops, feature_cache_dir, feature_dtype.
+      settings: image geometry, feature_cache_dir.
       strategy: whose replicas share the work.
 
     Returns:
-      The same task whose records are `FeatureRecords` with 1 + feature_crops views.
+      The same task whose records are `FeatureRecords`.
 
     Raises:
-      UserError: the cache cannot be written; float16 cannot hold a feature.
+      UserError: the cache cannot be written.
       DiskError: there is no room for all of it.
     """
     rows = [_of_one(data, part, settings, strategy) for part in extractor.parts]
@@ -65,15 +67,21 @@ def _of_one(
     contents = os.path.join(cache_dir(settings), "contents")
     store = FeatureStore(folder)
     print(f"Features of the frozen backbone are kept in {folder}", flush=True)
-    embed = _Embedding(extractor, settings, strategy)
+    run = Sharded(extractor.freeze, settings.data, strategy)
+    bytes_an_image = math.prod(extractor.border) * np.dtype(np.float32).itemsize
     domains = {role: getattr(data, role) for role in ("source", "target", "held") if getattr(data, role)}
     digests = {role: content_digests(domain, contents) for role, domain in domains.items()}
     missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
-    _check_room(folder, len(np.unique(missing)), len(missing), embed)
-    return {role: _features(domain, digests[role], store, embed) for role, domain in domains.items()}
+    _check_room(folder, len(np.unique(missing)), len(missing), bytes_an_image)
+    count = max(1, min(_IMAGES_A_FILE, _BYTES_A_FILE // bytes_an_image))
+
+    def embed(some: DomainData, told: Callable[[int], None]) -> np.ndarray:
+        return run(run.batches(some), len(some), told)[0]
+
+    return {role: _features(domain, digests[role], store, embed, count) for role, domain in domains.items()}
 
 
-def _check_room(folder: str, images: int, named: int, embed: _Embedding) -> None:
+def _check_room(folder: str, images: int, named: int, bytes_an_image: int) -> None:
     """Says how much is going to be computed: of so many images, which the domains name so often.
 
     Raises:
@@ -81,14 +89,13 @@ def _check_room(folder: str, images: int, named: int, embed: _Embedding) -> None
     """
     if not images:
         return
-    needed, free = images * embed.bytes_an_image, shutil.disk_usage(folder).free
-    crops = f"{embed.views - 1} random crops and the centre crop" if embed.views > 1 else "the centre crop"
-    what = f"{size(needed)} for {crops} of {images:,} images"
+    needed, free = images * bytes_an_image, shutil.disk_usage(folder).free
+    what = f"{size(needed)} for the centre crop of {images:,} images"
     what += f" ({named - images:,} of {named:,} are copies of others)" if named > images else ""
     if needed > free:
         raise DiskError(
             f"{folder} has room for {size(free)}, but there are {what} to keep: choose another --feature_cache_dir, "
-            "fewer --feature_crops, --feature_dtype=float16, or a later --train_from."
+            "or a later --train_from."
         )
     print(f"To be computed: {what}", flush=True)
 
@@ -99,8 +106,8 @@ def cache_dir(settings: Settings) -> str:
     return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
 
 
-def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embed: _Embedding) -> Rows:
-    """[n, v, ...]."""
+def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embed: Callable, count: int) -> Rows:
+    """[n, ...]; what is not kept is computed, `count` images a file."""
     found, missing = store.find(digests)
     if not missing.any():
         return found
@@ -108,44 +115,11 @@ def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embe
         found, missing = store.find(digests)  # another run may have computed them meanwhile
         # An image that is there twice is computed once.
         todo = np.flatnonzero(missing)[np.sort(np.unique(digests[missing], return_index=True)[1])]
-        # Counted in views, as the backbone sees them: without random crops there is one an image.
-        unit = "image" if embed.views == 1 else "crop"
-        with progress(total=len(todo) * embed.views, unit=unit, desc=f"backbone on {domain.name}") as bar:
-            count = max(1, min(_IMAGES_A_FILE, _BYTES_A_FILE // embed.bytes_an_image))
+        with progress(total=len(todo), unit="image", desc=f"backbone on {domain.name}") as bar:
             for first in range(0, len(todo), count):
                 chosen = todo[first : first + count]
-                store.add(digests[chosen], embed(domain.chosen(chosen), digests[chosen], bar))
+                store.add(digests[chosen], embed(domain.chosen(chosen), bar.update))
     return store.find(digests)[0]
-
-
-class _Embedding:
-    """Runs the frozen part of the backbone on the views of a domain's images."""
-
-    def __init__(self, extractor: Extractor, settings: Settings, strategy: tf.distribute.Strategy):
-        self.views = 1 + settings.model.feature_crops
-        self._dtype = np.dtype(settings.model.feature_dtype)
-        self.bytes_an_image = self.views * math.prod(extractor.border) * self._dtype.itemsize
-        self._run = Sharded(extractor.freeze, settings.data, strategy)
-
-    def __call__(self, domain: DomainData, digests: np.ndarray, bar) -> np.ndarray:
-        """[n, 1 + feature_crops, ...]."""
-        views = []
-        for view in range(self.views):
-            # The crop follows from the image, not from its place: it is the same in every task.
-            seeds = np.asarray([[int(d[:15], 16), view] for d in digests], np.int64) if view else None
-            (features,) = self._run(self._run.batches(domain, seeds), len(domain), bar.update)
-            views.append(self._kept(features))
-        return np.stack(views, axis=1)
-
-    def _kept(self, features: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            kept = features.astype(self._dtype)
-        if not np.isfinite(kept).all() and np.isfinite(features).all():
-            raise UserError(
-                f"A feature is {np.abs(features).max():.3g}, more than --feature_dtype={self._dtype} holds: leave that "
-                "out."
-            )
-        return kept
 
 
 def _key(extractor: Extractor, settings: Settings) -> str:
@@ -153,11 +127,7 @@ def _key(extractor: Extractor, settings: Settings) -> str:
     data, digest = settings.data, hashlib.sha256()
     ramp = tf.broadcast_to(tf.reshape(tf.range(256, dtype=tf.float32), [1, 16, 16, 1]), [1, 16, 16, 3])
     layers = [(type(layer).__name__, _unnamed(layer.get_config())) for layer in extractor.frozen.layers]
-    recipe = [RULES, data.image_size, data.resize_size, settings.device.precision, settings.model.feature_crops, layers]
-    if settings.model.feature_crops:
-        recipe.append(data.augmentation)
-    if settings.model.feature_dtype != "float32":
-        recipe.append(settings.model.feature_dtype)
+    recipe = [RULES, data.image_size, data.resize_size, settings.device.precision, 0, layers]  # 0: no random crops
     digest.update(json.dumps(recipe, sort_keys=True, default=str).encode())
     digest.update(extractor.preprocess(ramp).numpy().tobytes())
     for variable in extractor.frozen.variables:

@@ -73,11 +73,11 @@ class Sharded:
         whole = functools.partial(_on_replicas, strategy, function)
         self._run = tf.function(whole, reduce_retracing=True, autograph=False)
 
-    def batches(self, domain: DomainData, seeds: np.ndarray | None = None) -> Iterable:
-        """The images of a domain; with `seeds`, int64 [n, 2], each as training would see it."""
+    def batches(self, domain: DomainData) -> Iterable:
+        """The images of a domain."""
 
         def dataset(share: Share) -> tf.data.Dataset:
-            return evaluation_batches(domain, self._settings, self.batch, share, seeds)
+            return evaluation_batches(domain, self._settings, self.batch, share)
 
         return distribute(self._strategy, dataset)
 

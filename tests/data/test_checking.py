@@ -116,14 +116,14 @@ class TestTask:
         with pytest.raises(DataError) as refused:
             loading.load(folders(*dirs))
         message = str(refused.value)
-        assert f"1 image of the target cannot be read: {path}: " in message and reason in message
+        assert f"target images cannot be read: {path}: " in message and reason in message
         assert "--on_bad_image=skip" in message and message.isprintable()
 
     def test_many_are_counted(self, dirs):
         for index in range(9):
             with open(os.path.join(dirs[0], "bike", f"x{index}.png"), "wb"):
                 pass
-        with pytest.raises(DataError, match=r"^9 images of the source cannot be read: .*; and 4 more\."):
+        with pytest.raises(DataError, match=r"^9 of the .* source images cannot be read: .* and 4 more\."):
             loading.load(folders(*dirs))
 
     def test_skip_tells_each_once_and_leaves_it_out(self, dirs, capsys):
@@ -165,7 +165,7 @@ class TestTask:
             file.write(b"damaged since")
         with pytest.raises(DataError) as refused, checking.decoding_errors(data):
             images.decode(data.target.records.load(tf.constant(2, tf.int64)))
-        assert f"1 image of the target cannot be read: {victim}" in str(refused.value)
+        assert f"target images cannot be read: {victim}" in str(refused.value)
 
     def test_other_errors_stay_what_they_are(self, dirs):
         data = loading.load(folders(*dirs))

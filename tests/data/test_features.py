@@ -7,7 +7,7 @@ import tensorflow as tf
 from gsda_tf.data import features
 from gsda_tf.data.features import FeatureRecords, Rows
 
-WHOLE = np.random.default_rng(0).normal(size=(9, 3, 2, 4)).astype(np.float32)
+WHOLE = np.random.default_rng(0).normal(size=(9, 2, 4)).astype(np.float32)
 PLACES = np.asarray([[1, 1], [0, 2], [0, 0], [1, 1], [2, 0]])
 
 
@@ -23,12 +23,8 @@ EXPECTED = WHOLE[[5, 2, 0, 5, 7]]
 def test_rows_of_parts_are_those_of_one_array(rows):
     assert rows.shape == EXPECTED.shape and rows.dtype == np.float32 and len(rows) == 5
     np.testing.assert_array_equal(rows, EXPECTED)
-    np.testing.assert_array_equal(rows[np.asarray([4, 0])], EXPECTED[[4, 0]])
-    index, view = np.asarray([[3, 1], [1, 4]]), np.asarray([[0, 2], [1, 1]])
-    np.testing.assert_array_equal(rows[index, view], EXPECTED[index, view])
-    np.testing.assert_array_equal(rows[index, 2], EXPECTED[index, 2])
-    assert rows[np.int64(3), np.int64(1)].shape == (2, 4)
-    assert rows[np.zeros(0, np.int64), 0].shape == (0, 2, 4)
+    for index in (np.asarray([4, 0]), np.asarray([[3, 1], [1, 4]]), np.int64(3), np.zeros(0, np.int64)):
+        np.testing.assert_array_equal(rows[index], EXPECTED[index])
 
 
 @pytest.mark.parametrize("most", [0, 2**30])
@@ -37,14 +33,11 @@ def test_what_is_held_in_memory_and_what_is_read_as_needed_is_the_same(most, kin
     monkeypatch.setattr(features, "_HELD", most)
     records = FeatureRecords(rows if kind == "rows" else EXPECTED, "set")
     indices = np.asarray([[3, 1, 0], [1, 4, 2]])
-    seeds = np.arange(12).reshape(2, 3, 2)
-    for dataset, views in ((records.evaluation(indices, None), (0,)), (records.training(indices, seeds, None), (1, 2))):
+    for dataset in (records.evaluation(indices, None), records.training(indices, np.zeros((2, 3, 2)), None)):
         assert dataset.element_spec == tf.TensorSpec([3, 2, 4], tf.float32)
-        for found, row in zip(dataset.as_numpy_iterator(), indices):
-            for one, i in zip(found, row):
-                assert any(np.array_equal(one, EXPECTED[i, v]) for v in views)
+        np.testing.assert_array_equal(np.stack([*dataset.as_numpy_iterator()]), EXPECTED[indices])
     one = tf.data.Dataset.range(5).map(records.load)
-    np.testing.assert_array_equal(list(one.as_numpy_iterator()), EXPECTED[:, 0])
+    np.testing.assert_array_equal(list(one.as_numpy_iterator()), EXPECTED)
     ops = [
         op.type
         for op in tf.function(records.load).get_concrete_function(tf.constant(1, tf.int64)).graph.get_operations()

@@ -185,11 +185,11 @@ def test_a_fourth_band_is_transparency_only_where_it_says_so():
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (_tiff(np.zeros([4, 4, 6], np.uint16)), "TIFF that is damaged, or of other than one, three or four"),
+        (_tiff(np.zeros([4, 4, 6], np.uint16)), "of one, three or four bands of 8 bits, or unsigned 16"),
         (_tiff(np.zeros([4, 4, 1], np.int16), kind=2), "TIFF of signed, floating-point or 32-bit numbers"),
         (
             _tiff(np.zeros([4, 4, 3], np.int16), kind=2),
-            "TIFF that is damaged, or of other than one, three or four",
+            "of one, three or four bands of 8 bits, or unsigned 16",
         ),
     ],
 )

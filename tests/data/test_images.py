@@ -70,6 +70,15 @@ def test_training_agrees_with_decoding_resizing_and_cropping(height, width):
         assert np.abs(got - expected).mean() <= 4
 
 
+@pytest.mark.parametrize("height, width", [(70, 300), (301, 283), (700, 601)])
+def test_a_crop_is_a_slice_of_the_whole(height, width):
+    record = tf.constant(_jpeg(height, width))
+    whole = images.decode(record, GEOMETRY).numpy()
+    crop = images.crop_pixels(record, tf.constant([0.25, 0.5, 0.5, 0.25]), GEOMETRY).numpy()
+    top, left = round(0.25 * whole.shape[0]), round(0.5 * whole.shape[1])
+    np.testing.assert_array_equal(crop, whole[top : top + len(crop), left : left + crop.shape[1]])
+
+
 def test_pixels_of_the_networks_size_are_left_alone():
     pixels = picture(2, 56, 56)
     np.testing.assert_array_equal(images.seen(tf.constant(pixels), GEOMETRY), pixels)

@@ -20,7 +20,7 @@ def _images() -> DomainData:
 
 
 def _features() -> DomainData:
-    return DomainData("a", FeatureRecords(np.zeros([8, 1, 3], np.float32), "a"), np.arange(8) % 2)
+    return DomainData("a", FeatureRecords(np.zeros([8, 3], np.float32), "a"), np.arange(8) % 2)
 
 
 @pytest.mark.parametrize("domain", [_images(), _features()], ids=["images", "features"])
@@ -30,11 +30,6 @@ def test_batches_are_not_tuned(domain):
     for dataset in (training, evaluation_batches(domain, _SETTINGS, 4)):
         assert dataset.options().autotune.enabled is False and dataset.options().deterministic is True
         assert sum(1 for _ in dataset) in (2, 3)
-
-
-def test_views_are_not_tuned():
-    views = evaluation_batches(_images(), _SETTINGS, 4, seeds=np.zeros([8, 2], np.int64))
-    assert views.options().autotune.enabled is False and sum(1 for _ in views) == 2
 
 
 def test_nothing_asks_to_be_tuned():

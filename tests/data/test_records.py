@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gsda_tf.data.cache import MemoryStore
 from gsda_tf.data.features import FeatureRecords, Rows
 from gsda_tf.data.records import ArrayRecords, FileRecords, SourceRecords
 from gsda_tf.settings import DataSettings
@@ -66,7 +65,6 @@ def test_every_kind_answers_every_question(tmp_path, kind, monkeypatch):
     one, other = some.samples(np.asarray([1, 0])), whole.samples(np.asarray([3, 4]))
     assert type(one) is type(other) and np.array_equal(one, other)
     assert whole.visible == (kind not in ("features", "rows of images"))
-    assert some.kept(MemoryStore()) is some or kind in ("files", "source")
 
 
 def test_files_of_one_name_and_size_are_told_apart(tmp_path):
@@ -83,13 +81,10 @@ def test_files_of_one_name_and_size_are_told_apart(tmp_path):
 def test_records_that_nobody_holds_are_let_go_of(tmp_path, kind, monkeypatch):
     """TensorFlow never forgets a Python function that a pipeline calls."""
     monkeypatch.setattr("gsda_tf.data.features._HELD", 0)
-    for kept in (False, True):
-        records = _KINDS[kind](tmp_path)
-        if kept:
-            records = records.kept(MemoryStore())
-        for read in (records.evaluation(np.asarray([[0, 1]]), _SETTINGS), tf.data.Dataset.range(2).map(records.load)):
-            assert len(list(read.as_numpy_iterator())) in (1, 2)
-        held = [weakref.ref(each) for each in vars(records).values() if type(each).__module__.startswith("gsda_tf")]
-        del records, read
-        gc.collect()
-        assert [each() for each in held] == [None] * len(held)
+    records = _KINDS[kind](tmp_path)
+    for read in (records.evaluation(np.asarray([[0, 1]]), _SETTINGS), tf.data.Dataset.range(2).map(records.load)):
+        assert len(list(read.as_numpy_iterator())) in (1, 2)
+    held = [weakref.ref(each) for each in vars(records).values() if type(each).__module__.startswith("gsda_tf")]
+    del records, read
+    gc.collect()
+    assert [each() for each in held] == [None] * len(held)

@@ -117,7 +117,7 @@ def test_images_stay_encoded_where_crops_are_taken(copies, changed):
 
 def test_usps_of_another_length(tmp_path):
     _write_usps(tmp_path / "zip.train.gz", [1, 2], np.zeros((2, 256)))
-    with pytest.raises(DataError, match="514 numbers; USPS has 3 lines"):
+    with pytest.raises(DataError, match=r"514 .*expected 3 lines"):
         read_text(str(tmp_path / "zip.train.gz"), 3)
 
 
@@ -136,5 +136,5 @@ def test_usps_that_is_no_gzip(tmp_path):
 
 def test_npz_of_something_else(tmp_path, monkeypatch):
     np.savez(tmp_path / "mnist.npz", x_train=np.zeros((3, 28, 28), np.uint8), y_train=np.zeros(3))
-    with pytest.raises(DataError, match=r"x_train is uint8 \(3, 28, 28\).*expected uint8 \(60000, 28, 28\)"):
+    with pytest.raises(DataError, match=r"\(uint8 \(3, 28, 28\).*expected x_train, uint8 \(60000, 28, 28\)"):
         prepare.prepared_builder("mnist_npz", DataSettings(manual_dir=str(tmp_path), data_dir=str(tmp_path / "data")))

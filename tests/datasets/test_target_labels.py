@@ -23,7 +23,7 @@ def task(labels) -> TaskData:
     """Features, whose target has these labels."""
 
     def domain(name, labels):
-        rows = np.random.default_rng(len(name)).normal(size=(len(labels), 1, 4)).astype(np.float32)
+        rows = np.random.default_rng(len(name)).normal(size=(len(labels), 4)).astype(np.float32)
         return DomainData(name, FeatureRecords(rows, f"{name}.npz"), np.asarray(labels, np.int32))
 
     return TaskData("t", domain("s", np.arange(9) % R), domain("target", labels), ("bike", "mug", "pen"))

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf import recipes
+from gsda_tf.data.checking import content_digests
 from gsda_tf.data.domain import DomainData
-from gsda_tf.data.features import FeatureStore, content_digests
+from gsda_tf.data.features import FeatureStore
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DiskError
 from gsda_tf.files import write_atomically
@@ -35,14 +36,16 @@ def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
     domain = DomainData("x", ArrayRecords(_IMAGES, "x"), np.zeros(9, np.int32))
     embedded = []
 
-    def embed(part, digests, bar):
+    def embed(part, told):
         embedded.append(len(part))
         time.sleep(0.3)
-        return np.full((len(part), 1, 2), 7, np.float32)
+        return np.full((len(part), 2), 7, np.float32)
 
-    embed.views, embed.bytes_an_image, digests = 1, 8, content_digests(domain)
+    def get(_):
+        return frozen._features(domain, content_digests(domain), FeatureStore(str(tmp_path)), embed, 9)
+
     with futures.ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: frozen._features(domain, digests, FeatureStore(str(tmp_path)), embed), range(2)))
+        both = list(pool.map(get, range(2)))
     np.testing.assert_array_equal(both[0], both[1])
     assert embedded == [9] and "Waiting for another process that computes the same features" in capsys.readouterr().err
 

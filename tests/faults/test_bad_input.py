@@ -53,7 +53,7 @@ def test_images(case, name, dirs, tmp_path):
     with open(path, "wb") as file:
         file.write(content)
     message = _refuse(tmp_path, *_folders(dirs))
-    assert "1 image of the target cannot be read: " in message and reason in message and _MEND in message
+    assert "target images cannot be read: " in message and reason in message and _MEND in message
     assert path.replace("\n", "\\n") in message
 
 
@@ -206,7 +206,7 @@ def _grey_model(tmp_path):
 
 def _larger_model(tmp_path):
     path = _model(tmp_path, keras.layers.Conv2D(2, 3), shape=(20, 20, 3))
-    return [f"--extractor={path}"], "takes images of 20x20, but --image_size=16: set --image_size=20"
+    return [f"--extractor={path}"], "takes (None, 20, 20, 3): expected one image input [N, H, W, 3]"
 
 
 def _foreign_weights(tmp_path):

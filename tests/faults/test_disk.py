@@ -70,9 +70,9 @@ def test_cached_features(tmp_path):
     store = FeatureStore(str(tmp_path / "features"))
     digests = np.asarray([b"a", b"b"], "S32")
     with files_up_to(1000), pytest.raises(DiskError, match=_FULL):
-        store.add(digests, np.zeros((2, 1, 1000), np.float32))
+        store.add(digests, np.zeros((2, 1000), np.float32))
     assert os.listdir(tmp_path / "features") == []
-    store.add(digests, np.ones((2, 1, 1000), np.float32))
+    store.add(digests, np.ones((2, 1000), np.float32))
     assert np.min(store.find(digests)[0]) == 1
 
 

@@ -101,7 +101,7 @@ def test_the_umask_is_kept(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         write_atomically(str(tmp_path / "text"), "x")
-        FeatureStore(str(tmp_path)).add(_DIGESTS, np.zeros((2, 1, 3), np.float32))
+        FeatureStore(str(tmp_path)).add(_DIGESTS, np.zeros((2, 3), np.float32))
         with locked(str(tmp_path / ".lock")), replacing(str(tmp_path / "rows.csv"), "w") as file:
             file.write("x")
     finally:
@@ -199,7 +199,7 @@ class TestFeatures:
     @pytest.fixture
     def store(self, tmp_path):
         store = FeatureStore(str(tmp_path))
-        store.add(_DIGESTS, np.ones((2, 1, 3), np.float32))
+        store.add(_DIGESTS, np.ones((2, 3), np.float32))
         return store
 
     @pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.ENFILE, errno.ESTALE, errno.ENOMEM])
@@ -231,7 +231,7 @@ class TestFeatures:
         content[-5] ^= 1
         path.write_bytes(bytes(content[:-20]) if damage == "truncated" else bytes(content))
         assert store.find(_DIGESTS)[1].all() and "Features passed over" in capsys.readouterr().out
-        store.add(_DIGESTS, np.ones((2, 1, 3), np.float32))
+        store.add(_DIGESTS, np.ones((2, 3), np.float32))
         assert not store.find(_DIGESTS)[1].any() and list(tmp_path.iterdir()) == [path]
 
     @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ class TestFeatures:
                 if kind == "array":
                     np.save(file, np.zeros((2, 3), np.float32))
                 elif kind in ("archive", "other name"):
-                    np.savez(file, digests=_DIGESTS, features=np.ones((2, 1, 3), np.float32))
+                    np.savez(file, digests=_DIGESTS, features=np.ones((2, 3), np.float32))
                 elif kind == "sparse":  # as the store writes them, and a terabyte of zeros
                     dtype = np.dtype([("digest", "S32"), ("sum", "<u4"), ("features", "<f4", (1, 3))])
                     header = {"descr": dtype.descr, "fortran_order": False, "shape": (2**40 // dtype.itemsize,)}

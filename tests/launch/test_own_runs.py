@@ -90,7 +90,7 @@ def test_an_interrupted_run_keeps_its_checkpoints_when_its_data_change(photos):
     (photos / "desk" / "mug" / "frame_0000.jpg").write_bytes(whole + b"\0")
     before = inprocess.tree(photos / "run")
     said = _refused(photos)
-    assert "started run of other data (target class 'mug': as many images, but" in said
+    assert "started run of other data (target class 'mug': " in said
     assert "amaged" not in said and inprocess.tree(photos / "run") == before
     (photos / "desk" / "mug" / "frame_0000.jpg").write_bytes(whole)
     assert "Going on from step 2" in _train(photos)

@@ -89,7 +89,7 @@ def test_missing_and_foreign_files_are_told(tmp_path):
     text.write_text("no weights")
     with pytest.raises(UserError, match=r"is not a Keras weights file"):
         backbones.build("mobilenet_0.25", str(text), 32)
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match=r"no such \.keras file"):
         backbones.build(str(tmp_path / "none.keras"), "none", 32)
 
 
@@ -99,7 +99,7 @@ def test_a_saved_model_comes_as_it_was_saved(tmp_path, images):
     model.save(path)
     loaded = backbones.build(path, "none", 32, "none")
     assert rounding.distance(loaded.model(images), model(images)) < rounding.FORWARD
-    with pytest.raises(UserError, match="set --image_size=32"):
+    with pytest.raises(UserError, match=r"32, 32, 3.*expected one image input"):
         backbones.build(path, "none", 64)
 
 

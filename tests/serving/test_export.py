@@ -3,7 +3,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -337,21 +336,6 @@ def test_an_experiment_in_mixed_precision_is_exported_in_the_one_asked_for(preci
     assert rounding.distance(answer, expected["p"]) < allowed
     trained = experiment.method.classifier(experiment.extractor(_images(6, (16, 16))))
     np.testing.assert_allclose(answer, tf.nn.softmax(trained), atol=0.02)
-
-
-def test_somebodys_saved_model_is_exported_with_what_it_holds(tmp_path):
-    from tests.models import test_foreign
-
-    path = test_foreign._save(tmp_path / "hub", test_foreign._Hub(2.0))
-    extractor = build_extractor(dataclasses.replace(test_foreign.SETTINGS, extractor=path), 8)
-    classifier = build_classifier(4, 3)
-    exported = export.export_model(
-        extractor, classifier, NAMES, ImageGeometry(8, 8), str(tmp_path / "export"), {}, _png(_images(2))
-    )
-    shutil.rmtree(path)
-    pixels = _images(2, (8, 8))
-    answer = tf.saved_model.load(exported).signatures["images"](images=tf.constant(pixels))["probabilities"]
-    assert rounding.distance(answer, tf.nn.softmax(classifier(extractor(pixels)))) < rounding.FORWARD
 
 
 def test_networks_on_two_devices_are_exported_as_on_one(tmp_path):

@@ -79,7 +79,7 @@ def runs(shared):
 
 
 def _make_runs(folder: str) -> None:
-    cut = {**PLAIN, "extractor": "tiny_second", "train_from": "second", "feature_crops": 2, "augmentation": "standard"}
+    cut = {**PLAIN, "extractor": "tiny_second", "train_from": "second"}
     cut["bottleneck_norm"] = "batch"
     kept = [{**cut, "feature_cache_dir": os.path.join(folder, f"features {i}")} for i in range(2)]
     three = {**MIRRORED, **kept[0]}

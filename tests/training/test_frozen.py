@@ -44,11 +44,11 @@ def _count(monkeypatch):
     seen = []
     from gsda_tf.training import frozen
 
-    original = frozen._Embedding.__call__
+    original = frozen.Sharded.__call__
     monkeypatch.setattr(
-        frozen._Embedding,
+        frozen.Sharded,
         "__call__",
-        lambda self, domain, *rest: seen.append(len(domain)) or original(self, domain, *rest),
+        lambda self, batches, count, *rest: seen.append(count) or original(self, batches, count, *rest),
     )
     return seen
 
@@ -57,16 +57,17 @@ def test_features_are_the_backbones_and_are_computed_once(tmp_path, images, monk
     seen = _count(monkeypatch)
     settings = _settings(tmp_path)
     experiment = _experiment(settings, _data(images))
-    features = np.asarray(experiment.inputs.source.records.features)
+    every = np.arange(7)
+    features = experiment.inputs.source.records.samples(every)
     from gsda_tf.data.batches import evaluation_batches
 
     whole = next(iter(evaluation_batches(experiment.data.source, settings.data, 7)))
-    assert rounding.distance(features[:, 0], experiment.extractor.embed(whole)) < rounding.FORWARD
+    assert rounding.distance(features, experiment.extractor.embed(whole)) < rounding.FORWARD
     # The target is the same images in another order: nothing is computed for it, nor by a second run.
-    np.testing.assert_array_equal(np.asarray(experiment.inputs.target.records.features)[::-1], features)
+    np.testing.assert_array_equal(experiment.inputs.target.records.samples(every)[::-1], features)
     assert seen == [7]
     again = _experiment(settings, _data(images))
-    np.testing.assert_array_equal(again.inputs.source.records.features, features)
+    np.testing.assert_array_equal(again.inputs.source.records.samples(every), features)
     assert seen == [7]
 
 
@@ -87,7 +88,7 @@ def test_the_same_files_elsewhere_are_found_and_changed_ones_are_not(tmp_path, i
     second = _experiment(_settings(tmp_path), _data(images, files("two", changed))).inputs
     assert seen == [7, 7, 1]
     same = np.arange(7) != 2
-    first, second = (np.asarray(inputs.source.records.features) for inputs in (first, second))
+    first, second = (inputs.source.records.samples(np.arange(7)) for inputs in (first, second))
     np.testing.assert_array_equal(first[same], second[same])
 
 
@@ -101,27 +102,14 @@ def test_another_backbone_or_preprocessing_has_features_of_its_own(tmp_path, ima
 
 def test_damaged_features_are_computed_again(tmp_path, images, monkeypatch, capsys):
     seen = _count(monkeypatch)
-    before = np.asarray(_experiment(_settings(tmp_path), _data(images)).inputs.source.records.features)
+    every = np.arange(7)
+    before = _experiment(_settings(tmp_path), _data(images)).inputs.source.records.samples(every)
     (path,) = glob.glob(str(tmp_path / "cache" / "*" / "*.npy"))
     with open(path, "r+b") as file:
         file.truncate(200)
-    after = _experiment(_settings(tmp_path), _data(images)).inputs.source.records.features
+    after = _experiment(_settings(tmp_path), _data(images)).inputs.source.records.samples(every)
     np.testing.assert_array_equal(before, after)
     assert seen == [7, 7] and path in capsys.readouterr().out
-
-
-def test_random_crops_differ_and_training_draws_from_them(tmp_path, images):
-    inputs = _experiment(_settings(tmp_path, feature_crops=3), _data(images)).inputs
-    features = np.asarray(inputs.source.records.features)
-    assert features.shape[:2] == (7, 4)
-    assert len(np.unique(features[0].round(5), axis=0)) > 1
-    indices = np.zeros((20, 2), np.int64)
-    seeds = np.stack([np.zeros((20, 2), np.int64), np.arange(40).reshape(20, 2)], -1)
-    drawn = np.stack(list(inputs.source.records.training(indices, seeds, None).as_numpy_iterator())).reshape(40, -1)
-    views = {int(np.flatnonzero((features[0] == row).all(-1))[-1]) for row in drawn}
-    assert views == {1, 2, 3}
-    evaluated = next(inputs.source.records.evaluation(indices, None).as_numpy_iterator())
-    np.testing.assert_array_equal(evaluated[0], features[0, 0])
 
 
 def test_the_backbone_stays_as_it_is_and_the_rest_learns(tmp_path, images):
@@ -141,5 +129,5 @@ def test_the_backbone_stays_as_it_is_and_the_rest_learns(tmp_path, images):
 
 
 def test_features_must_fit_the_images(images):
-    with pytest.raises(ValueError, match="expected \\[7, views"):
-        FeatureRecords(np.zeros((6, 1, 4), np.float32), ArrayRecords(images, "a"))
+    with pytest.raises(ValueError, match="expected \\[7, "):
+        FeatureRecords(np.zeros((6, 4), np.float32), ArrayRecords(images, "a"))

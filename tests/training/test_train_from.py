@@ -16,8 +16,9 @@ from gsda_tf import recipes
 from gsda_tf.data import features
 from gsda_tf.data import records as data_records
 from gsda_tf.data.batches import TrainingBatches
+from gsda_tf.data.checking import content_digests
 from gsda_tf.data.domain import DomainData, TaskData
-from gsda_tf.data.features import FeatureRecords, content_digests
+from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.records import ArrayRecords, FileRecords
 from gsda_tf.errors import DiskError, UserError
 from gsda_tf.models import backbones
@@ -70,11 +71,10 @@ def _step(experiment, inputs, seed=0):
     return {name: [v.numpy() for v in group] for name, group in experiment.state().items() if name != "pool"}
 
 
-@pytest.mark.parametrize("crops", [0, 2])
-def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data, crops):
+def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data):
     """The same crops of the same images, in float64: the front run before, or in the step."""
     with rounding.in_double():
-        values = {**TINY, "feature_cache_dir": str(tmp_path), "feature_crops": crops}
+        values = {**TINY, "feature_cache_dir": str(tmp_path)}
         settings = rounding.double("recipes").written(values)
         build = rounding.double("training.experiment").Experiment
         kept = build(settings, data, STRATEGY)
@@ -82,16 +82,15 @@ def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data, cr
         ours = _step(kept, kept.inputs)
         assert kept.input_spec.shape == (6, 6, 6) and kept.input_spec.dtype == tf.float64
 
-        eye = types.SimpleNamespace(freeze=tf.identity, border=(8, 8, 3))
-        crop = rounding.double("training.frozen")._Embedding(eye, settings, STRATEGY)
+        crop = rounding.double("training.inference").Sharded(tf.identity, settings.data, STRATEGY)
 
-        def pictures(domain, digests):
-            bar = types.SimpleNamespace(update=lambda count: None)
-            return DomainData(domain.name, FeatureRecords(crop(domain, digests, bar), domain.records), domain.labels)
+        def pictures(domain):
+            (crops,) = crop(crop.batches(domain), len(domain))
+            return DomainData(domain.name, FeatureRecords(crops, domain.records), domain.labels)
 
-        halves = [pictures(half, content_digests(half)) for half in (data.source, data.target)]
+        halves = [pictures(half) for half in (data.source, data.target)]
         images = TaskData(data.name, *halves, data.class_names)
-        assert halves[0].records.features.shape == (7, 1 + crops, 8, 8, 3)
+        assert halves[0].records.spec().shape == (8, 8, 3)
         theirs = _step(build(settings, data, STRATEGY), images)
         others = _step(build(settings, data, STRATEGY), images, seed=1)
         for name, group in ours.items():
@@ -119,70 +118,48 @@ def test_what_is_trained_and_what_is_held(tmp_path, data):
 def test_low_precision_sees_what_it_would_compute(tmp_path, data, precision):
     """What comes out of the front is of half precision already: keeping it as float32 loses nothing."""
     experiment = Experiment(_settings(tmp_path, precision=precision), data, STRATEGY)
-    kept = np.asarray(experiment.inputs.source.records.features)
+    kept = experiment.inputs.source.records.samples(np.arange(7))
     again = tf.cast(tf.cast(kept, precision.removeprefix("mixed_")), tf.float32)
     np.testing.assert_array_equal(kept, again)
     state = _step(experiment, experiment.inputs)
     assert all(np.isfinite(value).all() for group in state.values() for value in group)
 
 
-def test_float16_takes_half_the_room_and_is_that_near(tmp_path, data, capsys):
-    full, half = (
-        Experiment(_settings(tmp_path / dtype, feature_dtype=dtype), data, STRATEGY) for dtype in ("float32", "float16")
-    )
-    one, two = (np.asarray(each.inputs.source.records.features) for each in (full, half))
-    assert two.dtype == np.float16 and rounding.distance(one, two) < 2.0**-11
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("To be computed")]
-    assert [line.split(": ")[1] for line in said] == [
-        f"{size} kB for the centre crop of 14 images"
-        for size in ("12.1", "6.05")  # 14 x 6 x 6 x 6 numbers
-    ]
-    _step(half, half.inputs)
-
-
-def test_what_float16_cannot_hold_is_refused(tmp_path, data):
-    experiment = Experiment(_settings(tmp_path, feature_dtype="float16"), data, STRATEGY)
-    experiment.extractor.frozen.variables[1].assign(np.full(6, 1e6, np.float32))  # gamma
-    with pytest.raises(UserError, match=r"more than --feature_dtype=float16 holds"):
-        _ = experiment.inputs
-
-
 def test_no_room_on_the_disk_is_told_before_anything_is_computed(tmp_path, data, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
-    monkeypatch.setattr(frozen._Embedding, "__call__", lambda *_: pytest.fail("computed"))
-    experiment = Experiment(_settings(tmp_path, feature_crops=8), data, STRATEGY)
-    with pytest.raises(
-        DiskError, match=r"room for 1 kB, but .* 109 kB for 8 random crops and the centre crop of 14 im"
-    ):
+    monkeypatch.setattr(frozen.Sharded, "__call__", lambda *_: pytest.fail("computed"))
+    experiment = Experiment(_settings(tmp_path), data, STRATEGY)
+    with pytest.raises(DiskError, match=r"room for 1 kB, but .* 12.1 kB for the centre crop of 14 im"):
         _ = experiment.inputs
 
 
 def test_what_is_interrupted_goes_on_and_lies_in_many_files(tmp_path, data, monkeypatch):
-    whole = np.asarray(Experiment(_settings(tmp_path / "whole"), data, STRATEGY).inputs.source.records.features)
+    every = np.arange(7)
+    whole = Experiment(_settings(tmp_path / "whole"), data, STRATEGY).inputs.source.records.samples(every)
     monkeypatch.setattr(frozen, "_BYTES_A_FILE", 2 * 6 * 6 * 6 * 4)
-    original, seen = frozen._Embedding.__call__, []
+    original, seen = frozen.Sharded.__call__, []
 
-    def embed(self, domain, digests, bar):
+    def embed(self, batches, count, *rest):
         if len(seen) == 2:
             seen.append(0)
             raise KeyboardInterrupt
-        seen.append(len(domain))
-        return original(self, domain, digests, bar)
+        seen.append(count)
+        return original(self, batches, count, *rest)
 
-    monkeypatch.setattr(frozen._Embedding, "__call__", embed)
+    monkeypatch.setattr(frozen.Sharded, "__call__", embed)
     with pytest.raises(KeyboardInterrupt):
         _ = Experiment(_settings(tmp_path / "cut"), data, STRATEGY).inputs
     inputs = Experiment(_settings(tmp_path / "cut"), data, STRATEGY).inputs
     assert seen == [2, 2, 0, 2, 1, 2, 2, 2, 1]
     records = inputs.source.records
-    np.testing.assert_array_equal(records.features, whole)
+    np.testing.assert_array_equal(records.samples(every), whole)
     chosen = np.array([6, 0, 3])
-    np.testing.assert_array_equal(inputs.source.chosen(chosen).records.features, whole[chosen])
-    assert all(isinstance(part, np.memmap) for part in records.features._parts)
+    np.testing.assert_array_equal(inputs.source.chosen(chosen).records.samples(np.arange(3)), whole[chosen])
+    assert all(isinstance(part, np.memmap) for part in records._memory.array._parts)
 
 
 def test_a_file_is_read_through_once_and_again_if_it_changed(tmp_path, monkeypatch):
-    digests, values = np.asarray([b"a", b"b"], "S32"), np.ones((2, 1, 3000), np.float32)
+    digests, values = np.asarray([b"a", b"b"], "S32"), np.ones((2, 3000), np.float32)
     store = features.FeatureStore(str(tmp_path))
     store.add(digests, values)
     (path,) = tmp_path.glob("*.npy")
@@ -233,13 +210,13 @@ def test_files_are_read_once_for_their_digests(tmp_path, monkeypatch):
     first = content_digests(domain, str(tmp_path / "kept"))
     np.testing.assert_array_equal(first, content_digests(domain))
     read = []
-    original = FileRecords.load
-    monkeypatch.setattr(FileRecords, "load", lambda self, index: read.append(1) or original(self, index))
+    original = FileRecords.stored
+    monkeypatch.setattr(FileRecords, "stored", lambda self, index: read.append(index) or original(self, index))
     np.testing.assert_array_equal(content_digests(domain, str(tmp_path / "kept")), first)
-    assert len(read) <= 1  # traced, and asked for nothing
+    assert not read
     tf.io.write_file(paths[1], tf.io.encode_png(np.full((4, 4, 3), 200, np.uint8)))
     again = content_digests(domain, str(tmp_path / "kept"))
-    assert (again != first).tolist() == [False, True, False]
+    assert (again != first).tolist() == [False, True, False] and read == [1]
 
 
 def test_what_has_just_changed_is_not_trusted(tmp_path):
@@ -258,7 +235,7 @@ def test_a_run_is_held_and_scored_whole_and_goes_on(tmp_path):
     activations have the same scores."""
     flags = [
         *(flag for flag in inprocess.SMALL if not flag.startswith("--num_groups")), "--method=mcc",
-        "--task=digits/Fo_Ha", "--train_from=last", "--feature_crops=1", f"--feature_cache_dir={tmp_path / 'features'}",
+        "--task=digits/Fo_Ha", "--train_from=last", f"--feature_cache_dir={tmp_path / 'features'}",
         f"--data_dir={tmp_path}", "--checkpoint_steps=2", "--steps=4",
     ]  # fmt: skip
     with _stopped_after(2):

@@ -21,18 +21,15 @@ class Builder(DigitBuilder):
 
     def load(self, path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
         """See the base class."""
-        keys = (f"x_{split}", f"y_{split}")
+        keys, shape = (f"x_{split}", f"y_{split}"), (self.SIZES[split], 28, 28)
         try:
             arrays = read_npz(path, keys)
             images, labels = (arrays[key] for key in keys)
+            if images.dtype != np.uint8 or images.shape != shape or labels.shape != shape[:1] or labels.max() > 9:
+                raise ValueError(f"{images.dtype} {images.shape}, {labels.dtype} {labels.shape}")
         except (OSError, KeyError, ValueError) as error:
             raise DataError(
-                f"{path} is not the MNIST of keras.datasets ({error}): expected {', '.join(keys)}."
+                f"{path} is not the MNIST of keras.datasets ({error}): expected {keys[0]}, uint8 {shape}, and "
+                f"{keys[1]}, digits {shape[:1]}."
             ) from error
-        expected = (self.SIZES[split], 28, 28)
-        if images.dtype != np.uint8 or images.shape != expected or labels.shape != expected[:1] or labels.max() > 9:
-            raise DataError(
-                f"{path}: {keys[0]} is {images.dtype} {images.shape} and {keys[1]} {labels.shape}; expected uint8 "
-                f"{expected} and digits {expected[:1]}."
-            )
         return images, labels.astype(np.int64)

@@ -1,4 +1,10 @@
-"""Bases of the builders of this package: encoded images in the order of class and name, and where they came from."""
+"""Bases of the builders of this package: encoded images in the order of class and name, and where they came from.
+
+What is found of a split tells `path`, where it lies; `counts`, the images of each class; and, by `read`, (rank, name,
+encoded image) of each, rank being its place in the order of the classes.
+"""
+
+from __future__ import annotations
 
 import abc
 import contextlib
@@ -7,29 +13,16 @@ import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from gsda_tf.datasets.preparing import finding
-from gsda_tf.datasets.preparing.finding import ImageSet
+from gsda_tf.datasets.preparing.finding import FoundDomain, ImageSet
 from gsda_tf.errors import DataError
 from gsda_tf.progress import progress
-
-
-class LabelledImages(Protocol):
-    """The images of one split, before they are prepared."""
-
-    path: str
-    """Where they lie."""
-
-    def counts(self, classes: int) -> tuple[int, ...]:
-        """Images of each class."""
-
-    def read(self) -> Iterator[tuple[int, str, bytes]]:
-        """(rank, name, encoded image), rank being the place in the order of the classes."""
 
 
 class LocalInfo(tfds.core.DatasetInfo):
@@ -48,7 +41,7 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
     CLASS_NAMES: tuple[str, ...] = ()
 
     @abc.abstractmethod
-    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, FoundDomain | DigitArrays]:
         """Every split, complete.
 
         Raises:
@@ -81,7 +74,7 @@ class LabelledImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         )
         return {split: self._generate_examples(split, images) for split, images in found.items()}
 
-    def _generate_examples(self, split: str, images: LabelledImages) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, split: str, images: FoundDomain | DigitArrays) -> Iterator[tuple[int, dict[str, Any]]]:
         counts = images.counts(len(self.CLASS_NAMES))
         labels = [label for label, count in enumerate(counts) for _ in range(count)]
         bar = progress(images.read(), desc=f"{self.name} {split}", total=len(labels), unit=" images", leave=False)
@@ -102,7 +95,7 @@ class FolderBuilder(LabelledImageBuilder, skip_registration=True):
         super().__init_subclass__(**options)
         cls.CLASS_NAMES, cls.MANUAL_DOWNLOAD_INSTRUCTIONS = cls.IMAGE_SET.class_names, cls.IMAGE_SET.instructions
 
-    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, FoundDomain | DigitArrays]:
         """See the base class."""
         try:
             manual_dir = str(dl_manager.manual_dir)
@@ -165,15 +158,15 @@ class DigitBuilder(LabelledImageBuilder, skip_registration=True):
         """Returns the split that lies in a file, which is read when it is needed, once."""
         return DigitArrays(path, functools.cache(functools.partial(self.load, path, split)))
 
-    def find(self, manual_dir: str) -> Mapping[str, LabelledImages]:
+    def find(self, manual_dir: str) -> Mapping[str, FoundDomain | DigitArrays]:
         """Finds the splits that lie under a folder; a split that is not there is left out. Reads no image."""
         found = {s: finding.files(manual_dir, re.compile(pattern).fullmatch) for s, pattern in self.FILES.items()}
         paths = {split: next(files, None) for split, files in found.items()}
         return {split: self.arrays(path, split) for split, path in paths.items() if path is not None}
 
-    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, LabelledImages]:
+    def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, FoundDomain | DigitArrays]:
         """See the base class; what is not in the manual folder is downloaded, if that can be."""
-        found: dict[str, LabelledImages] = {}
+        found: dict[str, DigitArrays] = {}
         with contextlib.suppress(AssertionError):  # TFDS: there is no such folder
             found.update(self.find(str(dl_manager.manual_dir)))
         missing = [split for split in self.SIZES if split not in found]

@@ -272,16 +272,15 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
     Raises:
       UserError: no host of the downloads can be resolved, and nothing was downloaded before.
     """
-    listed, find = builder.url_infos or {}, getattr(builder, "find", lambda manual_dir: ())
+    listed = builder.url_infos or {}
     files = {info.filename for info in listed.values()}
     hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
-    if not hosts or urllib.request.getproxies() or len(find(manual_dir)) >= len(files) > 0:
+    downloads = os.path.join(glob.escape(str(builder.data_dir_root)), "downloads", "*")
+    there = [path for path in glob.glob(downloads) if os.path.isfile(path) and not path.endswith(".INFO")]
+    there += [name for name in files if os.path.isfile(os.path.join(manual_dir, name))]
+    own = len(getattr(builder, "find", lambda manual_dir: ())(manual_dir)) >= len(files) > 0
+    if not hosts or urllib.request.getproxies() or there or own:
         return
-    if any(os.path.isfile(os.path.join(manual_dir, name)) for name in files):
-        return
-    with contextlib.suppress(OSError), os.scandir(os.path.join(builder.data_dir_root, "downloads")) as entries:
-        if any(entry.is_file() and not entry.name.endswith(".INFO") for entry in entries):
-            return
     for host in hosts:
         with contextlib.suppress(OSError):
             socket.getaddrinfo(host, 443)

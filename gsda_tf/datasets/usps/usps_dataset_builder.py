@@ -49,16 +49,13 @@ def read_text(path: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with open_regular(path, _MAX_BYTES) as packed, gzip.open(packed) as file:
-            text = file.read(_MAX_BYTES + 1)
-        table = np.array(text[:_MAX_BYTES].split(), np.float64)
+            table = np.array(file.read(_MAX_BYTES).split(), np.float64).reshape(size, 1 + _PIXELS)
+        labels, values = table[:, 0], table[:, 1:]
+        if not (np.isin(labels, np.arange(10)).all() and (np.abs(values) <= 1).all()):
+            raise ValueError("out of range")
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(f"{path} is not USPS in its text form ({error}).") from error
-    if len(text) > _MAX_BYTES or table.size != size * (1 + _PIXELS):
         raise DataError(
-            f"{path} has {table.size:,} numbers; USPS has {size:,} lines of a label and {_PIXELS} values: get it anew."
-        )
-    table = table.reshape(size, 1 + _PIXELS)
-    labels, values = table[:, 0].astype(np.int64), table[:, 1:]
-    if not (np.isin(table[:, 0], np.arange(10)).all() and (np.abs(values) <= 1).all()):
-        raise DataError(f"{path} has labels or values out of range: expected digits 0 to 9 and values -1 to 1.")
-    return np.rint((values + 1) * 127.5).astype(np.uint8).reshape(size, 16, 16), labels
+            f"{path} is not USPS in its text form ({error}): expected {size:,} lines of a digit and {_PIXELS} values "
+            "from -1 to 1; get it anew."
+        ) from error
+    return np.rint((values + 1) * 127.5).astype(np.uint8).reshape(size, 16, 16), labels.astype(np.int64)
