@@ -89,7 +89,7 @@ def test_missing_and_foreign_files_are_told(tmp_path):
     text.write_text("no weights")
     with pytest.raises(UserError, match=r"is not a Keras weights file"):
         backbones.build("mobilenet_0.25", str(text), 32)
-    with pytest.raises(UserError, match=r"no such \.keras file"):
+    with pytest.raises(UserError, match=r"is no \.keras file"):
         backbones.build(str(tmp_path / "none.keras"), "none", 32)
 
 
