@@ -7,9 +7,12 @@ import warnings
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Pages about its end of life, which BUILD.md tells.
-    import tensorflow_addons as tfa
+from gsda_tf.compat import KERAS_3
+
+if not KERAS_3:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pages about its end of life, which BUILD.md tells.
+        import tensorflow_addons as tfa
 
 
 def rotate(image: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
