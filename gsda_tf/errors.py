@@ -69,7 +69,8 @@ class WorkerLostError(TrainingError):
 
 def shown(text: str) -> str:
     """Returns text on one line, as messages and pages show it: control characters, and no Unicode, are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    # All at once where it can be: a page's pictures are text of a million characters.
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 _LISTED = 36

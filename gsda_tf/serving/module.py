@@ -91,7 +91,7 @@ class ServingModule(tf.Module):
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
         def serving_default(image_bytes):
-            return _without_features(features(image_bytes))
+            return _without_features(features.get_concrete_function()(image_bytes))
 
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")], autograph=False)
         def from_pixels(images):
