@@ -161,7 +161,7 @@ def _save(extractor, classifier, class_names, geometry, path, assets, samples, c
     for name, content in assets.items():
         files.append(os.path.join(os.path.dirname(path), f"{name}.json"))
         with open(files[-1], "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
+            file.write(json.dumps(content))  # by parts or with an indent it takes seconds of a million numbers
     units = samples.shape[1] if isinstance(samples, np.ndarray) else 0
     module = ServingModule(extractor, classifier, class_names, geometry, files, units, committee=committee)
     tf.saved_model.save(module, path, signatures=module.signatures())
