@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import gc
@@ -57,7 +58,6 @@ def _define_options(argv: Sequence[str]) -> None:
     gc.disable()  # nothing of what is imported is garbage: looking through it again and again took a fifth of the time
     from gsda_tf import methods
 
-    gc.freeze()
     gc.enable()
     named = (re.fullmatch(r"--?method=(.*:.*)", argument, re.DOTALL) for argument in argv)
     own = (field for name in named if name for field in dataclasses.fields(methods.options_of(name[1])))
@@ -154,9 +154,8 @@ def run(main: Callable[[], int | None]) -> None:
         interruption.listen()
         if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
             signal.signal(signal.SIGHUP, hang_up)
-        code = call(main, argv)
-        gc.freeze()  # nor at the end, when all goes
-        return code
+        atexit.register(gc.freeze)  # nor does anybody look for it at the end, when all goes
+        return call(main, argv)
 
     app.run(guarded, flags_parser=parse)
 

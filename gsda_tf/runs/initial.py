@@ -92,7 +92,7 @@ class Initial:
             then = self._settings
             differ = [f"--{n}={then[n]} there, {now[n]} now" for n in names("network") if then[n] != now[n]]
             told = "; ".join(differ) or f"--method={then['method']} has weights of other shapes"
-            todo = "leave these flags out, and they follow that run; or choose one of a method that trains"
+            todo = "leave these flags out, and they follow that run" if differ else "choose one of a method that trains"
             raise UserError(f"--init_from={self._run} has another network ({told}): {todo}.")
         for variable, value in zip(variables, values):
             variable.assign(value)

@@ -65,10 +65,11 @@ def test_each_is_kept_by_itself_and_found_by_a_run_of_it_alone(files, images, tm
     base |= {"feature_cache_dir": str(tmp_path), "discriminator_units": (3,), "method": "source_only"}
     both = recipes.written({**base, "extractor": files, "preprocessing": "zero_to_one,torch"})
     experiment = Experiment(both, data, tf.distribute.get_strategy())
-    rows = np.asarray(experiment.inputs.target.records.features)
-    assert rounding.distance(rows[:, 0], experiment.extractor.embed(images)) < rounding.FORWARD
+    every = np.arange(len(images))
+    rows = experiment.inputs.target.records.samples(every)
+    assert rounding.distance(rows, experiment.extractor.embed(images)) < rounding.FORWARD
     some = experiment.inputs.target.chosen(np.array([4, 1]))
-    np.testing.assert_array_equal(some.records.features, rows[[4, 1]])
+    np.testing.assert_array_equal(some.records.samples(every[:2]), rows[[4, 1]])
     kept = sorted(tmp_path.glob("*/*.npy"))
     assert len(kept) == 2
     one = recipes.written({**base, "extractor": files.split(",")[1], "preprocessing": "torch"})
