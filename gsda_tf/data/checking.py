@@ -9,7 +9,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -106,8 +105,19 @@ def content_digests(domain: DomainData, kept_in: str = "") -> np.ndarray:
     """A digest of each image's content, 'S32' [n]; see `find_bad`.
 
     The same image has the same digest in whatever folder, list or benchmark it lies.
+
+    Raises:
+      DataError: an image cannot be read any more.
     """
-    of_one = functools.partial(content, domain)
+
+    def of_one(index: int) -> str:
+        if (digest := content(domain, index)) is None:  # which would be the same for all such images
+            raise DataError(
+                f"{shown(domain.records.name(index))} cannot be read: mend or remove it, or leave it out with "
+                "--on_bad_image=skip."
+            )
+        return digest
+
     return np.asarray(_of_each(of_one, domain, "reading", "content", kept_in), "S32")
 
 

@@ -54,8 +54,9 @@ def _refusal(name: str, place: str, places: _Places | None) -> str:
     firsts = [*places.firsts] if places else []
     like = difflib.get_close_matches(place, firsts, _SHOWN) or firsts[-_SHOWN:]
     return (
-        f"--train_from={place}: {name} cannot be cut there in two that a single tensor joins; expected one of "
-        f"{', '.join([*places.stages, *like]) if like else 'none'}, ... ({len(firsts)} layers), or --freeze_backbone."
+        f"--train_from={place}: {name} cannot be cut there in two that a single tensor joins; expected "
+        + (f"{', '.join([*places.stages, *like])}, ... ({len(firsts)} layers)" if like else "a network that can be cut")
+        + ", or --freeze_backbone."
     )
 
 

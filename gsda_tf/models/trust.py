@@ -91,8 +91,9 @@ def model_config(path: str) -> dict[str, Any]:
     """
     if not os.path.isfile(path) or not path.endswith(".keras") or not zipfile.is_zipfile(path):
         raise UserError(
-            f"--extractor={path} is no .keras file: expected a model saved with model.save('FILE.keras'). Models in "
-            "HDF5 or as folders are not loaded, for Keras cannot load them safely; weights alone go to --weights."
+            f"--extractor={path} is no .keras file, or not there: expected a model saved with "
+            "model.save('FILE.keras'). Models in HDF5 or as folders are not loaded, for Keras cannot load them safely; "
+            "weights alone go to --weights."
         )
     with _opened(path) as archive, archive.open("config.json") as file:
         config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))

@@ -174,10 +174,8 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
     Raises:
       UserError: it does not hold them, or they are damaged; or it is of the other generation of Keras.
     """
-    told, path = (
-        _read(os.path.join(folder, "assets"), SUMMARY, ()) or {},
-        os.path.join(folder, "assets", "class_names.json"),
-    )
+    told = _read(os.path.join(folder, "assets"), SUMMARY, ()) or {}
+    path = os.path.join(folder, "assets", "class_names.json")
     names = _content(path) if os.path.lexists(path) else None
     if not {"settings", "versions"} <= told.keys() or not fits(names, [str]) or len({*names}) < len(names):
         raise UserError(

@@ -97,9 +97,10 @@ def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str
         value = out.get(name, np.zeros([]))
         if not tf.TensorShape(shape).is_compatible_with(value.shape):
             raise ValueError(f"no {name} of shape {[size or 'd' for size in shape]}")
-        most = np.inf if name == "features" else 1 + 1e-3
-        if name != "label" and (value.dtype.kind != "f" or not (np.isfinite(value) & (abs(value) <= most)).all()):
-            raise ValueError(f"values of {name} that are none")
+        if name != "label" and (value.dtype.kind != "f" or not np.isfinite(value).all()):
+            raise ValueError(f"values of {name} that are no finite numbers")
+        if name not in ("label", "features") and ((value < 0) | (value > 1 + 1e-3)).any():
+            raise ValueError(f"values of {name} that are no probabilities")
     labels = texts(out["label"])
     if not {*labels} <= {*class_names, ""}:
         raise ValueError("labels that are no classes")

@@ -171,3 +171,11 @@ class TestTask:
         data = loading.load(folders(*dirs))
         with pytest.raises(tf.errors.InvalidArgumentError), checking.decoding_errors(data):
             tf.reshape(tf.zeros([3]), [2])
+
+
+def test_an_image_that_cannot_be_read_has_no_digest(tmp_path):
+    """One for all such would be taken for one image, whose features are kept."""
+    domain = DomainData("d", FileRecords([str(tmp_path / "gone.png")]), np.zeros(1, np.int32))
+    with pytest.raises(DataError, match=r"gone.png cannot be read: mend or remove it"):
+        checking.content_digests(domain, str(tmp_path / "kept"))
+    assert not list(tmp_path.glob("kept/*"))
