@@ -102,9 +102,14 @@ def define_asked() -> None:
     """Defines `--model` and `--images`, of the commands that ask an export about images."""
     if "model" not in flags.FLAGS:
         flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
-        flags.DEFINE_string(
-            "images", "", "image, folder, pattern with * or ?, or a file with one path a line; here, or gs://, s3://"
-        )
+        flags.DEFINE_string("images", "", "image, folder, pattern with * or ?, or a file with one path a line")
+
+
+def need_asked() -> None:
+    """Raises UserError if `--model` or `--images` was not given."""
+    for name in ("model", "images"):
+        if not flags.FLAGS[name].value:
+            raise UserError(f"--{name} is missing: give --model=EXPORT and --images=DIR, new images.")
 
 
 def given() -> dict[str, Any]:

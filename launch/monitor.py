@@ -17,12 +17,9 @@ flags.define_asked()
 
 def main() -> int:
     """Prints what was found, and the command that would adapt the model."""
-    from gsda_tf.errors import UserError
     from gsda_tf.serving.seen import look
 
-    for name in ("model", "images"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name} is missing: give --model=EXPORT and --images=DIR, new images.")
+    flags.need_asked()
     flags.say(f"Asking {FLAGS.model} about {FLAGS.images} ...")
     moved, class_names, count = look(FLAGS.model, FLAGS.images)
     flags.show([("images", count), *moved.rows(class_names)])

@@ -1,4 +1,4 @@
-"""An exported model to ask, be it here or behind a server; its answers are checked, for they may be anything."""
+"""An exported model to ask; its answers are checked, for they may be anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answers = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model that answers.
+    """An export that answers.
 
     Attributes:
       identity: tells it from every other; rows of two models do not go into one output.
@@ -27,11 +27,13 @@ class Model:
       ask: (JPEG or PNG files, whether features are wanted) -> answers by name: "label", N names, "" where the image
         could not be decoded; "score" float32 [N]; "probabilities" float32 [N, r]; "features" float32 [N, d], if they
         are wanted; "agreement" float32 [N], where candidates of `--method=auto` say it. Called from several threads.
+      path: that it was loaded from.
     """
 
     identity: str
     class_names: tuple[str, ...]
     ask: Callable[[Sequence[bytes], bool], Answers]
+    path: str = ""
 
 
 def local_model(path: str) -> Model:
@@ -52,7 +54,7 @@ def local_model(path: str) -> Model:
         loaded = tf.saved_model.load(path)
         if "features" not in loaded.signatures:
             raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
-        signatures = {wanted: loaded.signatures[signature(wanted)] for wanted in (False, True)}
+        signatures = loaded.signatures["serving_default"], loaded.signatures["features"]
         names = tuple(name.decode() for name in loaded.names.numpy())
         weights = sorted(os.listdir(os.path.join(path, "variables")))
         digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
@@ -64,56 +66,28 @@ def local_model(path: str) -> Model:
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:
         out = signatures[features](image_bytes=tf.constant(records, tf.string))
-        try:
-            return checked({name: value.numpy() for name, value in out.items()}, len(records), names, features)
-        except ValueError as error:
-            raise UserError(f"--model={path} answers with {error}: was it exported by {COMMANDS}.export?") from error
+        found = _checked({name: value.numpy() for name, value in out.items()}, len(records), names, features)
+        if found is None:
+            raise UserError(f"--model={path} answers with what is no answer: was it exported by {COMMANDS}.export?")
+        return found
 
     ask.loaded = loaded  # keeps the variables alive
-    return Model(f"export with SHA-256 {digest}", names, ask)
+    return Model(f"export with SHA-256 {digest}", names, ask, path)
 
 
-def signature(features: bool) -> str:
-    """Returns the name of the signature to ask."""
-    return "features" if features else "serving_default"
-
-
-def checked(out: Mapping[str, np.ndarray], count: int, class_names: Sequence[str], features: bool) -> Answers:
-    """Returns answers from a signature's outputs by name.
-
-    Args:
-      out: of the signature.
-      count: N, images that were asked about.
-      class_names: r names.
-      features: whether they were asked for.
-
-    Raises:
-      ValueError: what is wrong with them, in words.
-    """
+def _checked(out: Answers, count: int, class_names: Sequence[str], features: bool) -> Answers | None:
+    """Returns the answers about `count` images, labels as text; None if a signature's outputs are none."""
     shapes = {"label": [count], "score": [count], "probabilities": [count, len(class_names)]}
     shapes.update({"features": [count, None]} if features else {})
     shapes.update({"agreement": [count]} if "agreement" in out else {})
     for name, shape in shapes.items():
         value = out.get(name, np.zeros([]))
         if not tf.TensorShape(shape).is_compatible_with(value.shape):
-            raise ValueError(f"no {name} of shape {[size or 'd' for size in shape]}")
+            return None
         if name != "label" and (value.dtype.kind != "f" or not np.isfinite(value).all()):
-            raise ValueError(f"values of {name} that are no finite numbers")
+            return None
         if name not in ("label", "features") and ((value < 0) | (value > 1 + 1e-3)).any():
-            raise ValueError(f"values of {name} that are no probabilities")
-    labels = texts(out["label"])
-    if not {*labels} <= {*class_names, ""}:
-        raise ValueError("labels that are no classes")
-    return {**out, "label": labels}
-
-
-def texts(values: np.ndarray) -> list[str]:
-    """Returns the UTF-8 strings of an output.
-
-    Raises:
-      ValueError: other values.
-    """
-    try:
-        return [value.decode() for value in values.tolist()]
-    except (UnicodeDecodeError, AttributeError) as error:
-        raise ValueError("names that are no UTF-8") from error
+            return None
+    names = {name.encode(): name for name in (*class_names, "")}
+    known = out["label"].dtype.kind == "O" and {*out["label"].tolist()} <= names.keys()
+    return {**out, "label": [names[label] for label in out["label"].tolist()]} if known else None

@@ -1,34 +1,36 @@
-"""Predictions for folders of images: streamed, resumable, complete or not there."""
+"""Predictions for folders of images: streamed, resumable, complete or not there; here, or on the workers of Dask."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import glob
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent import futures
 
 import numpy as np
 
-from gsda_tf import storage
 from gsda_tf.data import image_files
-from gsda_tf.data.classes import class_name
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES
-from gsda_tf.datasets.own.lists import ImageList, classes_of, parse_list, read_list, written_path
+from gsda_tf.datasets.own.lists import read_list, written_path
 from gsda_tf.errors import UserError, shown
 from gsda_tf.files import disk_errors, read_regular
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
-from gsda_tf.serving.model import Answers, Model
+from gsda_tf.serving.model import Answers, Model, local_model
+from gsda_tf.workers import DaskPool, outcome
 
 MAX_BYTES = 200_000_000
 """A larger file is not read: as many as are in work have to fit into memory."""
-
-Spread = Callable[[Model, str, Sequence[str], int, int, Mapping[str, bool]], Iterator[list[str]]]
-"""(model, folder of the output, paths, rows that are there, batch, options) -> the rows that are missing."""
 _AT_ONCE = 2
-# Batches in work: while one is in the network, the next one is read and decoded.
+"""Batches in work: while one is in the network, the next one is read and decoded."""
+_BATCHES = 16
+"""In what a worker of Dask is given: what one that dies loses."""
+_PIECES_A_THREAD = 4
+"""So many of these are with the workers at a time, for each thread of theirs; what a client that is killed loses."""
 
 
 def find_images(where: str) -> list[str]:
@@ -36,21 +38,15 @@ def find_images(where: str) -> list[str]:
 
     Args:
       where: an image, a folder (all below it, but for what systems leave behind), a pattern with * or ?, or a list
-        file with 'path' or 'path label' a line, relative to the list; or the address of such a folder, pattern or list
-        (.txt) in object storage, where hidden files are left out.
+        file with 'path' or 'path label' a line, relative to the list.
 
     Raises:
       UserError: none found.
     """
-    images = _list_at(where)
-    if images is not None:
-        found = _listed(images)
-    elif storage.remote(where):
-        found = storage.find(where, (*SUFFIXES, *UNREAD_SUFFIXES))
-    elif os.path.isdir(where):
+    if os.path.isdir(where):
         found = _below(where)
     elif os.path.isfile(where):
-        found = [where]
+        found = [where] if where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)) else _listed(where)
     elif glob.has_magic(where):
         folder = where
         while folder and not os.path.isdir(folder):  # brackets in the name of a folder that is there are no pattern
@@ -64,66 +60,10 @@ def find_images(where: str) -> list[str]:
     return found
 
 
-def known_classes(where: str, paths: Sequence[str], class_names: Sequence[str]) -> list[str | None]:
-    """The class of each image: of its label where `where` is a list with labels, else of the folder that it lies in.
-
-    Args:
-      where: see `find_images`.
-      paths: what it found.
-      class_names: of the model, whose numbers in a list count from 0.
-
-    Returns:
-      Names, as the model has them where it has them; None where nothing tells.
-
-    Raises:
-      DataError: labels of a list that are none of the model's.
-    """
-    images = _list_at(where)
-    if images is not None and images.known:
-        return classes_of(images, class_names)
-    # Below a folder the outermost counts, as in training: images may lie deeper than in their class folder.
-    above = os.path.dirname(os.path.abspath(where)) if os.path.isdir(where) else ""
-    return [_folder_class(path, above, set(class_names)) for path in paths]
-
-
-def _folder_class(path: str, above: str, class_names: Collection[str]) -> str | None:
-    folder = os.path.dirname(os.path.abspath(path))
-    folders = os.path.relpath(folder, above).split(os.sep) if above else [os.path.basename(folder)]
-    return next((name for name in map(class_name, folders) if name in class_names), None)
-
-
-def _list_at(where: str) -> ImageList | None:
-    """The list of that name or address; None if it is something else."""
-    if storage.remote(where):
-        return parse_list(where, storage.text(where)) if where.lower().endswith(".txt") else None
-    if not os.path.isfile(where) or where.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES)):
-        return None
-    return read_list(where)
-
-
-def _listed(images: ImageList) -> list[str]:
-    """Returns the paths that a list names, relative to it.
-
-    A list from elsewhere names no file of this machine, nor any other storage, and one of this machine no address:
-    nothing is opened or fetched because a list says so.
-
-    Raises:
-      UserError: it does.
-    """
-    root, elsewhere = os.path.dirname(images.path), storage.remote(images.path)
-    for line in images.lines:
-        path = line.path.replace("\\", "/")
-        if elsewhere and (path.startswith("/") or ".." in path.split("/") or "://" in path):
-            raise UserError(f"{images.at(line)} is outside of the list's folder: expected paths below {shown(root)}.")
-        if storage.remote(path):
-            raise UserError(
-                f"{images.at(line)} is an address, which a list on this machine may not name: put the list beside the "
-                "images, and give its address to --images."
-            )
-    paths = [os.path.join(root, line.path) for line in images.lines]
-    if elsewhere:
-        return paths
-    return [p if os.path.lexists(p) else written_path(root, line.path) for p, line in zip(paths, images.lines)]
+def _listed(path: str) -> list[str]:
+    root, lines = os.path.dirname(path), read_list(path).lines
+    paths = [os.path.join(root, line.path) for line in lines]
+    return [p if os.path.lexists(p) else written_path(root, line.path) for p, line in zip(paths, lines)]
 
 
 def _below(folder: str) -> list[str]:
@@ -146,19 +86,11 @@ class Result:
       images: rows in the output.
       resumed: rows of them that were there from an earlier run.
       reasons: path and reason of the rows that hold one in place of a label.
-      scored: readable images whose class is known, see `known_classes`.
-      accuracy: share of those whose label is that class; None if there are none.
-      mean_class_accuracy: the mean of that share over the classes that are there.
-      agreement: whether rows have it.
     """
 
     images: int
     resumed: int
     reasons: tuple[tuple[str, str], ...]
-    scored: int
-    accuracy: float | None
-    mean_class_accuracy: float | None
-    agreement: bool
 
 
 def predict(
@@ -166,11 +98,8 @@ def predict(
     paths: Sequence[str],
     output: str,
     batch: int = 64,
-    probabilities: bool = False,
-    features: bool = False,
-    restart: bool = False,
-    spread: Spread | None = None,
-    known: Sequence[str | None] | None = None,
+    wanted: Collection[str] = (),
+    pool: DaskPool | None = None,
 ) -> Result:
     """Writes one row an image: path, label, score, agreement if the model says it, error, and what else is asked for.
 
@@ -182,45 +111,32 @@ def predict(
       paths: of the images.
       output: .csv or .jsonl.
       batch: images asked about at once.
-      probabilities: whether rows hold all of them.
-      features: whether rows hold f.
-      restart: drop the rows that a run with another model, other options or images left.
-      spread: `shards.answered` of a pool, to have others answer; None: this process does.
-      known: the class of each image, None where it is not; None: the names of folders.
+      wanted: "probabilities", of every class, or "features", f, or both.
+      pool: whose workers answer; None: this process does.
 
     Raises:
-      UserError: an output of another kind, a full disk, a partial file of another run.
+      UserError: an output of another kind, a full disk, a partial file of another run; a worker cannot do its work, or
+        the scheduler is gone.
     """
-    if not output.endswith((".csv", ".jsonl")):
-        raise UserError(f"--output={output}: expected a name that ends in .csv or .jsonl.")
-    options = {"probabilities": probabilities, "features": features}
-    made_with = rows.describe(model.identity, options, paths)
-    local = rows.local_path(output)
-    folder = os.path.dirname(os.path.abspath(local))
-    with disk_errors(f"writing {local}"):
-        os.makedirs(folder, exist_ok=True)
-        with rows.opened(local, made_with, paths, restart) as (file, done):
+    if not output.endswith((".csv", ".jsonl")) or "://" in output:
+        raise UserError(f"--output={output}: expected a path that ends in .csv or .jsonl.")
+    with disk_errors(f"writing {output}"):
+        os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
+        with rows.opened(output, rows.bound_to(model.identity, wanted, paths), paths) as (file, done):
             with progress(total=len(paths), initial=done, unit="image", desc="predict") as bar:
-                if spread is None:
-                    lines = answered(model, paths[done:], batch, options)
+                if pool is None:
+                    lines = answered(model, paths[done:], batch, wanted)
                 else:
-                    lines = spread(model, folder, paths, done, batch, options)
+                    lines = _answered_by(pool, model, paths, done, batch, wanted)
                 for several in lines:
                     file.writelines(several)
                     file.flush()
                     bar.update(len(several))
-            rows.finish(local, model.class_names)
-            if local != output:
-                storage.upload(local, output)
-                os.remove(local)
-            known = known or [_folder_class(path, "", set(model.class_names)) for path in paths]
-            result = _result(rows.partial_path(output), known, set(model.class_names), done)
-            os.remove(rows.partial_path(output))
-    return result
+            return Result(len(paths), done, rows.finish(output, model.class_names))
 
 
 def answered(
-    model: Model, paths: Sequence[str], batch: int, options: Mapping[str, bool], folder: str = ""
+    model: Model, paths: Sequence[str], batch: int, wanted: Collection[str], folder: str = ""
 ) -> Iterator[list[str]]:
     """Yields the rows of one batch after another, in order, as lines; the next batches are in work meanwhile.
 
@@ -228,32 +144,31 @@ def answered(
       model: what is asked.
       paths: of the images, as rows name them.
       batch: images asked about at once.
-      options: see `predict`.
+      wanted: see `predict`.
       folder: what paths are relative to, if that is not the current folder.
     """
 
     def answer(chunk: Sequence[str]) -> list[str]:
-        places = [storage.beside(folder, path) for path in chunk]
-        records = list(readers.map(_read, places))
-        answers = model.ask([record if isinstance(record, bytes) else b"" for record in records], options["features"])
-        for i, place in enumerate(places):
-            if isinstance(records[i], bytes) and not answers["label"][i]:
-                records[i] = _why_undecodable(place)
-        return [
-            rows.line(_row(path, record, answers, i, options)) for i, (path, record) in enumerate(zip(chunk, records))
-        ]
+        places = [os.path.join(folder, path) for path in chunk]
+        records, errors = zip(*readers.map(_read, places))
+        answers, lines = model.ask(records, "features" in wanted), []
+        for i, (path, error) in enumerate(zip(chunk, errors)):
+            if not (error or answers["label"][i]):
+                error = image_files.check_file(places[i]) or "damaged, or too large to decode"
+            lines.append(rows.line(_row(path, error, answers, i, wanted)))
+        return lines
 
     readers, workers = futures.ThreadPoolExecutor(8), futures.ThreadPoolExecutor(_AT_ONCE)
     chunks = (paths[start : start + batch] for start in range(0, len(paths), batch))
     try:
-        for future in in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE):
+        for future in _in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE):
             yield future.result()
     finally:
         workers.shutdown(cancel_futures=True)
         readers.shutdown(cancel_futures=True)
 
 
-def in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> Iterator[futures.Future]:
+def _in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> Iterator[futures.Future]:
     """Yields futures, which are made as they are asked for, in their order; `most` says how many may be at work while
     one is waited for."""
     pending: collections.deque[futures.Future] = collections.deque()
@@ -264,30 +179,20 @@ def in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> It
     yield from pending
 
 
-def _read(path: str) -> bytes | str:
-    """Reads an image file as the model takes it; returns why that cannot be where it cannot."""
-    read = storage.read if storage.remote(path) else read_regular
+def _read(path: str) -> tuple[bytes, str]:
+    """Returns an image file as the model takes it and "", or nothing and why that cannot be."""
     try:
-        return image_files.plain(read(path, MAX_BYTES))
+        return image_files.plain(read_regular(path, MAX_BYTES)), ""
     except OSError as error:
-        return f"cannot be opened: {error.strerror or 'it is not there'}"
-    except (image_files.BadImageError, storage.TooLargeError) as error:
-        return str(error)
-    except UserError as error:
-        if storage.remote(path):  # it is not there any more, which is no row's fault
-            raise
-        return str(error).removeprefix(shown(path)).strip(" .")
+        return b"", f"cannot be opened: {error.strerror}"
+    except (image_files.BadImageError, UserError) as error:
+        return b"", str(error).removeprefix(shown(path)).strip(" .")
 
 
-def _why_undecodable(path: str) -> str:
-    return (None if storage.remote(path) else image_files.check_file(path)) or "damaged, or too large to decode"
-
-
-def _row(path: str, record: bytes | str, answers: Answers, i: int, options: Mapping[str, bool]) -> dict[str, object]:
-    error = record if isinstance(record, str) else ""
+def _row(path: str, error: str, answers: Answers, i: int, wanted: Collection[str]) -> dict[str, object]:
     row: dict[str, object] = {"path": path, "label": "" if error else answers["label"][i]}
     row |= {n: 0.0 if error else _numbers(answers[n][i : i + 1])[0] for n in ("score", "agreement") if n in answers}
-    asked = {n: None if error else _numbers(answers[n][i]) for n in ("probabilities", "features") if options[n]}
+    asked = {n: None if error else _numbers(answers[n][i]) for n in ("probabilities", "features") if n in wanted}
     return {**row, "error": error, **asked}
 
 
@@ -296,18 +201,38 @@ def _numbers(values: np.ndarray) -> list[float]:
     return [float(f"{value:.9g}") for value in values.tolist()]
 
 
-def _result(partial: str, known: Sequence[str | None], class_names: Collection[str], resumed: int) -> Result:
-    """Counts the rows, and scores those whose class is known to the model."""
-    images, reasons, right, total = 0, [], collections.Counter(), collections.Counter()
-    row: dict = {}
-    for row, name in zip(rows.rows(partial), known):
-        images += 1
-        if row["error"]:
-            reasons.append((shown(row["path"]), row["error"]))
-        elif name in class_names:
-            total[name] += 1
-            right[name] += row["label"] == name
-    scored = sum(total.values())
-    accuracy = sum(right.values()) / scored if scored else None
-    mean_class_accuracy = float(np.mean([right[name] / total[name] for name in total])) if scored else None
-    return Result(images, resumed, tuple(reasons), scored, accuracy, mean_class_accuracy, "agreement" in row)
+def _answered_by(
+    pool: DaskPool, model: Model, paths: Sequence[str], done: int, batch: int, wanted: Collection[str]
+) -> Iterator[list[str]]:
+    """Yields the rows behind the first `done` in order, as lines.
+
+    The list is cut into pieces for the workers, which see the client's folders, and each of which loads the model once.
+    """
+    size = batch * _BATCHES
+    skipped = done % size  # pieces begin where they always do: batches are the same however often a run went on
+    asked = os.path.abspath(model.path), model.identity, os.getcwd()
+    pieces = (paths[first : first + size] for first in range(done - skipped, len(paths), size))
+    called = (pool.call(_answer, *asked, list(piece), batch, tuple(wanted)) for piece in pieces)
+    for future in _in_order(called, lambda: _PIECES_A_THREAD * pool.threads()):
+        yield outcome(future, _refuse)[skipped:]
+        skipped = 0
+
+
+def _refuse(said: str) -> list[str]:
+    raise UserError(f"A worker could not answer: {said}")
+
+
+def _answer(
+    where: str, identity: str, folder: str, paths: Sequence[str], batch: int, wanted: Sequence[str]
+) -> list[str]:
+    """On a worker: the rows of a piece."""
+    if not os.path.isdir(folder):
+        raise UserError(f"A worker does not see {folder}: all workers need the client's folders.")
+    with _LOADING:  # a worker may have several threads
+        model = _load(where)
+    if model.identity != identity:
+        raise UserError(f"A worker found another model at {where} than the client: all need the same.")
+    return [line for several in answered(model, paths, batch, wanted, folder) for line in several]
+
+
+_LOADING, _load = threading.Lock(), functools.lru_cache(maxsize=1)(local_model)

@@ -10,7 +10,6 @@ from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.evaluation.moved import MOST, Moved, compare
 from gsda_tf.files import read_regular
 from gsda_tf.progress import progress
-from gsda_tf.runs import exported
 from gsda_tf.serving.model import local_model
 from gsda_tf.serving.predict import answered, find_images
 
@@ -39,11 +38,11 @@ def look(path: str, images: str) -> tuple[Moved, tuple[str, ...], str]:
       UserError: no image can be read; the export does not hold what its run saw, or what it holds is damaged.
     """
     model, paths = local_model(path), find_images(images)
-    place = os.path.join(exported.find(path), "assets", f"{SEEN}.json")
+    place = os.path.join(model.path, "assets", f"{SEEN}.json")
     asked = [paths[i] for i in evenly(len(paths), MOST)]
     rows: list[dict] = []
     with progress(total=len(asked), unit="image", desc="asking") as bar:
-        for some in answered(model, asked, _BATCH, dict.fromkeys(_NAMES[::-1], True)):
+        for some in answered(model, asked, _BATCH, _NAMES):
             rows += [row for row in map(json.loads, some) if not row["error"]]
             bar.update(len(some))
     if not rows:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -15,12 +14,11 @@ import tensorflow as tf
 from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
-from gsda_tf.serving import client, predict
+from gsda_tf.serving import predict
 from gsda_tf.serving.model import Model, local_model
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
-from tests.serving.server import Service, serving
 
 NAMES = ["cat", "dog"]
 
@@ -75,14 +73,13 @@ def _counting(model, asked, dies_after=None):
 def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path):
     output = tmp_path / "rows.csv"
     told = commands.succeed(
-        "predict", f"--model={exported}", f"--images={images}", f"--output={output}", "--batch=4", "--score",
+        "predict", f"--model={exported}", f"--images={images}", f"--output={output}", "--batch=4",
         "--probabilities", "--features",
     )  # fmt: skip
     assert "15 images in " in told and " images/s)" in told
     assert "2 of 15 could not be read" in told and "empty.jpg: empty file" in told
     rows = _csv(output)
     assert [row["path"] for row in rows] == predict.find_images(images)
-    right = []
     for row in rows:
         p, f = ([row[f"{kind}_{x}"] for x in names] for kind, names in (("probability", NAMES), ("feature", range(4))))
         if row["error"]:
@@ -94,8 +91,6 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
         assert rounding.distance(np.asarray(f, float), alone["features"][0]) < rounding.FORWARD
         assert row["label"] == alone["label"][0] == NAMES[int(np.argmax(np.asarray(p, float)))]
         np.testing.assert_allclose(float(row["score"]), max(map(float, p)), rtol=1e-6)
-        right.append(row["label"] == os.path.basename(os.path.dirname(row["path"])))
-    assert f"accuracy: {100 * np.mean(right):.2f} %" in told and "of 13 readable images" in told
     errors = {os.path.basename(row["path"]): row["error"] for row in rows if row["error"]}
     assert errors.pop("empty.jpg") == "empty file"
     assert list(errors) == ["text.jpg"] and errors["text.jpg"].endswith("it begins with b'no image'")
@@ -104,7 +99,7 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
 
 def test_jsonl_names_probabilities_by_class_and_lists_features(images, model, tmp_path):
     output = str(tmp_path / "rows.jsonl")
-    predict.predict(model, predict.find_images(images), output, probabilities=True, features=True)
+    predict.predict(model, predict.find_images(images), output, wanted=("probabilities", "features"))
     for row in _jsonl(output):
         if row["error"]:
             assert row["probabilities"] is row["features"] is None
@@ -122,7 +117,7 @@ def test_every_format_that_training_reads_is_predicted_from_the_same_pixels(mode
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "__MACOSX" / "a.jpg").write_bytes(encoded())
     output = str(tmp_path / "rows.jsonl")
-    predict.predict(model, predict.find_images(str(tmp_path)), output, probabilities=True)
+    predict.predict(model, predict.find_images(str(tmp_path)), output, wanted=("probabilities",))
     rows = {os.path.basename(row["path"]): row for row in _jsonl(output)}
     assert "passed over" in capsys.readouterr().out
     assert rows.pop("phone.heic")["error"].startswith("no JPEG") and sorted(rows) == sorted(files)
@@ -167,7 +162,7 @@ def test_rows_that_a_crash_damaged_are_predicted_again(damage, images, model, tm
 
 
 @contextlib.contextmanager
-def _left_by(model, paths, output, **options):
+def _left_by(model, paths, output):
     """The partial file of a run that was killed when all rows were there."""
     from pathlib import Path
 
@@ -176,31 +171,32 @@ def _left_by(model, paths, output, **options):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(predict.rows, "finish", killed)
-        predict.predict(model, paths, output, **options)
+        predict.predict(model, paths, output)
     yield Path(f"{output}.partial")
 
 
-@pytest.mark.parametrize(
-    "change, expected",
-    [
-        ({"identity": "another"}, "differs in model:"),
-        ({"features": True}, "differs in options:"),
-        ({"fewer": True}, "differs in images:"),
-        ({"identity": "another", "probabilities": True}, "differs in model and options:"),
-    ],
-)
-def test_rows_of_another_run_are_refused_and_dropped_on_demand(change, expected, images, model, tmp_path):
+@pytest.mark.parametrize("change", ["model", "wanted", "images"])
+def test_rows_of_another_run_are_refused(change, images, model, tmp_path):
     paths, output = predict.find_images(images), str(tmp_path / "rows.csv")
     with _left_by(model, paths, output) as partial:
         before = partial.read_bytes()
-    changed = Model(change.pop("identity", model.identity), model.class_names, model.ask)
-    if change.pop("fewer", False):
-        paths = paths[1:]
-    with pytest.raises(UserError, match=expected):
-        predict.predict(changed, paths, output, **change)
+    changed = Model("another" if change == "model" else model.identity, model.class_names, model.ask)
+    others = paths[1:] if change == "images" else paths
+    wanted = ("features",) if change == "wanted" else ()
+    with pytest.raises(UserError, match="is in the way: it was left by a run of another model, other images or"):
+        predict.predict(changed, others, output, wanted=wanted)
     assert partial.read_bytes() == before
-    predict.predict(changed, paths, output, restart=True, **change)
-    assert [row["path"] for row in _csv(output)] == paths and not partial.exists()
+    partial.unlink()
+    predict.predict(changed, others, output, wanted=wanted)
+    assert [row["path"] for row in _csv(output)] == others and not partial.exists()
+
+
+def test_a_file_of_somebody_elses_is_left_alone(images, model, tmp_path):
+    output = tmp_path / "rows.csv"
+    (tmp_path / "rows.csv.partial").write_text("mine\n")
+    with pytest.raises(UserError, match="or is none of ours"):
+        predict.predict(model, predict.find_images(images), str(output))
+    assert (tmp_path / "rows.csv.partial").read_text() == "mine\n"
 
 
 def test_one_output_has_one_writer(images, model, tmp_path):
@@ -233,44 +229,6 @@ def test_a_stopped_command_goes_on(images, exported, tmp_path):
     assert len(_csv(output)) == 13 * 150
 
 
-def test_a_server_gives_what_the_export_gives(images, exported, model, tmp_path):
-    service, paths = Service(exported), predict.find_images(images)
-    outputs = [str(tmp_path / f"{name}.jsonl") for name in ("local", "remote")]
-    with serving(service) as address:
-        remote = client.remote_model(address)
-        assert remote.class_names == tuple(NAMES)
-        assert remote.identity == f"version 1 of gsda at {address}"
-        for asked, output in zip((model, remote), outputs):
-            predict.predict(asked, paths, output, batch=8, probabilities=True, features=True)
-        assert {r.model_spec.version.value for r in service.requests[1:]} == {1}  # the version is held on to
-        service.version = 2
-        with pytest.raises(UserError, match=r"Servable not found.*goes on"):
-            predict.predict(remote, paths, str(tmp_path / "later.jsonl"))
-        with pytest.raises(UserError, match="a model named 'other'"):
-            client.remote_model(address, "other")
-    assert _jsonl(outputs[0]) == _jsonl(outputs[1])
-
-
-def test_a_server_that_hangs_is_given_up(images, exported, tmp_path):
-    given_up = threading.Event()
-    given_up.set()
-
-    class Hanging(Service):
-        def Predict(self, request, context):  # noqa: N802 - the name in the proto
-            given_up.wait()
-            return super().Predict(request, context)
-
-    with serving(Hanging(exported)) as address:
-        # Five seconds for the answers before it hangs, too, which have to come in time on a busy machine.
-        remote = client.remote_model(address, timeout=5.0)
-        given_up.clear()
-        try:
-            with pytest.raises(UserError, match=r"DEADLINE_EXCEEDED.*goes on"):
-                predict.predict(remote, predict.find_images(images), str(tmp_path / "rows.csv"))
-        finally:
-            given_up.set()
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(exported, tmp_path, repository):
     """Kept as they are read, the 19,500 images more of the longer list would take 230 MiB."""
@@ -295,55 +253,16 @@ def test_memory_does_not_grow_with_the_number_of_images(exported, tmp_path, repo
     "flags, expected",
     [
         (["--model=nowhere", "--images={images}"], "holds no export"),
-        (["--images=."], "Give either --model"),
+        (["--images=."], "--model is missing"),
         (["--model=x", "--images=missing"], "no such image, folder, pattern or list file"),
-        (["--server=http://localhost:1", "--images={images}"], "expected grpc://HOST:PORT"),
-        (["--server=grpc://localhost:1", "--images={images}", "--output={tmp}/o.csv"], "did not answer"),
-        (["--model={exported}", "--images={images}", "--output={tmp}/o.txt"], "ends in .csv or .jsonl"),
+        (["--model={exported}", "--images=s3://bucket/images"], "no such image, folder"),
+        (["--model={exported}", "--images={images}", "--output=s3://bucket/o.csv"], "expected a path that ends in"),
+        (["--model={exported}", "--images={images}", "--output={tmp}/o.txt"], "that ends in .csv or .jsonl"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(flags, expected, images, exported, tmp_path):
     flags = [flag.format(images=images, tmp=tmp_path, exported=exported) for flag in flags]
     assert expected in commands.fail("predict", *flags)
-
-
-def test_score_counts_wrong_labels_and_tells_folders_that_are_no_classes(images, tmp_path):
-    def dogs(records, features):
-        labels = ["dog" if record.startswith(b"\x89PNG") else "" for record in records]
-        return {"label": labels, "score": np.ones(len(records), np.float32)}
-
-    paths = predict.find_images(images)
-    result = predict.predict(Model("", ("cat", "dog"), dogs), paths, str(tmp_path / "a.csv"))
-    np.testing.assert_allclose(result.accuracy, 6 / 13)  # seven cats, six dogs
-    np.testing.assert_allclose(result.mean_class_accuracy, 1 / 2)
-    assert (result.images, len(result.reasons), result.scored) == (15, 2, 13)
-    result = predict.predict(Model("", ("bird", "dog"), dogs), paths, str(tmp_path / "b.csv"))
-    assert (result.accuracy, result.scored) == (1.0, 6)  # cats are no class
-    assert predict.predict(Model("", ("bird",), dogs), paths, str(tmp_path / "c.csv")).accuracy is None
-
-
-def test_the_score_is_by_a_lists_labels_or_by_folders_however_deep(tmp_path):
-    names = ("cat", "caf\u00e9")
-    for folder in ("cat/2021", "cafe\u0301", "other/cat"):
-        (tmp_path / "in [2021]" / folder).mkdir(parents=True)
-        (tmp_path / "in [2021]" / folder / "a.png").write_bytes(b"")
-    for where in (tmp_path / "in [2021]", f"{tmp_path}/in [2021]/**/*.png"):
-        paths = predict.find_images(str(where))
-        assert [os.path.basename(os.path.dirname(path)) for path in paths] == ["cafe\u0301", "2021", "cat"]
-        nested = "cat" if where == tmp_path / "in [2021]" else None
-        assert predict.known_classes(str(where), paths, names) == ["caf\u00e9", nested, "cat"]
-    listed = tmp_path / "list.csv"
-    for labels in (("cat", "cafe\u0301"), ("0", "1")):
-        listed.write_text(f"in [2021]\\cat\\2021\\a.png,{labels[0]}\nin [2021]/caf\u00e9/a.png,{labels[1]}\n")
-        paths = predict.find_images(str(listed))
-        assert all(map(os.path.isfile, paths)) and predict.known_classes(str(listed), paths, names) == [*names]
-    model = Model(
-        "", names, lambda records, features: {"label": ["cat"] * len(records), "score": np.ones(len(records))}
-    )
-    (tmp_path / "x.png").write_bytes(tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy())
-    paths = [str(tmp_path / "x.png")] * 3
-    result = predict.predict(model, paths, str(tmp_path / "a.csv"), known=["cat", "caf\u00e9", None])
-    assert (result.accuracy, result.scored) == (0.5, 2)
 
 
 def test_images_are_found_in_folders_links_patterns_and_lists(images, tmp_path):

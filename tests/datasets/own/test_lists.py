@@ -215,28 +215,6 @@ def test_accents_are_one_class_and_one_file_however_they_are_written(root):
     assert "two labels" in _refusal(lists_settings(twice, target))
 
 
-@pytest.mark.parametrize(
-    ("labels", "names", "classes"),
-    [
-        ((0, 1), ("bike", "mug"), ["bike", "mug"]),  # by their order
-        ((1, 0), ("bike", "mug"), ["bike", "mug"]),  # folders tell that the list numbers otherwise
-        ((1, 0), ("bar", "tea"), ["tea", "bar"]),  # folders that are no classes tell nothing
-        ((2, 5), ("2", "5"), ["2", "5"]),  # numbers are names
-        (("mug", "new"), ("bike", "mug"), ["mug", "new"]),
-        (("", ""), ("bike", "mug"), [None, None]),
-    ],
-)
-def test_classes_as_a_model_calls_them(labels, names, classes):
-    read = lists_lib.parse_list("a.txt", "".join(f"{n}/a.jpg {x}\n" for n, x in zip(("bike", "mug"), labels)))
-    assert lists_lib.classes_of(read, names) == classes
-
-
-def test_labels_that_a_model_does_not_know_are_refused():
-    for text in ("a.jpg 0\nb.jpg 2\n", "a.jpg tea\nb.jpg bar\n"):
-        with pytest.raises(DataError, match=r"out of range: the model has 2 labels|the model has the labels 0, 1"):
-            lists_lib.classes_of(lists_lib.parse_list("a.txt", text), ("bike", "mug"))
-
-
 def _labelled(domain: str) -> list[str]:
     return [f"{domain}/mug/frame_000{i}.jpg mug" for i in (0, 1)]
 
