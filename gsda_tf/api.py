@@ -39,7 +39,6 @@ from gsda_tf.methods.base import Method
 from gsda_tf.models import backbones
 from gsda_tf.runs.contents import read_metrics, read_summary, settings_of
 from gsda_tf.settings import names
-from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import Evaluator
 from gsda_tf.training.experiment import Experiment, restore
 from gsda_tf.training.inference import Outputs
@@ -187,13 +186,10 @@ def adapt(
             given["add"] = add
     if extractor is not None:
         given["extractor"] = _kept_model(extractor) if isinstance(extractor, keras.Model) else extractor
-    if method == auto.NAME:
-        mine = {name: given.get(name) for name in names("restoring") if name != "method"}
-        return Run(job.run_pool(given)["workdir"], mine)
-    resolved = recipes.resolve(given)
-    configure_devices(resolved.device)
-    mine = {name: value for name, value in resolved.flat().items() if name in names("restoring")}
-    return Run(job.run(resolved)["workdir"], mine)
+    summary = job.adapt(given)
+    known = given if method == auto.NAME else recipes.resolve(given).flat()
+    mine = {name: known.get(name) for name in names("restoring") if known.get(name) != auto.NAME}
+    return Run(summary["workdir"], mine)
 
 
 def load(workdir: str, method: str | type[Method] | None = None, trust_extractor: bool = False, **settings: Any) -> Run:

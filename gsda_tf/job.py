@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gsda_tf import recipes
 from gsda_tf.choosing import auto
 from gsda_tf.data.domain import TaskData
 from gsda_tf.errors import COMMANDS
 from gsda_tf.progress import timed
 from gsda_tf.serving.export import export_experiment
 from gsda_tf.settings import Settings
+from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.run import train
 
 
@@ -31,17 +33,24 @@ def run(settings: Settings, data: TaskData | None = None) -> dict[str, Any]:
     return train(settings, export_experiment, _report, data)
 
 
-def run_pool(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Trains a pool of methods and leaves the one that is chosen without target labels: `--method=auto`.
+def adapt(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Trains with what the user gave, and tells what was chosen besides; with `--method=auto` a pool of methods, of
+    which one is chosen without target labels.
 
     Args:
-      given: values by setting name and those of `auto.Pool`, only what the user gave.
+      given: values by setting name, only what the user gave; of a pool those of `PoolSettings`, too.
 
     Returns, raises:
       As `run`.
     """
-    pool, settings = auto.Pool.of(given)
-    return auto.run(settings, pool, export_experiment, _report)
+    if given.get("method") == auto.NAME:
+        pool, rest = auto.split(given)
+        return auto.run(rest, pool, export_experiment, _report)
+    settings = recipes.resolve(given)
+    if chosen := recipes.chosen(given):
+        print(f"Chosen: {chosen}")
+    configure_devices(settings.device)
+    return run(settings)
 
 
 def _report(workdir: str) -> None:

@@ -313,12 +313,10 @@ class DeviceSettings:
     """On what the run computes, and how precisely."""
 
     strategy: str = _machine(
-        "default", "how work is spread", choices=("default", "one_device", "mirrored", "multi_worker")
+        "default",
+        "how work is spread; multi_worker: over those that the variable TF_CONFIG names",
+        choices=("default", "one_device", "mirrored", "multi_worker"),
     )
-    cluster: str = _machine(
-        "tf_config", "who tells --strategy=multi_worker of its workers: the variable TF_CONFIG, Slurm's srun, an "
-        "indexed Job", choices=("tf_config", "slurm", "kubernetes"), needs={"strategy": ("multi_worker",)},
-    )  # fmt: skip
     num_devices: int = _machine(0, "devices for --strategy=mirrored; 0: all", minimum=0, maximum=4096, needs=_MIRRORED)
     virtual_devices: int = _machine(
         0, "split the CPU into this many devices, to try a strategy; 0: no", minimum=0, maximum=256, needs=_MIRRORED
@@ -350,9 +348,19 @@ class RunSettings:
     checkpoint_steps: int = _machine(1000, "steps between two checkpoints", minimum=1)
     checkpoint_seconds: float = _machine(600.0, "at most this long between two checkpoints", minimum=0)
     keep_checkpoints: int = _machine(3, "checkpoints that are kept", minimum=1)
-    select: str = setting("last", "which checkpoint is exported", choices=("last", "entropy", "im", "snd"))
-    export: bool = _machine(True, "write a SavedModel of the selected checkpoint at the end")
+    export: bool = _machine(True, "write a SavedModel at the end")
     report: bool = _machine(True, "write report.html, the page of pictures, at the end")
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolSettings:
+    """The candidates of `--method=auto`, and how long they are trained; no part of the settings of one run."""
+
+    candidates: tuple[str, ...] = setting((), "of --method=auto: methods, each with its added terms, such as gsda+mcc")
+    candidate_seeds: int = setting(2, "of --method=auto: runs of each candidate (default: 2)", minimum=1)
+    budget_minutes: float = setting(
+        0.0, "of --method=auto: what would probably take longer is left out; 0: nothing is", minimum=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,10 +25,11 @@ _MOST, _END = 1600, 600
 """Characters of the longest message, and of its end where it is cut."""
 
 
-def define(names: Sequence[str] | None = None) -> None:
-    """Defines a flag for every setting, or for those named. Unset flags are None, so that recipes' values hold unless
-    the user says otherwise. Options of methods follow with the command line, as TensorFlow takes seconds to load."""
-    for field in settings_lib.fields():
+def define(names: Sequence[str] | None = None, pool: bool = False) -> None:
+    """Defines a flag for every setting, or for those named; with `pool`, for what `--method=auto` takes besides. Unset
+    flags are None, so that recipes' values hold unless the user says otherwise. Options of methods follow with the
+    command line, as TensorFlow takes seconds to load."""
+    for field in (*settings_lib.fields(), *(dataclasses.fields(settings_lib.PoolSettings) if pool else ())):
         if names is None or field.name in names:
             _define(field)
 
@@ -81,28 +82,11 @@ def define_step() -> None:
     flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", 1, allow_override=True)
 
 
-def define_pool() -> None:
-    """Defines what `--method=auto` takes besides, of the commands that know it."""
-    if "candidates" in flags.FLAGS:
-        return
-    flags.DEFINE_list("candidates", None, "of --method=auto: methods, each with its added terms, such as gsda+mcc")
-    flags.DEFINE_integer("candidate_seeds", None, "of --method=auto: runs of each candidate (default: 2)", 1)
-    flags.DEFINE_float("budget_minutes", None, "of --method=auto: what would probably take longer is left out", 0)
-
-
-def given_pool() -> dict[str, Any] | None:
-    """Returns `given` with what `define_pool` defines; None without `--method=auto`."""
-    values = given()
-    if values.get("method") != "auto":
-        return None
-    return {**values, **{name: flags.FLAGS[name].value for name in ("candidates", "candidate_seeds", "budget_minutes")}}
-
-
 def define_asked() -> None:
     """Defines `--model` and `--images`, of the commands that ask an export about images."""
-    if "model" not in flags.FLAGS:
-        flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions")
-        flags.DEFINE_string("images", "", "image, folder, pattern with * or ?, or a file with one path a line")
+    told = "image, folder, pattern with * or ?, or a file with one path a line"
+    flags.DEFINE_string("model", "", "export: a version's folder, or the folder of versions", allow_override=True)
+    flags.DEFINE_string("images", "", told, allow_override=True)
 
 
 def need_asked() -> None:
@@ -213,8 +197,7 @@ def parse(argv: list[str]) -> list[str]:
 
     wanted = help.asked(argv)
     if wanted:
-        for line in help.lines(_command(), wanted == "all"):
-            print(line, flush=True)
+        print(help.text(_command(), wanted == "all"), flush=True)
         sys.exit(0)
     try:
         _define_options(argv[1:])

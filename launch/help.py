@@ -1,13 +1,12 @@
-"""Makes what `-h`, `--help` and `--help=all` print, from the settings, the methods' options and a command's own
-flags."""
+"""What `-h`, `--help` and `--help=all` print, from the settings, the methods' options and a command's own flags."""
 
+import argparse
 import dataclasses
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from absl import flags
 
@@ -23,8 +22,8 @@ def asked(argv: Sequence[str]) -> str:
     return "" if not given else "all" if given[0] in ("--help=all", "--helpfull") else "short"
 
 
-def lines(line: str, everything: bool) -> Iterator[str]:
-    """Help of a command; its short form ends with what takes seconds to find.
+def text(line: str, everything: bool) -> str:
+    """Help of a command.
 
     Args:
       line: how it is called, such as "python -m launch.train" or "gsda train".
@@ -33,87 +32,63 @@ def lines(line: str, everything: bool) -> Iterator[str]:
     command = line.replace(".", " ").split()[-1]
     module = f"{__package__}.{command}"
     about = sys.modules.get(module, sys.modules["__main__"]).__doc__ or ""
-    for part in re.sub(r"python -m launch\.[a-z]+", line, about).strip().split("\n\n"):  # an indented one is an example
-        yield from _wrapped(part, "    ", " \\") if part.startswith("    ") else _wrapped(part)
-        yield ""
+    width = min(shutil.get_terminal_size((100, 40)).columns, 110)
+    page = argparse.ArgumentParser(
+        usage=argparse.SUPPRESS,
+        description=re.sub(r"python -m launch\.[a-z]+", line, about).strip(),
+        add_help=False,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=width),
+    )
     settings = {field.name: field for field in settings_lib.fields()}
     inherited = [field for name, field in settings.items() if name in flags.FLAGS]
     by_module = flags.FLAGS.flags_by_module_dict()
     own = {flag.name: flag for name in (sys.argv[0], module, _SHARED) for flag in by_module.get(name, [])}
     # A flag that stands for a setting is told with the settings.
-    own = [own[name] for name in sorted(own) if name not in settings]
-    if own:
-        yield f"Flags of {command}:"
-        yield from _rows((flag.name, flag.default, flag.help) for flag in own)
-        yield ""
+    group = page.add_argument_group(f"Flags of {command}")
+    for name in sorted(own.keys() - settings.keys()):
+        _add(group, name, own[name].default, own[name].help)
     if len(inherited) < len(settings):
-        yield "Settings of the run that it takes:" if own else "Flags:"
-        yield from _fields(inherited)
+        _add_fields(page, "Settings of the run that it takes", inherited)
     elif everything:
-        yield from _groups()
-        yield from _methods()
+        for name, section in vars(settings_lib.Settings()).items():
+            _add_fields(page, f"{name.upper()}: {section.__doc__.splitlines()[0]}", dataclasses.fields(section))
+        _add_methods(page)
     else:
-        swept = settings_lib.names("swept") if command == "sweep" else ()
-        yield "Flags of every day:" if command == "train" else "Flags of train that it takes, of every day:"
-        yield from _fields(settings[name] for name in settings_lib.names("everyday") if name not in swept)
-        yield ""
-        yield from _wrapped(f"All {len(inherited)} settings and the options of each method: {line} --help=all")
         from gsda_tf import methods
 
-        yield from _wrapped(f"Methods: {', '.join(methods.method_names())}.")
+        swept = settings_lib.names("swept") if command == "sweep" else ()
+        everyday = [settings[name] for name in settings_lib.names("everyday") if name not in swept]
+        _add_fields(page, "Flags of train, of every day", everyday)
+        known = f"Methods: {', '.join(methods.method_names())}."
+        page.epilog = f"All settings and the options of each method: {line} --help=all\n{textwrap.fill(known, width)}"
+    return page.format_help()
 
 
-def _groups() -> Iterator[str]:
-    for group, section in vars(settings_lib.Settings()).items():
-        if group != "options":
-            yield f"{group.upper()}: {section.__doc__.splitlines()[0]}"
-            yield from _fields(dataclasses.fields(section))
-            yield ""
-
-
-def _methods() -> Iterator[str]:
-    """Each option under the first method that has it."""
-    seen: set[str] = set()
+def _add_methods(page: argparse.ArgumentParser) -> None:
+    """Adds each option under the first method that has it."""
     from gsda_tf import methods
 
+    seen: set[str] = set()
     kinds = [(f"--method={name}", methods.get_method(name)) for name in methods.method_names()]
     kinds += [(f"--add={name}", *methods.get_terms([name])) for name in methods.term_names()]
     for name, kind in kinds:
         fields = {field.name: field for field in dataclasses.fields(kind.Options)}
-        yield from _wrapped(f"{name}: {getattr(kind, 'title', '') or (kind.__doc__ or '').strip().splitlines()[0]}")
-        yield from _fields(fields[name] for name in fields if name not in seen)
-        if above := [f"--{name}" for name in fields if name in seen]:
-            yield from _wrapped(f"and, as above, {', '.join(above)}", "    ")
+        title = getattr(kind, "title", "") or (kind.__doc__ or "").strip().splitlines()[0]
+        above = ", ".join(f"--{name}" for name in fields if name in seen)
+        new = [field for name, field in fields.items() if name not in seen]
+        _add_fields(page, f"{name}: {title}{above and f'; as above, {above}'}", new)
         seen.update(fields)
-        yield ""
 
 
-def _fields(fields: Iterable[dataclasses.Field]) -> Iterator[str]:
+def _add_fields(page: argparse.ArgumentParser, title: str, fields: Iterable[dataclasses.Field]) -> None:
+    group = page.add_argument_group(title.rstrip("."))
     for field in fields:
         choices = field.metadata["choices"]
         told = f"{field.metadata['help']} ({', '.join(choices)})" if choices else field.metadata["help"]
-        if field.default is True:
-            told += f"; --no{field.name}: not so"
-        yield from _rows([(field.name, field.default, told)])
+        _add(group, field.name, field.default, told + (f"; --no{field.name}: not so" if field.default is True else ""))
 
 
-def _rows(rows: Iterable[tuple[str, Any, str]]) -> Iterator[str]:
-    """A flag with its default, and what it means beside it."""
-    for name, default, told in rows:
-        default = tuple(default) if isinstance(default, list) else default
-        head = f"  {settings_lib.flag(name, None if isinstance(default, bool) else default)}"
-        lines = _wrapped(told, " " * 32)
-        if len(head) < 31:
-            lines[0] = f"{head:<32}{lines[0].strip()}"
-        else:
-            yield head
-        yield from lines
-
-
-def _wrapped(text: str, indent: str = "", end: str = "") -> list[str]:
-    width = min(shutil.get_terminal_size((100, 40)).columns, 110)
-    lines = textwrap.wrap(
-        " ".join(text.split()), max(width - len(end), 50), initial_indent=indent, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-    return [line + end for line in lines[:-1]] + lines[-1:]
+def _add(group: argparse._ArgumentGroup, name: str, default: object, told: str) -> None:
+    """Adds a flag with its default, and what it means beside it."""
+    shown = tuple(default) if isinstance(default, list) else None if isinstance(default, bool) else default
+    group.add_argument(settings_lib.flag(name, shown), action="store_true", dest=name, help=told.replace("%", "%%"))

@@ -15,8 +15,7 @@ from gsda_tf.settings import several
 
 from . import flags
 
-flags.define()
-flags.define_pool()
+flags.define(pool=True)
 absl_flags.DEFINE_boolean(
     "rehearse", True, "try the backbone and some steps: how far apart, what is odd, how long; compare several backbones"
 )
@@ -33,8 +32,8 @@ def main() -> int:
     from gsda_tf.training.distribution import configure_devices
 
     given, seeds = flags.given(), 1
-    if values := flags.given_pool():
-        pool, given = auto.Pool.of(values)
+    if given.get("method") == auto.NAME:
+        pool, given = auto.split(given)
         runs, seeds = auto.first_runs(given, pool), pool.candidate_seeds
         print(f"Chosen: --method=auto trains {', '.join(runs)}, {seeds} runs of each that has a seed")
         given["method"] = auto.PLAIN

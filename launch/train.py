@@ -21,26 +21,16 @@ from gsda_tf.errors import COMMANDS
 
 from . import flags
 
-flags.define()
-flags.define_pool()
+flags.define(pool=True)
 
 
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
-    from gsda_tf import job, recipes
+    from gsda_tf import job
     from gsda_tf.interruption import Interrupted
-    from gsda_tf.training.distribution import configure_devices
 
     try:
-        if pool := flags.given_pool():
-            summary = job.run_pool(pool)
-        else:
-            given = flags.given()
-            settings = recipes.resolve(given)
-            if chosen := recipes.chosen(given):
-                print(f"Chosen: {chosen}")
-            configure_devices(settings.device)
-            summary = job.run(settings)
+        summary = job.adapt(flags.given())
     except Interrupted as interrupted:
         flags.say(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.")
         return flags.STOPPED

@@ -12,7 +12,7 @@ from gsda_tf.settings import DataSettings, RunSettings, Settings, convert, conve
 
 _FIELDS = {field.name: field for field in (*settings.fields(), *methods.all_options().values())}
 _MACHINE = {
-    "data_dir", "manual_dir", "trust_extractor", "feature_cache_dir", "strategy", "cluster", "num_devices",
+    "data_dir", "manual_dir", "trust_extractor", "feature_cache_dir", "strategy", "num_devices",
     "virtual_devices", "workdir", "init_from", "overwrite", "checkpoint_steps", "checkpoint_seconds",
     "keep_checkpoints", "export", "report", "download",
     "evaluation_batch",

@@ -30,7 +30,7 @@ from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import timed
 from gsda_tf.runs.contents import CHOICE, read_snapshot, read_summary, write_snapshot, write_summary
 from gsda_tf.runs.folder import RunFolder, clear
-from gsda_tf.settings import REJECT, Settings, converted, setting
+from gsda_tf.settings import REJECT, PoolSettings, Settings, converted
 from gsda_tf.tables import Table
 from gsda_tf.training.distribution import configure_devices
 from gsda_tf.training.evaluator import extremes, looks
@@ -39,8 +39,8 @@ from gsda_tf.training.run import train
 
 NAME = "auto"
 POOL = (PLAIN, "gsda", "mcc", "gsda+mcc", "cdan+mcc", TRUSTED)
-"""The plainest first, which wins ties; the last on frozen features alone, for which it is trusted."""
-SEEDS = 2
+"""Where none are named. The plainest first, which wins ties; the last on frozen features alone, for which it is
+trusted."""
 PREDICTIONS = "predictions.csv"
 _SHOWN_IMAGES = 12
 _SAID = ("probabilities", "source_features", "source_labels", "target_features")
@@ -50,36 +50,21 @@ _CANDIDATE = {"overwrite": False, "export": True, "report": False}
 _NOT_COPIED = (".lock", "summary.json", OUTPUTS)
 
 
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """The candidates, and how long they are trained.
+def split(given: Mapping[str, Any]) -> tuple[PoolSettings, dict[str, Any]]:
+    """Returns what is of the pool among what the user gave, and the rest, without the method.
 
-    Attributes:
-      candidates: methods with their added terms, "gsda+mcc".
-      candidate_seeds: runs of each candidate; the first has the seed of the settings.
-      budget_minutes: no run is begun that would probably not end within; 0: all are trained.
+    Raises:
+      UserError: a value of another kind or out of range.
     """
-
-    candidates: tuple[str, ...] = setting(POOL, "methods of the pool")
-    candidate_seeds: int = setting(SEEDS, "runs of each candidate", minimum=1)
-    budget_minutes: float = setting(0.0, "minutes in which a run has to end", minimum=0)
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> tuple[Pool, dict[str, Any]]:
-        """Returns the pool that is among what the user gave, and the rest, without the method.
-
-        Raises:
-          UserError: a value of another kind or out of range.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        mine = {name: given[name] for name in known if given.get(name)}
-        pool = cls(**converted(mine, known.values()))
-        return pool, {name: v for name, v in given.items() if name not in {*known, "method"}}
+    known = {field.name: field for field in dataclasses.fields(PoolSettings)}
+    mine = {name: given[name] for name in known if given.get(name)}
+    rest = {name: value for name, value in given.items() if name not in {*known, "method"}}
+    return PoolSettings(**converted(mine, known.values())), rest
 
 
 def run(
     given: Mapping[str, Any],
-    pool: Pool,
+    pool: PoolSettings,
     export: Callable[[Experiment, str, dict[str, Any]], str] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -99,7 +84,7 @@ def run(
       Interrupted: a signal stopped a candidate; the same call goes on with it.
     """
     first = first_runs(given, pool)
-    plain = first[pool.candidates[0]]
+    plain = next(iter(first.values()))
     if plain.data.unknown == REJECT:
         raise UserError(f"--unknown=reject: --method={NAME} chooses among known classes; name a method.")
     configure_devices(plain.device)
@@ -155,7 +140,7 @@ def run(
     return summary
 
 
-def first_runs(given: Mapping[str, Any], pool: Pool) -> dict[str, Settings]:
+def first_runs(given: Mapping[str, Any], pool: PoolSettings) -> dict[str, Settings]:
     """Settings of the first run of each candidate, by its name; all before any is trained, so that a name that is none
     is told at once.
 
@@ -164,8 +149,8 @@ def first_runs(given: Mapping[str, Any], pool: Pool) -> dict[str, Settings]:
     """
     if given.get("add"):
         raise UserError(f"--add={','.join(given['add'])}: --method={NAME} has its own; name candidates as gsda+mcc.")
-    frozen = _settings(given, pool.candidates[0], 0).model.freeze_backbone
-    names = pool.candidates if frozen or pool.candidates is not POOL else POOL[:-1]
+    frozen = _settings(given, PLAIN, 0).model.freeze_backbone
+    names = pool.candidates or (POOL if frozen else POOL[:-1])
     return {name: _settings(given, name, 0) for name in names}
 
 
@@ -214,7 +199,9 @@ def _ended(settings: Settings) -> bool:
     return os.path.exists(os.path.join(settings.run.workdir, "summary.json"))
 
 
-def _train(plan: Sequence[tuple[str, Settings]], pool: Pool, data: TaskData) -> tuple[list[str], Experiment | None]:
+def _train(
+    plan: Sequence[tuple[str, Settings]], pool: PoolSettings, data: TaskData
+) -> tuple[list[str], Experiment | None]:
     """Trains what is not finished, the first seed of every candidate before the second of any.
 
     Returns:

@@ -25,7 +25,7 @@ _MOST_SEPARATED = 500
 
 
 def scores(source_features: np.ndarray, target_features: np.ndarray, target_logits: np.ndarray) -> dict[str, float]:
-    """Computes label-free scores by name; `selection.CRITERIA` says which direction is better.
+    """Computes label-free scores by name; `selection` says what each is blind to.
 
     Args:
       source_features: float [ns, d].

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gsda_tf.errors import shown
-from gsda_tf.evaluation.selection import CRITERIA
+from gsda_tf.evaluation.selection import WITHOUT_LABELS
 
 Lines = Sequence[Mapping[str, float]]
 Columns = Mapping[str, np.ndarray]
@@ -114,9 +114,9 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
         ],
         "label_free": [
             figure
-            for criterion in CRITERIA.values()
-            if criterion.key.startswith("score/") and trained.get(criterion.key, np.zeros([2, 0])).shape[1] > 1
-            for figure in _curves(criterion.title, "", {criterion.key: logged[criterion.key]})
+            for key, title in WITHOUT_LABELS.items()
+            if trained.get(key, np.zeros([2, 0])).shape[1] > 1
+            for figure in _curves(title, "", {key: logged[key]})
         ],
     }
 

@@ -48,8 +48,8 @@ class Checkpoints:
         if write:
             self._remove(lambda name: name.startswith("ckpt-") and "temp" in name)
 
-    def save(self, step: int, spared: int = 0) -> None:
-        """Writes a checkpoint of `step` and removes the oldest, but for that of step `spared`.
+    def save(self, step: int) -> None:
+        """Writes a checkpoint of `step` and removes the oldest.
 
         Raises:
           TrainingError: a weight is not finite; nothing is written.
@@ -66,22 +66,12 @@ class Checkpoints:
         with disk_errors(f"writing a checkpoint to {self._folder}"):
             os.makedirs(self._folder, exist_ok=True)
             try:
-                self._checkpoint.write(self.path(step))
+                self._checkpoint.write(os.path.join(self._folder, f"ckpt-{step}"))
             except BaseException:
                 self._remove(lambda name: "temp" in name)  # it would take the room that is wanted
                 raise
             for path in paths(self._workdir)[: -self._keep]:
-                if _step(path) == spared:
-                    continue
                 self._remove(re.compile(rf"{os.path.basename(path)}\.").match)
-
-    def steps(self) -> set[int]:
-        """Returns those that have a checkpoint."""
-        return {_step(path) for path in paths(self._workdir)}
-
-    def path(self, step: int) -> str:
-        """Returns where the checkpoint of a step lies."""
-        return os.path.join(self._folder, f"ckpt-{step}")
 
     def kept(self) -> str:
         """Returns what is left to go on from, for a message."""

@@ -66,9 +66,8 @@ def _counted(value: Any) -> bool:
 
 
 _STEP = range(10**9 + 1)
-_NEEDED = ("extractor", "image_size", "method", "seed", "select", "steps", "task")
+_NEEDED = ("extractor", "image_size", "method", "seed", "steps", "task")
 _ACCURACIES = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (_share, None))
-_CHOSEN = {"step": _STEP, **_ACCURACIES}
 _KINDS = {
     **dict.fromkeys(("advice", "choice", "chosen", "generation", "method", "task", "weights_sha256", "workdir"), str),
     **dict.fromkeys(("images_per_second", "wall_seconds"), float),
@@ -85,7 +84,6 @@ _KINDS = {
     "export_dir": (str, None),
     "score": SCORES.__contains__,
     "target_per_class_accuracy": ({str: _share}, None),
-    "selection": {"select": str, "last": _CHOSEN, "selected": _CHOSEN, "oracle": (_CHOSEN, None)},
     "source_scored": ("held-out", "training").__contains__,
     "scores": {str: {str: (float, None)}},
     "levels": [[_share]],

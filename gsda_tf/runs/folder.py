@@ -14,10 +14,9 @@ from gsda_tf import files, methods
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import changes, fingerprint, with_classes
 from gsda_tf.errors import COMMANDS, BusyError, TrainingError, UserError
-from gsda_tf.evaluation import selection
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import code
-from gsda_tf.runs.checkpoints import Checkpoints, read_into
+from gsda_tf.runs.checkpoints import Checkpoints
 from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings, may_change
@@ -82,7 +81,6 @@ class RunFolder:
           The step that training goes on from; 0 for a new run.
         """
         self._checkpoints = Checkpoints(state, self.path, settings.run.keep_checkpoints, self.writes)
-        self._select = settings.run.select
         step = self._checkpoints.restore()
         if step:
             print(f"Going on from step {step} of {self.path}", flush=True)
@@ -103,34 +101,9 @@ class RunFolder:
         if self.writes:
             self._log.write(step, values)
 
-    def likes(self, step: int) -> bool:
-        """Returns whether a score without labels selects the evaluation of `step` so far, so that a checkpoint of it is
-        wanted."""
-        return self.writes and self._select != "last" and self._selected() == step
-
     def save(self, step: int) -> None:
         """Writes a checkpoint of `step`; on every process, as each looks whether its weights are finite."""
-        best = self.writes and self._select != "last" and self._selected({*self._checkpoints.steps(), step})
-        self._checkpoints.save(step, spared=int(best))
-
-    def select(self, deployed: Mapping[str, list], last: int) -> int:
-        """Gives E and C the weights of the selected step, of those that have a checkpoint, and returns it.
-
-        Args:
-          deployed: of the state that is checkpointed, what E and C are made of.
-          last: the step whose weights they hold; they keep them where none is selected.
-        """
-        step = self._selected(self._checkpoints.steps()) or last
-        if step != last:
-            read_into(deployed, self._checkpoints.path(step))
-        return step
-
-    def _selected(self, steps: set[int] | None = None) -> int:
-        """The step whose evaluation is selected, of `steps` or of all; 0 if none has the score."""
-        lines = [line for line in self.metrics() if steps is None or line["step"] in steps]
-        with contextlib.suppress(UserError):
-            return selection.best(lines, self._select)
-        return 0
+        self._checkpoints.save(step)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Returns what was logged."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from gsda_tf.data.batches import Share
 from gsda_tf.errors import UserError, WorkerLostError
 from gsda_tf.settings import DataSettings, DeviceSettings
-from gsda_tf.training.tf_config import EXPECTED, check_tf_config, tf_config
+from gsda_tf.training.tf_config import EXPECTED, check_tf_config
 
 
 def configure_devices(settings: DeviceSettings) -> None:
@@ -57,8 +57,7 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
     if settings.strategy == "default":
         return tf.distribute.get_strategy()
     if settings.strategy == "multi_worker":
-        os.environ["TF_CONFIG"] = tf_config(settings.cluster)
-        workers = check_tf_config(os.environ["TF_CONFIG"])
+        workers = check_tf_config(os.environ.get("TF_CONFIG", ""))
         print(f"Waiting for all {workers} workers of TF_CONFIG ...", file=sys.stderr, flush=True)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()

@@ -19,7 +19,6 @@ from gsda_tf.data.checking import decoding_errors
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.fingerprint import fingerprint
 from gsda_tf.datasets.loading import load
-from gsda_tf.evaluation import selection
 from gsda_tf.evaluation.sanity import doubts
 from gsda_tf.evaluation.shares import told
 from gsda_tf.models import backbones
@@ -38,7 +37,7 @@ from gsda_tf.training.runner import FitRunner, StepRunner
 from gsda_tf.version import __version__
 
 Export = Callable[[Experiment, str, dict[str, Any]], str]
-"""(experiment with the weights to export, folder of the versions, summary) -> folder of the new version."""
+"""(experiment, folder of the versions, summary) -> folder of the new version."""
 
 
 def train(
@@ -214,8 +213,6 @@ class Training:
             "settings": settings.flat(),
         }
         if self.chief:
-            step, score = folder.select(experiment.deployed_state(), summary["step"]), selection.SCORES[data.score]
-            summary["selection"] = selection.compare(folder.metrics(), settings.run.select, step, score)
             if settings.run.export and export:
                 summary["export_dir"] = export(experiment, folder.export_root, summary)
             self.evaluator.keep(folder.path, evaluation, summary["step"])

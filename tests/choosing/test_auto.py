@@ -9,18 +9,18 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.choosing import auto
-from gsda_tf.choosing.auto import Pool
 from gsda_tf.choosing.committee import committee, finished
 from gsda_tf.choosing.criteria import Candidate
 from gsda_tf.choosing.decision import decide
 from gsda_tf.errors import UserError
 from gsda_tf.files import write_atomically
 from gsda_tf.runs.contents import CHOICE, read_choice, read_snapshot
+from gsda_tf.settings import PoolSettings
 from tests import rounding
 
 from .test_clustering import blobs
 
-POOL = Pool(("source_only", "mcc"), candidate_seeds=2)
+POOL = PoolSettings(("source_only", "mcc"), candidate_seeds=2)
 
 
 @pytest.fixture
@@ -94,16 +94,16 @@ def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_i
 
 
 def test_what_is_fitted_has_one_seed_and_only_frozen_features_have_it_by_themselves(given, trained, tmp_path):
-    run(given(), tmp_path / "run", Pool(("source_only", "spl"), candidate_seeds=2))
+    run(given(), tmp_path / "run", PoolSettings(("source_only", "spl"), candidate_seeds=2))
     places = [os.path.relpath(path, tmp_path / "run" / "candidates") for path in trained[:-1]]
     assert places == ["source_only/seed0", "spl/seed0", "source_only/seed1"]
-    run(given(), tmp_path / "all", Pool(candidate_seeds=1))
+    run(given(), tmp_path / "all", PoolSettings(candidate_seeds=1))
     assert [os.path.basename(os.path.dirname(path)) for path in trained[-7:-1]] == list(auto.POOL)
     for name in ("source", "target"):
         np.savez(tmp_path / f"{name}.npz", images=np.zeros([100, 4, 4, 3], np.uint8), labels=np.arange(100) % 5)
     given = {"source": str(tmp_path / "source.npz"), "target": str(tmp_path / "target.npz"), "extractor": "small_cnn",
              "weights": "none", "image_size": 4, "resize_size": 4, "augmentation": "none"}  # fmt: skip
-    run(given, tmp_path / "images", Pool(candidate_seeds=1))
+    run(given, tmp_path / "images", PoolSettings(candidate_seeds=1))
     assert [os.path.basename(os.path.dirname(path)) for path in trained[-6:-1]] == list(auto.POOL[:-1])
 
 
@@ -135,20 +135,20 @@ def test_names_that_are_no_unicode_or_begin_a_formula(trained, tmp_path):
 
 
 def test_what_the_budget_leaves_out_is_said_and_the_first_run_is_always_trained(given, trained, tmp_path, capsys):
-    summary = run(given(), tmp_path / "run", Pool(POOL.candidates, 2, budget_minutes=1e-9))
+    summary = run(given(), tmp_path / "run", PoolSettings(POOL.candidates, 2, budget_minutes=1e-9))
     assert [os.path.basename(os.path.dirname(path)) for path in trained[:-1]] == ["source_only"]
     assert "left out: mcc, seed 0; source_only, seed 1; mcc, seed 1" in capsys.readouterr().out
     assert summary["choice"].startswith("source_only: there is no other candidate")
 
 
 def test_the_pool_is_taken_from_what_was_given():
-    pool, rest = Pool.of({"method": "auto", "steps": 3, "candidates": "source_only,mcc", "candidate_seeds": None})
+    pool, rest = auto.split({"method": "auto", "steps": 3, "candidates": "source_only,mcc", "candidate_seeds": None})
     assert list(pool.candidates) == ["source_only", "mcc"] and pool.candidate_seeds == 2
     assert rest == {"steps": 3}
-    assert Pool.of({"candidate_seeds": "3", "candidates": ["mcc"]})[0] == Pool(("mcc",), 3)
+    assert auto.split({"candidate_seeds": "3", "candidates": ["mcc"]})[0] == PoolSettings(("mcc",), 3)
     for wrong, said in ((-1, "expected at least 1"), ("x", "expected a whole number")):
         with pytest.raises(UserError, match=f"--candidate_seeds={wrong}.*{said}"):
-            Pool.of({"candidate_seeds": wrong})
+            auto.split({"candidate_seeds": wrong})
 
 
 def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
@@ -157,7 +157,7 @@ def test_refuses_what_cannot_be_meant(given, trained, tmp_path):
     with pytest.raises(UserError, match="one device"):
         run({**given(), "strategy": "mirrored"}, tmp_path / "run")
     with pytest.raises(UserError, match="mccc"):
-        run(given(), tmp_path / "run", Pool(("source_only", "mccc")))
+        run(given(), tmp_path / "run", PoolSettings(("source_only", "mccc")))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "settings.json").write_text("{}")
     with pytest.raises(UserError, match="a run of one method"):
@@ -174,7 +174,7 @@ def test_scrambled_target_labels_change_no_bit_of_the_choice(given, tmp_path):
     """In earnest: candidates are trained, and what is left of them is compared."""
     found = []
     for name, labels in (("true", None), ("scrambled", np.random.default_rng(3).permutation)):
-        run({**given(labels), "evaluate_steps": 4}, tmp_path / name, Pool(POOL.candidates, candidate_seeds=1))
+        run({**given(labels), "evaluate_steps": 4}, tmp_path / name, PoolSettings(POOL.candidates, candidate_seeds=1))
         found.append([(tmp_path / name / file).read_bytes() for file in (CHOICE, auto.PREDICTIONS)])
     assert found[0] == found[1]
 
@@ -190,7 +190,7 @@ def test_the_export_says_of_each_image_the_agreement_that_the_choice_was_told(gi
         return root
 
     values = {**given(), "evaluate_steps": 4, "workdir": str(tmp_path / "run"), "export": True}
-    pool = Pool(("source_only", "mcc", "spl"), candidate_seeds=2)
+    pool = PoolSettings(("source_only", "mcc", "spl"), candidate_seeds=2)
     auto.run(values, pool, export=export)
     rows = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()[1:]
     due = {row.split(",")[0]: float(row.split(",")[2]) for row in rows}

@@ -74,7 +74,7 @@ _CASES = {
     "settings as a list": (_settings(settings=[]), _ALL, "its settings)"),
     "no settings": (_settings(settings={}), _ALL, "its settings)"),
     "no steps": (_settings(steps=0), _ALL, "--steps=0 is out of range: expected at least 1"),
-    "an unknown choice": (_settings(select="best"), _ALL, "Unknown --select 'best'"),
+    "an unknown choice": (_settings(recipe="best"), _ALL, "Unknown --recipe 'best'"),
     "no data": (_settings(data={}), _ALL, "its data)"),
     "data of another kind": (
         _settings(data={"source": {"0": 3}, "target": {}}), _ALL, "its data)"
@@ -119,10 +119,6 @@ _CASES = {
     "a summary without a method": (
         _write("summary.json", json.dumps({k: v for k, v in SUMMARY.items() if k != "method"}).encode()), (_report,),
         "its method)",
-    ),
-    "a summary whose choice is none": (
-        _write("summary.json", json.dumps({**SUMMARY, "selection": {"select": "last"}}).encode()), (_report,),
-        "its selection)",
     ),
     "a summary whose rate is a text": (
         _write("summary.json", json.dumps({**SUMMARY, "wall_seconds": "1"}).encode()),

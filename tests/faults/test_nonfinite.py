@@ -83,7 +83,7 @@ def test_an_evaluation_of_weights_that_are_finite(tmp_path, monkeypatch, step, w
         self._run._run = overflowing
 
     monkeypatch.setattr(Inference, "__init__", poisoned)
-    settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 2, "select": "im"})
+    settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 2})
     message = rf"^Not finite at step {step}: the {what} of .* images of fonts\. Training"
     with pytest.raises(NotFiniteError, match=message) as caught:
         train(settings)
@@ -109,7 +109,7 @@ def test_a_run_whose_gradient_explodes(tmp_path, monkeypatch):
     with tf.init_scope():
         calls.append(tf.Variable(0, dtype=tf.int64))
     monkeypatch.setattr(base, "source_cross_entropy", loss)
-    settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 5, "select": "im"})
+    settings = recipes.resolve({**_TINY, "workdir": str(tmp_path), "evaluate_steps": 5, "checkpoint_steps": 2})
     with pytest.raises(TrainingError, match=r"^Not finite at step 5: the gradient of the extractor .*classifier"):
         train(settings)
     names = os.listdir(tmp_path / "checkpoints")

@@ -46,7 +46,7 @@ def test_nothing_of_this_machine_is_taken_from_a_folder(name, tmp_path):
 
 
 def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
-    values = written({"steps": 7, "method": "mcc", "source_dir": "/a", "pipeline": "folders", "select": "im"}).flat()
+    values = written({"steps": 7, "method": "mcc", "source_dir": "/a", "pipeline": "folders", "seed": 3}).flat()
     taken, said = recipes.restored(json.loads(json.dumps(values)), {})
     # The checkpoint has all weights.
     assert taken.flat() == {**values, "weights": "none", "download": False} and said == []

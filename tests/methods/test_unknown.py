@@ -18,7 +18,7 @@ from gsda_tf.errors import UserError
 from gsda_tf.methods import unknown
 from gsda_tf.models.classifier import build_classifier
 from gsda_tf.serving.model import local_model
-from gsda_tf.settings import DataSettings
+from gsda_tf.settings import DataSettings, PoolSettings
 from gsda_tf.training.callbacks.standard import Label
 from tests import rounding
 from tests.methods.build import batch, experiment, task
@@ -188,7 +188,7 @@ def test_what_it_cannot_go_with_is_told(given, told):
 
 def test_neither_auto_nor_a_run_without_a_source_takes_it(tmp_path):
     with pytest.raises(UserError, match="--method=auto chooses among known classes"):
-        auto.run({"task": "office31_open/A_W", "freeze_backbone": True}, auto.Pool())
+        auto.run({"task": "office31_open/A_W", "freeze_backbone": True}, PoolSettings())
     with pytest.raises(UserError, match="--unknown=reject needs a source"):
         loading.load(DataSettings(pipeline="folders", target_dir=str(tmp_path), unknown="reject"))
 

@@ -40,13 +40,12 @@ def test_the_order_at_one_step_is_stated_in_one_place_and_a_new_one_finds_its_ow
 
 def test_periods(monkeypatch):
     training = _training(report_steps=4, evaluate_steps=5, checkpoint_steps=6)
-    training.folder = types.SimpleNamespace(likes=lambda step: step == 5)
     made = {each.name: each for each in callbacks.build(training)}
     made["checkpoint"].begin(0)
     assert _acts(made["log"], 10, monkeypatch) == [4, 7, 8, 10], "at the end of a phase, too"
     assert _acts(made["label"], 9, monkeypatch) == [3, 6], "not where nothing is drawn any more"
     assert _acts(made["evaluate"], 10, monkeypatch) == [5, 10]
-    assert _acts(made["checkpoint"], 10, monkeypatch) == [5, 6, 10], "of an evaluation that is selected, too"
+    assert _acts(made["checkpoint"], 10, monkeypatch) == [6, 10]
     assert [made["evaluate"].next(step) for step in (0, 4, 5)] == [5, 5, 10]
 
 

@@ -84,8 +84,7 @@ class Evaluate(Callback):
 
 
 class Checkpoint(Callback):
-    """Writes checkpoints: by steps, by the clock, of the evaluation that `--select` likes best so far, at the end, and
-    before the run is stopped."""
+    """Writes checkpoints: by steps, by the clock, at the end, and before the run is stopped."""
 
     name, every = "checkpoint", "checkpoint_steps"
 
@@ -93,11 +92,8 @@ class Checkpoint(Callback):
         self._saved_at = time.monotonic()
 
     def due(self, moment: Moment) -> bool:
-        settings = self.training.settings.run
-        late = time.monotonic() - self._saved_at > settings.checkpoint_seconds
-        evaluated = moment.step % settings.evaluate_steps == 0
-        liked = evaluated and self.training.folder.likes(moment.step)
-        return super().due(moment) or moment.stopping or late or liked
+        late = time.monotonic() - self._saved_at > self.training.settings.run.checkpoint_seconds
+        return super().due(moment) or moment.stopping or late
 
     def act(self, step: int) -> None:
         self.training.folder.save(step)
