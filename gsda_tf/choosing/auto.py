@@ -250,7 +250,7 @@ class _Keep:
 
 
 def _say(found: Decision) -> None:
-    titles = {"score": "score", **{name: f"  {criterion.title}" for name, criterion in CRITERIA.items()}}
+    titles = {"score": "score", **{name: f"  {title}" for name, title in CRITERIA.items()}}
     print(f"\n{'':14}" + "".join(titles.values()))
     for name, scores in found.choice.scores.items():
         print(f"{name:14}" + "".join(f"{scores[key]:{len(title)}.2f}" for key, title in titles.items()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ EQUAL = 100
 """Labelled images that weigh as much as the score without labels, whose regret is what so many leave to chance."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A decision.
 
     Attributes:
@@ -55,8 +54,7 @@ def choose(
         right of them counts beside the score, as `EQUAL` of them would in equal parts.
       frozen: whether all candidates had the same features: else `TRUSTED` is one of many.
     """
-    pool = criteria.Pool(candidates, groups)
-    scores = {candidate.name: criteria.scores(candidate, pool) for candidate in candidates}
+    scores = criteria.scores(candidates, groups)
     known = np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels >= 0)
     for candidate in candidates if len(known) else ():
         mine = scores[candidate.name]

@@ -127,7 +127,7 @@ def _chosen(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Shows what `--method=auto` chose from; None of a run of one method."""
     if content is None:
         return None
-    keys = {"score": "score", **{name: each.title for name, each in CRITERIA.items()}, "labels": "right"}
+    keys = {"score": "score", **CRITERIA, "labels": "right"}
     keys = {key: head for key, head in keys.items() if any(key in scores for scores in content["scores"].values())}
     rows = [
         (name, *(MISSING if scores.get(key) is None else f"{scores[key]:.2f}" for key in keys))
