@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
+import itertools
 import math
 import os
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gsda_tf.choosing.agreement import agreement, estimate
-from gsda_tf.choosing.criteria import Candidate
-from gsda_tf.choosing.criteria.base import Pool
-from gsda_tf.choosing.criteria.seeds import agreement_between_seeds, agreement_with_others
-from gsda_tf.choosing.missing import class_shares, warnings
+from gsda_tf.choosing.criteria import agreement_between_seeds, agreement_with_others
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting.page import percent, render
-from gsda_tf.reporting.results_table import results_table, row_title, score_of
-from gsda_tf.reporting.runs import LoggedRun, load_run
+from gsda_tf.reporting.results_table import results_tables, row_title, score_of
+from gsda_tf.reporting.runs import load_run
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
@@ -35,19 +31,12 @@ _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), *_SCORES, "steps",
     "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
-_SHOWN = 12
 _AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
 
 Summaries = Mapping[Trial, "dict[str, Any]"]
 
 
-def write_results(
-    benchmark: str | None,
-    runs: Sequence[Trial],
-    failures: Sequence[Failure],
-    out: str,
-    name_of: Callable[[int], str] = "image {}".format,
-) -> list[str]:
+def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequence[Failure], out: str) -> list[str]:
     """Writes what is known so far.
 
     Args:
@@ -55,38 +44,45 @@ def write_results(
       runs: of the sweep, finished or not.
       failures: of this call.
       out: folder of the sweep.
-      name_of: of a target image without a label, by its number.
 
     Returns:
       Paths of results.csv, results.md and results.html.
     """
-    found = {run: run.summary() for run in runs}
-    known = {run: {**s, **_own(run)} for run, s in found.items() if s is not None}
-    failed = {failure.run for failure in failures}
-    status = {run: "done" if run in known else "failed" if run in failed else "missing" for run in runs}
+    failed, known, written, listed = {failure.run for failure in failures}, {}, [], []
+    for run in runs:
+        summary, page = run.summary(), os.path.join(run.workdir, "report.html")
+        status = "done" if summary is not None else "failed" if run in failed else "missing"
+        told = {**(summary or {}), "task": run.task, "method": run.method, "seed": run.settings.run.seed}
+        if summary is not None:
+            known[run] = told
+        score = score_of(told)
+        link = urllib.parse.quote(os.path.relpath(page, out).replace(os.sep, "/")) if os.path.exists(page) else ""
+        listed.append((Cell(run.title, link=link), status, MISSING if score is None else f"{100 * score:.1f}"))
+        told.update(status=status, workdir=run.workdir)
+        written.append([told.get(name, "") for name in _COLUMNS])
     tasks = list(dict.fromkeys(run.task.split("/")[1] for run in runs))
     rows = list(dict.fromkeys(run.method for run in runs))
-    all_tasks = get_benchmark(benchmark).tasks if benchmark else tasks
-    table = results_table(benchmark or "", tasks, all_tasks, rows, list(known.values()))
+    measured, published = results_tables(benchmark or "", tasks, rows, list(known.values()))
     unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
-    sentences, told = _answers(rows, known, name_of) if unlabelled else ([], [])
+    failed_rows = [(failure.run.title, failure.reason, failure.log) for failure in failures]
     page = {
         "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
-        "status": list(status.values()),
+        "status": [status for _, status, _ in listed],
         "by_class": any(s.get("score") == "mean_class_accuracy" for s in known.values()),
         "unlabelled": unlabelled,
-        "seeds": table.seeds,
+        "seeds": len({summary["seed"] for summary in known.values()}),
         "settings": runs[0].settings,
         "steps": sorted({run.settings.optimization.steps for run in runs}),
-        "measured": _unlabelled(rows, known) if unlabelled else table.shown(),
-        "published": table.shown_others(),
-        "sentences": sentences,
-        "sections": [*told, *filter(lambda section: section[2].rows, _sections(rows, known, failures))],
-        "runs": _runs(known, status, out),
+        "measured": _unlabelled(rows, known) if unlabelled else measured,
+        "published": published,
+        "sections": [
+            ("Differences between methods", "differences", _differences(rows, known)),
+            ("Failed", "failed", Table(("run", "reason", "log"), failed_rows, (0, 1, 2))),
+        ],
+        "runs": Table(("run", "state", "percent"), listed, (0, 1)),
     }
-    written = [{**known.get(run, {}), **_own(run), "status": status[run], "workdir": run.workdir} for run in runs]
     texts = {
-        "csv": Table(_COLUMNS, [[values.get(name, "") for name in _COLUMNS] for values in written]).csv(),
+        "csv": Table(_COLUMNS, written).csv(),
         "md": render("sweep.md", **page),
         "html": render("sweep.html", **page),
     }
@@ -96,31 +92,8 @@ def write_results(
     return paths
 
 
-def _own(run: Trial) -> dict[str, Any]:
-    return {"task": run.task, "method": run.method, "seed": run.settings.run.seed}
-
-
-def _sections(rows: Sequence[str], known: Summaries, failures: Sequence[Failure]) -> list[tuple[str, str, Table]]:
-    """Returns (heading, name of its note in the templates, table) of each section that there may be."""
-    failed = [(failure.run.title, failure.reason, failure.log) for failure in failures]
-    return [
-        ("Differences between methods", "differences", _differences(rows, known)),
-        ("Failed", "failed", Table(("run", "reason", "log"), failed, (0, 1, 2))),
-    ]
-
-
-def _runs(known: Summaries, status: Mapping[Trial, str], out: str) -> Table:
-    """Lists every run, with its page where it has one."""
-    rows = []
-    for run in status:
-        path, score = os.path.join(run.workdir, "report.html"), score_of(known.get(run, {}))
-        link = urllib.parse.quote(os.path.relpath(path, out).replace(os.sep, "/")) if os.path.exists(path) else ""
-        rows.append((Cell(run.title, link=link), status[run], MISSING if score is None else f"{100 * score:.1f}"))
-    return Table(("run", "state", "percent"), rows, (0, 1))
-
-
 def _differences(rows: Sequence[str], known: Summaries) -> Table:
-    """Compares all pairs of rows over the (task, seed) that both have, in percent."""
+    """Compares every pair of rows, the later against the earlier, over the (task, seed) that both have, in percent."""
     values: dict[str, dict] = {row: {} for row in rows}
     for summary in known.values():
         if score_of(summary) is not None:
@@ -129,19 +102,16 @@ def _differences(rows: Sequence[str], known: Summaries) -> Table:
     def number(value: float, form: str) -> str:
         return MISSING if math.isnan(value) else format(value, form).replace("-0.00", "0.00").replace("+0.00", "0.00")
 
+    pairs = [(b, a, significance.compare(values[b], values[a])) for a, b in itertools.combinations(rows, 2)]
+    pairs = [pair for pair in pairs if pair[2].pairs]
+    cells = []
+    for (first, second, c), p_holm in zip(pairs, significance.holm([c.p_t for _, _, c in pairs])):
+        strong, interval = c.low > 0 or c.high < 0, MISSING if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}"
+        tests = [number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, p_holm, c.p_wilcoxon)]
+        difference = Cell(number(c.difference, "+.2f"), strong=strong)
+        named = row_title(first), row_title(second), c.pairs
+        cells.append((*named, difference, interval, f"{c.wins} / {c.losses}", *tests))
     head = ("method", "against", "pairs", "difference", "95 % interval", "wins / losses")
-    cells = [
-        (
-            row_title(c.first),
-            row_title(c.second),
-            c.pairs,
-            Cell(number(c.difference, "+.2f"), strong=c.low > 0 or c.high < 0),
-            MISSING if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}",
-            f"{c.wins} / {c.losses}",
-            *(number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, c.p_holm, c.p_wilcoxon)),
-        )
-        for c in significance.compare_all(rows, values)
-    ]
     return Table((*head, "p (t)", "p (Holm)", "p (Wilcoxon)"), cells, (0, 1))
 
 
@@ -164,14 +134,14 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
     found: dict[Trial, dict[str, float]] = {}
     for task in dict.fromkeys(run.task for run in known):
-        said = _said({run: summary for run, summary in known.items() if run.task == task})
-        if not said:
-            continue
-        predictions = np.stack([each.predictions for each in said.values()])
-        rows = np.array([run.method for run in said])
+        answers = {run: _answers(run.workdir, s["weights_sha256"]) for run, s in known.items() if run.task == task}
+        said = {run: each for run, each in answers.items() if each is not None}
+        if len({len(each) for each in said.values()}) != 1:
+            continue  # none, or a stranger's of other images
+        predictions, rows = np.stack([*said.values()]), np.array([run.method for run in said])
         plain = predictions[rows == "source_only"]
         shares = (
-            [np.mean(answers == plain) if len(plain) else math.nan for answers in predictions],
+            [np.mean(each == plain) if len(plain) else math.nan for each in predictions],
             agreement_with_others(predictions, rows),
             agreement_between_seeds(predictions, rows),
         )
@@ -180,56 +150,10 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     return found
 
 
-def _answers(rows: Sequence[str], known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
-    """Returns sentences, and (heading, name of its note in the templates, table) of what the methods together say of
-    the first task's images, if there are two at least."""
-    task = next(iter(known)).task
-    told = _said({run: summary for run, summary in known.items() if run.task == task})
-    runs = {row: [each for run, each in told.items() if run.method == row] for row in rows}
-    runs = {row: each for row, each in runs.items() if each}
-    if len(runs) < 2:
-        return [], []
-    first = next(iter(runs.values()))[0]
-    names, counts = first.class_names, first.evaluation.get("source_counts", np.zeros(len(first.class_names)))
-    candidates = [Candidate(row, np.stack([run.probabilities for run in each])) for row, each in runs.items()]
-    said = Pool(candidates, np.zeros(0)).answers
-    means = np.stack([candidate.mean for candidate in candidates])
-    agreed = agreement(means, said)
-    found, order = estimate(agreed), np.argsort(agreed, kind="stable")
-    sentences = [
-        f"The answer of all methods together is probably right on {percent(found.value)} of the images "
-        f"({percent(found.low)} to {percent(found.high)}), if they err in different places.",
-        *warnings(said, means.mean(axis=0), means.argmax(axis=2), counts / max(counts.sum(), 1), names),
-        f"To use one of them, {COMMANDS}.train --method=auto with the same flags: it chooses, and writes the model.",
-    ]
-    titles = [row_title(row) for row in runs]
-    listed = [[name_of(int(i)), percent(agreed[i]), *(names[c] for c in means[:, i].argmax(axis=1))] for i in order]
-    shares = np.stack([counts / max(counts.sum(), 1), *(class_shares(p, len(names)) for p in means.argmax(axis=2))])
-    classes = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:_SHOWN]
-    head, words = ("image", "agreement", *titles), (0, *range(2, 2 + len(titles)))
-    by_class = [(names[c], *map(percent, shares[:, c])) for c in classes]
-    return sentences, [
-        ("Images on which the methods disagree most", "apart", Table(head, listed[:_SHOWN], words)),
-        ("Images on which they agree most", "alike", Table(head, listed[::-1][:_SHOWN], words)),
-        ("Class shares", "shares", Table(("class", "source", *titles), by_class)),
-    ]
-
-
-def _said(known: Summaries) -> dict[Trial, LoggedRun]:
-    """Returns the runs of a task with what they say; none where a stranger's are of other images or classes."""
-    found = {run: _loaded(run.workdir, summary["weights_sha256"]) for run, summary in known.items()}
-    found = {run: each for run, each in found.items() if each is not None and each.probabilities is not None}
-    return found if len({(each.probabilities.shape, each.class_names) for each in found.values()}) == 1 else {}
-
-
 @functools.lru_cache(maxsize=1024)
-def _loaded(workdir: str, weights: str) -> LoggedRun | None:
-    """Returns a finished run with these weights and what it says, without its pictures; None where it is damaged."""
+def _answers(workdir: str, weights: str) -> np.ndarray | None:
+    """Returns what a finished run with these weights says of the target, int [n]; None where it is damaged."""
     with contextlib.suppress(UserError):
         run = load_run(workdir)
-        kept = {name: run.evaluation[name] for name in _KEPT if name in run.evaluation}
-        return dataclasses.replace(run, evaluation=kept)
+        return None if run.probabilities is None else run.predictions
     return None
-
-
-_KEPT = ("target_probabilities", "source_counts")
