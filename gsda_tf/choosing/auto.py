@@ -294,7 +294,7 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
 
 def _show(workdir: str, found: Decision, data: TaskData, settings: Settings) -> None:
     """Lets the page show the images in the order of their agreement."""
-    kept = read_snapshot(workdir, len(data.class_names))
+    kept = read_snapshot(workdir)
     if not kept:
         return
     kept["target_agreement"] = found.agreement

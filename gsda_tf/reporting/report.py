@@ -17,7 +17,7 @@ from gsda_tf.reporting import embedding, figures
 from gsda_tf.reporting.figures import legible, undrawable
 from gsda_tf.reporting.page import panels, percent, render, thumbnail
 from gsda_tf.reporting.runs import LoggedRun, beside, load_run, source_only_folder
-from gsda_tf.runs.contents import read_choice
+from gsda_tf.runs.contents import as_written, read_choice
 from gsda_tf.tables import MISSING, Table
 
 _SATURATED = 0.9995
@@ -39,7 +39,9 @@ def write_report(workdir: str) -> str:
     run = load_run(workdir)
     path = os.path.join(workdir, "report.html")
     title = f"{run.task} · {run.settings['method']} · seed {run.settings['seed']}"
-    write_atomically(path, render("run.html", title=title, run=run, **_values(run, beside(run))))
+    with as_written(workdir):
+        page = render("run.html", title=title, run=run, **_values(run, beside(run)))
+    write_atomically(path, page)
     return path
 
 

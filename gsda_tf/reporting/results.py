@@ -21,6 +21,7 @@ from gsda_tf.files import write_atomically
 from gsda_tf.reporting.page import percent, render
 from gsda_tf.reporting.results_table import results_tables, row_title, score_of
 from gsda_tf.reporting.runs import load_run
+from gsda_tf.runs.contents import as_written
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
@@ -153,7 +154,7 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
 @functools.lru_cache(maxsize=1024)
 def _answers(workdir: str, weights: str) -> np.ndarray | None:
     """Returns what a finished run with these weights says of the target, int [n]; None where it is damaged."""
-    with contextlib.suppress(UserError):
+    with contextlib.suppress(UserError), as_written(workdir):
         run = load_run(workdir)
         return None if run.probabilities is None else run.predictions
     return None

@@ -116,7 +116,7 @@ def load_run(workdir: str) -> LoggedRun:
         tuple(tuple(group) for group in written.get("groups", ())),
         tuple(read_metrics(workdir)),
         read_summary(workdir),
-        read_snapshot(workdir, len(written["class_names"])),
+        read_snapshot(workdir),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ import numpy as np
 from gsda_tf.compat import KERAS_3
 from gsda_tf.data.npz import read_npz
 from gsda_tf.errors import TrainingError, UserError
-from gsda_tf.evaluation.accuracy import OPEN
 from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.files import disk_errors, open_regular, read_regular, replacing, write_atomically
 from gsda_tf.methods import all_options
 from gsda_tf.settings import convert, fields
 
 SETTINGS, SUMMARY, METRICS, CHOICE = "settings.json", "summary.json", "metrics.jsonl", "choice.json"
+SNAPSHOT = "evaluation.npz"
 
 _MOST_JSON, _MOST_LOG, _MOST_LINE = 2**24, 2**28, 2**16
 """Bytes of a JSON file, of the log, and of one of its lines."""
@@ -36,9 +37,9 @@ def fits(value: Any, kind: Any) -> bool:
 
     Args:
       value: from JSON.
-      kind: a type, where float means any number that float32 holds; a range of whole numbers; a list of one kind: such
-        lists; a dict of one kind: objects of such values, or of several: objects with these keys, at least; a tuple:
-        one of these; None; a function that says it.
+      kind: a type, where float means any number that float32 holds; a list of one kind: such lists; a dict of one kind:
+        objects of such values, or of several: objects with these keys, at least; a tuple: one of these; None; a
+        function that says it.
     """
     if isinstance(kind, tuple):
         return any(fits(value, one) for one in kind)
@@ -47,60 +48,62 @@ def fits(value: Any, kind: Any) -> bool:
     if isinstance(kind, dict):
         kinds = kind if str not in kind else dict.fromkeys(value, kind[str]) if isinstance(value, dict) else {}
         return isinstance(value, dict) and all(key in value and fits(value[key], one) for key, one in kinds.items())
-    if kind is None:
-        return value is None
     if kind is float:
         return type(value) in (int, float) and -LARGEST <= value <= LARGEST
-    if isinstance(kind, range) or kind is int:
-        return type(value) is int and value in (range(-(2**63), 2**63) if kind is int else kind)
+    if kind is None:
+        return value is None
     return type(value) is kind if isinstance(kind, type) else bool(kind(value))
-
-
-def _share(value: Any) -> bool:
-    return fits(value, float) and 0 <= value <= 1
 
 
 def _counted(value: Any) -> bool:
     """Images of a class and a digest of them."""
-    return isinstance(value, list) and len(value) == 2 and fits(value[0], _STEP) and fits(value[1], str)
+    return isinstance(value, list) and list(map(type, value)) == [int, str]
 
 
-_STEP = range(10**9 + 1)
 _NEEDED = ("extractor", "image_size", "method", "seed", "steps", "task")
-_ACCURACIES = dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (_share, None))
-_KINDS = {
-    **dict.fromkeys(("advice", "choice", "chosen", "generation", "method", "task", "weights_sha256", "workdir"), str),
-    **dict.fromkeys(("images_per_second", "wall_seconds"), float),
-    **{name: [str] for name in ("class_names", "doubts", "warnings")},
-    **{name: {str: str} for name in ("code", "versions")},
-    **{name: {str: _share} for name in ("accuracy_by_source", "target_shares")},
-    **dict.fromkeys((*OPEN, "estimate/value", "estimate/low", "estimate/high"), _share),
-    **_ACCURACIES,
-    "settings": dict,
-    "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
-    "step": _STEP,
-    "steps": _STEP[1:],
-    "seed": int,
-    "export_dir": (str, None),
-    "score": SCORES.__contains__,
-    "target_per_class_accuracy": ({str: _share}, None),
-    "source_scored": ("held-out", "training").__contains__,
-    "scores": {str: {str: (float, None)}},
-    "levels": [[_share]],
-    "disagreements": [{"image": str, "agreement": _share, "answers": {str: str}}],
-}
-"""What is what in the files of a run."""
-_FACT = (str, int, float, bool, None, [str], [[str]])
-"""What else there may be: what a method has drawn or chosen."""
 _HOLDS = {
-    SETTINGS: ("generation", "settings", "task", "class_names", "data"),
-    SUMMARY: (
-        "step", "steps", "seed", "task", "method", "workdir", "weights_sha256", "images_per_second", "wall_seconds",
-        *_ACCURACIES, "doubts", "export_dir", "settings",
-    ),
-    CHOICE: ("chosen", "advice", "scores", "levels", "disagreements"),
-}  # fmt: skip
-"""What is in them at least."""
+    SETTINGS: {
+        "generation": str,
+        "settings": lambda value: fits(value, dict.fromkeys(_NEEDED, lambda _: True)),
+        "task": str,
+        "class_names": [str],
+        "code": {str: str},
+        "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
+    },
+    SUMMARY: {
+        **dict.fromkeys(("task", "method", "workdir", "weights_sha256"), str),
+        **dict.fromkeys(("step", "steps", "seed"), int),
+        **dict.fromkeys(("images_per_second", "wall_seconds"), float),
+        **dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (float, None)),
+        "doubts": [str],
+        "score": list(SCORES).__contains__,
+        "target_per_class_accuracy": ({str: float}, None),
+        "export_dir": (str, None),
+        "settings": dict,
+    },
+    CHOICE: {"chosen": str, "advice": str},
+}
+"""What is in the files of a run at least. What else there is is for its reader, see `as_written`."""
+
+
+@contextlib.contextmanager
+def as_written(workdir: str) -> Iterator[None]:
+    """For whoever shows a run, and takes its files as they were written.
+
+    Args:
+      workdir: of the run.
+
+    Raises:
+      UserError: they are not so: damaged, or changed by hand.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:200]}"
+        raise UserError(
+            f"{workdir} is damaged, or of another version ({said}): remove its {SUMMARY} and {SNAPSHOT}, and the run "
+            "goes on from its checkpoint; or start anew with --overwrite."
+        ) from error
 
 
 def damaged(path: str, how: str) -> UserError:
@@ -172,10 +175,11 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
     Raises:
       UserError: it does not hold them, or they are damaged; or it is of the other generation of Keras.
     """
-    told = _read(os.path.join(folder, "assets"), SUMMARY, ()) or {}
+    told = _read(os.path.join(folder, "assets"), SUMMARY, {}) or {}
     path = os.path.join(folder, "assets", "class_names.json")
     names = _content(path) if os.path.lexists(path) else None
-    if not {"settings", "versions"} <= told.keys() or not fits(names, [str]) or len({*names}) < len(names):
+    described = fits(told, {"settings": dict, "versions": {str: str}})
+    if not described or not fits(names, [str]) or len({*names}) < len(names):
         raise UserError(
             f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
             "class_names.json in its assets, as in every export of a finished run."
@@ -209,24 +213,18 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
             if not text.endswith(b"\n") and len(text) < _MOST_LINE:
                 break
             found.append(_parsed(path, text))
-            if not (
-                isinstance(found[-1], dict) and "step" in found[-1] and all(map(_logged, *zip(*found[-1].items())))
-            ):
+            # To Matplotlib, $ begins a formula.
+            named = fits(found[-1], {"step": int}) and not any("$" in n or not n.isprintable() for n in found[-1])
+            if not named or not fits(found[-1], {str: (float, None)}):
                 raise damaged(path, f"line {number}")
     return found
-
-
-def _logged(name: str, value: Any) -> bool:
-    # To Matplotlib, $ begins a formula.
-    kind = _STEP if name == "step" else _ACCURACIES.get(name, (float, None))
-    return "$" not in name and name.isprintable() and fits(value, kind)
 
 
 def _write(workdir: str, name: str, content: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(workdir, name), json.dumps(content, indent=2) + "\n")
 
 
-def _read(workdir: str, name: str, holds: Sequence[str] | None = None) -> dict[str, Any] | None:
+def _read(workdir: str, name: str, holds: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """Reads an object that has at least `holds`, by default what a file of that name has; None if there is no file."""
     path = os.path.join(workdir, name)
     if not os.path.lexists(path):
@@ -234,13 +232,10 @@ def _read(workdir: str, name: str, holds: Sequence[str] | None = None) -> dict[s
     value = _content(path)
     if not isinstance(value, dict):
         raise damaged(path, "no object")
-    # What else stands in choice.json is for its reader.
-    for key in (*(_HOLDS[name] if holds is None else holds), *(value if name != CHOICE else ())):
-        if key not in value or not fits(value[key], _KINDS.get(key, _FACT)):
+    for key, kind in (_HOLDS[name] if holds is None else holds).items():
+        if not fits(value.get(key, {}), kind):
             raise damaged(path, f"its {key}")
     written = value.get("settings", {})
-    if name == SETTINGS and not {*_NEEDED} <= written.keys():
-        raise damaged(path, "its settings")
     # Options of a method of the user's own are not known here.
     for field in (field for field in (*all_options().values(), *fields()) if field.name in written):
         try:
@@ -264,24 +259,11 @@ def _parsed(path: str, text: bytes) -> Any:
         raise damaged(path, str(error)) from error
 
 
-SNAPSHOT = "evaluation.npz"
-
-# Kinds and dimensions, and the array that tells how many rows there are.
-_ARRAYS = {
-    "target_labels": ("iu", 1, "target_probabilities"),
-    "target_probabilities": ("f", 2, "target_probabilities"),
-    "target_agreement": ("f", 1, "target_probabilities"),
-    "source_labels": ("iu", 1, "source_labels"),
-    "source_counts": ("iu", 1, "source_counts"),
-    "source_features_before": ("f", 2, "source_labels"),
-    "source_features": ("f", 2, "source_labels"),
-    "target_indices": ("iu", 1, "target_indices"),
-    "target_features_before": ("f", 2, "target_indices"),
-    "target_features": ("f", 2, "target_indices"),
-    **{f"{kind}_indices": ("iu", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-    **{f"{kind}_images": ("u", 4, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-    **{f"{kind}_names": ("U", 1, f"{kind}_indices") for kind in ("mistake", "sure", "unsure")},
-}
+_ARRAYS = (
+    *("target_labels", "target_probabilities", "target_agreement", "source_labels", "source_counts", "target_indices"),
+    *(f"{role}_features{when}" for role in ("source", "target") for when in ("", "_before")),
+    *(f"{kind}_{of}" for kind in ("mistake", "sure", "unsure") for of in ("indices", "images", "names")),
+)
 _MOST_BYTES = 2**32
 """Of these arrays, unpacked."""
 
@@ -292,12 +274,8 @@ def write_snapshot(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def read_snapshot(workdir: str, classes: int) -> dict[str, np.ndarray]:
+def read_snapshot(workdir: str) -> dict[str, np.ndarray]:
     """Reads what `write_snapshot` wrote; nothing if it has written nothing yet.
-
-    Args:
-      workdir: of the run.
-      classes: r.
 
     Raises:
       UserError: it is damaged, or no file that could be read whole.
@@ -306,30 +284,6 @@ def read_snapshot(workdir: str, classes: int) -> dict[str, np.ndarray]:
     if not os.path.lexists(path):
         return {}
     try:
-        arrays = read_npz(path, tuple(_ARRAYS), _MOST_BYTES)
-        _check(arrays, classes)
-    except (UserError, ValueError, KeyError, OSError) as error:
+        return read_npz(path, _ARRAYS, _MOST_BYTES)
+    except (UserError, ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error
-    return arrays
-
-
-def _check(arrays: Mapping[str, np.ndarray], classes: int) -> None:
-    """Raises ValueError or KeyError if the arrays do not fit together."""
-    for name, value in arrays.items():
-        kinds, dimensions, rows = _ARRAYS[name]
-        counts = (len(arrays[rows]), 0) if name.endswith("_images") else (len(arrays[rows]),)  # none of features
-        if value.dtype.kind not in kinds or value.ndim != dimensions or len(value) not in counts:
-            raise ValueError(f"its {name} are {value.dtype} {list(value.shape)}")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ValueError(f"its {name} are not finite")
-        most = classes if name.endswith("labels") else len(arrays.get("target_labels", ()))
-        known = name.endswith("labels") or ("target_labels" in arrays and name.endswith("_indices"))
-        if known and ((value < -name.endswith("labels")) | (value >= most)).any():
-            raise ValueError(f"its {name} are of no {'class' if name.endswith('labels') else 'image'}")
-        if name.startswith("target_features"):
-            width = arrays[name.replace("target", "source")].shape[1]
-            if value.shape[1] != width:
-                raise ValueError(f"its {name} are {value.shape[1]} numbers each, of the source {width}")
-    for name, axis in {"target_probabilities": 1, "source_counts": 0}.items():
-        if name in arrays and arrays[name].shape[axis] != classes:
-            raise ValueError(f"its {name} are not of {classes} classes")

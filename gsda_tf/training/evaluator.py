@@ -128,7 +128,7 @@ class Evaluator:
         if step == 0:
             arrays = {f"{name}_before": value for name, value in features.items()}
         else:
-            arrays = {**read_snapshot(workdir, len(self._data.class_names)), **features}
+            arrays = {**read_snapshot(workdir), **features}
         arrays.update(source_indices=source, source_labels=self._data.source.labels[source], target_indices=target)
         if step:
             arrays.update(self._described(evaluation), step=np.int64(step))
