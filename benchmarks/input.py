@@ -107,7 +107,7 @@ def describe(result: dict) -> str:
 
 
 def main(given: Mapping[str, Any], rounds: int, folders: Sequence[str] | None, images: int, **_: Any) -> None:
-    """Measures as `launch.benchmark` asks for it, and prints a table; see `run`.
+    """Measures as `benchmarks.measure` asks for it, and prints a table; see `run`.
 
     Raises:
       UserError: no folders.

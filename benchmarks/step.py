@@ -193,7 +193,7 @@ def main(
     classes: int | None,
     **_: Any,
 ) -> None:
-    """Measures as `launch.benchmark` asks for it, and prints a table.
+    """Measures as `benchmarks.measure` asks for it, and prints a table.
 
     Args:
       given: values by setting name, only what the user gave.

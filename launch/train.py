@@ -35,33 +35,20 @@ def main() -> int:
         flags.say(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.")
         return flags.STOPPED
     print_summary(summary)
-    flags.say("\n".join(next_steps(summary)))
+    flags.say(next_step(summary))
     return 0
 
 
-def next_steps(summary: dict) -> list[str]:
-    """Returns what to open and to do with a finished run, in lines."""
-    from gsda_tf.reporting.runs import source_only_folder
-
+def next_step(summary: dict) -> str:
+    """Returns what to open and to do with a finished run."""
     workdir = summary["workdir"]
-    page, other = os.path.join(workdir, "report.html"), source_only_folder(workdir)
-    lines = []
-    if (
-        summary["method"] != "source_only"
-        and summary["accuracy/source"] is not None  # without a source there is none to be trained on
-        and "choice" not in summary
-        and not os.path.exists(os.path.join(other, "summary.json"))
-    ):
-        lines.append(
-            f"What did adaptation change? The same command with --method=source_only --workdir={other}, without "
-            f"options of other methods, then {COMMANDS}.report --workdir={workdir}: the page compares the two."
-        )
+    page = os.path.join(workdir, "report.html")
     made = f"Open {page}." if os.path.exists(page) else f"{COMMANDS}.report --workdir={workdir} makes its page."
     if summary["export_dir"]:
         after = f"{COMMANDS}.predict --model={os.path.join(workdir, 'export')} --images=DIR labels new images."
     else:
         after = f"{COMMANDS}.export --workdir={workdir} writes the model."
-    return [*lines, f"{made} Next: {after}"]
+    return f"{made} Next: {after}"
 
 
 def print_summary(summary: dict) -> None:

@@ -95,28 +95,25 @@ def resolve(given: Mapping[str, Any]) -> Settings:
     Raises:
       UserError: an unknown name, a value of another kind or out of range, or values that contradict one another.
     """
-    return _fold(_with_method(given))[0]
+    return _resolved(given)[0]
 
 
 def chosen(given: Mapping[str, Any]) -> str:
     """Returns which settings `resolve` chose by itself, and why; "" if none."""
-    named = _with_method(given)
-    said = _fold(named)[1]
-    if named is given:
-        return said
-    why = f"--method={named['method']} (best in the mean on frozen backbones)"
-    return "; ".join(filter(None, (why, said)))
+    return _resolved(given)[1]
 
 
-def _with_method(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`given`, with the method that suits where none is named, nor anything that speaks of one, as steps do."""
-    spoken = {**vars(Settings().method), **vars(Settings().optimization)}
-    if {"init_from", *spoken} & set(given) or any(map(methods.owners, given)):
-        return given
-    now = _fold(given)[0]
-    if now.data.pipeline == "benchmark" or not now.model.freeze_backbone:
-        return given
-    return {**given, "method": frozen.OWN_METHOD}
+def _resolved(given: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Also names the method that suits where none is named, nor anything that speaks of one, as steps do."""
+    settings, said = _fold(given)
+    spoken = {"init_from", *vars(settings.method), *vars(settings.optimization)}
+    if spoken & set(given) or any(map(methods.owners, given)):
+        return settings, said
+    if settings.data.pipeline == "benchmark" or not settings.model.freeze_backbone:
+        return settings, said
+    settings, said = _fold({**given, "method": frozen.OWN_METHOD})
+    why = f"--method={frozen.OWN_METHOD} (best in the mean on frozen backbones)"
+    return settings, "; ".join(filter(None, (why, said)))
 
 
 def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:

@@ -16,7 +16,7 @@ COMMANDS = sorted({module.name for module in pkgutil.iter_modules(launch.__path_
 
 
 def test_all_commands_are_known():
-    assert " ".join(COMMANDS) == "benchmark evaluate export inspect monitor pick predict report sweep train"
+    assert " ".join(COMMANDS) == "evaluate export inspect monitor pick predict report sweep train"
 
 
 def test_a_command_starts_in_a_new_process():
@@ -35,7 +35,7 @@ def test_help_tells_the_flags(command):
     assert done.returncode == 0
     assert f"python -m launch.{command} --" in done.stdout, "no example"
     assert "\n  --" in done.stdout and max(map(len, done.stdout.splitlines())) <= 120
-    inherits = command in ("train", "sweep", "inspect", "benchmark")
+    inherits = command in ("train", "sweep", "inspect")
     assert ("--help=all" in done.stdout) == inherits and ("--freeze_backbone  " in done.stdout) == inherits
     if command == "sweep":
         assert "--benchmark" in done.stdout and "  --seed=" not in done.stdout

@@ -13,19 +13,13 @@ def test_the_page_of_a_run_lies_in_its_folder_and_the_last_line_says_what_is_nex
     assert last.startswith(f"Open {workdir}/report.html. Next: ") and f"launch.export --workdir={workdir}" in last
 
 
-def test_a_trained_run_names_its_page_its_model_and_the_comparison_that_is_missing(tmp_path):
-    from launch.train import next_steps
+def test_a_trained_run_names_its_page_and_its_model(tmp_path):
+    from launch.train import next_step
 
-    workdir = tmp_path / "gsda" / "seed0"
-    summary = {"workdir": str(workdir), "method": "gsda", "export_dir": None, "accuracy/source": 0.9}
-    offer, last = next_steps(summary)
-    assert f"--method=source_only --workdir={tmp_path}/source_only/seed0" in offer
-    assert next_steps({**summary, "accuracy/source": None}) == [last]  # a run without a source
-    made, after = last.split(" Next: ")
-    assert made == f"launch.report --workdir={workdir} makes its page."
-    assert after == f"launch.export --workdir={workdir} writes the model."
-    runs.write(workdir)
-    (workdir / "report.html").touch()
-    runs.write(tmp_path / "source_only" / "seed0", "labelled source_only")
-    (last,) = next_steps({**summary, "export_dir": str(workdir / "export" / "1")})
-    assert last.startswith(f"Open {workdir}/report.html. Next: launch.predict --model={workdir}/export --images=DIR")
+    summary = {"workdir": str(tmp_path), "export_dir": None}
+    made, after = next_step(summary).split(" Next: ")
+    assert made == f"launch.report --workdir={tmp_path} makes its page."
+    assert after == f"launch.export --workdir={tmp_path} writes the model."
+    (tmp_path / "report.html").touch()
+    told = next_step({**summary, "export_dir": str(tmp_path / "export" / "1")})
+    assert told.startswith(f"Open {tmp_path}/report.html. Next: launch.predict --model={tmp_path}/export --images=DIR")

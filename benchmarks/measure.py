@@ -1,19 +1,16 @@
 """Measures speed beside a reference, in one run.
 
-    python -m launch.benchmark --task=digits/Fo_Ha --rounds=3
+    python -m benchmarks.measure --task=digits/Fo_Ha --rounds=3
 
 `--what=step` measures training steps on noise, beside the backbone alone; every flag of launch.train is accepted.
-`--what=input --folders=DIR,DIR` measures files to batches, beside a Pillow loader. What is measured stands in
-`benchmarks/` of the repository, which is not installed.
+`--what=input --folders=DIR,DIR` measures files to batches, beside a Pillow loader.
 """
 
-import importlib.util
+import importlib
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import UserError
-
-from . import flags
+from launch import flags
 
 flags.define()
 absl_flags.DEFINE_enum("what", "step", ["step", "input"], "what is measured: training steps, or files to batches")
@@ -28,16 +25,7 @@ _ASKED = ("rounds", "json", "rows", "turn_steps", "classes", "folders", "images"
 
 
 def main() -> int:
-    """Measures, and prints a table.
-
-    Raises:
-      UserError: the measurements are not here, as they are not installed with the package.
-    """
-    if importlib.util.find_spec("benchmarks") is None:
-        raise UserError(
-            "The benchmarks are not installed with the package: clone its repository, and run python -m "
-            "launch.benchmark there. They lie in its folder benchmarks/."
-        )
+    """Measures, and prints a table."""
     values = absl_flags.FLAGS.flag_values_dict()
     asked = {name: values[name] for name in _ASKED}
     importlib.import_module(f"benchmarks.{values['what']}").main(flags.given(), **asked)
