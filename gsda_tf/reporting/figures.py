@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import matplotlib
-import matplotlib.lines
 import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
@@ -42,14 +41,15 @@ _FAMILIES = (
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei",
     "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Arial Unicode MS",
 )  # fmt: skip
+_FONTS = [name for name in _FAMILIES if name in font_manager.get_font_names()]
 _LONGEST = 40
 
 
 @functools.lru_cache(maxsize=1)
-def families() -> Mapping[str, frozenset[int]]:
-    """The fonts that pictures are drawn with, as far as they are installed, and the characters of each."""
-    files = {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
-    return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FAMILIES if name in files}
+def characters() -> frozenset[int]:
+    """Returns what can be drawn: the characters of the fonts that are installed."""
+    files = map(font_manager.findfont, _FONTS)
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
 
 
 def legible(names: Sequence[str]) -> list[str]:
@@ -68,10 +68,10 @@ def legible(names: Sequence[str]) -> list[str]:
 
 def undrawable(text: str) -> bool:
     """Returns whether a character is in no font here."""
-    return not all(any(ord(c) in known for known in families().values()) for c in text)
+    return not characters().issuperset(map(ord, text))
 
 
-_STYLE = [os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), {"font.family": list(families())}]
+_STYLE = [os.path.join(os.path.dirname(__file__), "templates", "figures.mplstyle"), {"font.family": _FONTS}]
 
 
 def png(figure: Figure, dpi: int = 130) -> bytes:
@@ -96,29 +96,26 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
     """
     logged = _columns(lines)
     trained = _trained(logged)
-    difference = _named(logged, "difference/", "loss/synchronization")
     critics = _named(logged, "accuracy/discriminator_")
     # What is 0 throughout is not measured.
     terms = {key: v for key, v in _named(logged, "loss/").items() if v[1].any() and key != "loss/synchronization"}
     sums = _named(logged, "S/")
-    return {
+    apart = _named(logged, "difference/", "loss/synchronization") if sums else {}
+    changed = [key for key in WITHOUT_LABELS if trained.get(key, np.zeros([2, 0])).shape[1] > 1]
+    drawn = {
         "losses": [
-            *_curves("Losses of extractor and classifier", "nats", terms),
-            *_curves("Alignment", "", _named(logged, "alignment/"), (np.log(2), "chance, log 2") if critics else None),
+            ("Losses of extractor and classifier", "nats", terms),
+            ("Alignment", "", _named(logged, "alignment/"), (np.log(2), "chance, log 2") if critics else None),
         ],
-        "accuracies": _accuracies(trained, _trained(_columns(source_only))),
-        "discriminators": _curves("Discriminators", "percent", _percent(critics), (50, "chance")),
+        "accuracies": [("Accuracy", "percent", _accuracies(trained, _trained(_columns(source_only))))],
+        "discriminators": [("Discriminators", "percent", critics, (0.5, "chance"))],
         "synchronization": [
-            *_curves("Gradient magnitude $S$, summed over each level", "S", sums),
-            *_curves(r"What is out of step: $|S-\Sigma S|$", "S", difference if sums else {}),
+            ("Gradient magnitude $S$, summed over each level", "S", sums),
+            (r"What is out of step: $|S-\Sigma S|$", "S", apart),
         ],
-        "label_free": [
-            figure
-            for key, title in WITHOUT_LABELS.items()
-            if trained.get(key, np.zeros([2, 0])).shape[1] > 1
-            for figure in _curves(title, "", {key: logged[key]})
-        ],
+        "label_free": [(WITHOUT_LABELS[key], "", {key: logged[key]}) for key in changed],
     }
+    return {part: [_curves(*panel) for panel in panels if panel[2]] for part, panels in drawn.items()}
 
 
 def _columns(lines: Lines) -> dict[str, np.ndarray]:
@@ -131,10 +128,13 @@ def _columns(lines: Lines) -> dict[str, np.ndarray]:
     order = ("classification", "entropy", "domain", "group", "class", "synchronization")
 
     def place(key: str) -> tuple[int, str]:
-        name = key.rpartition("/")[2].removeprefix("discriminator_")
-        return next((i for i, o in enumerate(order) if name.startswith(o)), len(order)), key
+        return next((i for i, o in enumerate(order) if _name(key).startswith(o)), len(order)), key
 
     return {key: np.array(found[key], float).T for key in sorted(found, key=place)}
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2].removeprefix("discriminator_")
 
 
 def _named(logged: Columns, *beginnings: str) -> dict[str, np.ndarray]:
@@ -146,32 +146,24 @@ def _trained(logged: Columns) -> dict[str, np.ndarray]:
     return {key: values[:, values[0] > 0] for key, values in logged.items() if values[0].any()}
 
 
-def _percent(logged: Columns) -> dict[str, np.ndarray]:
-    return {key: values * [[1], [100]] for key, values in logged.items()}
-
-
-def _accuracies(logged: Columns, source_only: Columns) -> list[Figure]:
+def _accuracies(logged: Columns, source_only: Columns) -> dict[str, np.ndarray]:
     keys = ("accuracy/source", "accuracy/target", "accuracy/target_mean_class", "pool_share")
     chosen = {key: logged[key] for key in keys if key in logged and len(np.unique(logged[key][1])) > 1}
     if not chosen.keys() - {"pool_share"}:
-        return []
+        return {}
     if "accuracy/target" in source_only:
         chosen["accuracy/target, source only"] = source_only["accuracy/target"]
-    found = _curves("Accuracy", "percent", _percent(chosen))
-    (low, high), ax = found[0].axes[0].get_ylim(), found[0].axes[0]
-    ax.set_ylim(max(low - 1.5, 0), min(high + 1.5, 100.4))  # what is within the noise looks like it
-    return found
+    return chosen
 
 
 @matplotlib.style.context(_STYLE)
-def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | None = None) -> list[Figure]:
-    """Returns a figure of some curves, in a list; none where nothing was logged."""
-    if not drawn:
-        return []
+def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | None = None) -> Figure:
     figure, ax = _panel(title)
+    scale = 100 if unit == "percent" else 1
     for key, (steps, values) in drawn.items():
-        name = key.rpartition("/")[2].removeprefix("discriminator_")
+        name = _name(key)
         look = {"label": key, "color": _COLORS.get(name), "linestyle": _DASHES.get(name, "-")}
+        values = scale * values
         marker = "o" if len(steps) <= 12 else None
         if len(values) > _MOST_PLAIN:  # what varies from line to line stays visible behind the mean
             (plain,) = ax.plot(steps, values, **{**look, "label": "_", "alpha": 0.18, "linewidth": 0.9})
@@ -184,9 +176,12 @@ def _curves(title: str, unit: str, drawn: Columns, chance: tuple[float, str] | N
             for step, value in zip(steps, values):
                 ax.annotate(f"{value:.3g}", (step, value), **near)
     if chance is not None:
-        ax.axhline(chance[0], color=_QUIET, linestyle=":", linewidth=1, label=chance[1])
+        ax.axhline(scale * chance[0], color=_QUIET, linestyle=":", linewidth=1, label=chance[1])
     ax.set(xlabel="step", ylabel=unit)
-    return [_legend(figure, ax)]
+    if scale == 100:  # what is within the noise looks like it
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low - 1.5, 0), min(high + 1.5, 100.4))
+    return _legend(figure, ax)
 
 
 @matplotlib.style.context([*_STYLE, {"axes.grid": False}])
@@ -210,25 +205,20 @@ def embedding(
     else:  # neighbours in the list are far apart in colour
         colors = matplotlib.colormaps["gist_rainbow"]((np.arange(count) * 0.618034) % 1)
     colors = np.concatenate([colors, [matplotlib.colors.to_rgba(_QUIET)]])  # -1 is the last: grey
-    edge, none = "#1c2430", {"linestyle": "", "color": _QUIET}
-    handles = [
-        matplotlib.lines.Line2D([], [], marker="o", markeredgecolor="none", label="source", **none),
-        matplotlib.lines.Line2D([], [], marker="^", markeredgecolor=edge, label="target", **none),
-    ]
-    if count <= 12:
-        handles += [
-            matplotlib.lines.Line2D([], [], linestyle="", marker="s", color=color, label=name)
-            for color, name in zip(colors, legible(class_names))
-        ]
+    edge, names = "#1c2430", legible(class_names) if count <= 12 else ()
     found = []
     for title, source, target in panels:
         figure, ax = _panel(title, 4.4, 4.6)
         ax.scatter(*source.T, c=colors[source_classes], s=16, marker="o", alpha=0.55, linewidths=0)
         ax.scatter(*target.T, c=colors[target_classes], s=24, marker="^", alpha=0.9, linewidths=0.5, edgecolors=edge)
+        ax.plot([], [], "o", color=_QUIET, markeredgecolor="none", label="source")
+        ax.plot([], [], "^", color=_QUIET, markeredgecolor=edge, label="target")
+        for color, name in zip(colors, names):
+            ax.plot([], [], "s", color=color, label=name)
         ax.set(xticks=[], yticks=[])
         ax.spines[["left", "bottom"]].set_visible(False)
         columns = 6 if max(map(len, class_names), default=0) < 5 else 3
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.1)
+        figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1)
         found.append(figure)
     return found
 

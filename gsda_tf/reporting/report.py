@@ -58,13 +58,12 @@ def main_pictures(workdir: str) -> list[tuple[str, int]]:
 def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
     """Computes what the template shows; `source_only` is the same run without alignment, if there is one."""
     summary, evaluated = run.summary or {}, selection.evaluations(run.lines)
-    versions, sha = summary.get("versions", {}), summary.get("weights_sha256", "")
     drawn = figures.curves(run.lines, source_only.lines if source_only else ())
-    values = {
+    return {
         **{name: panels(each) for name, each in drawn.items()},
         "method": methods.title(summary.get("method", run.settings["method"])),
         "evaluated": evaluated,
-        "still": _still(evaluated),
+        "reported": ("accuracy/source", *selection.SCORES.values()),
         "scores": _scores(run, summary or (evaluated[-1] if evaluated else {})),
         "gain": _gain(run, source_only),
         "offered": source_only_folder(run.workdir),
@@ -75,23 +74,18 @@ def _values(run: LoggedRun, source_only: LoggedRun | None) -> dict[str, Any]:
         "features": panels(embedding.draw(run)),
         "grey": "target_indices" in run.evaluation and (run.feature_labels[1] < 0).any(),
         "shares": _shares(run),
-        "chosen": _chosen(read_choice(run.workdir)),
-        "settings": Table(("setting", "value"), [(f"--{n}", _value(v)) for n, v in run.settings.items()], (0, 1)),
-        "versions": Table(("of", "version"), [*versions.items(), ("weights (SHA-256)", sha)], (0, 1)),
-        "target": None,
-        "unlabelled": None,
+        "chosen": read_choice(run.workdir),
+        "criteria": {"score": "score", **CRITERIA, "labels": "right"},
+        "target": _target(run, source_only) if run.labelled else None,
+        "unlabelled": None if run.labelled or run.probabilities is None else _unlabelled(run, source_only),
     }
-    if run.labelled:
-        values["target"] = _target(run, source_only)
-    elif run.probabilities is not None:
-        values["unlabelled"] = _unlabelled(run, source_only)
-    return values
 
 
 def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns (number, what it is) of the accuracies, the one that is reported first."""
     found = []
-    keys = sorted(_accuracies(latest), key=lambda key: key != run.score_key)
+    keys = ["accuracy/target", "accuracy/target_mean_class", *(key for key in accuracy.OPEN if key in latest)]
+    keys.sort(key=lambda key: key != run.score_key)
     for key in keys[:1] if latest and latest.get(run.score_key) is None else keys:
         told, _, by = accuracy.told(latest, key).partition(" (")
         exact = latest.get(key) is not None and not latest.get("target_sample")
@@ -103,11 +97,6 @@ def _scores(run: LoggedRun, latest: Mapping[str, Any]) -> list[tuple[str, str]]:
     held = latest.get("source_scored") == "held-out"
     of = "images that were held out" if held else "the images that it was trained on"
     return [*found, (percent(latest.get("accuracy/source")), f"accuracy/source, of {of}{each}")]
-
-
-def _accuracies(line: Mapping[str, Any]) -> list[str]:
-    """Returns the accuracies of the target that are shown of a line: those of unknown classes where it has them."""
-    return ["accuracy/target", "accuracy/target_mean_class", *(key for key in accuracy.OPEN if key in line)]
 
 
 def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
@@ -123,31 +112,6 @@ def _gain(run: LoggedRun, plain: LoggedRun | None) -> tuple[str, str] | None:
         _, low, high = accuracy.difference(*right)
         against += f"; 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
     return f"{100 * (ours - theirs):+.1f} points", against
-
-
-def _chosen(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Shows what `--method=auto` chose from; None of a run of one method."""
-    if content is None:
-        return None
-    keys = {"score": "score", **CRITERIA, "labels": "right"}
-    keys = {key: head for key, head in keys.items() if any(key in scores for scores in content["scores"].values())}
-    rows = [
-        (name, *(MISSING if scores.get(key) is None else f"{scores[key]:.2f}" for key in keys))
-        for name, scores in content["scores"].items()
-    ]
-    marked = [number for number, name in enumerate(content["scores"]) if name == content["chosen"]]
-    levels = [(f"{level:g}", *map(percent, rest)) for level, *rest in content["levels"]]
-    names = list(content["scores"])
-    apart = [
-        ("/".join(d["image"].split("/")[-2:]), percent(d["agreement"]), *(d["answers"].get(n, MISSING) for n in names))
-        for d in content["disagreements"]
-    ]
-    return {
-        "candidates": Table(("candidate", *keys.values()), rows, (0,), marked),
-        "levels": Table(("agreement of at least", "images", "probably right"), levels),
-        "apart": Table(("image", "agreement", *names), apart, (0, *range(2, 2 + len(names)))),
-        "advice": content["advice"],
-    }
 
 
 def _unlabelled(run: LoggedRun, other: LoggedRun | None) -> dict[str, Any]:
@@ -243,16 +207,6 @@ def _shares(run: LoggedRun) -> Table | None:
     return Table(("class", "source", "target, estimated"), rows)
 
 
-def _still(evaluated: list) -> dict[str, float]:
-    """Returns the accuracies, by name, that stayed where they were over several evaluations: they are no curves."""
-    found = {}
-    for key in ("accuracy/source", *selection.SCORES.values()):
-        values = {line[key] for line in evaluated if line.get(key) is not None}
-        if len(values) == 1 and len(evaluated) > 1:
-            found[key] = values.pop()
-    return found
-
-
 def _confusions(counts: np.ndarray, names: tuple[str, ...], head: tuple[str, ...], most: int = 8) -> Table:
     """Lists the commonest mistakes of a confusion matrix, int [r, r]."""
     wrong = counts - np.diag(np.diag(counts))
@@ -260,7 +214,3 @@ def _confusions(counts: np.ndarray, names: tuple[str, ...], head: tuple[str, ...
     places = [np.unravel_index(i, counts.shape) for i in order]
     rows = [(names[true], names[taken], f"{wrong[true, taken]} of {counts[true].sum()}") for true, taken in places]
     return Table(head, rows, (0, 1))
-
-
-def _value(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -144,5 +144,5 @@ def test_names_are_drawn_as_they_are_or_by_number_without_a_warning(recwarn):
 
 
 def test_a_name_that_no_font_has_is_a_number(monkeypatch):
-    monkeypatch.setattr(figures, "families", lambda: {"DejaVu Sans": frozenset(range(256))})
+    monkeypatch.setattr(figures, "characters", lambda: frozenset(range(256)))
     assert figures.legible(["bike", "飞机"]) == ["bike", "class 1"]
