@@ -31,7 +31,7 @@ absl_flags.DEFINE_integer("threads", 0, "threads of each of them; 0: its share o
 
 def main() -> int:
     """Predicts and says where the rows are."""
-    from gsda_tf.serving import predict, rows
+    from gsda_tf.serving import predict
     from gsda_tf.serving.model import local_model
     from gsda_tf.workers import DaskPool
 
@@ -46,13 +46,13 @@ def main() -> int:
         with pool as workers:
             result = predict.predict(model, paths, FLAGS.output, FLAGS.batch, wanted, workers)
     except KeyboardInterrupt:
-        flags.say(f"Stopped. The same command goes on from {rows.partial_path(FLAGS.output)}.")
+        flags.say("Stopped. The same command goes on from the .partial file beside the output.")
         return flags.STOPPED
     seconds, fresh = time.perf_counter() - began, result.images - result.resumed
     earlier = f", {result.resumed:,} more from an interrupted run" if result.resumed else ""
     print(f"{fresh:,} images in {seconds:.1f} s ({fresh / seconds:.0f} images/s){earlier}: {FLAGS.output}")
     if result.reasons:
-        print(f"{len(result.reasons):,} of {result.images:,} could not be read; the column 'error' says why:")
+        print(f"{len(result.reasons):,} of {fresh:,} could not be read; the column 'error' says why:")
         print(*(f"  {path}: {reason}" for path, reason in result.reasons[:5]), sep="\n")
     flags.say(f"Open {FLAGS.output}. Next: look at the rows of the lowest agreement, or else score, first.")
     return 0

@@ -28,12 +28,16 @@ class Model:
         could not be decoded; "score" float32 [N]; "probabilities" float32 [N, r]; "features" float32 [N, d], if they
         are wanted; "agreement" float32 [N], where candidates of `--method=auto` say it. Called from several threads.
       path: that it was loaded from.
+      numbers: of each image, "score", and "agreement" where candidates of `--method=auto` say it.
+      units: d.
     """
 
     identity: str
     class_names: tuple[str, ...]
     ask: Callable[[Sequence[bytes], bool], Answers]
     path: str = ""
+    numbers: tuple[str, ...] = ("score",)
+    units: int = 0
 
 
 def local_model(path: str) -> Model:
@@ -55,10 +59,12 @@ def local_model(path: str) -> Model:
         if "features" not in loaded.signatures:
             raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
         signatures = loaded.signatures["serving_default"], loaded.signatures["features"]
+        said = signatures[True].structured_outputs
+        numbers, units = tuple(name for name in ("score", "agreement") if name in said), int(said["features"].shape[1])
         names = tuple(name.decode() for name in loaded.names.numpy())
         weights = sorted(os.listdir(os.path.join(path, "variables")))
         digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
-    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
         raise UserError(
             f"--model={path} could not be loaded, was it exported by {COMMANDS}.export? "
             f"{str(error).splitlines()[0][:200]}"
@@ -72,7 +78,7 @@ def local_model(path: str) -> Model:
         return found
 
     ask.loaded = loaded  # keeps the variables alive
-    return Model(f"export with SHA-256 {digest}", names, ask, path)
+    return Model(f"export with SHA-256 {digest}", names, ask, path, numbers, units)
 
 
 def _checked(out: Answers, count: int, class_names: Sequence[str], features: bool) -> Answers | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import glob
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,19 +78,18 @@ def _below(folder: str) -> list[str]:
     return sorted(found)
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of a prediction run.
 
     Attributes:
       images: rows in the output.
       resumed: rows of them that were there from an earlier run.
-      reasons: path and reason of the rows that hold one in place of a label.
+      reasons: path and reason of the others that hold one in place of a label.
     """
 
     images: int
     resumed: int
-    reasons: tuple[tuple[str, str], ...]
+    reasons: list[tuple[str, str]]
 
 
 def predict(
@@ -98,13 +97,13 @@ def predict(
     paths: Sequence[str],
     output: str,
     batch: int = 64,
-    wanted: Collection[str] = (),
+    wanted: Sequence[str] = (),
     pool: DaskPool | None = None,
 ) -> Result:
     """Writes one row an image: path, label, score, agreement if the model says it, error, and what else is asked for.
 
-    Rows go to `<output>.partial`, which an interrupted run goes on with and which becomes `output` when it is
-    whole. Besides the paths, memory does not grow with the number of images.
+    An interrupted run goes on where it was; see `rows.written`. Besides the paths, memory does not grow with the number
+    of images.
 
     Args:
       model: what is asked.
@@ -115,57 +114,85 @@ def predict(
       pool: whose workers answer; None: this process does.
 
     Raises:
-      UserError: an output of another kind, a full disk, a partial file of another run; a worker cannot do its work, or
-        the scheduler is gone.
+      UserError: an output of another kind, a full disk, another run that writes it; a worker cannot do its work, or the
+        scheduler is gone.
     """
     if not output.endswith((".csv", ".jsonl")) or "://" in output:
         raise UserError(f"--output={output}: expected a path that ends in .csv or .jsonl.")
+    more = {"probabilities": map("probability_{}".format, model.class_names)}
+    more["features"] = map("feature_{}".format, range(model.units))
+    head, reasons = ["path", "label", *model.numbers, "error", *(name for kind in wanted for name in more[kind])], []
+    error = head.index("error")
     with disk_errors(f"writing {output}"):
         os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-        with rows.opened(output, rows.bound_to(model.identity, wanted, paths), paths) as (file, done):
-            with progress(total=len(paths), initial=done, unit="image", desc="predict") as bar:
-                if pool is None:
-                    lines = answered(model, paths[done:], batch, wanted)
-                else:
-                    lines = _answered_by(pool, model, paths, done, batch, wanted)
-                for several in lines:
-                    file.writelines(several)
-                    file.flush()
-                    bar.update(len(several))
-            return Result(len(paths), done, rows.finish(output, model.class_names))
+        with (
+            rows.written(output, head, model.identity, paths) as (file, done),
+            progress(total=len(paths), initial=done, unit="image", desc="predict") as bar,
+        ):
+            if pool is None:
+                made = _rows(model, paths[done:], batch, wanted)
+            else:
+                made = _rows_by(pool, model, paths, done, batch, wanted)
+            for several in made:
+                file.writelines(rows.line(output, head, row) for row in several)
+                file.flush()
+                reasons += [(shown(row[0]), row[error]) for row in several if row[error]]
+                bar.update(len(several))
+    return Result(len(paths), done, reasons)
 
 
 def answered(
-    model: Model, paths: Sequence[str], batch: int, wanted: Collection[str], folder: str = ""
-) -> Iterator[list[str]]:
-    """Yields the rows of one batch after another, in order, as lines; the next batches are in work meanwhile.
+    model: Model, paths: Sequence[str], batch: int, features: bool, folder: str = ""
+) -> Iterator[tuple[Answers, list[str]]]:
+    """Yields the answers about one batch after another, in order; the next batches are in work meanwhile.
 
     Args:
       model: what is asked.
-      paths: of the images, as rows name them.
+      paths: of the images.
       batch: images asked about at once.
-      wanted: see `predict`.
+      features: whether f is wanted.
       folder: what paths are relative to, if that is not the current folder.
+
+    Yields:
+      (answers, why an image has none, else "").
     """
 
-    def answer(chunk: Sequence[str]) -> list[str]:
-        places = [os.path.join(folder, path) for path in chunk]
-        records, errors = zip(*readers.map(_read, places))
-        answers, lines = model.ask(records, "features" in wanted), []
-        for i, (path, error) in enumerate(zip(chunk, errors)):
-            if not (error or answers["label"][i]):
-                error = image_files.check_file(places[i]) or "damaged, or too large to decode"
-            lines.append(rows.line(_row(path, error, answers, i, wanted)))
-        return lines
+    def answer(places: Sequence[str]) -> tuple[Answers, list[str]]:
+        records, errors = map(list, zip(*readers.map(_read, places)))
+        answers = model.ask(records, features)
+        for i, place in enumerate(places):
+            if not (errors[i] or answers["label"][i]):
+                errors[i] = image_files.check_file(place) or "damaged, or too large to decode"
+        return answers, errors
 
     readers, workers = futures.ThreadPoolExecutor(8), futures.ThreadPoolExecutor(_AT_ONCE)
-    chunks = (paths[start : start + batch] for start in range(0, len(paths), batch))
+    places = [os.path.join(folder, path) for path in paths] if folder else paths
+    chunks = (places[start : start + batch] for start in range(0, len(paths), batch))
     try:
         for future in _in_order((workers.submit(answer, chunk) for chunk in chunks), lambda: _AT_ONCE):
             yield future.result()
     finally:
         workers.shutdown(cancel_futures=True)
         readers.shutdown(cancel_futures=True)
+
+
+def _rows(
+    model: Model, paths: Sequence[str], batch: int, wanted: Sequence[str], folder: str = ""
+) -> Iterator[list[list[Any]]]:
+    """Yields rows, as `predict` has them, a batch after another."""
+    left = iter(paths)
+    for answers, errors in answered(model, paths, batch, "features" in wanted, folder):
+        some = []
+        for i, (error, path) in enumerate(zip(errors, left)):
+            numbers = [0.0 if error else _number(answers[name][i]) for name in model.numbers]
+            more = [None if error else _number(value) for name in wanted for value in answers[name][i]]
+            some.append([path, "" if error else answers["label"][i], *numbers, error, *more])
+        yield some
+
+
+def _number(value: np.float32) -> float:
+    """float32 as the shortest decimals that give it back."""
+    return float(f"{value:.9g}")
 
 
 def _in_order(submitted: Iterable[futures.Future], most: Callable[[], int]) -> Iterator[futures.Future]:
@@ -189,22 +216,10 @@ def _read(path: str) -> tuple[bytes, str]:
         return b"", str(error).removeprefix(shown(path)).strip(" .")
 
 
-def _row(path: str, error: str, answers: Answers, i: int, wanted: Collection[str]) -> dict[str, object]:
-    row: dict[str, object] = {"path": path, "label": "" if error else answers["label"][i]}
-    row |= {n: 0.0 if error else _numbers(answers[n][i : i + 1])[0] for n in ("score", "agreement") if n in answers}
-    asked = {n: None if error else _numbers(answers[n][i]) for n in ("probabilities", "features") if n in wanted}
-    return {**row, "error": error, **asked}
-
-
-def _numbers(values: np.ndarray) -> list[float]:
-    """float32 as the shortest decimals that give it back."""
-    return [float(f"{value:.9g}") for value in values.tolist()]
-
-
-def _answered_by(
-    pool: DaskPool, model: Model, paths: Sequence[str], done: int, batch: int, wanted: Collection[str]
-) -> Iterator[list[str]]:
-    """Yields the rows behind the first `done` in order, as lines.
+def _rows_by(
+    pool: DaskPool, model: Model, paths: Sequence[str], done: int, batch: int, wanted: Sequence[str]
+) -> Iterator[list[list[Any]]]:
+    """Yields the rows behind the first `done`, in order.
 
     The list is cut into pieces for the workers, which see the client's folders, and each of which loads the model once.
     """
@@ -218,13 +233,13 @@ def _answered_by(
         skipped = 0
 
 
-def _refuse(said: str) -> list[str]:
+def _refuse(said: str) -> list[list[Any]]:
     raise UserError(f"A worker could not answer: {said}")
 
 
 def _answer(
     where: str, identity: str, folder: str, paths: Sequence[str], batch: int, wanted: Sequence[str]
-) -> list[str]:
+) -> list[list[Any]]:
     """On a worker: the rows of a piece."""
     if not os.path.isdir(folder):
         raise UserError(f"A worker does not see {folder}: all workers need the client's folders.")
@@ -232,7 +247,7 @@ def _answer(
         model = _load(where)
     if model.identity != identity:
         raise UserError(f"A worker found another model at {where} than the client: all need the same.")
-    return [line for several in answered(model, paths, batch, wanted, folder) for line in several]
+    return [row for several in _rows(model, paths, batch, wanted, folder) for row in several]
 
 
 _LOADING, _load = threading.Lock(), functools.lru_cache(maxsize=1)(local_model)

@@ -40,14 +40,16 @@ def look(path: str, images: str) -> tuple[Moved, tuple[str, ...], str]:
     model, paths = local_model(path), find_images(images)
     place = os.path.join(model.path, "assets", f"{SEEN}.json")
     asked = [paths[i] for i in evenly(len(paths), MOST)]
-    rows: list[dict] = []
+    new: list[list[np.ndarray]] = [[], []]
     with progress(total=len(asked), unit="image", desc="asking") as bar:
-        for some in answered(model, asked, _BATCH, _NAMES):
-            rows += [row for row in map(json.loads, some) if not row["error"]]
-            bar.update(len(some))
-    if not rows:
+        for answers, errors in answered(model, asked, _BATCH, True):
+            for name, values in zip(_NAMES, new):
+                values.extend(answers[name][[not error for error in errors]])
+            bar.update(len(errors))
+    count = len(new[0])
+    if not count:
         raise UserError(f"None of {len(asked):,} images of --images={images} can be read.")
-    new = [np.asarray([row[name] for row in rows]) for name in _NAMES]
+    new = [np.asarray(values, np.float64) for values in new]
     try:
         told = json.loads(read_regular(place, _MOST_BYTES))
         then = [np.asarray(told[name], np.float64) for name in _NAMES]
@@ -60,5 +62,5 @@ def look(path: str, images: str) -> tuple[Moved, tuple[str, ...], str]:
             f"--model={path} does not hold what its run saw ({place}: {error}): exports of older versions, and those "
             f"that were made without the data, do not. {COMMANDS}.export makes one from the run that does."
         ) from error
-    bad = f", {len(asked) - len(rows):,} more cannot be read" if len(rows) < len(asked) else ""
-    return compare(then, new), model.class_names, f"{len(rows):,} of {len(paths):,}{bad}; then {len(then[0]):,}"
+    bad = f", {len(asked) - count:,} more cannot be read" if count < len(asked) else ""
+    return compare(then, new), model.class_names, f"{count:,} of {len(paths):,}{bad}; then {len(then[0]):,}"

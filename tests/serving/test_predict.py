@@ -1,7 +1,8 @@
-import contextlib
 import csv
+import dataclasses
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.serving import predict
-from gsda_tf.serving.model import Model, local_model
+from gsda_tf.serving.model import local_model
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
@@ -67,7 +68,7 @@ def _counting(model, asked, dies_after=None):
         asked.append(len(records))
         return model.ask(records, features)
 
-    return Model(model.identity, model.class_names, ask)
+    return dataclasses.replace(model, ask=ask)
 
 
 def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path):
@@ -97,15 +98,17 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
     assert os.listdir(tmp_path) == ["rows.csv"]
 
 
-def test_jsonl_names_probabilities_by_class_and_lists_features(images, model, tmp_path):
-    output = str(tmp_path / "rows.jsonl")
-    predict.predict(model, predict.find_images(images), output, wanted=("probabilities", "features"))
-    for row in _jsonl(output):
+def test_jsonl_has_the_columns_of_the_csv(images, model, tmp_path):
+    outputs = [str(tmp_path / f"rows.{kind}") for kind in ("jsonl", "csv")]
+    for output in outputs:
+        predict.predict(model, predict.find_images(images), output, wanted=("probabilities", "features"))
+    for row, cells in zip(_jsonl(outputs[0]), _csv(outputs[1])):
+        assert list(row) == list(cells) and row["path"] == cells["path"]
+        numbers = [row[f"probability_{name}"] for name in NAMES] + [row[f"feature_{k}"] for k in range(4)]
         if row["error"]:
-            assert row["probabilities"] is row["features"] is None
+            assert numbers == [None] * 6
         else:
-            assert list(row["probabilities"]) == NAMES and len(row["features"]) == 4
-            assert row["score"] == max(row["probabilities"].values())
+            assert row["score"] == max(numbers[:2]) and float(cells["probability_dog"]) == row["probability_dog"]
 
 
 def test_every_format_that_training_reads_is_predicted_from_the_same_pixels(model, tmp_path, capsys):
@@ -126,7 +129,7 @@ def test_every_format_that_training_reads_is_predicted_from_the_same_pixels(mode
         trained_on = seen(records.load(tf.constant(i, tf.int64)), ImageGeometry(8, 8))
         expected = model.ask([tf.io.encode_png(trained_on).numpy()], False)["probabilities"][0]
         assert row["error"] == ""
-        said = np.asarray(list(row["probabilities"].values()))
+        said = np.asarray([row[f"probability_{name}"] for name in NAMES])
         assert rounding.distance(said, expected) < rounding.FORWARD, row["path"]
 
 
@@ -137,8 +140,7 @@ def test_an_interrupted_run_goes_on_where_it_was(images, model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         predict.predict(_counting(model, [], dies_after=2), paths, broken, batch=4)
     assert not os.path.exists(broken)
-    with open(f"{broken}.partial", encoding="utf-8") as file:
-        kept = len(file.readlines()) - 1
+    kept = len(_partial(tmp_path).read_bytes().splitlines())
     assert kept <= 8
     asked = []
     result = predict.predict(_counting(model, asked), paths, broken, batch=4)
@@ -148,55 +150,48 @@ def test_an_interrupted_run_goes_on_where_it_was(images, model, tmp_path):
         assert first == second
 
 
+def _partial(folder):
+    (path,) = folder.glob("*.partial")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
 @pytest.mark.parametrize("damage", [b'{"path": "cut o', b"\0\0\0\0\n", b'{"path": 3}\n', b'["row"]\n'])
-def test_rows_that_a_crash_damaged_are_predicted_again(damage, images, model, tmp_path):
-    paths, output = predict.find_images(images), str(tmp_path / "rows.jsonl")
-    with _left_by(model, paths, output) as partial:
-        lines = partial.read_bytes().splitlines(keepends=True)
-        assert len(lines) == len(paths) + 1
-        partial.write_bytes(b"".join(lines[:6]) + damage)
+def test_rows_that_a_crash_damaged_are_predicted_again(damage, kind, images, model, tmp_path):
+    paths, output = predict.find_images(images), str(tmp_path / f"rows.{kind}")
+    partial, head = _left_by(model, paths, output), int(kind == "csv")
+    lines = partial.read_bytes().splitlines(keepends=True)
+    assert len(lines) == len(paths) + head
+    partial.write_bytes(b"".join(lines[: 5 + head]) + damage)
     asked = []
     predict.predict(_counting(model, asked), paths, output)
     assert sum(asked) == len(paths) - 5
-    assert [row["path"] for row in _jsonl(output)] == paths
+    assert [row["path"] for row in (_csv if head else _jsonl)(output)] == paths
 
 
-@contextlib.contextmanager
-def _left_by(model, paths, output):
+def _left_by(model, paths, output, wanted=()):
     """The partial file of a run that was killed when all rows were there."""
-    from pathlib import Path
 
     def killed(*_):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(predict.rows, "finish", killed)
-        predict.predict(model, paths, output)
-    yield Path(f"{output}.partial")
+        patch.setattr(predict.rows.os, "replace", killed)
+        predict.predict(model, paths, output, wanted=wanted)
+    return _partial(pathlib.Path(output).parent)
 
 
 @pytest.mark.parametrize("change", ["model", "wanted", "images"])
-def test_rows_of_another_run_are_refused(change, images, model, tmp_path):
+def test_rows_of_another_run_are_left_alone(change, images, model, tmp_path):
     paths, output = predict.find_images(images), str(tmp_path / "rows.csv")
-    with _left_by(model, paths, output) as partial:
-        before = partial.read_bytes()
-    changed = Model("another" if change == "model" else model.identity, model.class_names, model.ask)
+    partial = _left_by(model, paths, output)
+    before = partial.read_bytes()
+    changed = dataclasses.replace(model, identity="another" if change == "model" else model.identity)
     others = paths[1:] if change == "images" else paths
-    wanted = ("features",) if change == "wanted" else ()
-    with pytest.raises(UserError, match="is in the way: it was left by a run of another model, other images or"):
-        predict.predict(changed, others, output, wanted=wanted)
+    result = predict.predict(changed, others, output, wanted=("features",) if change == "wanted" else ())
+    assert result.resumed == 0 and [row["path"] for row in _csv(output)] == others
     assert partial.read_bytes() == before
-    partial.unlink()
-    predict.predict(changed, others, output, wanted=wanted)
-    assert [row["path"] for row in _csv(output)] == others and not partial.exists()
-
-
-def test_a_file_of_somebody_elses_is_left_alone(images, model, tmp_path):
-    output = tmp_path / "rows.csv"
-    (tmp_path / "rows.csv.partial").write_text("mine\n")
-    with pytest.raises(UserError, match="or is none of ours"):
-        predict.predict(model, predict.find_images(images), str(output))
-    assert (tmp_path / "rows.csv.partial").read_text() == "mine\n"
+    assert predict.predict(model, paths, output).resumed == len(paths) and not partial.exists()
 
 
 def test_one_output_has_one_writer(images, model, tmp_path):
@@ -207,7 +202,7 @@ def test_one_output_has_one_writer(images, model, tmp_path):
             predict.predict(model, paths, output)
         return model.ask(records, features)
 
-    predict.predict(Model(model.identity, model.class_names, meanwhile), paths, output, batch=100)
+    predict.predict(dataclasses.replace(model, ask=meanwhile), paths, output, batch=100)
     assert len(_csv(output)) == len(paths)
 
 
@@ -216,10 +211,10 @@ def test_a_stopped_command_goes_on(images, exported, tmp_path):
     listed.write_text("".join(f"{path}\n" for path in predict.find_images(images) if path.endswith("png")) * 150)
     output = tmp_path / "rows.csv"
     flags = ("predict", f"--model={exported}", f"--images={listed}", f"--output={output}", "--batch=2")
-    process, partial = commands.start(*flags), tmp_path / "rows.csv.partial"
+    process = commands.start(*flags)
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
-        if partial.exists() and partial.stat().st_size > 2000:
+        if any(path.stat().st_size > 2000 for path in tmp_path.glob("*.partial")):
             process.send_signal(signal.SIGTERM)
             break
         time.sleep(0.01)
