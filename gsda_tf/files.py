@@ -284,22 +284,20 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except Exception as error:
         code = _error_number(error)
-        for codes, told in _TOLD.items():
-            if code in codes:
-                raise DiskError(told.format(doing=doing, how=os.strerror(code))) from error
-        raise
+        if code not in (*FULL, *_REFUSED):
+            raise
+        raise DiskError(
+            f"The disk refuses while {doing}: {os.strerror(code)}. Make room, or choose a folder that can be written, "
+            "and run the same command again; it goes on from what is there."
+        ) from error
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that mean that the disk is full."""
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_FAILED = (errno.EIO, errno.ESTALE, errno.ENOENT)
-_TOLD = {
-    FULL: "No space left on the disk while {doing} ({how}): make room and run the same command again; it goes on from "
-    "what is there.",
-    _DENIED: "Not allowed while {doing}: {how}. Choose a folder that can be written.",
-    _FAILED: "The disk failed while {doing}: {how}. Look after it and run the same command again.",
-}
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO,
+    errno.ESTALE, errno.ENOENT,
+)  # fmt: skip
 
 
 def _error_number(error: Exception) -> int | None:
@@ -308,5 +306,5 @@ def _error_number(error: Exception) -> int | None:
     tf = sys.modules.get("tensorflow")  # if it was never imported, the error is not its own
     if tf is not None and isinstance(error, (tf.errors.OpError, RuntimeError)):
         # TensorFlow and the writer of records tell no number; their words do.
-        return next((code for codes in _TOLD for code in codes if os.strerror(code) in str(error)), None)
+        return next((code for code in (*FULL, *_REFUSED) if os.strerror(code) in str(error)), None)
     return None

@@ -11,7 +11,7 @@ from gsda_tf.errors import DiskError, UserError
 from gsda_tf.files import disk_errors, write_atomically
 from tests.faults.limited import files_up_to
 
-_FULL = "^No space left on the disk while .* make room and run the same command again"
+_FULL = "^The disk refuses while .*: .*Make room, .*run the same command again"
 
 
 def test_a_text_file_keeps_what_it_held(tmp_path):
@@ -31,11 +31,11 @@ def test_bytes_of_a_name_that_are_no_unicode_stay(tmp_path):
 @pytest.mark.parametrize(
     "code, expected",
     [
-        (errno.ENOSPC, "No space left on the disk while writing x (No space left on device): make room"),
-        (errno.EDQUOT, "No space left on the disk while writing x (Disk quota exceeded): make room"),
-        (errno.EROFS, "Not allowed while writing x: Read-only file system. Choose a folder"),
-        (errno.EACCES, "Not allowed while writing x: Permission denied. Choose a folder"),
-        (errno.EIO, "The disk failed while writing x: Input/output error."),
+        (errno.ENOSPC, "The disk refuses while writing x: No space left on device. Make room"),
+        (errno.EDQUOT, "The disk refuses while writing x: Disk quota exceeded. Make room"),
+        (errno.EROFS, "The disk refuses while writing x: Read-only file system."),
+        (errno.EACCES, "The disk refuses while writing x: Permission denied."),
+        (errno.EIO, "The disk refuses while writing x: Input/output error."),
     ],
 )
 @pytest.mark.parametrize("kind", ["python", "tensorflow"])

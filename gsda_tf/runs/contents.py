@@ -125,12 +125,12 @@ def read_settings(workdir: str) -> dict[str, Any] | None:
     return _read(workdir, SETTINGS)
 
 
-def check_generation(where: str, written: Mapping[str, Any]) -> None:
-    """Raises TrainingError if a run, `read_settings`, was written by the other generation of Keras."""
-    if written["generation"] != generation():
+def check_generation(where: str, made: str) -> None:
+    """Raises TrainingError if weights were written by the other generation of Keras, `made`."""
+    if made != generation():
         raise TrainingError(
-            f"{where} holds a run of {written['generation']}, this is {generation()}: their checkpoints cannot be "
-            "exchanged, exports can. Use the environment that it was trained in, or another folder."
+            f"{where} is of {made}, this is {generation()}: their weights are ordered otherwise, not to be exchanged, "
+            "though exports answer in both. Use the environment that it was made in, or another folder."
         )
 
 
@@ -148,7 +148,7 @@ def settings_of(workdir: str, flag: str = "workdir") -> dict[str, Any]:
     written = read_settings(workdir)
     if written is None:
         raise UserError(f"--{flag}={workdir} holds no run: expected settings.json and checkpoints/ there.")
-    check_generation(f"--{flag}={workdir}", written)
+    check_generation(f"--{flag}={workdir}", written["generation"])
     return written
 
 
@@ -184,12 +184,7 @@ def read_exported(folder: str, flag: str) -> dict[str, Any]:
             f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
             "class_names.json in its assets, as in every export of a finished run."
         )
-    made = told["versions"].get("keras", "")
-    if f"keras{made[:1]}" != generation():
-        raise TrainingError(
-            f"--{flag}={folder} was exported with Keras {made}, which orders weights otherwise than that of now does: "
-            "it answers here, but is adapted in an environment such as it was made in."
-        )
+    check_generation(f"--{flag}={folder}", f"keras{told['versions'].get('keras', '')[:1]}")
     return {**told, "class_names": names}
 
 

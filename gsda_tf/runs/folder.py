@@ -17,7 +17,7 @@ from gsda_tf.errors import COMMANDS, BusyError, TrainingError, UserError
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import code
 from gsda_tf.runs.checkpoints import Checkpoints
-from gsda_tf.runs.contents import check_generation, read_metrics, read_settings, read_summary, write_settings
+from gsda_tf.runs.contents import check_generation, read_settings, read_summary, write_settings
 from gsda_tf.runs.log import MetricsLog
 from gsda_tf.settings import Settings, may_change
 
@@ -105,10 +105,6 @@ class RunFolder:
         """Writes a checkpoint of `step`; on every process, as each looks whether its weights are finite."""
         self._checkpoints.save(step)
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """Returns what was logged."""
-        return read_metrics(self.path)
-
     def same(self, settings: Settings, data: TaskData) -> TaskData:
         """Refuses to go on with a run that was started with other settings or code, or on other data.
 
@@ -125,7 +121,7 @@ class RunFolder:
         before = read_settings(self.path)
         if before is None:
             return data
-        check_generation(self.path, before)
+        check_generation(self.path, before["generation"])
         if set(data.class_names) <= set(before["class_names"]):
             data = with_classes(data, before["class_names"])
         other = [f"--{name}={then} then, {now} now" for name, then, now in differences(before, settings.flat())]

@@ -140,7 +140,7 @@ def test_a_full_disk_is_told(settings, monkeypatch):
         raise RuntimeError("write() failed: No space left on device; writing x.array_record at byte 9")
 
     monkeypatch.setattr(visda2017.Builder, "download_and_prepare", full)
-    with pytest.raises(UserError, match=r"No space left on the disk while preparing visda2017 .* make room"):
+    with pytest.raises(UserError, match=r"The disk refuses while preparing visda2017 .* Make room"):
         prepare.prepared_builder("visda2017", settings)
 
 

@@ -71,7 +71,7 @@ def test_six_processes_on_a_feature_store_of_which_four_are_killed(tmp_path):
 def test_a_report_on_a_full_disk(tmp_path):
     workdir = runs.write(tmp_path, "new")
     (tmp_path / "report.html").write_text("before")
-    with files_up_to(1000), pytest.raises(DiskError, match=r"^No space left on the disk while writing .*report"):
+    with files_up_to(1000), pytest.raises(DiskError, match=r"^The disk refuses while writing .*report"):
         report.write_report(workdir)
     assert (tmp_path / "report.html").read_text() == "before"
 
@@ -85,7 +85,7 @@ def test_an_export_on_a_full_disk(tmp_path):
     settings = ModelSettings(extractor="small_cnn", weights="none", bottleneck_units=4)
     networks = build_extractor(settings, 8), build_classifier(4, 2)
     sample = tf.io.encode_png(_IMAGES[0]).numpy()
-    with files_up_to(20_000), pytest.raises(DiskError, match=r"^No space left on the disk while writing an export to"):
+    with files_up_to(20_000), pytest.raises(DiskError, match=r"^The disk refuses while writing an export to"):
         export_model(*networks, ("a", "b"), ImageGeometry(8, 8), str(tmp_path), {}, [sample])
     assert os.listdir(tmp_path) == []
 
@@ -99,7 +99,7 @@ def test_a_sweep_whose_table_does_not_fit_ends_its_runs(tmp_path, monkeypatch):
         with files_up_to(10):
             write_atomically(str(tmp_path / "results.csv"), "x" * 100)
 
-    with LocalPool(2) as pool, pytest.raises(DiskError, match=r"^No space left on the disk while writing .*results"):
+    with LocalPool(2) as pool, pytest.raises(DiskError, match=r"^The disk refuses while writing .*results"):
         sweep.execute([short, long], pool, str(tmp_path), table)
     assert short.summary() is not None and not long.at_work() and long.summary() is None
 

@@ -50,7 +50,7 @@ def test_another_generation_is_refused(tmp_path):
     write_settings(str(tmp_path), _NOW, _EXTRA)
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "generation": "keras9"}))
-    with pytest.raises(TrainingError, match="holds a run of keras9"):
+    with pytest.raises(TrainingError, match="is of keras9"):
         _goes_on(tmp_path)
 
 

@@ -82,7 +82,7 @@ def test_an_export_that_cannot_be_adapted_says_so(places, tmp_path):
     with open(os.path.join(assets, "summary.json"), encoding="utf-8") as file:
         told = json.load(file)
     for change, said in (
-        ({"versions": {**told["versions"], "keras": "1.0"}}, "was exported with Keras 1.0, which orders weights"),
+        ({"versions": {**told["versions"], "keras": "1.0"}}, "is of keras1, this is keras"),
         ({"settings": {**told["settings"], "bottleneck_units": -1}}, "is damaged"),
         (None, "does not tell the settings and classes of its run"),
         ({}, "does not tell the settings and classes of its run"),

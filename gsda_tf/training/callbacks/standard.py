@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.progress import duration, progress
+from gsda_tf.runs.contents import read_metrics
 from gsda_tf.training.callbacks.base import Callback, Moment
 from gsda_tf.training.pseudo_labels import confident_pool
 
@@ -72,7 +73,7 @@ class Evaluate(Callback):
         evaluation = training.evaluator()
         if training.chief:
             training.evaluator.keep(training.folder.path, evaluation, step)
-        if not training.folder.metrics():  # or the run was stopped before its first checkpoint
+        if not read_metrics(training.folder.path):  # or the run was stopped before its first checkpoint
             training.folder.write(0, evaluation.known)
 
     def act(self, step: int) -> None:
