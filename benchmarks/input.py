@@ -17,7 +17,7 @@ from gsda_tf.data import pipeline
 from gsda_tf.data.augmentation import random_box
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.domain import DomainData, TaskData
-from gsda_tf.data.image_files import SUFFIXES, look, walk
+from gsda_tf.data.image_files import SUFFIXES, is_image, walk
 from gsda_tf.data.images import ImageGeometry, crop_pixels
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError
@@ -122,7 +122,8 @@ class _Loaders:
 
     def __init__(self, folder: str, steps: int, seed: int):
         self.name = os.path.basename(os.path.abspath(folder))
-        self.paths = [path for each in walk(look(folder, "--folders"), "--folders") for path in each.paths()]
+        files = [os.path.join(below, name) for below, _, names in walk(folder, "--folders") for name in names]
+        self.paths = list(filter(is_image, files))
         if not self.paths:
             raise DataError(f"{folder} holds no images: expected files named {', '.join(SUFFIXES)} in it or below.")
         self._steps = steps

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
-import errno
+import functools
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -78,100 +77,48 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not left_behind(name)
 
 
-def ending(name: str) -> str:
-    """Returns the kind by which a file that is not read is counted."""
-    return os.path.splitext(name)[1].lower() or "without an ending"
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """The names that lie directly in a folder, without those that `left_behind` tells; sorted.
-
-    Attributes:
-      path: of the folder.
-      images: names of the files that are read as images.
-      folders: names of the folders, symbolic links to folders included.
-      others: names of all other files.
-    """
-
-    path: str
-    images: tuple[str, ...]
-    folders: tuple[str, ...]
-    others: tuple[str, ...]
-
-    def paths(self) -> list[str]:
-        """Paths of the images."""
-        return [os.path.join(self.path, name) for name in self.images]
-
-
-def look(path: str, what: str) -> Folder:
-    """Lists a folder.
+def walk(top: str, what: str = "", again: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk through links and in the order of names, without what `left_behind` tells, each real folder once.
 
     Args:
-      path: of the folder.
-      what: what the message calls it.
+      top: where to begin.
+      what: what messages call it; "": what cannot be read is passed over.
+      again: passes over a folder that is met again, as by a link.
 
     Raises:
-      DataError: it is not there, no folder, cannot be read, or holds links that lead nowhere.
+      DataError: a folder cannot be read or is met again, or a link leads nowhere.
     """
-    images, folders, others = [], [], []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if not left_behind(entry.name):
-                    kind = folders if _is_folder(entry, what) else images if is_image(entry.name) else others
-                    kind.append(entry.name)
-    except OSError as error:
-        raise DataError(
-            f"{what} {shown(path)} cannot be read ({error.strerror}): expected a folder that can be read."
-        ) from error
-    return Folder(path, *(tuple(sorted(names)) for names in (images, folders, others)))
-
-
-def walk(folder: Folder, what: str, seen: dict[str, str] | None = None) -> Iterator[Folder]:
-    """A folder and all below it, in the order of their names, through symbolic links.
-
-    Args:
-      folder: where to begin.
-      what: what messages call it.
-      seen: real paths of folders that were walked before, and as what; grows. None: a folder that is met again is
-        passed over.
-
-    Raises:
-      DataError: a folder cannot be read, or is met again.
-    """
-    met = {} if seen is None else seen
-    stack = [folder]
-    while stack:
-        folder = stack.pop()
-        real = os.path.realpath(folder.path)
-        if real in met:
-            if seen is None:
-                continue
+    met: dict[str, str] = {}
+    for folder, folders, files in os.walk(top, onerror=functools.partial(_unread, what), followlinks=True):
+        real, folders[:] = os.path.realpath(folder), sorted(name for name in folders if not left_behind(name))
+        above = met and os.path.realpath(top).startswith(os.path.join(real, ""))
+        if (above or real in met) and again:
+            folders.clear()
+            continue
+        if above or real in met:
             raise DataError(
-                f"{shown(met[real])} and {shown(folder.path)} of {what} are the same folder, {shown(real)}: expected "
-                "each once."
+                f"{shown(met.get(real, real))} and {shown(folder)} of {what} are the same folder, or one of them is "
+                "a symbolic link that leads back: expected each once."
             )
-        met[real] = folder.path
-        yield folder
-        stack += [look(os.path.join(folder.path, name), what) for name in reversed(folder.folders)]
+        met[real] = folder
+        names = sorted(name for name in files if not left_behind(name))
+        for name in names:  # an image is told with those that cannot be read
+            if what and not is_image(name) and not os.path.exists(path := os.path.join(folder, name)):
+                raise DataError(f"The symbolic link {shown(path)} in {what} leads nowhere: mend or remove it.")
+        yield folder, folders, names
 
 
-def not_read(others: collections.Counter[str]) -> str:
-    """'8 .heic, 3 .txt' from the number of files by `ending`."""
+def _unread(what: str, error: OSError) -> None:
+    if what:
+        raise DataError(
+            f"{what} {shown(error.filename)} cannot be read ({error.strerror}): expected a folder that can be read."
+        ) from error
+
+
+def not_read(names: Iterable[str]) -> str:
+    """'8 .heic, 3 .txt' of names of files."""
+    others = collections.Counter(os.path.splitext(name)[1].lower() or "without an ending" for name in names)
     return ", ".join(f"{count:,} {shown(name)}" for name, count in sorted(others.items(), key=lambda x: (-x[1], x[0])))
-
-
-def _is_folder(entry: os.DirEntry, what: str) -> bool:
-    if not entry.is_symlink():
-        return entry.is_dir()
-    try:
-        return os.path.stat.S_ISDIR(entry.stat().st_mode)
-    except OSError as error:
-        if is_image(entry.name):
-            return False  # An image that cannot be read: told with the others.
-        reason = "leads back to itself" if error.errno == errno.ELOOP else "leads nowhere"
-        raise DataError(f"The symbolic link {shown(entry.path)} in {what} {reason}: mend or remove it.") from error
 
 
 def plain(record: bytes) -> bytes:

@@ -68,13 +68,15 @@ def _listed(path: str) -> list[str]:
 
 def _below(folder: str) -> list[str]:
     """Also images that cannot be read, which get a row that says so."""
-    found, others = [], collections.Counter()
-    for each in image_files.walk(image_files.look(folder, "--images"), "--images"):
-        unread = [name for name in each.others if name.lower().endswith(UNREAD_SUFFIXES)]
-        found += each.paths() + [os.path.join(each.path, name) for name in unread]
-        others.update(image_files.ending(name) for name in each.others if name not in unread)
-    if others:
-        print(f"No images by their names, passed over in {shown(folder)}: {image_files.not_read(others)}.")
+    files = [
+        os.path.join(below, name)
+        for below, _, names in image_files.walk(folder, "--images", again=True)
+        for name in names
+    ]
+    found = [path for path in files if path.lower().endswith((*SUFFIXES, *UNREAD_SUFFIXES))]
+    if len(found) < len(files):
+        others = image_files.not_read(set(files) - set(found))
+        print(f"No images by their names, passed over in {shown(folder)}: {others}.")
     return sorted(found)
 
 

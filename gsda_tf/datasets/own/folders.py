@@ -5,61 +5,57 @@ from __future__ import annotations
 import collections
 import dataclasses
 import difflib
-import itertools
 import os
 import re
 from collections.abc import Sequence
 
 from gsda_tf.data.classes import Brought, class_name, listed, own_task
 from gsda_tf.data.domain import TaskData
-from gsda_tf.data.image_files import SUFFIXES, Folder, ending, look, not_read, walk
+from gsda_tf.data.image_files import SUFFIXES, is_image, not_read, walk
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings, several
 
+_PARTS = re.compile(r"train(ing)?|val(id(ation)?)?|test(ing)?|eval", re.IGNORECASE)
 _NO_CLASS = re.compile(
-    r"(19|20)\d\d([-_.]?\d\d)*|train(ing)?|val(id(ation)?)?|test(ing)?|eval|images?|imgs?|photos?|raw|originals?|"
-    r"jpe?gs?|pngs?",
-    re.IGNORECASE,
+    rf"(19|20)\d\d([-_.]?\d\d)*|{_PARTS.pattern}|images?|imgs?|photos?|raw|originals?|jpe?gs?|pngs?", re.IGNORECASE
 )
 """Names of folders that are no classes: years and days, the parts of a set, kinds of files."""
-_PARTS = re.compile(r"train(ing)?|val(id(ation)?)?|test(ing)?|eval", re.IGNORECASE)
 _SHOWN = 4
 _ALIKE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tree:
-    """All of a domain's folders.
+    """The files of a domain, by their paths from its folder on.
 
     Attributes:
       flag: that names it.
       root: its folder; of the official layouts that put an `images` level into it, that.
-      tops: for each folder in there, by name, it and all below it.
+      tops: for each folder in there, the images in and below it.
+      loose: images beside these folders.
+      others: files that are not read.
     """
 
     flag: str
-    root: Folder
-    tops: dict[str, list[Folder]]
+    root: str
+    tops: dict[str, list[str]]
+    loose: list[str]
+    others: list[str]
 
     def __str__(self) -> str:
         return listed([*map(shown, self.tops)])
 
-    def images(self, name: str) -> list[str]:
-        """Paths of all images in and below a folder of the root."""
-        return [path for folder in self.tops[name] for path in folder.paths()]
+    def paths(self, name: str) -> list[str]:
+        """Whole paths of the images in and below a folder."""
+        return [os.path.join(self.root, path) for path in self.tops[name]]
 
-    def below(self, name: str) -> Folder:
-        """Returns a folder of the root; its `images`, if that is all it holds."""
-        top, *more = self.tops[name]
-        return more[0] if top.folders == ("images",) and not top.images else top
-
-    def remarks(self, labelled: bool = True) -> list[str]:
+    def remarks(self, labelled: bool) -> list[str]:
         """Tells the files that are not read, and, where folders are classes, those from further down."""
-        all_folders = [self.root, *(folder for folders in self.tops.values() for folder in folders)]
-        others = collections.Counter(ending(name) for folder in all_folders for name in folder.others)
-        said = [f"Not read in --{self.flag}, as no images by their names: {not_read(others)}."] if others else []
-        deep = sum(len(folder.images) for folders in self.tops.values() for folder in folders[1:])
+        said = []
+        if self.others:
+            said.append(f"Not read in --{self.flag}, as no images by their names: {not_read(self.others)}.")
+        deep = sum(path.count(os.sep) > 1 for paths in self.tops.values() for path in paths)
         if deep and labelled:
             said.append(f"{deep:,} images of --{self.flag} lie in folders below their class folder.")
         return said
@@ -87,18 +83,20 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     remarks: list[str] = []
     by_place = []
     for source in sources:
-        _refuse_level(source, target)
+        for tree, other in ((source, target), (target, source)):
+            _refuse_level(tree, other, source.tops)
         by_place.append(_classes(source, remarks))
         if not by_place[-1]:
             raise DataError(
-                f"--source_dir={shown(source.root.path)} holds {len(source.root.images)} images but no class folders: "
+                f"--source_dir={shown(source.root)} holds {len(source.loose)} images but no class folders: "
                 "expected one folder of images a class, whose name is the label."
             )
     names = known or tuple(sorted({name for each in by_place for name in each}))
-    rest = target.root.paths() + _unlabelled(target, settings.unlabelled_folder, names)
+    rest = [os.path.join(target.root, path) for path in target.loose]
+    rest += _unlabelled(target, settings.unlabelled_folder, names)
     target_classes = {}
     if _without_classes(target, names):
-        rest += [path for name in target.tops for path in target.images(name)]
+        rest += [path for name in target.tops for path in target.paths(name)]
         remarks.append(
             f"No folder of --target_dir ({target}) is a class of the source: its {len(rest):,} images are taken as a "
             "target without labels."
@@ -114,62 +112,70 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
 def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
     """Takes the folder of images without a label out of a target that has others beside it: their paths."""
     if name in target.tops and name not in classes and len(target.tops) > 1:
-        paths = target.images(name)
+        paths = target.paths(name)
         del target.tops[name]
         return paths
     if name != DataSettings.unlabelled_folder and name not in target.tops:
         raise DataError(
-            f"--unlabelled_folder={name}: --{target.flag}={shown(target.root.path)} has no such folder, but "
+            f"--unlabelled_folder={name}: --{target.flag}={shown(target.root)} has no such folder, but "
             f"{str(target) or 'none'}."
         )
     return []
 
 
-def _read(flag: str, path: str) -> _Tree:
-    root = look(path, f"--{flag}")
-    if root.folders == ("images",) and not root.images:
-        root = look(os.path.join(path, "images"), f"--{flag}")
-    real, tops, seen = os.path.realpath(root.path), {}, {}
-    for name in root.folders:
-        folder = look(os.path.join(root.path, name), f"--{flag}")
-        above = os.path.realpath(folder.path)
-        if os.path.commonpath([real, above]) == above:
-            raise DataError(
-                f"The symbolic link {shown(folder.path)} in --{flag} leads back to {shown(above)}: remove it."
-            )
-        tops[name] = list(walk(folder, f"--{flag}", seen))
-    tree = _Tree(flag, root, tops)
-    if not root.images and not any(map(tree.images, tops)):
+def _read(flag: str, root: str) -> _Tree:
+    tops, others = {}, []
+    for folder, folders, names in walk(root, f"--{flag}"):
+        below = os.path.relpath(folder, root)
+        if below == os.curdir:
+            if folders == ["images"] and not any(map(is_image, names)):
+                return _read(flag, os.path.join(root, "images"))
+            tops = {name: [] for name in (os.curdir, *folders)}
+        paths = [os.path.normpath(os.path.join(below, name)) for name in names]
+        tops[below.split(os.sep)[0]] += filter(is_image, paths)
+        others += [path for path in paths if not is_image(path)]
+    tree = _Tree(flag, root, tops, tops.pop(os.curdir), others)
+    if not tree.loose and not any(tops.values()):
         raise DataError(
-            f"--{flag}={shown(path)} holds no images: expected one folder a class with files named "
-            f"{', '.join(SUFFIXES)} in it.{' '.join(['', *tree.remarks()])}"
+            f"--{flag}={shown(root)} holds no images: expected one folder a class with files named "
+            f"{', '.join(SUFFIXES)} in it.{' '.join(['', *tree.remarks(False)])}"
         )
     return tree
 
 
-def _refuse_level(source: _Tree, target: _Tree) -> None:
+def _refuse_level(tree: _Tree, other: _Tree, classes: Sequence[str]) -> None:
     """A folder of domains, or of the parts of a set, in place of a domain would make classes of them.
 
     It looks as class folders do whose images lie a level down, by day or camera: names tell the two apart.
+
+    Args:
+      tree: that may be one level too high.
+      other: domain.
+      classes: folders of the source.
     """
-    for tree, other in ((source, target), (target, source)):
-        if not tree.tops or any(folders[0].images for folders in tree.tops.values()):
-            continue
-        below = collections.Counter(name for top in tree.tops for name in tree.below(top).folders)
-        repeated = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
-        shared = {
-            name for name in repeated if not _NO_CLASS.fullmatch(name) and (tree is source or name in source.tops)
-        }
-        parts = below and all(map(_PARTS.fullmatch, tree.tops))
-        if not parts and (not shared or set(tree.tops) & set(other.tops)):
-            continue
-        choices = ", ".join(shown(folders[0].path) for folders in list(tree.tops.values())[:_SHOWN])
+    levels = [path.split(os.sep)[1:-1] for paths in tree.tops.values() for path in paths]
+    if not all(levels):  # images in a class folder
+        return
+    pairs = {(top, _second(path)) for top, paths in tree.tops.items() for path in paths}
+    below = collections.Counter(name for _, name in pairs if name)
+    repeated = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
+    shared = {name for name in repeated if not _NO_CLASS.fullmatch(name)}
+    shared &= {*(shared if tree.flag == "source_dir" else classes)}
+    parts = below and all(map(_PARTS.fullmatch, tree.tops))
+    if parts or (shared and not {*tree.tops} & {*other.tops}):
+        choices = ", ".join(shown(os.path.join(tree.root, name)) for name in list(tree.tops)[:_SHOWN])
         raise DataError(
-            f"--{tree.flag}={shown(tree.root.path)} is one level too high, or its folders are classes by accident: "
+            f"--{tree.flag}={shown(tree.root)} is one level too high, or its folders are classes by accident: "
             f"{tree} hold no images but folders, {listed(sorted(shared or below))}, which look like the "
             f"classes. Choose one of these: {choices}. If {tree} are the classes, lay their images right "
             "into them, or use --pipeline=lists."
         )
+
+
+def _second(path: str) -> str:
+    """The folder in a folder of the root where an image lies; below `images`, if that is one; "" if there is none."""
+    _, first, *more = path.split(os.sep)[:-1]
+    return first if first != "images" else more[0] if more else ""
 
 
 def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
@@ -180,32 +186,29 @@ def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
 
 def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
     """Paths by class name; empty if the domain is flat. Names that are no Unicode are remarked upon."""
-    images = {name: tree.images(name) for name in tree.tops}
-    empty = [name for name, paths in images.items() if not paths]
-    if len(empty) == len(images):
+    if not any(tree.tops.values()):
         return {}
-    if tree.root.images:
+    if tree.loose:
         raise DataError(
-            f"--{tree.flag}={shown(tree.root.path)} holds both images ({shown(tree.root.images[0])}) and class folders "
-            f"({shown(tree.root.folders[0])}): expected one or the other."
-        )
-    if empty:
-        others = collections.Counter(ending(name) for folder in tree.tops[empty[0]] for name in folder.others)
-        held = f", but {not_read(others)}" if others else ""
-        raise DataError(
-            f"Class {empty[0]!r} of --{tree.flag} is empty: {shown(tree.tops[empty[0]][0].path)} holds no images that "
-            f"can be read{held}. Put images there or remove the folder."
+            f"--{tree.flag}={shown(tree.root)} holds both images ({shown(tree.loose[0])}) and class folders "
+            f"({shown(next(iter(tree.tops)))}): expected one or the other."
         )
     classes: dict[str, list[str]] = {}
-    for name, paths in images.items():
+    for name, images in tree.tops.items():
+        if not images:
+            others = not_read(path for path in tree.others if path.startswith(name + os.sep))
+            raise DataError(
+                f"Class {name!r} of --{tree.flag} is empty: {shown(os.path.join(tree.root, name))} holds no images "
+                f"that can be read{others and f', but {others}'}. Put images there or remove the folder."
+            )
         plain = class_name(name)
         if plain in classes:
             raise DataError(f"--{tree.flag} has two folders for class {plain!r}: expected one.")
-        classes[plain] = paths
+        classes[plain] = tree.paths(name)
     coded = [
         f"{shown(name)} is {class_name(name)}"
-        for name in images
-        if not name.isprintable() and class_name(name).isprintable()
+        for name in tree.tops
+        if not name.isprintable() and class_name(name) != name
     ]
     if coded:
         remarks.append(f"Names of --{tree.flag} are no UTF-8 and were read as Windows 1252: {listed(coded)}.")
@@ -214,6 +217,7 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
 
 def _brought(roots: Sequence[str], by_place: Sequence[dict[str | None, list[str]]]) -> Brought:
     """Images of several folders, by class in each; those without a class stand under None."""
-    images = [[(path, name) for name, paths in each.items() for path in paths] for each in by_place]
-    paths, classes = zip(*itertools.chain(*images)) if images else ((), ())
-    return Brought(roots, [*map(len, images)], FileRecords(paths), classes, lambda i: shown(paths[i]))
+    counts = [sum(map(len, each.values())) for each in by_place]
+    rows = [(path, name) for each in by_place for name, paths in each.items() for path in paths]
+    paths, classes = [path for path, _ in rows], [name for _, name in rows]
+    return Brought(roots, counts, FileRecords(paths), classes, lambda i: shown(paths[i]))

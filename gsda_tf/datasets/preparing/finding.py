@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsda_tf.data.image_files import is_image, left_behind
+from gsda_tf.data.image_files import is_image, left_behind, walk
 from gsda_tf.datasets.preparing import archives
 from gsda_tf.errors import DataError
 
@@ -248,16 +248,9 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
 
 
 def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """os.walk through links, a few levels deep, each real folder once, without hidden folders."""
+    """`image_files.walk`, a few levels deep."""
     top = os.path.abspath(os.path.expanduser(top))
-    seen = set()
-    for folder, folders, files in os.walk(top, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not left_behind(name))
+    for folder, folders, files in walk(top, again=True):
         yield folder, folders, files
         if folder[len(top) :].count(os.sep) >= MAX_DEPTH:
             folders.clear()
@@ -266,4 +259,4 @@ def _walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
 def files(manual_dir: str, wanted: Callable[[str], bool]) -> Iterator[str]:
     """Paths of the files under a folder whose names are wanted."""
     for folder, _, names in _walk(manual_dir):
-        yield from (os.path.join(folder, name) for name in sorted(names) if wanted(name))
+        yield from (os.path.join(folder, name) for name in names if wanted(name))

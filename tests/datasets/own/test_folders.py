@@ -56,10 +56,13 @@ def test_the_order_of_the_disk_does_not_matter(source, target, monkeypatch):
 
     class Backwards:
         def __init__(self, path):
-            self._entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=True)
+            self._entries = iter(sorted(scandir(path), key=lambda entry: entry.name, reverse=True))
+
+        def __next__(self):
+            return next(self._entries)
 
         def __enter__(self):
-            return iter(self._entries)
+            return self
 
         def __exit__(self, *_):
             pass
