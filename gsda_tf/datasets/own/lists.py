@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -113,13 +112,11 @@ def load(settings: DataSettings) -> TaskData:
         if bare := next((line for line in source.lines if line.label is None), None):
             raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
     source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
-    remarks = [remark for each in (source, target) for remark in each.remarks]
+    remarks = [*source.remarks, *target.remarks]
     check_labels(source)
-    told = _folder_of_label(source, remarks)
-    names = {label: told[label] if told and settings.list_labels != "numbers" else label for label in source.labels}
-    target_names = _target_names(
-        target, shown(source.path), names, settings.list_labels, remarks, settings.unknown == REJECT
-    )
+    told = {} if settings.list_labels == "numbers" else _folder_of_label(source, remarks)
+    names = {label: told.get(label, label) for label in source.labels}
+    target_names = _target_names(target, shown(source.path), names, settings, remarks)
     domains = _brought(sources, paths, names), _brought([target], [target_paths], target_names)
     return own_task("lists", *domains, tuple(names.values()), settings, remarks)
 
@@ -130,11 +127,12 @@ def _joined(given: str, sources: Sequence[ImageList], paths: Sequence[Sequence[s
     Raises:
       DataError: they do not mean the same classes by the same labels, as far as names and folders tell.
     """
-    told = [_folder_of_label(each, []) or {} for each in sources]
-    clash = [label for each in told for label in each if len({one[label] for one in told if label in one}) > 1]
-    if clash or len({each.numbered for each in sources}) > 1:
-        what = f"number folders differently, as {clash[0]}" if clash else "have numbers and words as labels"
-        raise DataError(f"The lists of --source_list={shown(given)} {what}: label all of them alike.")
+    told = {pair for each in sources for pair in _folder_of_label(each, []).items()}
+    if len(dict(told)) < len(told) or len({each.numbered for each in sources}) > 1:
+        raise DataError(
+            f"The lists of --source_list={shown(given)} number folders differently, or have numbers and words as "
+            "labels: label all of them alike."
+        )
     lines = [
         dataclasses.replace(line, path=path) for each, own in zip(sources, paths) for line, path in zip(each.lines, own)
     ]
@@ -200,35 +198,26 @@ def _lines(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[
     separator = max(",\t;", key=first.count)
     headed = separator in first and not _IMAGE.search(first)
     quoted = separator in first and path.lower().endswith(".csv") and any('"' in line for _, line in raw)
-    rows = []
     if headed or quoted:
-        with contextlib.suppress(csv.Error):
-            rows = [[c.strip() for c in row] for row in csv.reader((line for _, line in raw), delimiter=separator)]
-        if len(rows) != len(raw):
-            raise DataError(f"List {shown(path)} is no table: expected one line a row, and quotes in pairs.")
+        cells = [[*map(str.strip, next(csv.reader([line], delimiter=separator)))] for _, line in raw]
     else:
-        rows = [_cells(path, *each) for each in raw]
-    numbers, width = [number for number, _ in raw], len(rows[0])
-    of_path, of_label, of_use = _named_columns(path, rows[0]) if headed else (0, 1, None)
-    more = next((number for number, row in zip(numbers, rows) if any(row[2:])), None)
-    other = next((number for number, row in zip(numbers, rows) if len(row) != width), None)
+        cells = [_cells(path, *each) for each in raw]
+    rows = [(number, [*row, ""]) for (number, _), row in zip(raw, cells)]
+    of_path, of_label, of_use = _named_columns(path, cells[0]) if headed else (0, 1, None)
+    more = next((number for number, row in rows if any(row[2:])), None)
+    other = next((number for number, row in rows if len(row) != len(rows[0][1])), None)
     if other is not None and (headed or more is not None):
         raise DataError(
-            f"List {shown(path)} line {numbers[0]} has {width} columns, and line {other} has others: expected "
+            f"List {shown(path)} line {raw[0][0]} has {len(cells[0])} columns, and line {other} has others: expected "
             "'path,label' a line, or a header that names the columns."
         )
-    labels = [class_name(row[of_label]) if len(row) > 1 else "" for row in rows]
-    lines = [
-        Line(
-            number,
-            row[of_path],
-            None if label.casefold() in _NO_LABEL else label,
-            None if of_use is None else row[of_use],
-        )
-        for number, row, label in zip(numbers, rows, labels)
-    ]
+    lines = []
+    for number, row in rows[headed:]:
+        label = class_name(row[of_label])
+        label = None if label.casefold() in _NO_LABEL else label
+        lines.append(Line(number, row[of_path], label, None if of_use is None else row[of_use]))
     said = f"Columns from the third on are not read in {shown(path)}, as in line {more}: the second is the label."
-    return lines[headed:], [said] if more is not None and not headed else []
+    return lines, [said] if more is not None and not headed else []
 
 
 def _cells(path: str, number: int, line: str) -> list[str]:
@@ -307,7 +296,7 @@ def written_path(root: str, written: str) -> str:
 
 
 def _target_names(
-    target: ImageList, source: str, names: Mapping[str, str], list_labels: str, remarks: list[str], others: bool = False
+    target: ImageList, source: str, names: Mapping[str, str], settings: DataSettings, remarks: list[str]
 ) -> Mapping[str, str | None]:
     """The class of each label of a target's list.
 
@@ -319,9 +308,8 @@ def _target_names(
       target: the list.
       source: what a message calls where the names are from.
       names: of the classes, by the labels of the source in their order.
-      list_labels: "auto"; "numbers" or "folders", which of them tells the target's classes.
+      settings: `list_labels`; whether the target may have numbers that the source has not.
       remarks: grows.
-      others: whether the target may have numbers that the source has not.
 
     Raises:
       DataError: an image has two labels, or a label of the target is none of the source's.
@@ -331,8 +319,8 @@ def _target_names(
     if not target.numbered and (not target.known or not numbered or known & set(target.labels)):
         return {label: label for label in target.labels}
     told = _folder_of_label(target, remarks)
-    fits = told is not None and set(told.values()) <= known
-    if not (target.numbered and numbered) or list_labels == "folders":
+    fits = bool(told) and set(told.values()) <= known
+    if not (target.numbered and numbered) or settings.list_labels == "folders":
         if not fits:
             raise DataError(
                 f"{source} has the labels {listed([*map(shown, names)])}, and {shown(target.path)} has "
@@ -341,22 +329,22 @@ def _target_names(
             )
         return told
     of_number = {int(number): name for number, name in names.items()}
-    by_number = {label: of_number.get(int(label), label if others else None) for label in target.labels}
-    wrong = [label for label in told or () if told[label] != by_number[label]]
-    if wrong and fits:
-        example = f"{wrong[0]} is {by_number[wrong[0]] or 'none'} there and {told[wrong[0]]} here"
+    by_number = {label: of_number.get(int(label)) for label in target.labels}
+    wrong = next((label for label in told if told[label] != by_number[label]), None)
+    if wrong is not None and fits:
         remarks.append(
-            f"{shown(target.path)} numbers the same folders otherwise than {source} ({example}), as published "
-            "lists do: the names of the folders count. If they are no classes, give --list_labels=numbers."
+            f"{shown(target.path)} numbers the same folders otherwise than {source} ({wrong} is "
+            f"{by_number[wrong] or 'none'} there and {told[wrong]} here), as published lists do: the names of the "
+            "folders count. If they are no classes, give --list_labels=numbers."
         )
         return told
     beyond = next((line for line in target.known if by_number[line.label] is None), None)
-    if beyond is not None:
+    if beyond is not None and settings.unknown != REJECT:
         raise DataError(
             f"{target.at(beyond)}: label {beyond.label} is out of range: {source} has {len(names)} labels from "
             f"{next(iter(names))} to {[*names][-1]}."
         )
-    return by_number
+    return {label: name or label for label, name in by_number.items()}
 
 
 def check_labels(images: ImageList) -> None:
@@ -373,23 +361,20 @@ def check_labels(images: ImageList) -> None:
             )
 
 
-def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str] | None:
-    """The folder of each label, if folders tell the classes; None if they do not, or labels are words.
+def _folder_of_label(images: ImageList, remarks: list[str]) -> dict[str, str]:
+    """The folder of each label, if folders tell the classes; {} if they do not, or labels are words.
 
     Lines that clash with the others are remarked upon.
     """
-    pairs = collections.Counter((line.label, line.folder) for line in images.known)
-    if not images.numbered or (len(pairs) > 1 and len({folder for _, folder in pairs}) == 1):
-        return None  # Words, or all images in one folder.
     told: dict[str, str] = {}
-    for (label, folder), _ in pairs.most_common():
+    for (label, folder), _ in collections.Counter((line.label, line.folder) for line in images.known).most_common():
         if label not in told and folder not in ("", *told.values()):
             told[label] = folder
     clashing = [line for line in images.known if told.get(line.label) != line.folder]
-    if len(told) < len(images.labels) or 2 * len(clashing) >= len(images.known):
-        return None
-    if len(clashing) > max(_CLASHES, _SHARE * len(images.known)):
-        return None
+    if not images.numbered or len(told) < len(images.labels):
+        return {}
+    if len(clashing) > max(_CLASHES, _SHARE * len(images.known)) or 2 * len(clashing) >= len(images.known):
+        return {}
     if clashing:
         remarks.append(
             f"{len(clashing)} of the {len(images.known):,} lines of {shown(images.path)} have another label than the "
@@ -403,6 +388,7 @@ def _brought(lists: Sequence[ImageList], paths: Sequence[Sequence[str]], names: 
     rows = []
     for images, own in zip(lists, paths):
         rows += sorted(zip(own, images.lines, itertools.repeat(images)), key=lambda row: row[0])
-    records, classes = FileRecords([path for path, _, _ in rows]), [names.get(line.label) for _, line, _ in rows]
-    places = [each.path for each in lists]
-    return Brought(places, [*map(len, paths)], records, classes, lambda i: rows[i][2].at(rows[i][1]))
+    paths, lines, of = zip(*rows)
+    places, counts = zip(*((each.path, len(each.lines)) for each in lists))
+    classes = [names.get(line.label) for line in lines]
+    return Brought(places, counts, FileRecords(paths), classes, lambda i: of[i].at(lines[i]))

@@ -101,8 +101,8 @@ def test_lists(places, tmp_path):
     joined = gsda_tf.Domain.joined([gsda_tf.Domain.from_list(each, str(tmp_path)) for each in (one, two)])
     assert joined.given("source") == {"source_list": f"{one},{two}", "source_root": str(tmp_path)}
     for name, told, said in (
-        ("desk", lambda name: number(name) - 1, "number folders differently, as 0"),
-        ("desk", str, "have numbers and words as labels"),
+        ("desk", lambda name: number(name) - 1, "number folders differently, or"),
+        ("desk", str, "or have numbers and words as labels"),
     ):
         other = _list(tmp_path / "other.txt", tmp_path, name, told)
         with pytest.raises(DataError, match=said):
