@@ -27,7 +27,7 @@ def main() -> int:
     from gsda_tf import recipes
     from gsda_tf.choosing import auto, backbones, rehearsal
     from gsda_tf.data import inspection
-    from gsda_tf.data.checking import leave_out
+    from gsda_tf.data.checking import find_bad, leave_out
     from gsda_tf.datasets.loading import index
     from gsda_tf.training.distribution import configure_devices
 
@@ -43,9 +43,9 @@ def main() -> int:
     if chosen := recipes.chosen(given):
         print(f"Chosen: {chosen}")
     data = index(settings.data)
-    facts = [inspection.examine(domain) for domain in (data.source, data.target)]
-    print(inspection.describe(data, *facts), *recipes.remarks(settings, data), sep="\n")
-    good = leave_out(data, *([index for index, _ in each.bad] for each in facts))
+    bad = [find_bad(domain) for domain in (data.source, data.target)]
+    print(inspection.describe(data, *bad), *recipes.remarks(settings, data), sep="\n")
+    good = leave_out(data, *([index for index, _ in each] for each in bad))
     print(inspection.describe_batch(good, settings))
     path = absl_flags.FLAGS.sheet or os.path.join("runs", "inspect", f"{data.name}.png")
     if data.source.records.visible:

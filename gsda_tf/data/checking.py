@@ -21,13 +21,12 @@ from tqdm import tqdm
 
 from gsda_tf.data.classes import listed
 from gsda_tf.data.domain import DomainData, TaskData, evenly
-from gsda_tf.data.image_files import BadImageError, odd
+from gsda_tf.data.image_files import BadImageError
 from gsda_tf.errors import COMMANDS, DataError, DiskError, UserError, shown
 from gsda_tf.files import read_regular, write_atomically
 from gsda_tf.progress import progress
 from gsda_tf.settings import DataSettings
 
-_LOOKED_AT = 32
 _MOST_COMPARED = 1000
 _RULES = f"6 {tf.__version__} {PIL.__version__}"
 """Facts depend on it besides the image: raise the number when other files are refused."""
@@ -160,50 +159,29 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
 
 
 def remark_on_images(data: TaskData) -> list[str]:
-    """A line for each kind of likely mistake, by a look at a few images, and if images are in both domains."""
-    remarks = []
-    for role, domain in data.roles:
-        chosen, found = evenly(len(domain), _LOOKED_AT), collections.defaultdict(list)
-        for index in chosen:
-            with contextlib.suppress(*_TOLD_ELSEWHERE):
-                stored = domain.records.stored(int(index))
-                if stored and (reason := odd(stored)):
-                    found[reason].append(shown(domain.records.name(int(index))))
-        remarks += [
-            f"{len(names)} of {len(chosen)} {role} images that were looked at ({names[0]}) {reason}."
-            for reason, names in found.items()
-        ]
-    shared, more = twins(data.target, data.source)
-    if shared:
-        names = [shown(domain.records.name(i)) for domain, i in zip((data.target, data.source), shared[0])]
-        remarks.append(
-            f"{len(shared):,}{more} of the {len(data.target):,} target images are in the source too ({names[1]} is "
-            f"{names[0]}): the accuracy on the target says less of new images."
-        )
-    return remarks
-
-
-def twins(domain: DomainData, others: DomainData) -> tuple[list[tuple[int, int]], str]:
-    """Finds images by content in another domain, or in their own; up to a thousand that may be there are read.
-
-    Returns:
-      (pairs of an image and the first of `others` that is the same, not itself; " or more" if not all were read).
-    """
-    keys, places = [domain.records.key(index) for index in range(len(domain))], collections.defaultdict(list)
-    for index, key in enumerate(keys if domain is others else map(others.records.key, range(len(others)))):
-        places[key].append(index)
+    """A line if images are in both domains, by their content; up to a thousand that may be are read."""
+    source, target = data.source, data.target
+    places = collections.defaultdict(list)
+    for index in range(len(source)):
+        places[source.records.key(index)].append(index)
     places.pop(None, None)
-    least = 2 if domain is others else 1
-    alike = [index for index, key in enumerate(keys) if len(places.get(key, ())) >= least]
+    keys = [target.records.key(index) for index in range(len(target))]
+    alike = [index for index, key in enumerate(keys) if key in places]
     read = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)]
     candidates = [other for key in dict.fromkeys(keys[index] for index in read) for other in places[key]]
     known: dict[str | None, int] = {}
     for i in evenly(len(candidates), 4 * _MOST_COMPARED):
-        known.setdefault(content(others, candidates[i]), candidates[i])
+        known.setdefault(content(source, candidates[i]), candidates[i])
     known.pop(None, None)
-    pairs = [(index, known[digest]) for index in read if (digest := content(domain, index)) in known]
-    others_too = [(index, other) for index, other in pairs if domain is not others or index != other]
-    return others_too, " or more" if len(read) < len(alike) else ""
+    pairs = [(index, known[digest]) for index in read if (digest := content(target, index)) in known]
+    if not pairs:
+        return []
+    one, other = (shown(domain.records.name(index)) for domain, index in zip((target, source), pairs[0]))
+    more = " or more" if len(read) < len(alike) else ""
+    return [
+        f"{len(pairs):,}{more} of the {len(target):,} target images are in the source too ({other} is {one}): the "
+        "accuracy on the target says less of new images."
+    ]
 
 
 def content(domain: DomainData, index: int) -> str | None:

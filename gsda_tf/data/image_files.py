@@ -51,8 +51,7 @@ LEAST_SIDE = 1024
 """Pixels; an image that Pillow reads is halved while its shorter side stays as long."""
 
 _TAIL = 4096
-_FAINT, _OPAQUE_OR_CLEAR = 1 / 8, 0.1
-_BITS, _EXTRA = 258, 338  # tags of TIFF
+_EXTRA = 338  # tag of TIFF
 _TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are allowed"
 _PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -181,36 +180,10 @@ def stored_size(record: bytes | BinaryIO) -> tuple[int, int]:
         return image.size
 
 
-def odd(record: bytes) -> str | None:
-    """Says what is likely not meant in an image that can be read, for a remark on several; None if nothing is."""
-    if record.startswith(JPEG) or (record.startswith(PNG) and record[24:26] not in (b"\x10\x00", b"\x10\x02")):
-        return None
-    with _opened(record) as image:
-        deep = image.format == "PNG" or image.mode.startswith("I") or max(_tiff(image, _BITS)) > 8
-        if deep and int(np.asarray(_rgb(image)).max()) < 256 * _FAINT:
-            return (
-                "have 16 bits a channel and use less than an eighth of that range, so they are seen as nearly black: "
-                "multiply their values, or save them with 8 bits"
-            )
-        if image.format == "TIFF" and image.mode == "RGBA" and not _plain_band(image):
-            alpha = np.asarray(image)[..., 3]
-            if np.mean((alpha == 0) | (alpha == 255)) < _OPAQUE_OR_CLEAR:
-                return (
-                    "have a fourth band that says of itself to be transparency, and shows white nearly everywhere: if "
-                    "it is another band, such as near infrared, save them without it"
-                )
-    return None
-
-
 def _plain_band(image: Image.Image) -> bool:
     """True if the fourth band of a TIFF is taken for transparency though nothing says so."""
-    return image.format == "TIFF" and image.mode == "RGBA" and not {1, 2, 999} & set(_tiff(image, _EXTRA))
-
-
-def _tiff(image: Image.Image, tag: int) -> tuple[int, ...]:
-    """The values of a tag of a TIFF; (0,) if it has none."""
-    values = getattr(image, "tag_v2", {}).get(tag, (0,))
-    return values if isinstance(values, tuple) else (values,)
+    extra = getattr(image, "tag_v2", {}).get(_EXTRA, ())
+    return image.format == "TIFF" and image.mode == "RGBA" and not {1, 2, 999} & {*np.atleast_1d(extra)}
 
 
 def check_file(path: str) -> str | None:

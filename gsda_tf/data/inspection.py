@@ -1,7 +1,6 @@
 """A look at the data before anything is trained on them: counts, sizes, damaged files, and one batch as a picture."""
 
 import collections
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.batches import TrainingBatches
-from gsda_tf.data.checking import find_bad, remark_on_images, twins
+from gsda_tf.data.checking import remark_on_images
 from gsda_tf.data.domain import DomainData, TaskData, evenly
-from gsda_tf.data.image_files import stored_size, turned
+from gsda_tf.data.image_files import stored_size
 from gsda_tf.errors import shown
 from gsda_tf.files import replacing
 from gsda_tf.progress import progress
@@ -23,52 +22,20 @@ _SIZES_FROM = 1000
 _GAP, _MOST_COLUMNS = 6, 12
 
 
-@dataclasses.dataclass(frozen=True)
-class DomainFacts:
-    """Facts about one domain.
+def describe(data: TaskData, *bad: Sequence[tuple[int, str]]) -> str:
+    """The table of images by domain and class, and below it sizes and files that cannot be read.
 
-    Attributes:
-      sizes: how many of the images that were looked at are (width, height) as stored; (e,) of features.
-      bad: (index, reason) of each image that cannot be read.
-      turned: of the images that were looked at, those stored turned, which EXIF orientation sets right.
+    Args:
+      data: the task.
+      bad: (index, reason) of each image of the source, and of the target, that cannot be read.
     """
-
-    sizes: collections.Counter[tuple[int, ...]]
-    bad: Sequence[tuple[int, str]]
-    turned: int = 0
-
-
-def examine(domain: DomainData) -> DomainFacts:
-    """Decodes every image of a domain once."""
-    bad = find_bad(domain)
-    readable = np.setdiff1d(np.arange(len(domain)), [index for index, _ in bad])
-    if len(readable) and domain.records.stored(int(readable[0])) is None:  # all alike
-        size = domain.records.load(tf.constant(readable[0])).shape[:2][::-1]
-        return DomainFacts(collections.Counter({tuple(size): len(readable)}), bad)
-    sizes, lying = collections.Counter(), 0
-    some = readable[evenly(len(readable), _SIZES_FROM)]
-    for index in progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1):
-        record = domain.records.stored(int(index))
-        sizes[stored_size(record)] += 1
-        lying += turned(record)
-    return DomainFacts(sizes, bad, lying)
-
-
-def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
-    """The table of images by domain and class, and below it sizes and files that cannot be read."""
-    both = [(role, domain, facts) for (role, domain), facts in zip(data.roles, (source, target))]
     rows = [
-        (name, *(int((each.labels == label).sum()) or "-" if each.labelled else "?" for _, each, _ in both))
+        (name, *(int((each.labels == label).sum()) or "-" if each.labelled else "?" for _, each in data.roles))
         for label, name in enumerate(data.class_names)
     ]
-    heads = ("class", *(f"{shown(domain.name)} ({role})" for role, domain, _ in both))
+    heads = ("class", *(f"{shown(domain.name)} ({role})" for role, domain in data.roles))
     lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
     lines += [*data.remarks, *remark_on_images(data)]
-    for role, domain, _ in both:
-        pairs, more = twins(domain, domain)
-        if pairs:
-            names = " is ".join(shown(domain.records.name(index)) for index in pairs[0])
-            lines.append(f"Copies of others: {len(pairs):,}{more} of the {len(domain):,} {role} images ({names}).")
     if not data.target.labelled:
         lines.append("The target has no labels: no accuracy will be claimed.")
     elif (data.target.labels < 0).any():
@@ -77,15 +44,32 @@ def describe(data: TaskData, source: DomainFacts, target: DomainFacts) -> str:
         lines.append(
             f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."
         )
-    for _, domain, facts in both:
-        lines.append(f"{shown(domain.name)}: {_describe_sizes(facts, len(domain))}")
-        if facts.turned:
-            seen = sum(facts.sizes.values())
-            lines.append(f"{shown(domain.name)}: {facts.turned} of {seen} images are turned upright by their EXIF data")
-    for role, domain, facts in both:
-        for index, reason in facts.bad:
-            lines.append(f"Cannot be read ({role}): {shown(domain.records.name(index))}: {reason}")
+    for (role, domain), found in zip(data.roles, bad):
+        readable = np.setdiff1d(np.arange(len(domain)), [index for index, _ in found])
+        lines.append(f"{shown(domain.name)}: {_sizes(domain, readable)}")
+        lines += [f"Cannot be read ({role}): {shown(domain.records.name(i))}: {reason}" for i, reason in found]
     return "\n".join(lines)
+
+
+def _sizes(domain: DomainData, readable: np.ndarray) -> str:
+    """Says how large images are; `readable`, indices of those that can be read."""
+    if not len(readable):
+        return "no image can be read"
+    records, some = domain.records, readable[evenly(len(readable), _SIZES_FROM)]
+    if records.stored(int(some[0])) is None:  # all alike
+        height, *width = records.load(tf.constant(some[0])).shape[:2]
+        return f"all images are {width[0]}x{height} pixels" if width else f"{height} features of each"
+    seen = progress(some, desc=f"sizes of {shown(domain.name)}", unit=" images", leave=False, delay=1)
+    sizes = collections.Counter(stored_size(records.stored(int(index))) for index in seen)
+    ((most, count),) = sizes.most_common(1)
+    looked = "" if len(some) == len(readable) else f", by {len(some)} of {len(domain)} images"
+    if len(sizes) == 1:
+        return f"all images are {most[0]}x{most[1]} pixels{looked}"
+    widths, heights = zip(*sizes)
+    return (
+        f"width {min(widths)} to {max(widths)}, height {min(heights)} to {max(heights)} pixels; "
+        f"{100 * count / len(some):.0f} % are {most[0]}x{most[1]}{looked}"
+    )
 
 
 def describe_batch(data: TaskData, settings: Settings) -> str:
@@ -102,22 +86,6 @@ def describe_batch(data: TaskData, settings: Settings) -> str:
             f"{len(drawn) * steps / len(domain):,.1f} times"
         )
     return f"A batch: {'; '.join(parts)}."
-
-
-def _describe_sizes(facts: DomainFacts, size: int) -> str:
-    if not facts.sizes:
-        return "no image can be read"
-    ((most, count),), seen = facts.sizes.most_common(1), sum(facts.sizes.values())
-    if len(most) == 1:
-        return f"{most[0]} features of each"
-    looked = "" if seen == size - len(facts.bad) else f", by {seen} of {size} images"
-    if count == seen:
-        return f"all images are {most[0]}x{most[1]} pixels{looked}"
-    widths, heights = zip(*facts.sizes)
-    return (
-        f"width {min(widths)} to {max(widths)}, height {min(heights)} to {max(heights)} pixels; "
-        f"{100 * count / seen:.0f} % are {most[0]}x{most[1]}{looked}"
-    )
 
 
 def write_sheet(data: TaskData, settings: Settings, path: str) -> None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data import inspection
+from gsda_tf.data.checking import find_bad
 from gsda_tf.datasets import loading
 from tests.data.pictures import bomb, encoded, folders, write_domain
 from tests.faults import inprocess
@@ -283,7 +284,7 @@ def test_names_are_text_to_whoever_looks_before_training(tmp_path):
     ]
     (tmp_path / "a\nb" / names[0] / "\x1b[5m.jpg").write_bytes(b"no image")
     data = loading.index(folders(*dirs))
-    told = inspection.describe(data, *map(inspection.examine, (data.source, data.target)))
+    told = inspection.describe(data, *map(find_bad, (data.source, data.target)))
     assert all(line.isprintable() for line in told.splitlines()) and "a\\nError: all is lost" in told
     assert "\\x1b[5m.jpg" in told and not any(line.startswith("Error") for line in told.splitlines())
     assert data.name.isprintable() and data.name.count(os.sep) == 1

@@ -9,6 +9,7 @@ from PIL import Image
 from gsda_tf import recipes
 from gsda_tf.choosing.rehearsal import strangers
 from gsda_tf.data import inspection
+from gsda_tf.data.checking import find_bad
 from gsda_tf.datasets.loading import index
 from tests.data.pictures import write_domain
 from tests.launch import commands
@@ -31,7 +32,7 @@ def test_tells_counts_sizes_and_what_cannot_be_read_and_draws_a_batch(photos):
     bad = photos / "street" / "pen" / "broken.jpg"
     bad.write_bytes(b"\xff\xd8\xff no picture")
     sheet = photos / "sheets" / "batch.png"
-    (photos / "street" / "bike" / "again.jpg").write_bytes(next((photos / "street" / "bike").iterdir()).read_bytes())
+    (photos / "street" / "bike" / "again.jpg").write_bytes(next((photos / "studio" / "bike").iterdir()).read_bytes())
     printed = commands.succeed("inspect", *_folders(photos), *_SMALL, f"--sheet={sheet}", "--norehearse")
     rows = [line.replace("|", "").split() for line in printed.splitlines()]
     assert ["bike", "3", "3"] in rows and ["mug", "2", "-"] in rows and ["pen", "1", "3"] in rows
@@ -39,7 +40,7 @@ def test_tells_counts_sizes_and_what_cannot_be_read_and_draws_a_batch(photos):
     assert "Partial adaptation: the target has 2 of 3 classes." in printed
     assert "studio: all images are 24x20 pixels" in printed
     assert f"Cannot be read (target): {bad}" in printed
-    assert "Copies of others: 1 of the 6 target images (" in printed and "again.jpg" in printed
+    assert "1 of the 6 target images are in the source too (" in printed and "again.jpg" in printed
     # A draw of four over three classes, the broken image left out.
     assert (
         "A batch: 4 source images (1 to 2 of each of 3 classes), so that 2,000 steps see each of the 6 1,333.3"
@@ -61,7 +62,7 @@ def test_an_unlabelled_target_is_said_to_be_so(photos):
         (photos / "street" / folder).rmdir()
     given = {"pipeline": "folders", "source_dir": str(photos / "studio"), "target_dir": str(photos / "street")}
     data = index(recipes.resolve(given).data)
-    printed = inspection.describe(data, *map(inspection.examine, (data.source, data.target)))
+    printed = inspection.describe(data, *map(find_bad, (data.source, data.target)))
     assert "The target has no labels: no accuracy will be claimed." in printed
     assert ["bike", "3", "?"] in [line.replace("|", "").split() for line in printed.splitlines()]
 

@@ -94,7 +94,7 @@ def test_odd_files_are_the_same_images_in_every_command(photos, tmp_path, quick_
     count = 9 + len(odd_files())
     folders = ("--pipeline=folders", f"--source_dir={tmp_path / 's'}", f"--target_dir={tmp_path / 't'}")
     printed = inprocess.succeed("inspect", *_TINY[:5], *folders, f"--sheet={tmp_path / 'sheet.png'}")
-    assert "1 .heic" in printed and f"2 of {count} images are turned upright by their EXIF" in printed
+    assert "1 .heic" in printed
     run = ("train", *_TINY, *folders, "--export", f"--workdir={tmp_path / 'run'}")
     printed = inprocess.succeed(*run)
     assert f"{count} target images, 3 classes in both" in printed and "1 .heic" in printed

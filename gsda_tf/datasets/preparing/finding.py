@@ -12,8 +12,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -86,20 +85,6 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", name).casefold()
 
 
-class ImageFile(NamedTuple):
-    """One image.
-
-    Attributes:
-      label: of its class.
-      name: of the file.
-      place: path of the file, or its place in the archive.
-    """
-
-    label: int
-    name: str
-    place: str | int
-
-
 @dataclasses.dataclass
 class FoundDomain:
     """The images of one domain in one place.
@@ -108,109 +93,101 @@ class FoundDomain:
       split: of the set.
       path: the folder of the classes, or the archive.
       archive: whether `path` is an archive.
-      files: the images.
+      files: (label, name, place) of each image; its place is the path of the file, or its place in the archive.
       unknown: names of folders beside the classes that are none.
     """
 
     split: str
     path: str
     archive: bool
-    files: list[ImageFile] = dataclasses.field(default_factory=list)
+    files: list[tuple[int, str, str | int]] = dataclasses.field(default_factory=list)
     unknown: set[str] = dataclasses.field(default_factory=set)
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """Images of each class."""
-        return tuple(np.bincount([file.label for file in self.files], minlength=classes).tolist())
+        return tuple(np.bincount([label for label, _, _ in self.files], minlength=classes).tolist())
 
-    def complete(self, image_set: ImageSet) -> bool:
-        """Returns whether it has as many images of each class as the published set."""
-        return self.counts(len(image_set.class_names)) == image_set.counts[self.split]
+    def differences(self, image_set: ImageSet) -> list[tuple[str, int, int]]:
+        """Returns (class, images, images of the published set) where there are others than published."""
+        expected = image_set.counts[self.split]
+        rows = zip(image_set.class_names, self.counts(len(expected)), expected)
+        return [(name, have, want) for name, have, want in rows if have != want]
+
+    def rank(self, image_set: ImageSet) -> tuple:
+        """Least for the best copy: with the fewest classes missing, then the one nearest to the known number of images,
+        then a folder rather than an archive."""
+        missing = sum(not have for _, have, _ in self.differences(image_set))
+        surplus = abs(len(self.files) - sum(image_set.counts[self.split]))
+        return missing + len(self.unknown), surplus, self.archive, len(self.path), self.path
 
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """(rank, name, bytes) of every image; rank is its place in the order of class and file name."""
-        ordered = sorted(self.files, key=lambda file: (file.label, file.name, str(file.place)))
-        ranks = {file.place: (rank, file.name) for rank, file in enumerate(ordered)}
+        ordered = sorted(self.files, key=lambda file: (*file[:2], str(file[2])))
+        ranks = {place: (rank, name) for rank, (_, name, place) in enumerate(ordered)}
         read = archives.read(self.path, ranks) if self.archive else ((p, pathlib.Path(p).read_bytes()) for p in ranks)
         for place, data in read:
             yield (*ranks[place], data)
 
 
-def find(manual_dir: str, image_set: ImageSet, problems: dict[str, str] | None = None) -> dict[str, FoundDomain]:
+def find(manual_dir: str, image_set: ImageSet) -> tuple[dict[str, FoundDomain], dict[str, str]]:
     """The best copy of every domain under a folder. Archives are opened only if folders fall short.
 
     Args:
       manual_dir: where to look.
       image_set: what to look for.
-      problems: is told, by path, why an archive could not be used.
 
     Returns:
-      What was found, by split: the copy with the fewest classes missing, then the one nearest to the known
-      number of images, then a folder rather than an archive.
+      (what was found, by split; why an archive could not be used, by path).
     """
     copies: dict[tuple, FoundDomain] = {}
-    packed = []
-    for folder, folders, files in _walk(manual_dir):
-        *root, name = folder.split(os.sep)
-        paths = ((file, os.path.join(folder, file)) for file in files if is_image(file))
-        images = ((file, path) for file, path in paths if os.path.isfile(path))
-        # What is below are images; but VisDA's `train` is a domain and a class, and `train/train/` may be either.
-        if _add(copies, image_set, root, name, None, images) and plain(name) not in image_set.splits:
-            folders.clear()
-        packed += [os.path.join(folder, file) for file in files if archives.stem(file)]
+    packed, problems = [], {}
+    for folder, _, names in _walk(manual_dir):
+        for name in filter(is_image, names):
+            _add(copies, image_set, folder.split(os.sep), name, os.path.join(folder, name))
+        packed += [os.path.join(folder, name) for name in names if archives.stem(name)]
     found = _best(copies, image_set)
-    if all(split in found and found[split].complete(image_set) for split in image_set.domains):
-        return found
+    if len(found) == len(image_set.domains) and not any(each.differences(image_set) for each in found.values()):
+        return found, problems
     for path in sorted(packed):
         # An archive of one domain may be called like it (train.tar), or lie in a folder called like it.
         above = [os.path.basename(os.path.dirname(path)), archives.stem(os.path.basename(path))]
         try:
             for place, member in archives.listing(path):
-                *root, name, file = [*above, *(part for part in member.split("/") if part not in ("", "."))]
-                if is_image(file) and not any(map(left_behind, root)):
-                    _add(copies, image_set, root, name, path, [(file, place)])
+                *root, name = [*above, *(part for part in member.split("/") if part not in ("", "."))]
+                if is_image(name) and not any(map(left_behind, root)):
+                    _add(copies, image_set, root, name, place, path)
         except DataError as error:
-            if problems is not None:
-                problems[path] = str(error)
-    return _best(copies, image_set)
+            problems[path] = str(error)
+    return _best(copies, image_set), problems
 
 
 def _add(
     copies: dict[tuple, FoundDomain],
     image_set: ImageSet,
     root: Sequence[str],
-    name: str,
-    archive: str | None,
-    files: Iterable[tuple[str, str | int]],
-) -> bool:
-    """Adds files (name, place) in `root`/`name`, if that is a class of a domain; returns whether it is."""
+    file: str,
+    place: str | int,
+    archive: str = "",
+) -> None:
+    """Adds an image, if the folders `root` that it lies in are those of a class of a domain."""
+    *root, name = root
     # A domain is called like it or, if it is called `images`, the folder above.
     above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
     split = image_set.splits.get(plain(above[-1])) if above else None
-    if split is None:
-        return False
-    path = archive or os.sep.join(root)
-    domain = copies.setdefault((archive, *root), FoundDomain(split, path, archive is not None))
-    label = image_set.labels.get(plain(name))
-    if label is None:
-        domain.unknown.add(name)
-        return False
-    domain.files += (ImageFile(label, *file) for file in files)
-    return True
+    if split is not None:
+        new = FoundDomain(split, archive or os.sep.join(root), bool(archive))
+        domain, label = copies.setdefault((archive, *root), new), image_set.labels.get(plain(name))
+        if label is None:
+            domain.unknown.add(name)
+        else:
+            domain.files.append((label, file, place))
 
 
 def _best(copies: Mapping[tuple, FoundDomain], image_set: ImageSet) -> dict[str, FoundDomain]:
     """The best copy of each split that there is, in the order of the splits."""
-
-    def rank(domain: FoundDomain) -> tuple:
-        expected = image_set.counts[domain.split]
-        counts = domain.counts(len(expected))
-        missing = sum(1 for have, want in zip(counts, expected) if want and not have)
-        surplus = abs(sum(counts) - sum(expected))
-        return missing + len(domain.unknown), surplus, domain.archive, len(domain.path), domain.path
-
-    best: dict[str, FoundDomain] = {}
-    for domain in sorted((domain for domain in copies.values() if domain.files), key=rank):
-        best.setdefault(domain.split, domain)
+    ranked = [(each.rank(image_set), each) for each in copies.values() if each.files]
+    worst_first = [each for _, each in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
+    best = {domain.split: domain for domain in worst_first}
     return {split: best[split] for split in image_set.domains if split in best}
 
 
@@ -220,8 +197,7 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
     Raises:
       DataError: a domain is missing, or its number of images is not the known one.
     """
-    problems: dict[str, str] = {}
-    found = find(manual_dir, image_set, problems)
+    found, problems = find(manual_dir, image_set)
     missing = [split for split in image_set.domains if split not in found]
     if missing:
         have = f"only {' and '.join(found)} of {image_set.title}" if found else f"nothing of {image_set.title}"
@@ -233,12 +209,9 @@ def require(manual_dir: str, image_set: ImageSet) -> dict[str, FoundDomain]:
             f"({', '.join(image_set.class_names[:3])}, ...).{also} {image_set.instructions}"
         )
     wrong = []
-    for split, expected in image_set.counts.items():
-        counts = found[split].counts(len(expected))
-        rows = zip(image_set.class_names, counts, expected)
-        differ = ", ".join(f"{name} {have} of {want}" for name, have, want in rows if have != want)
-        if differ:
-            wrong.append(f"{split} has {sum(counts):,} of {sum(expected):,} images ({differ})")
+    for split, domain in found.items():
+        if differ := ", ".join(f"{name} {have} of {want}" for name, have, want in domain.differences(image_set)):
+            wrong.append(f"{split} has {len(domain.files):,} of {sum(image_set.counts[split]):,} images ({differ})")
     if wrong:
         raise DataError(
             f"{image_set.title} is not complete, or not the published one: {'; '.join(wrong)}. Extract or download "
