@@ -129,7 +129,7 @@ def _gpu(number: int, gpus: Sequence[str]) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
 
 
-class LocalPool:
+class LocalPool(futures.ThreadPoolExecutor):
     """Runs tasks on this machine; to be used as a context.
 
     Args:
@@ -139,29 +139,21 @@ class LocalPool:
     """
 
     def __init__(self, jobs: int, threads: int = 0, gpus: Sequence[str] = ()):
-        self.width = jobs
-        self._stops = 0
-        self._own = threading.local()
+        self.width, self._stops, self._own = jobs, 0, threading.local()
         places = [{**thread_limits(threads, jobs), **_gpu(job, gpus)} for job in range(jobs)]
         # Each thread has a place of its own, and runs one task at a time.
-        self._executor = futures.ThreadPoolExecutor(jobs, initializer=lambda: setattr(self._own, "place", places.pop()))
-
-    def __enter__(self) -> LocalPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
+        super().__init__(jobs, initializer=lambda: setattr(self._own, "place", places.pop()))
 
     def submit(self, task: Task) -> futures.Future[Ended]:
         """Runs a task as soon as there is room."""
-        return self._executor.submit(lambda: perform(task, self._own.place, lambda: self._stops))
+        return super().submit(lambda: perform(task, self._own.place, lambda: self._stops))
 
     def end(self) -> None:
         """Asks all tasks at work to stop; asked again, kills them. Their futures are done when they have ended."""
         self._stops += 1
 
 
-class DaskPool:
+class DaskPool(contextlib.AbstractContextManager):
     """Runs tasks on the workers of a scheduler, as many at a time as they have threads; to be used as a context.
 
     Args:
@@ -207,9 +199,6 @@ class DaskPool:
         if not self.threads():
             print(f"Waiting for workers to join {scheduler} ...", file=sys.stderr, flush=True)
         self._executor = self.client.get_executor(pure=False)
-
-    def __enter__(self) -> DaskPool:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._held.close()

@@ -232,6 +232,6 @@ def test_mistakes_are_one_sentence(folder):
     for frame in ("table.csv", None, [1]):
         with pytest.raises(gsda_tf.UserError, match=r"A \w+ was given: expected a table"):
             gsda_tf.Domain.from_table(frame)
-    with pytest.raises(gsda_tf.UserError, match="expected images, features or paths"):
+    with pytest.raises(gsda_tf.UserError, match="features or paths, or"):
         gsda_tf.Domain.from_dataset(tf.data.Dataset.from_tensor_slices({"a": [1], "b": [2]}))
     assert set(gsda_tf.list_methods()) >= {"gsda", "mcc", "tca"}
