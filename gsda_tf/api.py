@@ -272,7 +272,7 @@ class Run:
 
     @property
     def scores(self) -> dict[str, float | None]:
-        """Accuracies, 0..1, and scores without labels, of the last step."""
+        """Accuracies, 0..1, and the A-distance of the domains, of the last step."""
         return {name: v for name, v in self.summary.items() if name.startswith(("accuracy/", "score/"))}
 
     @property

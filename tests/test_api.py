@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch):
 def test_features_of_any_model_and_what_a_run_offers(folder):
     source, target = (gsda_tf.Domain.from_arrays(*_features(seed)) for seed in (0, 1))
     run = gsda_tf.adapt(source, target, method="mcc", bottleneck_units=8, **_QUICK)
-    assert "score/entropy" in run.scores
+    assert "score/a_distance" in run.scores
     assert run.class_names == ("no", "yes")
     x, labels = _features(1)
     said = run.predict(x)

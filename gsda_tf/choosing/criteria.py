@@ -1,7 +1,7 @@
 """What compares candidates on an unlabelled target, and what it cannot see; no label of the target is an argument.
 
-Scores of one model that compare its own steps, entropy, IM and SND, stand in `evaluation.unsupervised`: they do not
-compare methods, for a method that minimises one of them looks best in it whether it is right or wrong.
+Entropy, information maximization and soft neighbourhood density are none of it: a method that minimises one of them
+looks best in it whether it is right or wrong.
 """
 
 from collections.abc import Sequence

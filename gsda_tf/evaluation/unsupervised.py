@@ -1,7 +1,7 @@
-"""Scores of a model on an unlabelled target: which of several models is best, without a target label.
+"""How far apart domains are in a model's features, without a label of the target.
 
-None of them sees a label of the target. All work on a fixed, evenly spread part of large sets, so that an
-evaluation costs a fraction of a second whatever the size of the target.
+Of large sets a fixed, evenly spread part is looked at, so that an evaluation costs a fraction of a second whatever the
+size of the target. A distance is least for features that hold nothing: it picks no model.
 """
 
 import math
@@ -9,75 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from gsda_tf.data.domain import evenly
 
-_MOST_NEIGHBOURS = 1000
-"""Images among which neighbourhoods are compared: the cost grows with the square."""
 _MOST_SEPARATED = 500
 """Images of each domain that the domain classifier of the A-distance sees."""
 _STRENGTH = 0.01
 """Of the data beside the penalty on that classifier: with more features than images, any two halves are separable."""
-
-
-def scores(source_features: np.ndarray, target_features: np.ndarray, target_logits: np.ndarray) -> dict[str, float]:
-    """Computes label-free scores by name; `selection` says what each is blind to.
-
-    Args:
-      source_features: float [ns, d].
-      target_features: float [nt, d].
-      target_logits: float [nt, r].
-
-    Returns:
-      "entropy", "im", "snd", "a_distance" and "a_distance_spread", the standard deviation of the last between
-      divisions of the images; NaN where there are too few images to tell.
-    """
-    log_p = log_softmax(np.asarray(target_logits, np.float64), axis=1)
-    distance, spread = a_distance(source_features, target_features)
-    return {
-        "entropy": entropy(log_p),
-        "im": information_maximization(log_p),
-        "snd": soft_neighbourhood_density(np.exp(log_p)),
-        "a_distance": distance,
-        "a_distance_spread": spread,
-    }
-
-
-def entropy(log_p: np.ndarray) -> float:
-    """Returns the mean entropy of the predictions, nats; low where the model is sure. `log_p` is [n, r].
-
-    Blind to a model that is sure of one class for all images.
-    """
-    return float(-(np.exp(log_p) * log_p).sum(axis=1).mean() + 0.0)
-
-
-def information_maximization(log_p: np.ndarray) -> float:
-    """Returns the entropy of the mean prediction minus mean entropy of the predictions, nats (Shi and Sha, ICML 2012).
-
-    High where the model is sure of each image and uses all classes. `log_p` is [n, r].
-    """
-    mean = np.exp(log_p).mean(axis=0)
-    return float(-(mean[mean > 0] * np.log(mean[mean > 0])).sum()) - entropy(log_p)
-
-
-def soft_neighbourhood_density(probabilities: np.ndarray, temperature: float = 0.05) -> float:
-    """Returns the entropy of the similarities between each prediction and all others, nats (Saito et al., ICCV 2021).
-
-    High where predictions form dense clusters.
-
-    Args:
-      probabilities: [n, r]; of more than 1000 images an evenly spread 1000 are used.
-      temperature: of the softmax over neighbours; 0.05 in the paper.
-    """
-    p = probabilities[evenly(len(probabilities), _MOST_NEIGHBOURS)]
-    if len(p) < 2:
-        return math.nan
-    unit = p / np.linalg.norm(p, axis=1, keepdims=True)
-    similarity = unit @ unit.T / temperature
-    others = similarity[~np.eye(len(p), dtype=bool)].reshape(len(p), -1)
-    return entropy(log_softmax(others, axis=1))
 
 
 def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits: int = 20) -> tuple[float, float]:

@@ -18,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gsda_tf.errors import shown
-from gsda_tf.evaluation.selection import WITHOUT_LABELS
 
 Lines = Sequence[Mapping[str, float]]
 Columns = Mapping[str, np.ndarray]
@@ -92,7 +91,7 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
       Figures by the part of the page that they belong to: "losses", the terms that E and C minimise and the loss of the
       discriminators by level; "accuracies" that change in training, as a curve that stays where it is flattens the
       others, and two points are no curve; accuracies of the "discriminators"; "synchronization", S summed over each
-      level, and how far apart neighbouring levels are, (10)-(12); "label_free", scores that need no target label.
+      level, and how far apart neighbouring levels are, (10)-(12); "distance" of the domains.
     """
     logged = _columns(lines)
     trained = _trained(logged)
@@ -101,7 +100,8 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
     terms = {key: v for key, v in _named(logged, "loss/").items() if v[1].any() and key != "loss/synchronization"}
     sums = _named(logged, "S/")
     apart = _named(logged, "difference/", "loss/synchronization") if sums else {}
-    changed = [key for key in WITHOUT_LABELS if trained.get(key, np.zeros([2, 0])).shape[1] > 1]
+    far = _named(logged, "score/a_distance") if trained.get("score/a_distance", np.zeros([2, 0])).shape[1] > 1 else {}
+    far.pop("score/a_distance_spread", None)
     drawn = {
         "losses": [
             ("Losses of extractor and classifier", "nats", terms),
@@ -113,7 +113,7 @@ def curves(lines: Lines, source_only: Lines = ()) -> dict[str, list[Figure]]:
             ("Gradient magnitude $S$, summed over each level", "S", sums),
             (r"What is out of step: $|S-\Sigma S|$", "S", apart),
         ],
-        "label_free": [(WITHOUT_LABELS[key], "", {key: logged[key]}) for key in changed],
+        "distance": [("Distance of the domains", "A-distance, 0..2", far)],
     }
     return {part: [_curves(*panel) for panel in panels if panel[2]] for part, panels in drawn.items()}
 

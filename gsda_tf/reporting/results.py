@@ -27,10 +27,9 @@ from gsda_tf.sweeps.sweep import Failure
 from gsda_tf.sweeps.trials import Trial
 from gsda_tf.tables import MISSING, Cell, Table
 
-_SCORES = tuple(f"score/{name}" for name in ("entropy", "im", "snd", "a_distance"))
 _COLUMNS = (
-    "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), *_SCORES, "steps",
-    "images_per_second", "wall_seconds", "weights_sha256", "workdir",
+    "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), "score/a_distance",
+    "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
 _AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
 
@@ -117,17 +116,17 @@ def _differences(rows: Sequence[str], known: Summaries) -> Table:
 
 
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
-    """Compares methods by how far their answers agree, and by their scores: means over the runs of each row."""
-    agreed, names = _agreements(known), (*_AGREEMENTS, "accuracy/source", *_SCORES)
+    """Compares methods by how far their answers agree, and how far apart domains are: means over the runs of a row."""
+    agreed, names = _agreements(known), (*_AGREEMENTS, "accuracy/source", "score/a_distance")
     made = []
     for row in rows:
         mine = [{**summary, **agreed.get(run, {})} for run, summary in known.items() if run.method == row]
         values = [[each[name] for each in mine if each.get(name) is not None] for name in names]
         means = [np.mean(each) if each else math.nan for each in values]
-        scores = [MISSING if math.isnan(mean) else f"{mean:.3f}" for mean in means[4:]]
-        made.append((row_title(row), len(mine), *map(percent, means[:4]), *scores))
+        far = MISSING if math.isnan(means[4]) else f"{means[4]:.3f}"
+        made.append((row_title(row), len(mine), *map(percent, means[:4]), far))
     scored = " and ".join(sorted({summary.get("source_scored", "training") for summary in known.values()}))
-    head = ("method", "runs", *_AGREEMENTS, f"accuracy/source, {scored} images", "entropy", "IM", "SND", "A-distance")
+    head = ("method", "runs", *_AGREEMENTS, f"accuracy/source, {scored} images", "A-distance")
     return Table(head, made)
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import DomainData, TaskData, evenly
-from gsda_tf.evaluation import accuracy, unsupervised
+from gsda_tf.evaluation import accuracy
+from gsda_tf.evaluation.unsupervised import a_distance
 from gsda_tf.runs.contents import read_snapshot, write_snapshot
 from gsda_tf.settings import DataSettings
 from gsda_tf.training.inference import Inference, Outputs
@@ -29,8 +30,8 @@ class Evaluation:
     """One evaluation.
 
     Attributes:
-      scores: accuracy/source, accuracy/target, accuracy/target_mean_class and score/<name>; 0..1 or as
-        `unsupervised` says, None where unknown; those of `accuracy.open_scores` where the target has unknown classes.
+      scores: accuracy/source, accuracy/target, accuracy/target_mean_class, score/a_distance and its spread, 0..1 or
+        as `unsupervised` says, None where unknown; of a target with unknown classes those of `accuracy.open_scores`.
       by_place: accuracy by the name of each of several sources; {} of one.
       sample: how many labelled images the target's scores are of, where others have no label; else None.
       per_class: target accuracy by class name, of the classes that occur; None without target labels.
@@ -97,8 +98,8 @@ class Evaluator:
             per_class = {name: float(v) for name, v in zip(data.class_names, values) if np.isfinite(v)}
             if data.unknown:
                 scores.update(accuracy.open_scores(values))
-        for name, value in unsupervised.scores(source.features, target.features, target.logits).items():
-            scores[f"score/{name}"] = value if np.isfinite(value) else None
+        found = zip(("score/a_distance", "score/a_distance_spread"), a_distance(source.features, target.features))
+        scores.update({name: value if np.isfinite(value) else None for name, value in found})
         sample = len(labels) if len(labels) < len(data.target) else None
         for number, name in enumerate(data.source.place_names):
             mine = self._scored.places == number

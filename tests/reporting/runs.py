@@ -47,7 +47,7 @@ def write(folder, state: str = "labelled", classes=CLASSES, size: int = SIZE, ex
 
 
 def _lines(last: int, state: str) -> list[dict]:
-    lines = [{"step": 0, "accuracy/source": 0.25, "score/entropy": 1.3, "score/a_distance": 1.9}]
+    lines = [{"step": 0, "accuracy/source": 0.25, "score/a_distance": 1.9}]
     for step in range(10, last + 1, 10):
         line = {"step": step, "loss/classification": 3 / step, "loss/entropy": 2 / step, "learning_rate": 0.01}
         if "source_only" not in state:
@@ -56,8 +56,7 @@ def _lines(last: int, state: str) -> list[dict]:
                 line[f"S/{level}"] = weight * 0.1
                 line[f"accuracy/discriminator_{level}"] = 0.5 + weight / 20
             line.update({"difference/domain": 0.1, "difference/group": None, "loss/synchronization": 0.3})
-        evaluation = {"step": step, "accuracy/source": 0.5 + step / 100, "score/entropy": 1 / step, "score/im": 0.1}
-        evaluation.update({"score/snd": 2.0 + step, "score/a_distance": 1.5})
+        evaluation = {"step": step, "accuracy/source": 0.5 + step / 100, "score/a_distance": 1.5}
         if "unlabelled" not in state:
             worse = 0.2 if state == "labelled source_only" else 0
             accuracy = 0.9 - worse - abs(step - 20) / 100

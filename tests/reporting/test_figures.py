@@ -38,8 +38,8 @@ def test_curves_show_what_was_logged_and_skip_what_was_not_finite():
 
 def test_one_evaluation_and_values_that_stay_are_no_curves():
     """A line from step 0 to the only evaluation says nothing, and one at 100 flattens what changes."""
-    once = figures.curves([{"step": s, "accuracy/source": s / 10, "score/entropy": 1 - s / 10} for s in (0, 5)])
-    assert once["accuracies"] == once["label_free"] == []
+    once = figures.curves([{"step": s, "accuracy/source": s / 10, "score/a_distance": 1 - s / 10} for s in (0, 5)])
+    assert once["accuracies"] == once["distance"] == []
     lines = [{"step": s, "accuracy/source": 1.0, "accuracy/target": s / 10} for s in (0, 4, 8)]
     ax = figures.curves(lines)["accuracies"][0].axes[0]
     assert [line.get_label() for line in ax.lines] == ["accuracy/target"] and ax.get_title(loc="left") == "Accuracy"
@@ -69,11 +69,10 @@ def test_a_long_curve_is_smoothed_without_bias():
     np.testing.assert_allclose(y, 2 * np.array(x), atol=1e-9)  # a window of even width: the noise cancels
 
 
-def test_scores_that_changed_in_training_are_drawn_with_what_was_before():
-    lines = [{"step": s, "score/entropy": e, "score/im": e} for s, e in ((1, 0.5), (2, 0.2), (3, 0.9), (4, 0.2))]
-    drawn = figures.curves([{"step": 0, "score/entropy": 0.1}, *lines])["label_free"]
-    entropy, _ = (figure.axes[0] for figure in drawn)
-    assert entropy.lines[0].get_xdata().tolist() == [0, 1, 2, 3, 4]
+def test_a_distance_that_changed_in_training_is_drawn_with_what_was_before():
+    lines = [{"step": s, "score/a_distance": d, "score/a_distance_spread": 0.1} for s, d in enumerate((1.9, 0.5, 0.2))]
+    (figure,) = figures.curves(lines)["distance"]
+    assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[0, 1, 2]]
 
 
 def test_confusion_is_in_percent_of_the_row_and_leaves_out_absent_classes():

@@ -66,7 +66,6 @@ def test_a_finished_run_shows_everything(pages):
         "Features",
         "Target, class by class",
         "Most confident mistakes",
-        "Scores without target labels",
         "Synchronization",
         "Groups",
         "How it was made",
@@ -76,7 +75,7 @@ def test_a_finished_run_shows_everything(pages):
     assert "<b>+20.0 points</b><span>against source only, 50.0 %</span>" in text
     assert text.count('<div class="thumb">') == 6
     assert "94.0 % sure" in text and "of the images that it was trained on" in text
-    assert text.count("<figure>") == 7
+    assert text.count("<figure>") == 6
     assert text.count(">mug/<wbr>photo_<wbr>0000") == 6, "mistakes name their files"
     assert "score/<wbr>a_<wbr>distance, before and after" in text and "1.90 → 1.50" in text
     assert "After training (A-distance 1.50)" not in text  # it is in the picture, with the same number
@@ -128,7 +127,7 @@ def test_a_partial_target_tells_what_went_to_other_classes_and_offers_the_compar
 def test_a_run_that_is_going_says_so(pages):
     assert "step 20 of 40 (50 %)" in _read(pages["going"])
     assert _headings(pages["going"]) == [
-        "Training", "Features", "Scores without target labels", "Synchronization", "Groups",
+        "Training", "Features", "Synchronization", "Groups",
         "How it was made",
     ]  # fmt: skip
     assert "Nothing was logged yet" in _read(pages["new"]) and "step 0 of 40" in _read(pages["new"])

@@ -38,7 +38,7 @@ def _sweep(out, seeds, accuracy) -> dict[str, str]:
         with open(os.path.join(run.workdir, "summary.json"), "w") as file:
             json.dump(summary, file)
         with open(os.path.join(run.workdir, "metrics.jsonl"), "w") as file:
-            file.writelines(json.dumps({"step": s, **scores, "score/entropy": 0.5}) + "\n" for s in (0, 4, 7))
+            file.writelines(json.dumps({"step": s, **scores, "score/a_distance": 0.5}) + "\n" for s in (0, 4, 7))
     with open(os.path.join(runs[0].workdir, "report.html"), "w") as file:
         file.write("a page")
     texts = {}
