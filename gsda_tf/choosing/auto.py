@@ -110,7 +110,7 @@ def run(
             for name in first
             if i == 0 or methods.get_method(methods.split(name)[0]).phases  # what is fitted needs no second seed
         ]
-        left_out, beside = _train(plan, pool, data)
+        beside = _train(plan, pool, data)
         trained: dict[str, list[Settings]] = {}
         for name, settings in plan:
             if _ended(settings):
@@ -118,7 +118,7 @@ def run(
         folders = {name: [each.run.workdir for each in runs] for name, runs in trained.items()}
         found = decision(folders, data, plain.model.freeze_backbone)
         _say(found)
-        _write(workdir, found, data, left_out)
+        _write(workdir, found, data)
         chosen = trained[found.choice.name][found.seed].run
         _copy(chosen.workdir, workdir)
     # The chosen run goes on in RUN from its last step, so that it ends as any run does.
@@ -199,14 +199,9 @@ def _ended(settings: Settings) -> bool:
     return os.path.exists(os.path.join(settings.run.workdir, "summary.json"))
 
 
-def _train(
-    plan: Sequence[tuple[str, Settings]], pool: PoolSettings, data: TaskData
-) -> tuple[list[str], Experiment | None]:
-    """Trains what is not finished, the first seed of every candidate before the second of any.
-
-    Returns:
-      (the runs that the budget left out, one of those that were trained).
-    """
+def _train(plan: Sequence[tuple[str, Settings]], pool: PoolSettings, data: TaskData) -> Experiment | None:
+    """Trains what is not finished, the first seed of every candidate before the second of any; returns one of those
+    that were trained. What the budget leaves out is said."""
     keep, began, left_out, longest = _Keep(), time.monotonic(), [], 0.0
     for done, (candidate, settings) in enumerate(plan):
         title = f"{candidate}, seed {settings.run.seed}"
@@ -221,7 +216,7 @@ def _train(
         longest = max(longest, time.monotonic() - start)
     if left_out:
         print(f"--budget_minutes={pool.budget_minutes:g} left out: {'; '.join(left_out)}.", flush=True)
-    return left_out, keep.experiment
+    return keep.experiment
 
 
 class _Keep:
@@ -250,16 +245,15 @@ class _Keep:
 
 
 def _say(found: Decision) -> None:
-    titles = {"score": "score", **{name: f"  {title}" for name, title in CRITERIA.items()}}
-    print(f"\n{'':14}" + "".join(titles.values()))
-    for name, scores in found.choice.scores.items():
-        print(f"{name:14}" + "".join(f"{scores[key]:{len(title)}.2f}" for key, title in titles.items()))
+    told = found.choice.scores.items()
+    rows = [(name, *(f"{scores[key]:.2f}" for key in ("score", *CRITERIA))) for name, scores in told]
+    print(f"\n{Table(('candidate', 'score', *CRITERIA.values()), rows).markdown()}\n")
     sure = 100 * found.unanimous.mean()
     print(f"All runs and the untouched features agree on {sure:.0f} % of the images: {PREDICTIONS} marks them.")
     print(f"Chosen: {found.choice.name}", flush=True)
 
 
-def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str]) -> None:
+def _write(workdir: str, found: Decision, data: TaskData) -> None:
     """Writes `PREDICTIONS`, the least agreed first, and `CHOICE`."""
     numbers = zip(found.agreement, found.support, found.unanimous)
     said = [(f"{agreed:.4f}", f"{near:.4f}", int(same)) for agreed, near, same in numbers]
@@ -268,14 +262,11 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
     write_atomically(os.path.join(workdir, PREDICTIONS), Table(head, named).csv())
     content = {
         "chosen": found.choice.name,
-        "runner_up": found.choice.runner_up,
-        "sentence": found.sentence,
         "scores": {
             name: {key: value if np.isfinite(value) else None for key, value in scores.items()}
             for name, scores in found.choice.scores.items()
         },
         "estimate": found.estimate._asdict(),
-        "unanimous": float(found.unanimous.mean()),
         "levels": found.levels,
         "disagreements": [
             {
@@ -287,7 +278,6 @@ def _write(workdir: str, found: Decision, data: TaskData, left_out: Sequence[str
         ],
         "advice": found.advice,
         "warnings": found.warnings,
-        "left_out": list(left_out),
     }
     write_atomically(os.path.join(workdir, CHOICE), json.dumps(content, indent=2) + "\n")
 

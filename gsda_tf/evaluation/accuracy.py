@@ -66,15 +66,15 @@ def told(scores: Mapping[str, Any], name: str) -> str:
 
 def per_class_accuracy(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Returns the accuracy of each class, float [r]; NaN for a class that no label names."""
-    values = np.full(num_classes, np.nan)
-    for k in np.unique(labels):
-        values[k] = np.mean(predictions[labels == k] == k)
-    return values
+    counts = confusion_matrix(predictions, labels, num_classes)
+    totals = counts.sum(axis=1)
+    return np.where(totals > 0, counts.diagonal() / np.maximum(totals, 1), np.nan)
 
 
 def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Returns the mean of the accuracy over the classes that occur, as VisDA-2017 is scored."""
-    return float(np.nanmean(per_class_accuracy(predictions, labels, int(labels.max()) + 1)))
+    classes = int(max(labels.max(), predictions.max())) + 1
+    return float(np.nanmean(per_class_accuracy(predictions, labels, classes)))
 
 
 def open_scores(per_class: np.ndarray) -> dict[str, float]:
@@ -106,9 +106,9 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, num_classes: i
     Returns:
       int64 [r, r]: row is the true class, column the predicted one.
     """
-    counts = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(counts, (labels, predictions), 1)
-    return counts
+    shape = num_classes, num_classes
+    places = np.ravel_multi_index((labels, predictions), shape)
+    return np.bincount(places, minlength=num_classes**2).reshape(shape)
 
 
 def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> np.ndarray:

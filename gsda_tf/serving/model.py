@@ -1,4 +1,4 @@
-"""An exported model to ask; its answers are checked, for they may be anything."""
+"""An exported model to ask."""
 
 from __future__ import annotations
 
@@ -59,41 +59,28 @@ def local_model(path: str) -> Model:
         if "features" not in loaded.signatures:
             raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
         signatures = loaded.signatures["serving_default"], loaded.signatures["features"]
-        said = signatures[True].structured_outputs
-        numbers, units = tuple(name for name in ("score", "agreement") if name in said), int(said["features"].shape[1])
         names = tuple(name.decode() for name in loaded.names.numpy())
+        said = signatures[True].structured_outputs
+        if [each.shape.rank for each in (said["label"], said["score"], said["features"])] != [1, 1, 2]:
+            raise ValueError("its answers are of another shape")
+        if said["probabilities"].shape.as_list() != [None, len(names)]:
+            raise ValueError("its probabilities are not of its classes")
+        numbers = tuple(name for name in ("score", "agreement") if name in said)
         weights = sorted(os.listdir(os.path.join(path, "variables")))
         digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
         raise UserError(
             f"--model={path} could not be loaded, was it exported by {COMMANDS}.export? "
             f"{str(error).splitlines()[0][:200]}"
         ) from error
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:
-        out = signatures[features](image_bytes=tf.constant(records, tf.string))
-        found = _checked({name: value.numpy() for name, value in out.items()}, len(records), names, features)
-        if found is None:
-            raise UserError(f"--model={path} answers with what is no answer: was it exported by {COMMANDS}.export?")
-        return found
+        said = signatures[features](image_bytes=tf.constant(records, tf.string))
+        out = {name: value.numpy() for name, value in said.items()}
+        labels = [label.decode() for label in out.pop("label").tolist()]
+        if bad := [name for name, value in out.items() if not np.isfinite(value).all()]:
+            raise UserError(f"--model={path} answers with {' and '.join(bad)} that are not finite: train it again.")
+        return {**out, "label": labels}
 
     ask.loaded = loaded  # keeps the variables alive
-    return Model(f"export with SHA-256 {digest}", names, ask, path, numbers, units)
-
-
-def _checked(out: Answers, count: int, class_names: Sequence[str], features: bool) -> Answers | None:
-    """Returns the answers about `count` images, labels as text; None if a signature's outputs are none."""
-    shapes = {"label": [count], "score": [count], "probabilities": [count, len(class_names)]}
-    shapes.update({"features": [count, None]} if features else {})
-    shapes.update({"agreement": [count]} if "agreement" in out else {})
-    for name, shape in shapes.items():
-        value = out.get(name, np.zeros([]))
-        if not tf.TensorShape(shape).is_compatible_with(value.shape):
-            return None
-        if name != "label" and (value.dtype.kind != "f" or not np.isfinite(value).all()):
-            return None
-        if name not in ("label", "features") and ((value < 0) | (value > 1 + 1e-3)).any():
-            return None
-    names = {name.encode(): name for name in (*class_names, "")}
-    known = out["label"].dtype.kind == "O" and {*out["label"].tolist()} <= names.keys()
-    return {**out, "label": [names[label] for label in out["label"].tolist()]} if known else None
+    return Model(f"export with SHA-256 {digest}", names, ask, path, numbers, said["features"].shape[1])

@@ -90,7 +90,7 @@ def test_every_candidate_has_a_seed_before_any_has_a_second_and_the_chosen_run_i
         assert json.load(file)["of"].endswith("mcc/seed5")
     with open(tmp_path / "run" / CHOICE) as file:
         content = json.load(file)
-    assert content["chosen"] == "mcc" and set(content["scores"]) == {"source_only", "mcc"} and not content["left_out"]
+    assert content["chosen"] == "mcc" and set(content["scores"]) == {"source_only", "mcc"}
 
 
 def test_what_is_fitted_has_one_seed_and_only_frozen_features_have_it_by_themselves(given, trained, tmp_path):
@@ -129,7 +129,7 @@ def test_names_that_are_no_unicode_or_begin_a_formula(trained, tmp_path):
     data = types.SimpleNamespace(target=types.SimpleNamespace(records=Records()), class_names=("a", "b"))
     labels = np.array([0, 1])
     found = decide([Candidate("mcc", np.eye(2)[None])], np.eye(2), labels, np.eye(2), data.class_names)
-    auto._write(str(tmp_path), found, data, [])
+    auto._write(str(tmp_path), found, data)
     rows = (tmp_path / auto.PREDICTIONS).read_bytes().splitlines()
     assert {row.split(b",")[0] for row in rows[1:]} == {b"'=cmd()", b"caf\xe9.jpg"}
 
@@ -198,7 +198,7 @@ def test_the_export_says_of_each_image_the_agreement_that_the_choice_was_told(gi
     names = [experiment.data.target.records.name(i) for i in range(len(agreement))]
     np.testing.assert_allclose(agreement, [due[name] for name in names], atol=1e-4)
     assert list(finished(str(tmp_path / "run"))) == ["mcc", "source_only", "spl"]
-    shown = read_snapshot(str(tmp_path / "run"), 5)["target_agreement"]
+    shown = read_snapshot(str(tmp_path / "run"))["target_agreement"]
     assert rounding.distance(shown, agreement) < rounding.FORWARD
     # A folder that names a program is not run: the export goes without.
     settings = tmp_path / "run" / "candidates" / "mcc" / "seed1" / "settings.json"
