@@ -75,7 +75,7 @@ def test_a_finished_run_shows_everything(pages):
     assert "<b>+20.0 points</b><span>against source only, 50.0 %</span>" in text
     assert text.count('<div class="thumb">') == 6
     assert "94.0 % sure" in text and "of the images that it was trained on" in text
-    assert text.count("<figure>") == 6
+    assert text.count("<figure>") == 7
     assert text.count(">mug/<wbr>photo_<wbr>0000") == 6, "mistakes name their files"
     assert "score/<wbr>a_<wbr>distance, before and after" in text and "1.90 → 1.50" in text
     assert "After training (A-distance 1.50)" not in text  # it is in the picture, with the same number

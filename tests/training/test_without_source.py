@@ -70,8 +70,8 @@ def test_an_export_that_was_handed_on_is_adapted_as_its_run_is(prior, places, tm
         for name in ("run", "handed")
     ]
     assert found[0]["weights_sha256"] == found[1]["weights_sha256"] != made["weights_sha256"]
-    before = read_snapshot(str(tmp_path / "from_handed"), 3)["target_features_before"]
-    np.testing.assert_array_equal(before, read_snapshot(str(tmp_path / "run"), 3)["target_features"])
+    before = read_snapshot(str(tmp_path / "from_handed"))["target_features_before"]
+    np.testing.assert_array_equal(before, read_snapshot(str(tmp_path / "run"))["target_features"])
 
 
 def test_an_export_that_cannot_be_adapted_says_so(places, tmp_path):
