@@ -238,8 +238,7 @@ def _left_as_it_was() -> Iterator[None]:
     finally:
         for log, level in levels.items():
             log.setLevel(level)
-        for name in set(os.environ) - set(environment):
-            del os.environ[name]
+        os.environ.clear()
         os.environ.update(environment)
 
 

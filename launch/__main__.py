@@ -1,8 +1,6 @@
 """All commands as one: `gsda COMMAND FLAGS` where the package is installed, `python -m launch COMMAND FLAGS` here."""
 
-import ast
 import importlib
-import os
 import pkgutil
 import sys
 
@@ -15,19 +13,15 @@ from . import flags
 def main() -> None:
     """Runs the command that the first argument names, or lists all."""
     names = [found.name for found in pkgutil.iter_modules(folders) if found.name not in ("__main__", "flags", "help")]
-    if sys.argv[1:2] in ([], ["help"], ["-h"], ["--help"]):
-        print("gsda COMMAND [--FLAG=VALUE ...]\n")
-        for name in names:
-            with open(os.path.join(folders[0], f"{name}.py"), encoding="utf-8") as file:
-                says = ast.get_docstring(ast.parse(file.read())).splitlines()[0].partition(": `")[0].rstrip(".")
-            print(f"  {name:<{max(map(len, names))}}  {says}")
-        print("\n`gsda COMMAND --help` tells the flags of a command.")
-        return
-    name = sys.argv[1]
-    if name not in names:
+    name = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if name in ("help", "-h", "--help"):
+        print(f"gsda COMMAND [--FLAG=VALUE ...]\n\nCommands: {', '.join(names)}.")
+        print("`gsda COMMAND --help` tells what a command does, and its flags.")
+    elif name not in names:
         sys.exit(flags.call(lambda: choose("command", name, names), [name]))
-    sys.argv[:2] = [f"gsda {name}"]
-    flags.run(importlib.import_module(f"{__package__}.{name}").main)
+    else:
+        sys.argv[:2] = [f"gsda {name}"]
+        flags.run(importlib.import_module(f"{__package__}.{name}").main)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Strategies: one device, several, or several machines."""
 
 import contextlib
+import json
 import os
 import random
 import sys
@@ -11,7 +12,11 @@ import tensorflow as tf
 from gsda_tf.data.batches import Share
 from gsda_tf.errors import UserError, WorkerLostError
 from gsda_tf.settings import DataSettings, DeviceSettings
-from gsda_tf.training.tf_config import EXPECTED, check_tf_config
+
+_EXPECTED = (
+    'Expected TF_CONFIG to hold JSON with "cluster": {"worker": ["host:port", ...]} and "task": {"type": "worker", '
+    '"index": i}, the same cluster on every worker, each address once, and i the place of this worker in it, from 0 on.'
+)
 
 
 def configure_devices(settings: DeviceSettings) -> None:
@@ -48,6 +53,31 @@ def _let_draw() -> None:
         tf.random.set_seed(random.SystemRandom().getrandbits(31))
 
 
+def check_tf_config(text: str) -> int:
+    """Makes sure that TF_CONFIG describes a cluster and this process's place in it.
+
+    Args:
+      text: value of the environment variable TF_CONFIG.
+
+    Returns:
+      How many processes train.
+
+    Raises:
+      UserError: what is wrong with it. TensorFlow itself would wait for ever, or train alone.
+    """
+    with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        addresses = [address for job in cluster.values() for address in job]
+        ports = [int(address.rpartition(":")[2]) for address in addresses]
+        placed = cluster[task["type"]][task["index"]] and task["index"] >= 0
+        known = {*cluster} <= {"chief", "worker"} and len({*addresses}) == len(addresses)
+        if placed and known and 0 < min(ports) <= max(ports) < 65536:
+            return len(addresses)
+    found = f"it is {text[:300]}" if text.strip() else "it is not set"
+    raise UserError(f"--strategy=multi_worker cannot use TF_CONFIG: {found}. {_EXPECTED}")
+
+
 def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
     """The strategy that the settings name.
 
@@ -63,7 +93,7 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, RuntimeError, TypeError, KeyError, tf.errors.OpError) as error:
             raise UserError(
-                f"--strategy=multi_worker could not start: {str(error).splitlines()[0]} {EXPECTED}"
+                f"--strategy=multi_worker could not start: {str(error).splitlines()[0]} {_EXPECTED}"
             ) from error
     # Not before: a multi-worker strategy has to come first of all that touches devices.
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

@@ -16,7 +16,7 @@ from gsda_tf import recipes
 from gsda_tf import settings as settings_lib
 from gsda_tf.datasets import BENCHMARKS
 from gsda_tf.errors import UserError
-from gsda_tf.training.tf_config import check_tf_config
+from gsda_tf.training.distribution import check_tf_config
 from tests.faults import inprocess
 
 _FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

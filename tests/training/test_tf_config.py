@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from gsda_tf.training.tf_config import check_tf_config
+from gsda_tf.training.distribution import check_tf_config
 from tests.launch import commands
 from tests.processes import REPOSITORY
 
