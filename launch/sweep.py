@@ -25,9 +25,7 @@ absl_flags.DEFINE_multi_string("grid", [], "a setting and its values, each a row
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
 absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", 1, 1024, allow_override=True)
 absl_flags.DEFINE_integer("threads", 0, "threads of each run; 0: its share of the cores", 0, 1024, allow_override=True)
-absl_flags.DEFINE_list(
-    "gpus", [], "GPUs of this machine, such as 0,1,2,3, for runs by turns (default: all see all)"
-)
+absl_flags.DEFINE_list("gpus", [], "GPUs of this machine, such as 0,1,2,3, for runs by turns (default: all see all)")
 absl_flags.DEFINE_string(
     "scheduler", "", "a Dask scheduler to run on, such as tcp://host:8786; local: one of our own", allow_override=True
 )
