@@ -41,14 +41,12 @@ class Table:
       head: headings.
       rows: a `Cell`, a text, a number or None at each place; None is an empty cell.
       words: numbers of the columns that hold words; the others hold numbers, which end at the right.
-      marked: numbers of the rows that stand out.
       quoted: whether the rows are of others, not of this project.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
     words: Sequence[int] = (0,)
-    marked: Sequence[int] = ()
     quoted: bool = False
 
     @property
