@@ -218,11 +218,9 @@ class ModelSettings:
     )  # fmt: skip
     trust_extractor: bool = _machine(False, "run the extractor though it is a program: a preset", "restoring")
     weights: str = setting(
-        "imagenet",
-        "the extractor's: imagenet, none, or a file; of several one each",
-        "compared images several",
+        "imagenet", "the extractor's: imagenet, none, or a file; of several one each", "compared images several",
         path=_but("imagenet", "none"),
-    )
+    )  # fmt: skip
     preprocessing: str = setting(
         "auto", "what a backbone is fed; auto: as it was published; FILE.keras shows it, or you are asked; of several "
         "one each", "network images several",
@@ -241,9 +239,8 @@ class ModelSettings:
         "", "where features are kept (default: <data_dir>/features)", "restoring images", path=True, needs=_FROZEN
     )
     bottleneck_units: int = setting(
-        256, "width d of the feature f; 1024 where a pretrained backbone is trained, whole or by --train_from, and "
-        "with MCC on a frozen one, if neither you nor the benchmark nor --recipe=paper sets it", "network", minimum=1,
-        maximum=_MOST_UNITS,
+        256, "width d of the feature f; where nothing sets it, 1024 for a pretrained backbone that is trained, and "
+        "with MCC on a frozen one", "network", minimum=1, maximum=_MOST_UNITS,
     )  # fmt: skip
     bottleneck_norm: str = setting(
         "layer", "normalization before the bottleneck's ReLU: layer, of each sample; batch, over the source's samples "
@@ -274,10 +271,8 @@ class MethodSettings:
     )  # fmt: skip
     add: tuple[str, ...] = setting((), "terms added to the loss of extractor and classifier, such as mcc,bnm", "swept")
     recipe: str = setting(
-        "default", "whose values hold where they are not given; paper: of GSDA's, which are equation (16) at full "
-        "strength, --bottleneck_norm=none, --confidence_threshold=0.9 and --discriminator_rate=1, and the same "
-        "--bottleneck_units and --alpha whether the backbone is frozen or trained", "everyday",
-        choices=("default", "paper"),
+        "default", "whose values hold where they are not given; paper: those of GSDA's, however the backbone is "
+        "trained (the run tells them)", "everyday", choices=("default", "paper"),
     )  # fmt: skip
     target_prior: str = setting(
         "uniform", "class shares of the target, by which answers are corrected: uniform, as the batches', changes "

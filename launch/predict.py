@@ -15,9 +15,7 @@ from . import flags
 FLAGS = absl_flags.FLAGS
 flags.define_asked()
 absl_flags.DEFINE_string(
-    "output",
-    "predictions.csv",
-    "where the rows go: .csv, where names are no formulas (' before = + - @), or .jsonl",
+    "output", "predictions.csv", "where the rows go: .csv, where names are no formulas (' before = + - @), or .jsonl"
 )
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
