@@ -59,7 +59,7 @@ _OPENERS = {
     "the folder of a run": remove_unfinished,
     "the feature cache": lambda folder: FeatureStore(str(folder)),
     "prepared data": lambda folder: prepare.kept_beside(
-        str(folder / "labels.npy"), np.zeros(2), [np.ones(2)], "labels"
+        str(folder / "labels.npy"), np.zeros(2), lambda: [np.ones(2)], "labels"
     ),
 }
 

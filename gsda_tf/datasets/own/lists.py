@@ -22,7 +22,6 @@ from gsda_tf.settings import REJECT, DataSettings, several
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
-_SHOWN = 3
 _NO_LABEL = ("", "-1", "nan", "<na>")
 _MOST_BYTES, _MOST_IN_LINE = 2**30, 2**16
 _ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES))
@@ -30,7 +29,6 @@ _ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES
 _LINE = re.compile(rf"(?P<path>.*(?:{_ENDINGS}))(?P<gap>\s*[,;\t]\s*|[ \t]+|$)(?P<label>.*)", re.IGNORECASE)
 _IMAGE = re.compile(rf".*(?:{_ENDINGS})", re.IGNORECASE)
 _PATH_COLUMNS = ("path", "file", "filename", "image", "img", "imagepath", "filepath", "imagefile", "imagename", "name")
-_USE_COLUMNS = ("use",)
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _LABEL_COLUMNS = ("label", "class", "category", "target", "y", "classname", "labelname", "classid", "labelid")
 
@@ -242,7 +240,7 @@ def _cells(path: str, number: int, line: str) -> list[str]:
 def _named_columns(path: str, head: Sequence[str]) -> list[int | None]:
     """Where paths, labels and uses stand in a table with a header; there may be none of the last."""
     plain = [re.sub(r"[^a-z]", "", cell.lower()) for cell in head]
-    kinds = (_PATH_COLUMNS, _LABEL_COLUMNS, _USE_COLUMNS)
+    kinds = (_PATH_COLUMNS, _LABEL_COLUMNS, ("use",))
     found = [next((plain.index(n) for n in known if n in plain), None) for known in kinds]
     if None in found[:2]:
         raise DataError(

@@ -9,10 +9,9 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,22 +112,23 @@ class DigitArrays:
 
     Attributes:
       path: the file it comes from.
-      load: () -> (uint8 [n, height, width], int [n]), not called before the arrays are needed.
+      images: uint8 [n, height, width].
+      labels: int [n].
     """
 
     path: str
-    load: Callable[[], tuple[np.ndarray, np.ndarray]]
+    images: np.ndarray
+    labels: np.ndarray
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """Returns the number of images of each class."""
-        return tuple(np.bincount(self.load()[1], minlength=classes).tolist())
+        return tuple(np.bincount(self.labels, minlength=classes).tolist())
 
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """Yields (rank, name, PNG) of every image, by class and place in the file."""
-        images, labels = self.load()
-        for rank, index in enumerate(np.argsort(labels, kind="stable")):
+        for rank, index in enumerate(np.argsort(self.labels, kind="stable")):
             file = io.BytesIO()
-            Image.fromarray(images[index]).save(file, "PNG", compress_level=1)
+            Image.fromarray(self.images[index]).save(file, "PNG", compress_level=1)
             yield rank, f"{index:05d}", file.getvalue()
 
 
@@ -154,25 +154,19 @@ class DigitBuilder(LabelledImageBuilder, skip_registration=True):
           DataError: the file is not what it should be.
         """
 
-    def arrays(self, path: str, split: str) -> DigitArrays:
-        """Returns the split that lies in a file, which is read when it is needed, once."""
-        return DigitArrays(path, functools.cache(functools.partial(self.load, path, split)))
-
-    def find(self, manual_dir: str) -> Mapping[str, FoundDomain | DigitArrays]:
-        """Finds the splits that lie under a folder; a split that is not there is left out. Reads no image."""
+    def find(self, manual_dir: str) -> dict[str, str]:
+        """Paths of the files of splits that lie under a folder; a split that is not there is left out."""
         found = {s: finding.files(manual_dir, re.compile(pattern).fullmatch) for s, pattern in self.FILES.items()}
         paths = {split: next(files, None) for split, files in found.items()}
-        return {split: self.arrays(path, split) for split, path in paths.items() if path is not None}
+        return {split: path for split, path in paths.items() if path is not None}
 
     def require(self, dl_manager: tfds.download.DownloadManager) -> Mapping[str, FoundDomain | DigitArrays]:
         """See the base class; what is not in the manual folder is downloaded, if that can be."""
-        found: dict[str, DigitArrays] = {}
+        paths: dict[str, str] = {}
         with contextlib.suppress(AssertionError):  # TFDS: there is no such folder
-            found.update(self.find(str(dl_manager.manual_dir)))
-        missing = [split for split in self.SIZES if split not in found]
+            paths = self.find(str(dl_manager.manual_dir))
+        missing = {split: self.URLS.get(split) for split in self.SIZES if split not in paths}
         if missing and not self.URLS:
             raise DataError(f"{self.name} is not prepared yet. {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-        if missing:
-            paths = dl_manager.download({split: self.URLS[split] for split in missing})
-            found.update({split: self.arrays(str(path), split) for split, path in paths.items()})
-        return {split: found[split] for split in self.SIZES}
+        paths |= {split: str(path) for split, path in dl_manager.download(missing).items()} if missing else {}
+        return {split: DigitArrays(paths[split], *self.load(paths[split], split)) for split in self.SIZES}

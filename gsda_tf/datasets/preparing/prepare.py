@@ -23,6 +23,7 @@ from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import ArrayRecords, SourceRecords
+from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
 from gsda_tf.files import disk_errors, one_at_a_time, open_regular, read_regular, remove_unfinished, replacing
 from gsda_tf.progress import progress
@@ -94,12 +95,10 @@ def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> 
         return encoded
     size, folder = settings.image_size, str(prepared_builder(name, settings).data_dir)
 
-    def decode() -> Iterator[np.ndarray]:
-        geometry = DataSettings(image_size=size, resize_size=size)
-        yield from evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()
-
     path, shape = os.path.join(folder, f"pixels-{split}-{size}.npy"), (len(encoded), size, size, 3)
-    pixels = kept_beside(path, np.empty(shape, np.uint8), decode(), f"{domain} pixels")
+    geometry = DataSettings(image_size=size, resize_size=size)
+    decode = lambda: evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()  # noqa: E731
+    pixels = kept_beside(path, np.empty(shape, np.uint8), decode, f"{domain} pixels")
     return DomainData(domain, ArrayRecords(pixels, f"{name}/{split}"), encoded.labels)
 
 
@@ -273,19 +272,18 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
       UserError: no host of the downloads can be resolved, and nothing was downloaded before.
     """
     listed = builder.url_infos or {}
-    files = {info.filename for info in listed.values()}
+    names = tuple(info.filename for info in listed.values())
     hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
-    downloads = os.path.join(glob.escape(str(builder.data_dir_root)), "downloads", "*")
-    there = [path for path in glob.glob(downloads) if os.path.isfile(path) and not path.endswith(".INFO")]
-    there += [name for name in files if os.path.isfile(os.path.join(manual_dir, name))]
-    own = len(getattr(builder, "find", lambda manual_dir: ())(manual_dir)) >= len(files) > 0
-    if not hosts or urllib.request.getproxies() or there or own:
+    downloads = glob.glob(os.path.join(glob.escape(str(builder.data_dir_root)), "downloads", "*"))
+    there = any(os.path.isfile(path) and not path.endswith(".INFO") for path in downloads)
+    own = next(finding.files(manual_dir, lambda name: name.endswith(names)), None)
+    if not hosts or urllib.request.getproxies() or there or own is not None:
         return
     for host in hosts:
         with contextlib.suppress(OSError):
             socket.getaddrinfo(host, 443)
             return
-    own = f"put the files as they are ({', '.join(sorted(files))}) into {manual_dir}, " if files else ""
+    own = f"put the files as they are ({', '.join(sorted(names))}) into {manual_dir}, " if names else ""
     raise UserError(
         f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
         f"{own}or prepare it elsewhere and set --data_dir."
@@ -293,12 +291,17 @@ def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None
 
 
 def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
-    """int32 [n], in the order of the records."""
-    counts = (builder.info.metadata or {}).get("class_counts")
-    if counts is not None and split in counts:
-        labels = np.repeat(np.arange(len(counts[split]), dtype=np.int32), counts[split])
-    else:
-        labels = _scanned_labels(builder, split, source)
+    """int32 [n], in the order of the records; if the set does not tell them, read once and kept beside the records."""
+    counts = (builder.info.metadata or {}).get("class_counts", {}).get(split)
+    if counts is None:
+        key, path = feature_of(builder, "ClassLabel"), os.path.join(str(builder.data_dir), f"labels-{split}.npy")
+
+        def read() -> Iterator[np.ndarray]:
+            for start in range(0, len(source), _AT_ONCE):
+                yield np.asarray([source[i][key] for i in range(start, min(start + _AT_ONCE, len(source)))])
+
+        return kept_beside(path, np.empty(len(source), np.int32), read, f"{builder.name} {split} labels")
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     if len(labels) != len(source):
         raise DataError(
             f"{builder.data_dir} is damaged: {len(source):,} images but {len(labels):,} labels in {split}. Remove the "
@@ -307,25 +310,13 @@ def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray
     return labels
 
 
-def _scanned_labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
-    """The label of every record, read once and kept beside the records."""
-    key = feature_of(builder, "ClassLabel")
-
-    def read() -> Iterator[np.ndarray]:
-        for start in range(0, len(source), _AT_ONCE):
-            yield np.asarray([source[i][key] for i in range(start, min(start + _AT_ONCE, len(source)))])
-
-    path = os.path.join(str(builder.data_dir), f"labels-{split}.npy")
-    return kept_beside(path, np.empty(len(source), np.int32), read(), f"{builder.name} {split} labels")
-
-
-def kept_beside(path: str, array: np.ndarray, parts: Iterable[np.ndarray], desc: str) -> np.ndarray:
+def kept_beside(path: str, array: np.ndarray, read: Callable[[], Iterable[np.ndarray]], desc: str) -> np.ndarray:
     """What was found in prepared data, from a file beside them; a folder that cannot be written costs time only.
 
     Args:
       path: of the file; one that is damaged, or of another array, is written anew.
       array: is filled.
-      parts: its rows, where they are not kept yet; what lies past its end is dropped.
+      read: its rows, where they are not kept yet; what lies past its end is dropped.
       desc: of the progress bar.
     """
     with (
@@ -337,7 +328,7 @@ def kept_beside(path: str, array: np.ndarray, parts: Iterable[np.ndarray], desc:
             return kept
     done = 0
     with progress(total=len(array), desc=desc, unit=" images", leave=False) as bar:
-        for part in parts:
+        for part in read():
             part = part[: len(array) - done]
             array[done : done + len(part)] = part
             done += len(part)
