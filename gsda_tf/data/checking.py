@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import PIL
@@ -33,21 +33,19 @@ _RULES = f"6 {tf.__version__} {PIL.__version__}"
 _MOST_BYTES = 2**28
 _TOLD_ELSEWHERE = (OSError, BadImageError, tf.errors.OpError)
 
-Find = Callable[[Sequence[int]], Iterable["str | None"]]
-"""Indices of images -> a fact about each."""
-
 
 def kept_in(settings: DataSettings) -> str:
     """The folder of what is known of images: beside the prepared data sets."""
     return os.path.join(os.path.expanduser(settings.data_dir or os.path.join("~", "tensorflow_datasets")), "checked")
 
 
-def remembered(find: Find, domain: DomainData, what: str, folder: str) -> list[str | None]:
-    """A fact about each image of a domain; only images that are new or have changed are looked at.
+def _of_each(look: Callable[[int], str | None], domain: DomainData, doing: str, what: str, folder: str) -> list:
+    """A fact about each image of a domain, by several threads; only images that are new or have changed are looked at.
 
     Args:
-      find: looks at images.
+      look: index of an image -> the fact.
       domain: n images.
+      doing: what a progress bar says.
       what: the fact is, in a word.
       folder: keeps facts in a file by the stamp of each image. One that cannot be read or written costs time only; "":
         all images are looked at.
@@ -55,18 +53,17 @@ def remembered(find: Find, domain: DomainData, what: str, folder: str) -> list[s
     Returns:
       n facts.
     """
-    count = len(domain)
-    if not folder:
-        return list(find(range(count)))
-    stamps = [_short(domain.records.stamp(index)) for index in range(count)]
-    where = os.path.dirname(domain.records.name(0)) if count else ""
+    stamps = [_short(domain.records.stamp(index)) if folder else None for index in range(len(domain))]
+    where = os.path.dirname(domain.records.name(0)) if stamps else ""
     name = hashlib.blake2b(os.fsencode(f"{domain.name}\0{what}\0{where}"), digest_size=12).hexdigest()
     path, known = os.path.join(folder, f"{name}.json"), {}
     with contextlib.suppress(OSError, ValueError, TypeError, RecursionError, UserError):
-        held = dict(json.loads(read_regular(path, _MOST_BYTES)))
+        held = dict(json.loads(read_regular(path, _MOST_BYTES))) if folder else {}
         known = {stamp: fact for stamp, fact in held.items() if fact is None or isinstance(fact, str)}
     unread = [index for index, stamp in enumerate(stamps) if stamp not in known]
-    found = dict(zip(unread, find(unread)))
+    with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
+        options = {"desc": f"{doing} {shown(domain.name)}", "unit": " images", "leave": False, "delay": 1}
+        found = dict(zip(unread, progress(pool.map(look, unread), total=len(unread), **options)))
     facts = [found[index] if index in found else known[stamp] for index, stamp in enumerate(stamps)]
     now = {stamp: fact for stamp, fact in zip(stamps, facts) if stamp}
     if now != known:
@@ -118,17 +115,6 @@ def content_digests(domain: DomainData, kept_in: str = "") -> np.ndarray:
         return digest
 
     return np.asarray(_of_each(of_one, domain, "reading", "content", kept_in), "S32")
-
-
-def _of_each(look: Callable[[int], str | None], domain: DomainData, doing: str, what: str, kept_in: str) -> list:
-    """What a function of an index says of each image, by several threads; see `remembered`."""
-
-    def find(indices: Sequence[int]) -> list[str | None]:
-        with concurrent.futures.ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
-            options = {"desc": f"{doing} {shown(domain.name)}", "unit": " images", "leave": False, "delay": 1}
-            return list(progress(pool.map(look, indices), total=len(indices), **options))
-
-    return remembered(find, domain, what, kept_in)
 
 
 def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskData:

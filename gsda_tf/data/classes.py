@@ -56,6 +56,20 @@ class Brought:
         return domain.chosen(order) if by_class and (np.diff(order) < 0).any() else domain
 
 
+def labelled(source: Brought) -> Brought:
+    """Returns a source as it is.
+
+    Raises:
+      DataError: an image has no label.
+    """
+    if bare := source.classes.count(None):
+        raise DataError(
+            f"{bare:,} of the {len(source.classes):,} images of the source have no label, the first is "
+            f"{source.at(source.classes.index(None))}: expected one each."
+        )
+    return source
+
+
 def own_task(
     kind: str,
     source: Brought,
@@ -69,7 +83,7 @@ def own_task(
 
     Args:
       kind: of the pipeline, first part of the task's name.
-      source: labelled images; none where a run is adapted without them.
+      source: `labelled` images; none where a run is adapted without them.
       target: images.
       names: r names of the source's classes. Behind them stand those that the target alone has, if they count as
         unknown.

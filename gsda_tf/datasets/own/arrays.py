@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import NOTHING, Brought, class_name, own_task
+from gsda_tf.data.classes import NOTHING, Brought, class_name, labelled, own_task
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import read_npz
@@ -65,36 +65,23 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
     """
     paths = () if known else several(settings.source)
     sources, target = [_read("source", path) for path in paths], _read("target", settings.target)
-    for number, each in enumerate(sources):
-        for other in (*sources[:number], target):
-            _check_pair(each, other)
+    kinds = [
+        f"{each.values.dtype} {each.values.shape[1:] if each.values.ndim == 2 else ''}" for each in (*sources, target)
+    ]
+    for each, kind in zip(sources, kinds):
+        if kind != kinds[-1]:
+            raise DataError(
+                f"A row of {shown(each.path)} is {kind}, of {shown(target.path)} {kinds[-1]}: expected the same."
+            )
+    values = [each.values for each in sources] or [target.values[:0]]
+    source = labelled(_brought(sources, np.concatenate(values) if len(sources) > 1 else values[0]))
     names = tuple(dict.fromkeys(name for each in sources for name in (*each.class_names, *_ordered(each.labels))))
     if not any(each.class_names for each in sources):
         names = known or _ordered(names)
     elif not target.class_names:  # its numbers count in the source's names
         at = {str(number): name for number, name in enumerate(names)}
         target = dataclasses.replace(target, labels=[x if x in names else at.get(x, x) for x in target.labels])
-    values = [each.values for each in sources] or [target.values[:0]]
-    source = _brought(sources, np.concatenate(values) if len(sources) > 1 else values[0])
     return own_task("arrays", source, _brought([target], target.values), names, settings, by_class=False)
-
-
-def _check_pair(source: Arrays, target: Arrays) -> None:
-    """Raises DataError if a source and the target, or another source, do not fit together."""
-    kinds = [
-        f"{each.values.dtype} {each.values.shape[1:] if each.values.ndim == 2 else ''}" for each in (source, target)
-    ]
-    if kinds[0] != kinds[1]:
-        raise DataError(
-            f"A row of {shown(source.path)} is {kinds[0]}, of {shown(target.path)} {kinds[1]}: expected the same."
-        )
-    if bare := source.labels.count(None):
-        if bare == len(source.labels):
-            raise DataError(f"--source={shown(source.path)} has no labels: {_EXPECTED}.")
-        raise DataError(
-            f"{bare} of the {len(source.labels)} rows of --source={shown(source.path)} have no label, the first is row "
-            f"{source.labels.index(None)}: expected all."
-        )
 
 
 def feature_units(path: str) -> int:

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from gsda_tf.data.classes import Brought, class_name, listed, own_task
+from gsda_tf.data.classes import Brought, class_name, labelled, listed, own_task
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
@@ -106,17 +106,15 @@ def load(settings: DataSettings) -> TaskData:
     sources = [read_list(place) for place in places]
     roots = [settings.source_root or settings.image_root] * len(sources)
     *paths, target_paths = map(find_images, (*sources, target), (*roots, settings.target_root or settings.image_root))
-    for source in sources:
-        if bare := next((line for line in source.lines if line.label is None), None):
-            raise DataError(f"{source.at(bare)} has no label: expected 'path label' on every line of the source.")
     source = sources[0] if len(sources) == 1 else _joined(settings.source_list, sources, paths)
     remarks = [*source.remarks, *target.remarks]
     check_labels(source)
     told = {} if settings.list_labels == "numbers" else _folder_of_label(source, remarks)
     names = {label: told.get(label, label) for label in source.labels}
+    brought = labelled(_brought(sources, paths, names))
     target_names = _target_names(target, shown(source.path), names, settings, remarks)
-    domains = _brought(sources, paths, names), _brought([target], [target_paths], target_names)
-    return own_task("lists", *domains, tuple(names.values()), settings, remarks)
+    others = _brought([target], [target_paths], target_names)
+    return own_task("lists", brought, others, tuple(names.values()), settings, remarks)
 
 
 def _joined(given: str, sources: Sequence[ImageList], paths: Sequence[Sequence[str]]) -> ImageList:

@@ -2,10 +2,10 @@
 
 import re
 
-from gsda_tf.data.classes import Brought, own_task
+from gsda_tf.data.classes import Brought, labelled, own_task
 from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets.preparing import prepare
-from gsda_tf.errors import DataError, UserError, choose
+from gsda_tf.errors import UserError, choose
 from gsda_tf.settings import DataSettings, several
 
 _FORM = re.compile(r"((?P<set>\w+(/[\w.-]+)?)|(?P<folder>/.*?))(?::(?P<split>[\w.-]+(?:\[[\d%:-]+\])?))?", re.DOTALL)
@@ -28,9 +28,7 @@ def load(settings: DataSettings) -> TaskData:
     if len(several(settings.source)) > 1:
         raise UserError(f"--source={settings.source}: several sources are taken of folders and arrays, not of TFDS.")
     (source, names), (target, _) = (_load(role, settings) for role in ("source", "target"))
-    if None in source.classes:
-        raise DataError(f"--source={settings.source} has images without a label: expected another split.")
-    return own_task("tfds", source, target, names, settings, by_class=False)
+    return own_task("tfds", labelled(source), target, names, settings, by_class=False)
 
 
 def _load(role: str, settings: DataSettings) -> tuple[Brought, tuple[str, ...]]:

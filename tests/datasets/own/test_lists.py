@@ -232,7 +232,7 @@ def test_targets_without_labels(root, line):
     data = loading.load(lists_settings(_numbered(root, "amazon"), target))
     assert data.target.labels.tolist() == [-1] * 5
     message = _refusal(lists_settings(target, _numbered(root, "amazon")))
-    assert "has no label" in message and "None" not in message
+    assert "have no label" in message and "None" not in message
 
 
 def test_whole_paths_are_taken_where_the_user_says_so(root):
@@ -360,13 +360,13 @@ class TestRefusals:
 
     def test_no_labels_in_the_source(self, root):
         message = _refusal(lists_settings(_write(root, "s.txt", _paths(root, "amazon")), _numbered(root, "webcam")))
-        assert "line 1" in message and "has no label" in message
+        assert "s.txt line" in message and "7 of the 7 images of the source have no label" in message
 
     def test_labels_on_some_lines_of_the_source_only(self, root):
         lines = [f"{path} 0" for path in _paths(root, "amazon")]
         lines[3] = lines[3][:-2]
         message = _refusal(lists_settings(_write(root, "s.txt", lines), _numbered(root, "webcam")))
-        assert "line 4" in message and "has no label" in message
+        assert "line 4" in message and "have no label" in message
 
     def test_missing_paths(self, root):
         path = _numbered(root, "amazon")
