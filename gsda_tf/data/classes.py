@@ -128,13 +128,11 @@ def own_task(
 def few_images(data: TaskData) -> list[str]:
     """Tells the classes of no source image, and of one, a line each."""
     counts, said = np.bincount(data.source.labels, minlength=len(data.class_names)), []
-    for count, told in (
-        (0, "no source image ({}): nothing is learnt"),
-        (1, "a single source image ({}): little can be learnt"),
-    ):
-        few = [shown(name) for name, found in zip(data.known, counts) if found == count]
-        if few:
-            said.append(f"{len(few):,} of the {len(data.known):,} classes have {told.format(listed(few))}.")
+    for count, images, what in ((0, "no source image", "nothing is"), (1, "a single source image", "little can be")):
+        if few := [shown(name) for name, found in zip(data.known, counts) if found == count]:
+            said.append(
+                f"{len(few):,} of the {len(data.known):,} classes have {images} ({listed(few)}): {what} learnt."
+            )
     return said
 
 
@@ -150,13 +148,13 @@ def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> Non
       classes: names of the classes of each place.
       places: what messages call them.
     """
-    seen: dict[str, dict[str, str]] = {}
+    seen: dict[str, tuple[str, set[str], str]] = {}
     for names, place in zip(classes, places):
         for name in names:
             plain = unicodedata.normalize("NFKD", name).casefold()
-            alike = seen.setdefault(re.sub(r"[\W_]+", "", plain) or name, {})
-            other, where = next(iter(alike.items()), (name, place))
-            if alike.setdefault(name, place) == place != where:
+            key = re.sub(r"[\W_]+", "", plain) or name
+            other, there, where = seen.setdefault(key, (name, {*names}, place))
+            if name not in there:
                 raise DataError(
                     f"{shown(where)} has the class {other!r} and {shown(place)} {name!r}: are they one? Call it by one "
                     "name in all sources, or give them names that differ."
