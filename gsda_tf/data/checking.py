@@ -5,7 +5,6 @@ Facts about every image of a domain are kept, so that images that have not chang
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -147,17 +146,14 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
 def remark_on_images(data: TaskData) -> list[str]:
     """A line if images are in both domains, by their content; up to a thousand that may be are read."""
     source, target = data.source, data.target
-    places = collections.defaultdict(list)
-    for index in range(len(source)):
-        places[source.records.key(index)].append(index)
-    places.pop(None, None)
-    keys = [target.records.key(index) for index in range(len(target))]
-    alike = [index for index, key in enumerate(keys) if key in places]
+    theirs, ours = ([domain.records.key(i) for i in range(len(domain))] for domain in (source, target))
+    shared = {*theirs} & {*ours} - {None}
+    alike = [index for index, key in enumerate(ours) if key in shared]
     read = [alike[i] for i in evenly(len(alike), _MOST_COMPARED)]
-    candidates = [other for key in dict.fromkeys(keys[index] for index in read) for other in places[key]]
-    known: dict[str | None, int] = {}
-    for i in evenly(len(candidates), 4 * _MOST_COMPARED):
-        known.setdefault(content(source, candidates[i]), candidates[i])
+    wanted = {ours[index] for index in read}
+    candidates = [index for index, key in enumerate(theirs) if key in wanted]
+    chosen = [candidates[i] for i in evenly(len(candidates), 4 * _MOST_COMPARED)]
+    known = {content(source, index): index for index in chosen}
     known.pop(None, None)
     pairs = [(index, known[digest]) for index in read if (digest := content(target, index)) in known]
     if not pairs:

@@ -19,6 +19,7 @@ from gsda_tf.settings import REJECT, DataSettings
 NOTHING = "no_source"
 """The name of a source that is not there."""
 _SHOWN = 5
+_NO_LABEL = ("", "-1", "nan", "<na>")
 _MANY = 20
 """Fewer classes that are numbers may well be classes, however few images they have."""
 
@@ -199,6 +200,12 @@ def class_name(written: str) -> str:
             return unicodedata.normalize("NFC", written)
         return os.fsencode(written).decode("cp1252", "replace")
     return written
+
+
+def class_written(word: str) -> str | None:
+    """The same; None for the words by which people and programs say that there is no label."""
+    name = class_name(word)
+    return None if name.casefold() in _NO_LABEL else name
 
 
 def plain_name(path: str) -> str:

@@ -246,11 +246,10 @@ def _opened(record: bytes | BinaryIO) -> Iterator[Image.Image]:
             yield image
     except Image.UnidentifiedImageError as error:
         file.seek(0)
-        begin = file.read(8)
-        if not begin:
-            raise BadImageError("empty file") from error
         bands = "of one, three or four bands of 8 bits, or unsigned 16"
-        raise BadImageError(f"no {READ} {bands}, that can be read, it begins with {begin!r}") from error
+        begin = file.read(8)
+        reason = f"no {READ} {bands}, that can be read, it begins with {begin!r}" if begin else "empty file"
+        raise BadImageError(reason) from error
     except Image.DecompressionBombError as error:
         raise BadImageError(_TOO_MANY) from error
     except (BadImageError, MemoryError):

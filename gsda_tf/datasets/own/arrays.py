@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gsda_tf.data.classes import NOTHING, Brought, class_name, labelled, own_task
+from gsda_tf.data.classes import NOTHING, Brought, class_name, class_written, labelled, own_task
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import read_npz
@@ -23,8 +23,6 @@ from gsda_tf.settings import DataSettings, several
 
 NAMES = ("features", "images", "labels", "class_names")
 _MOST_CHARACTERS = 1000
-_MISSING = ("", "nan", "<na>")
-"""Words by which programs say that there is no label."""
 _EXPECTED = (
     "expected an .npz file with features (float [n, e]) or images (uint8 [n, height, width, 3] or [n, height, width]), "
     "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names"
@@ -191,7 +189,7 @@ def _label(row: int, value: Any) -> int | str | None:
     if isinstance(value, str):
         if len(value) > _MOST_CHARACTERS:
             raise ValueError(f"the label of row {row} has {len(value):,} characters: expected a name")
-        return None if value.strip().casefold() in _MISSING else class_name(value.strip())
+        return class_written(value.strip())
     try:
         whole = float(value).is_integer()
     except (TypeError, ValueError, OverflowError) as error:

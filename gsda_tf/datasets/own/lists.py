@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from gsda_tf.data.classes import Brought, class_name, labelled, listed, own_task
+from gsda_tf.data.classes import Brought, class_name, class_written, labelled, listed, own_task
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
@@ -22,7 +22,6 @@ from gsda_tf.settings import REJECT, DataSettings, several
 
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
-_NO_LABEL = ("", "-1", "nan", "<na>")
 _MOST_BYTES, _MOST_IN_LINE = 2**30, 2**16
 _ENDINGS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, *UNREAD_SUFFIXES))
 # The path reaches to the last ending of an image that a gap follows; the label is the rest, and may hold spaces.
@@ -209,9 +208,8 @@ def _lines(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[
         )
     lines = []
     for number, row in rows[headed:]:
-        label = class_name(row[of_label])
-        label = None if label.casefold() in _NO_LABEL else label
-        lines.append(Line(number, row[of_path], label, None if of_use is None else row[of_use]))
+        use = None if of_use is None else row[of_use]
+        lines.append(Line(number, row[of_path], class_written(row[of_label]), use))
     said = f"Columns from the third on are not read in {shown(path)}, as in line {more}: the second is the label."
     return lines, [said] if more is not None and not headed else []
 
@@ -260,18 +258,13 @@ def find_images(images: ImageList, image_root: str) -> list[str]:
       DataError: a path leads out of the root, or files are not there.
     """
     root = os.path.abspath(image_root or os.path.dirname(images.path) or ".")
-    if not os.path.isdir(root):
-        raise DataError(
-            f"--image_root={shown(image_root)} is no folder: expected what the lists' paths are relative to."
-        )
     paths = [written_path(root, line.path) for line in images.lines]
     missing = []
     for line, path in zip(images.lines, paths):
         if not path.startswith(root.rstrip(os.sep) + os.sep):
-            whole = "--image_root=/ takes whole paths as they are" if os.path.isabs(line.path) else ""
             raise DataError(
-                f"{images.at(line)} leads out of {shown(root)}: expected a path below it. "
-                f"{whole or '--image_root says what paths are relative to'}; use it for lists that you trust."
+                f"{images.at(line)} leads out of {shown(root)}: expected a path below it. --image_root says what paths "
+                "are relative to, --image_root=/ takes whole paths as they are; use it for lists that you trust."
             )
         if not os.path.lexists(path):
             missing.append(f"line {line.number} ({shown(line.path)})")

@@ -392,7 +392,7 @@ class TestRefusals:
         lines = [f"{path} {int('mug' in path)}" for path in _paths(inner, "amazon")]
         message = _refusal(lists_settings(_write(inner, "s.txt", [*lines, f"{climbing} 0"]), _numbered(root, "webcam")))
         assert "line 3" in message and "leads out of" in message and climbing in message
-        assert ("--image_root=/ takes whole paths" in message) == (climbing[0] == "/")
+        assert "--image_root=/ takes whole paths" in message
 
     def test_one_image_with_two_labels(self, root):
         source = _write(root, "s.txt", ["amazon/bike/frame_0000.jpg bike", "amazon/./bike/frame_0000.jpg mug"])
