@@ -88,9 +88,8 @@ def _reason(name: str, scores: dict[str, dict[str, float]]) -> str:
             f"{name}: on frozen features it was the best of the pool on most tasks that were measured, and nothing "
             f"speaks against it: it agrees with the answer of all candidates together ({mine['crowd']:.2f})"
         )
-    beside = f"; source only {plain['clusters']:.2f}" if plain else ""
-    alone = f"; source only {plain['crowd']:.2f}" if plain else ""
+    told = {key: f"{mine[key]:.2f}" + (f"; source only {plain[key]:.2f}" if plain else "") for key in mine}
     return (
-        f"{name}: its labels agree best with the clusters of your images ({mine['clusters']:.2f}{beside}) and with the "
-        f"answer of all candidates together ({mine['crowd']:.2f}{alone})"
+        f"{name}: its labels agree best with the clusters of your images ({told['clusters']}) and with the answer of "
+        f"all candidates together ({told['crowd']})"
     )

@@ -73,17 +73,13 @@ class LoggedRun:
     @property
     def distances(self) -> dict[str, float]:
         """Proxy A-distance "before" and "after" training, or "now", as far as it was logged."""
-        named, newest = {}, "after" if self.summary else "now"
-        for line in self.lines:
-            if line.get("score/a_distance") is not None:
-                named[newest if line["step"] else "before"] = line["score/a_distance"]
-        return named
+        newest, key = "after" if self.summary else "now", "score/a_distance"
+        return {newest if line["step"] else "before": line[key] for line in self.lines if line.get(key) is not None}
 
     @property
     def distance_spread(self) -> float | None:
         """The largest standard deviation of that distance between divisions of the images; None if unknown."""
-        found = [line.get("score/a_distance_spread") for line in self.lines]
-        return max((spread for spread in found if spread is not None), default=None)
+        return max((line.get("score/a_distance_spread") or 0.0 for line in self.lines), default=0.0) or None
 
     def features(self, before: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
         """Features of the images that were kept, after training or before it: of the source float [ns, d], of the

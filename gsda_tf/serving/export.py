@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import errors_only, tf_variable
 from gsda_tf.data import images
-from gsda_tf.data.domain import DomainData
+from gsda_tf.data.domain import evenly
 from gsda_tf.data.images import ImageGeometry
 from gsda_tf.errors import TrainingError, UserError, choose, shown
 from gsda_tf.files import disk_errors
@@ -32,18 +32,10 @@ MIXED_TOLERANCE = 1e-3
 """The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
 the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
 
-_Answered = Mapping[str, np.ndarray]
+_SAMPLES = 8
+"""Real images of the target by which an export is checked: encoded, as files are; or features."""
 _LITE_TOLERANCE = 1e-3
 """The same of TFLite, whose kernels add up in another order."""
-
-
-def sample_images(domain: DomainData, count: int = 8) -> list[bytes] | np.ndarray:
-    """Returns some real images of a domain as files are: encoded. Pixels are encoded as PNG, which loses nothing.
-
-    Of a domain of features: float32 [<=count, e].
-    """
-    chosen = np.linspace(0, len(domain) - 1, min(count, len(domain))).astype(np.int64)
-    return domain.records.samples(chosen)
 
 
 def export_model(
@@ -125,9 +117,9 @@ def export_experiment(
     committee: Callable | None = None,
 ) -> str:
     """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
-    data = experiment.settings.data
+    data, target = experiment.settings.data, experiment.data.target
     assets = {"class_names": list(experiment.data.class_names), "summary": dict(summary), **experiment.method.assets()}
-    if experiment.data.source is not experiment.data.target:  # noise in place of data that are not at hand is both
+    if experiment.data.source is not target:  # noise in place of data that are not at hand is both
         assets[SEEN] = kept(experiment)
     return export_model(
         _extractor(experiment, precision),
@@ -136,7 +128,7 @@ def export_experiment(
         ImageGeometry(data.image_size, data.resize_size),
         export_root,
         assets,
-        sample_images(experiment.data.target),
+        target.records.samples(evenly(len(target), _SAMPLES)),
         TOLERANCE if precision == "float32" else MIXED_TOLERANCE,
         formats,
         committee,
@@ -183,7 +175,13 @@ def _in_memory(extractor, classifier, committee, seen: np.ndarray) -> dict[str, 
         return {name: value.numpy() for name, value in said.items() if name != "features"}
 
 
-def _compare(kind: str, answer: _Answered, expected: _Answered, names: Sequence[str], tolerance: float) -> None:
+def _compare(
+    kind: str,
+    answer: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    tolerance: float,
+) -> None:
     tolerance = max(tolerance, _LITE_TOLERANCE) if kind == "tflite" else tolerance
     numbers = expected if kind == "saved_model" else ("probabilities",)
     differences = {name: np.abs(answer[name] - expected[name]).max(initial=0.0) for name in numbers}

@@ -8,7 +8,6 @@ import tensorflow as tf
 from PIL import Image
 
 from gsda_tf.data.domain import evenly
-from gsda_tf.serving.export import sample_images
 from gsda_tf.training.experiment import restore
 from tests import rounding
 from tests.faults import inprocess
@@ -43,7 +42,8 @@ def test_any_checkpoint_is_exported(workdir):
         assert json.load(file) == {**commands.summary(workdir), "exported_step": 20}
     experiment, _ = restore(workdir, 20)
     images = experiment.data.target.chosen(evenly(len(experiment.data.target), 8))
-    found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=tf.constant(sample_images(images, 8)))
+    samples = tf.constant(images.records.samples(evenly(8, 8)))
+    found = tf.saved_model.load(path).signatures["serving_default"](image_bytes=samples)
     assert rounding.distance(found["probabilities"], experiment.inference(images).probabilities) < rounding.FORWARD
     code, _, told = inprocess.command("export", f"--workdir={workdir}", "--step=7")
     assert code == 2 and "no checkpoint of step 7: there are 10, 20, 30, 40" in told
