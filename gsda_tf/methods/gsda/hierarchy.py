@@ -5,10 +5,12 @@ synchronization are written for any list of levels; the paper's three are the de
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from gsda_tf.errors import UserError, choose
 from gsda_tf.files import read_regular
@@ -34,6 +36,11 @@ class Level:
     def size(self) -> int:
         """Number of nodes n: one discriminator each."""
         return self.membership.shape[1]
+
+    @functools.cached_property
+    def tensor(self) -> tf.Tensor:
+        """The membership, outside of graphs: they would hold a copy at each use, of 100 MB with 5,000 classes."""
+        return _outside(self.membership)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,11 @@ class Hierarchy:
         """float32 [r, K]: the levels side by side."""
         return np.concatenate([level.membership for level in self.levels], axis=1)
 
+    @functools.cached_property
+    def below(self) -> list[tf.Tensor]:
+        """`children` of every level but the finest, outside of graphs."""
+        return [_outside(self.children(upper)) for upper in range(len(self.levels) - 1)]
+
     def children(self, upper: int) -> np.ndarray:
         """Returns which nodes of level `upper + 1` lie below which nodes of level `upper`, as (10) sums over them.
 
@@ -76,6 +88,11 @@ class Hierarchy:
         above, below = self.levels[upper].membership, self.levels[upper + 1].membership
         outside = (1.0 - above).T @ below
         return (outside == 0).astype(np.float32)
+
+
+def _outside(values: np.ndarray) -> tf.Tensor:
+    with tf.init_scope():
+        return tf.constant(values)
 
 
 def build_hierarchy(num_classes: int, num_groups: Sequence[int], names: Sequence[str], seed: int) -> Hierarchy:

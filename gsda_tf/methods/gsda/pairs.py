@@ -69,12 +69,12 @@ def build_pairs(level: Level, labels: tf.Tensor, probabilities: tf.Tensor) -> Pa
       Pairs of static shapes.
     """
     count, nodes = labels.shape[0], level.size
-    weights = alignment.loss_weights(probabilities, tf.constant(level.membership))
+    weights = alignment.loss_weights(probabilities, level.tensor)
     classes_of_a_node = int(np.asarray(level.membership).sum(axis=0).max())
     places = min(count, classes_of_a_node * most_of_a_class(count, len(level.membership)))
     if places == count:
         return Pairs(None, count, weights, domain_labels(count, probabilities.shape[0] - count))
-    belongs = tf.gather(tf.constant(level.membership.T), labels, axis=1)
+    belongs = tf.transpose(tf.gather(level.tensor, labels))
     # The places go to the samples that belong, in their order: of equals, the first is taken first.
     present, source = tf.math.top_k(belongs, places)
     complete = tf.equal(tf.reduce_sum(present), tf.reduce_sum(belongs))

@@ -37,7 +37,7 @@ def level_differences(magnitudes: tf.Tensor, hierarchy: Hierarchy) -> dict[str, 
     parts = list(hierarchy.slices.values())
     return {
         level.name: magnitudes[parts[i]]
-        - tf.linalg.matvec(tf.constant(hierarchy.children(i), magnitudes.dtype), magnitudes[parts[i + 1]])
+        - tf.linalg.matvec(tf.cast(hierarchy.below[i], magnitudes.dtype), magnitudes[parts[i + 1]])
         for i, level in enumerate(hierarchy.levels[:-1])
     }
 
