@@ -3,6 +3,7 @@
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -263,3 +264,10 @@ def test_many_classes_have_narrow_critics_unless_the_user_or_one_critic_says_oth
     assert _resolved(**given, discriminator_units=(32,))["discriminator_units"] == (32,)
     (tmp_path / "source" / "0").rmdir()
     assert _resolved(**given, method="gsda")["discriminator_units"] == (256, 256)
+
+
+@pytest.mark.parametrize("count, units", [(499, (256, 256)), (500, (64,))])
+def test_classes_of_arrays_are_counted(tmp_path, count, units):
+    np.savez(tmp_path / "a.npz", features=np.zeros((count, 2), np.float32), labels=np.arange(count))
+    path = str(tmp_path / "a.npz")
+    assert _resolved(source=path, target=path, method="gsda")["discriminator_units"] == units

@@ -92,6 +92,16 @@ def feature_units(path: str) -> int:
     return values.shape[1] if values.ndim == 2 else 0
 
 
+def class_count(path: str) -> int:
+    """How many classes a source file names.
+
+    Raises:
+      UserError: see `load`.
+    """
+    found = _read("source", path)
+    return len({*found.class_names, *found.labels} - {None})
+
+
 def _read(role: str, path: str) -> Arrays:
     """Reads a file.
 
