@@ -27,7 +27,7 @@ _ALIKE = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class _Tree:
-    """The files of a domain, by their paths from its folder on.
+    """Paths of the files of a domain.
 
     Attributes:
       flag: that names it.
@@ -46,16 +46,16 @@ class _Tree:
     def __str__(self) -> str:
         return listed([*map(shown, self.tops)])
 
-    def paths(self, name: str) -> list[str]:
-        """Whole paths of the images in and below a folder."""
-        return [os.path.join(self.root, path) for path in self.tops[name]]
+    def inner(self, path: str) -> list[str]:
+        """The folders between a folder of the root and an image in it."""
+        return os.path.relpath(path, self.root).split(os.sep)[1:-1]
 
     def remarks(self, labelled: bool) -> list[str]:
         """Tells the files that are not read, and, where folders are classes, those from further down."""
         said = []
         if self.others:
             said.append(f"Not read in --{self.flag}, as no images by their names: {not_read(self.others)}.")
-        deep = sum(path.count(os.sep) > 1 for paths in self.tops.values() for path in paths)
+        deep = sum(bool(self.inner(path)) for paths in self.tops.values() for path in paths)
         if deep and labelled:
             said.append(f"{deep:,} images of --{self.flag} lie in folders below their class folder.")
         return said
@@ -92,11 +92,10 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
                 "expected one folder of images a class, whose name is the label."
             )
     names = known or tuple(sorted({name for each in by_place for name in each}))
-    rest = [os.path.join(target.root, path) for path in target.loose]
-    rest += _unlabelled(target, settings.unlabelled_folder, names)
+    rest = target.loose + _unlabelled(target, settings.unlabelled_folder, names)
     target_classes = {}
     if _without_classes(target, names):
-        rest += [path for name in target.tops for path in target.paths(name)]
+        rest += [path for name in target.tops for path in target.tops[name]]
         remarks.append(
             f"No folder of --target_dir ({target}) is a class of the source: its {len(rest):,} images are taken as a "
             "target without labels."
@@ -112,9 +111,7 @@ def load(settings: DataSettings, known: tuple[str, ...] = ()) -> TaskData:
 def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]:
     """Takes the folder of images without a label out of a target that has others beside it: their paths."""
     if name in target.tops and name not in classes and len(target.tops) > 1:
-        paths = target.paths(name)
-        del target.tops[name]
-        return paths
+        return target.tops.pop(name)
     if name != DataSettings.unlabelled_folder and name not in target.tops:
         raise DataError(
             f"--unlabelled_folder={name}: --{target.flag}={shown(target.root)} has no such folder, but "
@@ -126,14 +123,13 @@ def _unlabelled(target: _Tree, name: str, classes: tuple[str, ...]) -> list[str]
 def _read(flag: str, root: str) -> _Tree:
     tops, others = {}, []
     for folder, folders, names in walk(root, f"--{flag}"):
-        below = os.path.relpath(folder, root)
-        if below == os.curdir:
+        if not tops:
             if folders == ["images"] and not any(map(is_image, names)):
                 return _read(flag, os.path.join(root, "images"))
             tops = {name: [] for name in (os.curdir, *folders)}
-        paths = [os.path.normpath(os.path.join(below, name)) for name in names]
-        tops[below.split(os.sep)[0]] += filter(is_image, paths)
-        others += [path for path in paths if not is_image(path)]
+        top, *_ = os.path.relpath(folder, root).split(os.sep)
+        tops[top] += [os.path.join(folder, name) for name in names if is_image(name)]
+        others += [os.path.join(folder, name) for name in names if not is_image(name)]
     tree = _Tree(flag, root, tops, tops.pop(os.curdir), others)
     if not tree.loose and not any(tops.values()):
         raise DataError(
@@ -153,11 +149,11 @@ def _refuse_level(tree: _Tree, other: _Tree, classes: Sequence[str]) -> None:
       other: domain.
       classes: folders of the source.
     """
-    levels = [path.split(os.sep)[1:-1] for paths in tree.tops.values() for path in paths]
-    if not all(levels):  # images in a class folder
+    levels = {(top, *tree.inner(path)) for top, paths in tree.tops.items() for path in paths}
+    if any(len(level) == 1 for level in levels):  # images in a class folder
         return
-    pairs = {(top, _second(path)) for top, paths in tree.tops.items() for path in paths}
-    below = collections.Counter(name for _, name in pairs if name)
+    pairs = {(top, *(inner[1:] if inner[0] == "images" else inner)[:1]) for top, *inner in levels}
+    below = collections.Counter(name for _, *names in pairs for name in names)
     repeated = {name for name, count in below.items() if count > 1 or len(tree.tops) == 1 or name in other.tops}
     shared = {name for name in repeated if not _NO_CLASS.fullmatch(name)}
     shared &= {*(shared if tree.flag == "source_dir" else classes)}
@@ -170,12 +166,6 @@ def _refuse_level(tree: _Tree, other: _Tree, classes: Sequence[str]) -> None:
             f"classes. Choose one of these: {choices}. If {tree} are the classes, lay their images right "
             "into them, or use --pipeline=lists."
         )
-
-
-def _second(path: str) -> str:
-    """The folder in a folder of the root where an image lies; below `images`, if that is one; "" if there is none."""
-    _, first, *more = path.split(os.sep)[:-1]
-    return first if first != "images" else more[0] if more else ""
 
 
 def _without_classes(target: _Tree, names: tuple[str, ...]) -> bool:
@@ -196,7 +186,7 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
     classes: dict[str, list[str]] = {}
     for name, images in tree.tops.items():
         if not images:
-            others = not_read(path for path in tree.others if path.startswith(name + os.sep))
+            others = not_read(path for path in tree.others if path.startswith(os.path.join(tree.root, name, "")))
             raise DataError(
                 f"Class {name!r} of --{tree.flag} is empty: {shown(os.path.join(tree.root, name))} holds no images "
                 f"that can be read{others and f', but {others}'}. Put images there or remove the folder."
@@ -204,7 +194,7 @@ def _classes(tree: _Tree, remarks: list[str]) -> dict[str, list[str]]:
         plain = class_name(name)
         if plain in classes:
             raise DataError(f"--{tree.flag} has two folders for class {plain!r}: expected one.")
-        classes[plain] = tree.paths(name)
+        classes[plain] = images
     coded = [
         f"{shown(name)} is {class_name(name)}"
         for name in tree.tops
