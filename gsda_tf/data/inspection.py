@@ -34,16 +34,8 @@ def describe(data: TaskData, *bad: Sequence[tuple[int, str]]) -> str:
         for label, name in enumerate(data.class_names)
     ]
     heads = ("class", *(f"{shown(domain.name)} ({role})" for role, domain in data.roles))
-    lines = [data.name, "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
+    lines = [data.summary(), "", Table(heads, [*rows, ("all", len(data.source), len(data.target))]).markdown(), ""]
     lines += [*data.remarks, *remark_on_images(data)]
-    if not data.target.labelled:
-        lines.append("The target has no labels: no accuracy will be claimed.")
-    elif (data.target.labels < 0).any():
-        lines.append(f"{(data.target.labels >= 0).sum():,} of the {len(data.target):,} target images are labelled.")
-    elif data.partial:
-        lines.append(
-            f"Partial adaptation: the target has {len(data.target_classes)} of {len(data.class_names)} classes."
-        )
     for (role, domain), found in zip(data.roles, bad):
         readable = np.setdiff1d(np.arange(len(domain)), [index for index, _ in found])
         lines.append(f"{shown(domain.name)}: {_sizes(domain, readable)}")
