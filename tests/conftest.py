@@ -39,7 +39,7 @@ hypothesis.settings.load_profile("any machine")
 
 _LONG = (
     "training/test_distribution.py", "test_install.py", "methods/test_contract.py", "launch/test_train.py",
-    "launch/test_sweep.py", "faults/test_interruption.py", "faults/test_cluster.py", "serving/test_shards.py",
+    "launch/test_sweep.py", "faults/test_interruption.py", "faults/test_cluster.py", "serving/test_predict_on_dask.py",
     "launch/test_own_data.py", "launch/test_own_runs.py", "training/test_train_from.py", "choosing/test_auto.py",
 )  # fmt: skip
 """Files with whole commands, or processes, in them."""
