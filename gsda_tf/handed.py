@@ -242,7 +242,9 @@ def keep(
         if class_names:
             held["class_names"] = np.asarray(class_names)
     if isinstance(given.values, list):  # images of several sizes are resized one by one, as files are
-        paths = given.values if given.kind == "paths" else [_kept_image(image, folder) for image in given.values]
+        paths = given.values
+        if given.kind == "images":
+            paths = [_kept(tf.io.encode_png(each).numpy(), os.path.join(folder, "images"), "png") for each in paths]
         return "lists", {"_list": _keep_list(paths, named, folder), "_root": "/"}
     held[given.kind] = given.values
     digest = hashlib.blake2b(digest_size=8)
@@ -262,10 +264,6 @@ def _keep_list(paths: Sequence[str], labels: Sequence[str | None], folder: str) 
     table.writerow(["path", "label"])
     table.writerows((os.path.abspath(path), label or "") for path, label in zip(paths, labels))
     return _kept(os.fsencode(lines.getvalue()), folder, "csv")
-
-
-def _kept_image(image: np.ndarray, folder: str) -> str:
-    return _kept(tf.io.encode_png(image).numpy(), os.path.join(folder, "images"), "png")
 
 
 def _kept(content: bytes, folder: str, ending: str) -> str:
