@@ -89,12 +89,13 @@ def walk(top: str, what: str = "", again: bool = False) -> Iterator[tuple[str, l
     """
     met: dict[str, str] = {}
     for folder, folders, files in os.walk(top, onerror=functools.partial(_unread, what), followlinks=True):
-        real, folders[:] = os.path.realpath(folder), sorted(name for name in folders if not left_behind(name))
-        above = met and os.path.realpath(top).startswith(os.path.join(real, ""))
-        if (above or real in met) and again:
+        real = os.path.realpath(folder)
+        folders[:] = sorted(name for name in folders if not left_behind(name))
+        back = real in met or (met and next(iter(met)).startswith(os.path.join(real, "")))
+        if back and again:
             folders.clear()
             continue
-        if above or real in met:
+        if back:
             raise DataError(
                 f"{shown(met.get(real, real))} and {shown(folder)} of {what} are the same folder, or one of them is "
                 "a symbolic link that leads back: expected each once."

@@ -1,6 +1,7 @@
 """Arrays in somebody else's .npz file: nothing in it is run, and no size in it is believed before it is checked."""
 
 import contextlib
+import math
 import os
 import zipfile
 import zlib
@@ -45,7 +46,14 @@ def read_npz(path: str, names: Sequence[str], most: int = 0) -> dict[str, np.nda
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Of a size that is not there NumPy reads to the end, and says so; no object of Python is made."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        if dtype.hasobject:
+            raise ValueError("objects of Python, which are not read")
+        if math.prod(shape) * dtype.itemsize + file.tell() != member.file_size:
+            raise ValueError(f"an array of {dtype} {shape} in {member.file_size:,} bytes")
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 

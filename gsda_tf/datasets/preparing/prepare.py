@@ -94,7 +94,6 @@ def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> 
     if AUGMENTATIONS[settings.augmentation].random_crop or settings.resize_size != settings.image_size:
         return encoded
     size, folder = settings.image_size, str(prepared_builder(name, settings).data_dir)
-
     path, shape = os.path.join(folder, f"pixels-{split}-{size}.npy"), (len(encoded), size, size, 3)
     geometry = DataSettings(image_size=size, resize_size=size)
     decode = lambda: evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()  # noqa: E731
