@@ -151,10 +151,11 @@ def refuse_alike(classes: Sequence[Iterable[str]], places: Sequence[str]) -> Non
     """
     seen: dict[str, tuple[str, set[str], str]] = {}
     for names, place in zip(classes, places):
+        here = {*names}
         for name in names:
             plain = unicodedata.normalize("NFKD", name).casefold()
             key = re.sub(r"[\W_]+", "", plain) or name
-            other, there, where = seen.setdefault(key, (name, {*names}, place))
+            other, there, where = seen.setdefault(key, (name, here, place))
             if name not in there:
                 raise DataError(
                     f"{shown(where)} has the class {other!r} and {shown(place)} {name!r}: are they one? Call it by one "

@@ -28,9 +28,8 @@ def estimate(probabilities: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(probabilities, np.float64)
     shares = np.full(p.shape[1], 1.0 / p.shape[1])
-    for _ in range(_ROUNDS):
-        weighed = p * shares
-        shares = (weighed / np.maximum(weighed.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    for _ in range(_ROUNDS):  # by products alone: whole matrices between them took minutes with 5,000 classes
+        shares = shares * (p.T @ (1.0 / np.maximum(p @ shares, 1e-300))) / len(p)
     return shares / shares.sum()
 
 
