@@ -110,8 +110,9 @@ def walk(top: str, what: str = "", again: bool = False) -> Iterator[tuple[str, l
 
 def _unread(what: str, error: OSError) -> None:
     if what:
+        where = shown(str(error.filename))
         raise DataError(
-            f"{what} {shown(error.filename)} cannot be read ({error.strerror}): expected a folder that can be read."
+            f"{what} {where} cannot be read ({error.strerror}): expected a folder that can be read."
         ) from error
 
 

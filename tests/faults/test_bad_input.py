@@ -108,8 +108,8 @@ def _dead_link(dirs):
 
 _FOLDERS = {
     "no images": (_no_images, "Class 'mug' of --source_dir is empty"),
-    "link to itself": (_loop, "leads back to itself: mend or remove it"),
-    "link to the folder above": (_loop_above, "leads back to"),
+    "link to itself": (_loop, "leads nowhere: mend or remove it"),
+    "link to the folder above": (_loop_above, "a symbolic link that leads back"),
     "dead link": (_dead_link, "cannot be opened: No such file or directory"),
 }
 
@@ -127,7 +127,7 @@ def test_unreadable(dirs, tmp_path, monkeypatch):
 
     def denied(path):
         if path == victim:
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(13, "Permission denied", path)
         return original(path)
 
     monkeypatch.setattr(os, "scandir", denied)
@@ -155,7 +155,7 @@ _LISTS = {
     "a label below zero": ((_GOOD + b"amazon/bike/frame_0001.jpg -2\n",), "label -2 is out of range"),
     "-1 on some lines": (
         (_GOOD + b"amazon/bike/frame_0001.jpg -1\n",),
-        "has no label: expected 'path label' on every line",
+        "1 of the 3 images of the source have no label",
     ),
     "a path that climbs out": ((b"../../etc/passwd 0\n" + _GOOD,), "leads out of"),
     "an absolute path": ((b"/etc/passwd 0\n" + _GOOD,), "leads out of"),
@@ -165,7 +165,7 @@ _LISTS = {
     "empty": ((b"\n\n",), "is empty: expected 'path label' a line"),
     "labels on some lines": (
         (_GOOD + b"amazon/bike/frame_0001.jpg\n",),
-        "has no label: expected 'path label' on every line",
+        "1 of the 3 images of the source have no label",
     ),
 }
 
