@@ -84,10 +84,12 @@ def _joined(name: str, weights: str, image_size: int, preprocessing: str) -> Bac
         raise UserError(
             f"--extractor={name[:100]} names {len(several(name))} backbones: expected {_MOST_JOINED} at most."
         )
-    parts, sized = [], []
+    parts, sized, largest = [], [], own_size(name)
     each_of = zip(several(name), _each(name, "weights", weights), _each(name, "preprocessing", preprocessing))
     for each, its_weights, its_preprocessing in each_of:
         size = own_size(each) or image_size
+        if not is_file(each) and largest:  # larger or smaller images are so for each, but for what has one size
+            size = round(size * image_size / largest)
         part = build(each, its_weights, size, its_preprocessing)
         sized.append((part.model, part.preprocess, size))
         parts.append(part if size == image_size else dataclasses.replace(part, preprocess=_resized(part, size)))

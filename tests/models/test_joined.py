@@ -58,6 +58,15 @@ def test_the_rows_are_those_of_each_at_its_own_size_and_scale(files, images):
     assert backbones.own_size(files) == 12
 
 
+def test_larger_images_are_larger_for_each_but_for_a_saved_network(files):
+    names = f"{files.split(',')[0]},small_cnn"
+    own = backbones.own_size("small_cnn")
+    for size in (own, 2 * own):
+        extractor = build_extractor(_settings(names, preprocessing="none"), size)
+        assert [part.backbone.input_shape[1] for part in extractor.parts] == [8, size]
+        assert extractor.embed(np.zeros((2, size, size, 3), np.uint8)).shape[0] == 2
+
+
 def test_each_is_kept_by_itself_and_found_by_a_run_of_it_alone(files, images, tmp_path):
     labels = np.arange(len(images), dtype=np.int32) % 2
     data = TaskData("t", *(DomainData(name, ArrayRecords(images, name), labels) for name in "ab"), ("p", "q"))
