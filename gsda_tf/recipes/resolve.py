@@ -1,12 +1,15 @@
 """The layers of settings, and their fold.
 
 From the bottom to the top: the defaults (`settings.py`); the benchmark (its file here); what the extractor needs; what
-the machine can do; a backbone that is frozen, or trained; very many classes; the method; the paper, if it is asked for;
-what keeps proportions; and, which nothing changes, the networks of another run (`--init_from`), features in place of
-images, and the user.
+the machine can do; a backbone that is frozen, or trained; further files of this folder that have a `layer`, by name;
+the method; the paper, if it is asked for; what keeps proportions; and, which nothing changes, the networks of another
+run (`--init_from`), features in place of images, and the user.
 """
 
 import dataclasses
+import importlib
+import os
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,10 +21,13 @@ from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.own.arrays import feature_units
 from gsda_tf.errors import UserError, choose, shown
 from gsda_tf.models import backbones, foreign
-from gsda_tf.recipes import frozen, many_classes, paper, trained
+from gsda_tf.recipes import frozen, paper, trained
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.runs.initial import inherited
 from gsda_tf.settings import MOST_PIXELS, REJECT, Settings, converted, fields, flag, is_array_file, names, several
+
+Layer = Callable[[Holding], None]
+"""Takes the values that follow from what holds so far."""
 
 _NARROW = (256, 256)
 _SMALL = {"weights": "none", "backbone_rate": 1.0, "discriminator_units": (256,)}
@@ -73,10 +79,11 @@ def _proportions(now: Holding) -> None:
             now.take({name: max(1, now["steps"] // parts)}, f"the run has {now['steps']:,} steps")
 
 
-LAYERS: tuple[Callable[[Holding], None], ...] = (
-    _extractor, _machine, frozen.layer, trained.layer, many_classes.layer, _method, paper.layer, _proportions
-)  # fmt: skip
-"""From the bottom to the top; each takes the values that follow from what holds so far."""
+def _layers() -> list[Layer]:
+    found = [info.name for info in pkgutil.iter_modules([os.path.dirname(__file__)])]
+    files = [importlib.import_module(f"{__package__}.{name}") for name in found]
+    further = [file.layer for file in files if hasattr(file, "layer") and file not in (frozen, trained, paper)]
+    return [_extractor, _machine, frozen.layer, trained.layer, *further, _method, paper.layer, _proportions]
 
 
 def resolve(given: Mapping[str, Any]) -> Settings:
@@ -119,7 +126,7 @@ def _fold(given: Mapping[str, Any]) -> tuple[Settings, str]:
         recipe = recipe_of(benchmark)
         prescribed = {**getattr(recipe, "SETTINGS", {}), **getattr(recipe, "TASKS", {}).get(task, {})}
     now = Holding(blank.flat(), prescribed, {**_another_run(given), **given, **_features(given)})
-    for layer in LAYERS:
+    for layer in _layers():
         layer(now)
     settings = blank.replace(now)
     _validate(given, settings)

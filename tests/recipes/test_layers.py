@@ -5,6 +5,7 @@ import pkgutil
 import pytest
 
 from gsda_tf import methods, recipes
+from gsda_tf.recipes import office31
 from gsda_tf.recipes.layers import Holding, recipe_of
 from gsda_tf.settings import fields
 
@@ -20,6 +21,12 @@ def test_layers_are_folded_in_order():
     assert now.described() == "--a=9, --b=8 (both)"
     now.take({"a": 1})
     assert now["a"] == 1 and now.described() == "--b=8 (both)", "what needs no word has none"
+
+
+def test_a_file_with_a_layer_is_all_that_a_layer_takes(monkeypatch):
+    monkeypatch.setattr(office31, "layer", lambda now: now.take({"momentum": 0.5}, "as it is"), raising=False)
+    assert recipes.resolve({}).optimization.momentum == 0.5
+    assert recipes.chosen({}) == "--momentum=0.5 (as it is)"
 
 
 def test_a_benchmark_without_a_recipe_has_the_defaults():
