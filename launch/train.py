@@ -11,7 +11,7 @@ A benchmark that you downloaded:
 No GPU: the backbone's features are computed once, what follows takes minutes; several methods on them, of which one is
 taken without a label of the target:
 
-    python -m launch.train --source_dir=photos/shop --target_dir=photos/phone --extractor=densenet169
+    python -m launch.train --source_dir=photos/shop --target_dir=photos/phone --extractor=densenet169 \\
     --freeze_backbone --method=auto
 """
 
