@@ -58,15 +58,16 @@ def main() -> int:
     runs = trials.plan(values.benchmark, tasks, values.methods, seeds, given, out, trials.parse_grid(values.grid))
     trials.check_data(runs)
     print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n")
+    name_of = own.target.records.name if own else "image {}".format
     try:
         width = values.jobs, values.threads, values.gpus
         with DaskPool(values.scheduler, *width) if values.scheduler else LocalPool(*width) as pool:
-            failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out))
+            failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out, name_of))
     except KeyboardInterrupt:
-        write_results(values.benchmark, runs, [], out)
+        write_results(values.benchmark, runs, [], out, name_of)
         flags.say("Stopped. The same command goes on from there.")
         return flags.STOPPED
-    paths = write_results(values.benchmark, runs, failures, out)
+    paths = write_results(values.benchmark, runs, failures, out, name_of)
     with open(paths[1], encoding="utf-8") as file:
         print("", file.read(), *(f"  {path}" for path in paths), sep="\n")
     flags.say(

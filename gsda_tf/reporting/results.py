@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import math
 import os
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from gsda_tf.choosing.agreement import agreement, estimate
 from gsda_tf.choosing.criteria import agreement_between_seeds, agreement_with_others
+from gsda_tf.choosing.missing import class_shares, warnings
 from gsda_tf.datasets import get_benchmark
-from gsda_tf.errors import UserError
+from gsda_tf.errors import COMMANDS, UserError
 from gsda_tf.evaluation import selection
 from gsda_tf.files import write_atomically
 from gsda_tf.reporting.page import percent, render
 from gsda_tf.reporting.results_table import results_tables, row_title, score_of
-from gsda_tf.reporting.runs import load_run
+from gsda_tf.reporting.runs import LoggedRun, load_run
 from gsda_tf.runs.contents import as_written
 from gsda_tf.sweeps import significance
 from gsda_tf.sweeps.sweep import Failure
@@ -31,12 +34,20 @@ _COLUMNS = (
     "task", "method", "seed", "status", "score", "accuracy/source", *selection.SCORES.values(), "score/a_distance",
     "steps", "images_per_second", "wall_seconds", "weights_sha256", "workdir",
 )  # fmt: skip
+_SHOWN = 12
+_KEPT = ("target_probabilities", "source_counts")
 _AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
 
 Summaries = Mapping[Trial, "dict[str, Any]"]
 
 
-def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequence[Failure], out: str) -> list[str]:
+def write_results(
+    benchmark: str | None,
+    runs: Sequence[Trial],
+    failures: Sequence[Failure],
+    out: str,
+    name_of: Callable[[int], str] = "image {}".format,
+) -> list[str]:
     """Writes what is known so far.
 
     Args:
@@ -44,6 +55,7 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
       runs: of the sweep, finished or not.
       failures: of this call.
       out: folder of the sweep.
+      name_of: of a target image without a label, by its number.
 
     Returns:
       Paths of results.csv, results.md and results.html.
@@ -64,6 +76,7 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
     rows = list(dict.fromkeys(run.method for run in runs))
     measured, published = results_tables(benchmark or "", tasks, rows, list(known.values()))
     unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
+    sentences, told = _together(rows, known, name_of) if unlabelled else ([], [])
     failed_rows = [(failure.run.title, failure.reason, failure.log) for failure in failures]
     page = {
         "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
@@ -75,7 +88,9 @@ def write_results(benchmark: str | None, runs: Sequence[Trial], failures: Sequen
         "steps": sorted({run.settings.optimization.steps for run in runs}),
         "measured": _unlabelled(rows, known) if unlabelled else measured,
         "published": published,
+        "sentences": sentences,
         "sections": [
+            *told,
             ("Differences between methods", "differences", _differences(rows, known)),
             ("Failed", "failed", Table(("run", "reason", "log"), failed_rows, (0, 1, 2))),
         ],
@@ -134,11 +149,9 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
     found: dict[Trial, dict[str, float]] = {}
     for task in dict.fromkeys(run.task for run in known):
-        answers = {run: _answers(run.workdir, s["weights_sha256"]) for run, s in known.items() if run.task == task}
-        said = {run: each for run, each in answers.items() if each is not None}
-        if len({len(each) for each in said.values()}) != 1:
-            continue  # none, or a stranger's of other images
-        predictions, rows = np.stack([*said.values()]), np.array([run.method for run in said])
+        if not (said := _said(known, task)):
+            continue
+        predictions, rows = np.stack([each.predictions for each in said.values()]), np.array([r.method for r in said])
         plain = predictions[rows == "source_only"]
         shares = (
             [np.mean(each == plain) if len(plain) else math.nan for each in predictions],
@@ -150,10 +163,52 @@ def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
     return found
 
 
+def _together(rows: Sequence[str], known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
+    """Returns sentences, and (heading, name of its note in the templates, table) of what the methods together say of
+    the first task's images, if there are two at least."""
+    told = _said(known, next(iter(known)).task)
+    runs = {row: [each for run, each in told.items() if run.method == row] for row in rows}
+    runs = {row: each for row, each in runs.items() if each}
+    if len(runs) < 2:
+        return [], []
+    first = next(iter(told.values()))
+    names, counts = first.class_names, first.evaluation.get("source_counts", np.zeros(len(first.class_names)))
+    means = np.stack([np.mean([run.probabilities for run in each], axis=0) for each in runs.values()])
+    mean, predictions = means.mean(axis=0), means.argmax(axis=2)
+    answers, source = mean.argmax(axis=1), counts / max(counts.sum(), 1)
+    agreed = agreement(means, answers)
+    found, order = estimate(agreed), np.argsort(agreed, kind="stable")
+    sentences = [
+        f"The answer of all methods together is probably right on {percent(found.value)} of the images "
+        f"({percent(found.low)} to {percent(found.high)}), if they err in different places.",
+        *warnings(answers, mean, predictions, source, names),
+        f"To use one of them, {COMMANDS}.train --method=auto with the same flags: it chooses, and writes the model.",
+    ]
+    titles = [row_title(row) for row in runs]
+    listed = [[name_of(int(i)), percent(agreed[i]), *(names[c] for c in predictions[:, i])] for i in order]
+    shares = np.stack([source, *(class_shares(each, len(names)) for each in predictions)])
+    classes = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:_SHOWN]
+    head, words = ("image", "agreement", *titles), (0, *range(2, 2 + len(titles)))
+    by_class = [(names[c], *map(percent, shares[:, c])) for c in classes]
+    return sentences, [
+        ("Images on which the methods disagree most", "apart", Table(head, listed[:_SHOWN], words)),
+        ("Images on which they agree most", "alike", Table(head, listed[::-1][:_SHOWN], words)),
+        ("Class shares", "shares", Table(("class", "source", *titles), by_class)),
+    ]
+
+
+def _said(known: Summaries, task: str) -> dict[Trial, LoggedRun]:
+    """Returns the runs of a task with what they say; none where a stranger's are of other images or classes."""
+    found = {run: _loaded(run.workdir, s["weights_sha256"]) for run, s in known.items() if run.task == task}
+    found = {run: each for run, each in found.items() if each is not None}
+    return found if len({(each.probabilities.shape, each.class_names) for each in found.values()}) == 1 else {}
+
+
 @functools.lru_cache(maxsize=1024)
-def _answers(workdir: str, weights: str) -> np.ndarray | None:
-    """Returns what a finished run with these weights says of the target, int [n]; None where it is damaged."""
+def _loaded(workdir: str, weights: str) -> LoggedRun | None:
+    """Returns a finished run with these weights, and of what it keeps its answers alone; None where it is damaged."""
     with contextlib.suppress(UserError), as_written(workdir):
         run = load_run(workdir)
-        return None if run.probabilities is None else run.predictions
+        kept = {name: run.evaluation[name] for name in _KEPT if name in run.evaluation}
+        return None if run.probabilities is None else dataclasses.replace(run, evaluation=kept)
     return None

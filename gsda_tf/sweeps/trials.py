@@ -217,7 +217,7 @@ def outlook(runs: Sequence[Trial], jobs: int, out: str, labelled: bool) -> list[
     if not labelled:
         lines.append(
             "The target has no labels. This sweep can tell how far methods differ from source only, how far their "
-            "seeds agree, and how far apart the domains are. It cannot tell which method is right: the table of "
-            "accuracies stays empty. --method=auto estimates that, and chooses."
+            "seeds agree, an estimate for their common answer, and how far apart the domains are. It cannot tell which "
+            "method is right: the table of accuracies stays empty. --method=auto estimates that, and chooses."
         )
     return lines
