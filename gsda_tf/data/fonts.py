@@ -8,7 +8,6 @@ does the same to printed digits.
 import functools
 import os
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,6 +20,8 @@ VARIANTS = 16
 
 def font_files() -> list[str]:
     """Paths of the fonts with plain digits, sorted by name."""
+    import matplotlib  # here: every command knows of every benchmark
+
     folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
     names = sorted(name for name in os.listdir(folder) if name.endswith(".ttf"))
     return [os.path.join(folder, name) for name in names if not any(part in name for part in _NO_DIGITS)]

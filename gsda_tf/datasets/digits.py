@@ -5,7 +5,6 @@ as the other two are. Of these three the training split serves, as source and as
 """
 
 import numpy as np
-import sklearn.datasets
 
 from gsda_tf.data.domain import DomainData
 from gsda_tf.data.fonts import render_digits
@@ -32,6 +31,8 @@ def _load(code: str, settings: DataSettings) -> DomainData:
         counts, labels = render_digits()
         return DomainData(name, ArrayRecords(_pixels(counts), name), labels)
     if code == "Ha":
+        import sklearn.datasets  # here: it takes a second, and every command knows of every benchmark
+
         digits = sklearn.datasets.load_digits()
         return DomainData(name, ArrayRecords(_pixels(digits.images), name), digits.target.astype(np.int32))
     own = code == "Mn" and prepare.has_own("mnist_npz", settings)
