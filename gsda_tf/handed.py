@@ -274,11 +274,15 @@ def _kept(content: bytes, folder: str, ending: str) -> str:
     return path
 
 
+_VALUES, _LABELS = ("image", "images", "pixel_values", "features", "x"), ("label", "labels", "class", "target", "y")
+"""Keys of dictionaries in data sets."""
+
+
 def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
-    """Reads a finite tf.data set to its end.
+    """Reads a tf.data set to its end.
 
     Args:
-      dataset: of images [h, w, c], features [e] or paths, alone or with labels; one by one, or in batches.
+      dataset: of images, features or paths, alone, with labels, or in dictionaries; in batches or one by one.
 
     Returns:
       (rows, as `rows` takes them; labels, None where there are none).
@@ -286,27 +290,55 @@ def of_dataset(dataset: tf.data.Dataset) -> tuple[list, list | None]:
     Raises:
       UserError: it is no such set, is empty, or has no end.
     """
+    expected = "expected images, features or paths, or (images, labels), as dataset.map(lambda row: ...) makes them"
     if not isinstance(dataset, tf.data.Dataset):
         raise UserError(f"A {type(dataset).__name__} was given, no tf.data.Dataset: hand its arrays to from_arrays.")
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise UserError("The data set has no end: leave .repeat() out, or say how many, with .take(n).")
     spec = dataset.element_spec
+    if isinstance(spec, Mapping):
+        chosen = [next((name for name in known if name in spec), None) for known in (_VALUES, _LABELS)]
+        if chosen[0] is None:
+            raise UserError(f"The data set gives {', '.join(map(repr, spec))}: {expected}.")
+        dataset = dataset.map(lambda row: tuple(row[name] for name in chosen if name))
+        spec = dataset.element_spec
     parts = spec if isinstance(spec, tuple) else (spec,)
-    plain = len(parts) < 3 and all(isinstance(part, tf.TensorSpec) for part in parts)
-    rank, text = (parts[0].shape.rank, parts[0].dtype == tf.string) if plain else (None, False)
-    # Two dimensions of known size may be one grey image as well.
-    if rank == (1 if text else 4) or (rank == 2 and not text and parts[0].shape[0] is None):
-        dataset = dataset.unbatch()
-    elif rank not in ((0,) if text else (1, 3)):
-        raise UserError(
-            f"The data set gives {spec}: expected images [height, width, channels], features or paths, or (images, "
-            "labels), one by one or in batches of any size, as dataset.map(lambda row: ...) makes them."
-        )
+    if len(parts) > 2 or not all(isinstance(part, (tf.TensorSpec, tf.RaggedTensorSpec)) for part in parts):
+        raise UserError(f"The data set gives {spec}: {expected}.")
+    if any(isinstance(part, tf.RaggedTensorSpec) for part in parts):
+        dense = lambda x: x.to_tensor() if isinstance(x, tf.RaggedTensor) else x  # noqa: E731
+        dataset = dataset.unbatch() if parts[0].shape.rank == 4 else dataset
+        dataset = dataset.map(lambda *row: tuple(map(dense, row)))
+    values, labels, room = [], [], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     try:
-        rows = [*progress(dataset.with_options(pipeline.options()).as_numpy_iterator(), desc="data set", unit="row")]
+        for row in progress(
+            dataset.with_options(pipeline.options()).as_numpy_iterator(), desc="data set", unit="element"
+        ):
+            value, *label = row if isinstance(row, tuple) else (row,)
+            several = _is_batch(value, label, parts[0].shape)
+            values.extend(value if several else [value])
+            labels.extend([] if not label else label[0] if several else label)
+            room -= getattr(value, "nbytes", 0)
+            if room < 0:
+                raise UserError("The data set has no end, or takes more than half of this machine's memory: use files.")
     except tf.errors.OpError as error:
         raise UserError(f"The data set cannot be read: {_first(error.message.split('} ')[-1])}") from error
-    if not rows:
+    if not values:
         raise UserError("The data set is empty: expected at least one image.")
-    values, *labels = map(list, zip(*rows)) if isinstance(spec, tuple) else (rows,)
-    return values, labels[0] if labels else None
+    return values, labels if len(parts) > 1 else None
+
+
+def _is_batch(value: np.ndarray | bytes, label: list, shape: tf.TensorShape) -> bool:
+    rank, labels = np.ndim(value), np.ndim(label[0]) if label else None
+    if labels == 0 or rank == 0:
+        return False
+    if rank == 1:
+        return value.dtype.kind == "O"  # paths; else the features of one
+    if rank == 3:
+        return value.shape[-1] not in (1, 3, 4)
+    if rank == 2 and labels is None and not (shape.rank == 2 and shape[0] is None):
+        raise UserError(
+            f"{value.dtype} {list(value.shape)} of the data set may be one grey image or a batch of features: add an "
+            "axis to images, x[..., None], and leave .batch() out of features."
+        )
+    return True

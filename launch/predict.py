@@ -20,6 +20,9 @@ absl_flags.DEFINE_string(
 absl_flags.DEFINE_integer("batch", 64, "images asked about at once", lower_bound=1, upper_bound=2**17)
 absl_flags.DEFINE_boolean("probabilities", False, "write every class's probability too")
 absl_flags.DEFINE_boolean("features", False, "write the features too")
+absl_flags.DEFINE_boolean(
+    "score", False, "print the accuracy, by a list's labels or where folders are named as classes"
+)
 absl_flags.DEFINE_string(
     "scheduler", "", "have the workers of this Dask scheduler answer, such as tcp://host:8786; local: of one of its own"
 )
@@ -37,6 +40,7 @@ def main() -> int:
     paths = predict.find_images(FLAGS.images)
     flags.say(f"Asking {FLAGS.model} about {len(paths):,} images ...")
     model = local_model(FLAGS.model)
+    known = predict.known_classes(FLAGS.images, paths, model.class_names) if FLAGS.score else []
     pool = DaskPool(FLAGS.scheduler, FLAGS.jobs, FLAGS.threads) if FLAGS.scheduler else contextlib.nullcontext()
     wanted = [name for name in ("probabilities", "features") if FLAGS[name].value]
     began = time.perf_counter()
@@ -52,6 +56,14 @@ def main() -> int:
     if result.reasons:
         print(f"{len(result.reasons):,} of {fresh:,} could not be read; the column 'error' says why:")
         print(*(f"  {path}: {reason}" for path, reason in result.reasons[:5]), sep="\n")
+    if FLAGS.score:
+        count, right, mean = predict.accuracies(FLAGS.output, known)
+        print(
+            f"accuracy: {100 * right:.2f} %, mean over classes {100 * mean:.2f} %, of {count:,} readable images with a "
+            "label or in folders named as classes"
+            if count
+            else "accuracy: no label and no folder is named as a class"
+        )
     flags.say(f"Open {FLAGS.output}. Next: look at the rows of the lowest agreement, or else score, first.")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from typing import Any
 
@@ -162,7 +163,8 @@ def test_pictures_of_pillow_are_seen_as_their_files_are(tmp_path):
 
 
 def test_three_grey_images_of_a_list_are_three():
-    np.testing.assert_array_equal(handed.rows(list(_GREY[:3, ..., 0])).values, np.repeat(_GREY[:3], 3, -1))
+    for values in (list(_GREY[:3, ..., 0]), _set((_GREY[:3, ..., 0], _LABELS[:3]))):
+        np.testing.assert_array_equal(handed.rows(values).values, np.repeat(_GREY[:3], 3, -1))
 
 
 def test_what_is_masked_is_no_number_and_no_label():
@@ -226,13 +228,20 @@ def test_features_where_images_are_wanted():
         handed.rows(_FEATURES, features=False)
 
 
+def _sizes():
+    kinds = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
+    return tf.data.Dataset.from_generator(lambda: zip((_IMAGES[0], _IMAGES[1, :4]), (0, 1)), output_signature=kinds)
+
+
 @pytest.mark.parametrize(
     ("dataset", "values", "labels"),
     [
         (_set((_IMAGES, _LABELS)), _IMAGES, _LABELS),
         (_set((_IMAGES.astype(np.float32), np.eye(3)[_LABELS])).batch(4), _IMAGES, np.eye(3)[_LABELS]),
-        (_set((_FEATURES,)).batch(4), _FEATURES, None),
-        (_set((_GREY, _LABELS)), np.repeat(_GREY, 3, -1), _LABELS),
+        (_set({"image": _IMAGES, "label": _LABELS, "id": _LABELS}), _IMAGES, _LABELS),
+        (_set({"x": _FEATURES}).batch(4), _FEATURES, None),
+        (_set((_GREY[..., 0], _LABELS)), np.repeat(_GREY, 3, -1), _LABELS),
+        (_set((_GREY[..., 0], _LABELS)).batch(4), np.repeat(_GREY, 3, -1), _LABELS),
         (_set(_FEATURES), _FEATURES, None),
     ],
 )
@@ -245,11 +254,10 @@ def test_data_sets_are_read_to_their_end(dataset, values, labels):
 def test_data_sets_of_paths_and_of_several_sizes():
     for dataset in (_set((["a.png"] * 3, [0, 1, 0])), _set((["a.png"] * 3, [0, 1, 0])).batch(2)):
         assert handed.rows(handed.of_dataset(dataset)[0]).values == ["a.png"] * 3
-    kinds = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
-    sizes = (_IMAGES[0], _IMAGES[1, :4])
-    dataset = tf.data.Dataset.from_generator(lambda: zip(sizes, (0, 1)), output_signature=kinds)
-    values, labels = handed.of_dataset(dataset)
-    assert [np.shape(value) for value in values] == [(8, 9, 3), (4, 9, 3)] and labels == [0, 1]
+    ragged = tf.ragged.stack([_IMAGES[0], _IMAGES[1, :4]])
+    for dataset in (_sizes(), _sizes().ragged_batch(2), _set((ragged, [0, 1]))):
+        values, labels = handed.of_dataset(dataset)
+        assert [np.shape(value) for value in values] == [(8, 9, 3), (4, 9, 3)] and labels == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -257,9 +265,9 @@ def test_data_sets_of_paths_and_of_several_sizes():
     [
         (_set(_IMAGES).repeat(), r"has no end: leave .repeat\(\) out, or say how many, with .take\(n\)"),
         (_set(_IMAGES).take(0), "is empty"),
-        (_set((_IMAGES, _LABELS, _LABELS)), "expected images .*, features or paths, or"),
-        (_set({"photo": _IMAGES}), "gives .*'photo': .*: expected"),
-        (_set(_GREY[..., 0] / 255.0), r"expected images \[height, width, channels\]"),
+        (_set((_IMAGES, _LABELS, _LABELS)), "expected images, features or paths, or"),
+        (_set({"photo": _IMAGES}), "gives 'photo': expected"),
+        (_set(_GREY[..., 0] / 255.0), "may be one grey image or a batch of features"),
         (_IMAGES, "A ndarray was given, no tf.data.Dataset"),
         (_set(["missing.png"]).map(tf.io.read_file), "cannot be read: .*missing.png; No such file"),
     ],
@@ -267,3 +275,11 @@ def test_data_sets_of_paths_and_of_several_sizes():
 def test_data_sets_that_are_refused(dataset, said):
     with pytest.raises(UserError, match=said):
         handed.of_dataset(dataset)
+
+
+def test_a_data_set_that_does_not_say_that_it_has_no_end(monkeypatch):
+    monkeypatch.setattr(handed.os, "sysconf", lambda name: 50)
+    kind = tf.TensorSpec([8, 9, 3], tf.uint8)
+    endless = tf.data.Dataset.from_generator(lambda: itertools.repeat(_IMAGES[0]), output_signature=kind)
+    with pytest.raises(UserError, match="no end, or takes more than half of this machine's memory"):
+        handed.of_dataset(endless)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import collections
+import csv
 import functools
 import glob
+import json
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gsda_tf.data import image_files
+from gsda_tf.data.classes import class_name
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES
-from gsda_tf.datasets.own.lists import read_list, written_path
+from gsda_tf.datasets.own.lists import classes_of, read_list, written_path
 from gsda_tf.errors import UserError, shown
-from gsda_tf.files import disk_errors, read_regular
+from gsda_tf.files import cell, disk_errors, read_regular
 from gsda_tf.progress import progress
 from gsda_tf.serving import rows
 from gsda_tf.serving.model import Answers, Model, local_model
@@ -58,6 +62,50 @@ def find_images(where: str) -> list[str]:
     if not found:
         raise UserError(f"{shown(where)} holds no images: expected files that end in {', '.join(SUFFIXES)}.")
     return found
+
+
+def known_classes(where: str, paths: Sequence[str], class_names: Sequence[str]) -> list[str | None]:
+    """Returns the class of each image: of its label where `where` is a list with labels, else of the folder that it
+    lies in. None where nothing tells.
+
+    Args:
+      where: see `find_images`.
+      paths: what it found.
+      class_names: of the model, whose numbers in a list count from 0.
+
+    Raises:
+      DataError: labels of a list that are none of the model's.
+    """
+    if os.path.isfile(where) and [where] != list(paths) and (images := read_list(where)).known:
+        return classes_of(images, class_names)
+    # Below a folder the outermost counts, as in training: images may lie deeper than in their class folder.
+    above = os.path.abspath(where) if os.path.isdir(where) else ""
+    folders = (os.path.dirname(os.path.abspath(path)) for path in paths)
+    parts = (os.path.relpath(f, above).split(os.sep) if above else [os.path.basename(f)] for f in folders)
+    return [next((name for name in map(class_name, each) if name in class_names), None) for each in parts]
+
+
+def accuracies(output: str, known: Sequence[str | None]) -> tuple[int, float, float]:
+    """Scores the rows that `predict` has written.
+
+    Args:
+      output: .csv or .jsonl.
+      known: the class of each row's image, `known_classes`.
+
+    Returns:
+      How many images could be read and have a class; the share of them that is right, and its mean over classes, NaN
+      where there are none.
+    """
+    right: dict[str, list[bool]] = {}
+    with open(output, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for row, name in zip(map(json.loads, file) if output.endswith(".jsonl") else csv.DictReader(file), known):
+            if name is not None and not row["error"]:
+                right.setdefault(name, []).append(row["label"] in (name, cell(name)))
+    each = [*right.values()]
+    count = sum(map(len, each))
+    if not count:
+        return 0, math.nan, math.nan
+    return count, sum(map(sum, each)) / count, float(np.mean([np.mean(some) for some in each]))
 
 
 def _listed(path: str) -> list[str]:

@@ -16,7 +16,7 @@ from gsda_tf.data.images import ImageGeometry, seen
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import UserError
 from gsda_tf.serving import predict
-from gsda_tf.serving.model import local_model
+from gsda_tf.serving.model import Model, local_model
 from tests import rounding
 from tests.data.pictures import encoded, odd_files
 from tests.launch import commands
@@ -75,12 +75,13 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
     output = tmp_path / "rows.csv"
     told = commands.succeed(
         "predict", f"--model={exported}", f"--images={images}", f"--output={output}", "--batch=4",
-        "--probabilities", "--features",
+        "--probabilities", "--features", "--score",
     )  # fmt: skip
     assert "15 images in " in told and " images/s)" in told
     assert "2 of 15 could not be read" in told and "empty.jpg: empty file" in told
     rows = _csv(output)
     assert [row["path"] for row in rows] == predict.find_images(images)
+    right = []
     for row in rows:
         p, f = ([row[f"{kind}_{x}"] for x in names] for kind, names in (("probability", NAMES), ("feature", range(4))))
         if row["error"]:
@@ -92,6 +93,8 @@ def test_command_writes_a_row_for_every_image(images, exported, model, tmp_path)
         assert rounding.distance(np.asarray(f, float), alone["features"][0]) < rounding.FORWARD
         assert row["label"] == alone["label"][0] == NAMES[int(np.argmax(np.asarray(p, float)))]
         np.testing.assert_allclose(float(row["score"]), max(map(float, p)), rtol=1e-6)
+        right.append(row["label"] == os.path.basename(os.path.dirname(row["path"])))
+    assert f"accuracy: {100 * np.mean(right):.2f} %" in told and "of 13 readable images" in told
     errors = {os.path.basename(row["path"]): row["error"] for row in rows if row["error"]}
     assert errors.pop("empty.jpg") == "empty file"
     assert list(errors) == ["text.jpg"] and errors["text.jpg"].endswith("it begins with b'no image'")
@@ -258,6 +261,39 @@ def test_memory_does_not_grow_with_the_number_of_images(exported, tmp_path, repo
 def test_a_mistake_is_told_in_one_line(flags, expected, images, exported, tmp_path):
     flags = [flag.format(images=images, tmp=tmp_path, exported=exported) for flag in flags]
     assert expected in commands.fail("predict", *flags)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_rows_are_scored_where_the_class_is_known_and_the_image_can_be_read(ending, images, tmp_path):
+    def dogs(records, features):
+        labels = ["=dog" if record.startswith(b"\x89PNG") else "" for record in records]
+        return {"label": labels, "score": np.ones(len(records), np.float32)}
+
+    paths, output = predict.find_images(images), str(tmp_path / f"a.{ending}")
+    predict.predict(Model("", ("cat", "=dog"), dogs), paths, output)
+    known = [{"dog": "=dog"}.get(name, name) for name in (os.path.basename(os.path.dirname(path)) for path in paths)]
+    count, right, mean = predict.accuracies(output, known)  # seven cats, six dogs
+    assert count == 13
+    np.testing.assert_allclose((right, mean), (6 / 13, 1 / 2))
+    assert predict.accuracies(output, [None if name == "cat" else name for name in known]) == (6, 1.0, 1.0)
+    assert predict.accuracies(output, [None] * len(paths))[0] == 0
+
+
+def test_the_class_is_that_of_a_lists_label_or_of_a_folder_however_deep(tmp_path):
+    names = ("cat", "caf\u00e9")
+    for folder in ("cat/2021", "cafe\u0301", "other/cat"):
+        (tmp_path / "in [2021]" / folder).mkdir(parents=True)
+        (tmp_path / "in [2021]" / folder / "a.png").write_bytes(b"")
+    for where in (tmp_path / "in [2021]", f"{tmp_path}/in [2021]/**/*.png"):
+        paths = predict.find_images(str(where))
+        assert [os.path.basename(os.path.dirname(path)) for path in paths] == ["cafe\u0301", "2021", "cat"]
+        nested = "cat" if where == tmp_path / "in [2021]" else None
+        assert predict.known_classes(str(where), paths, names) == ["caf\u00e9", nested, "cat"]
+    listed = tmp_path / "list.csv"
+    for labels in (("cat", "cafe\u0301"), ("0", "1")):
+        listed.write_text(f"in [2021]\\cat\\2021\\a.png,{labels[0]}\nin [2021]/caf\u00e9/a.png,{labels[1]}\n")
+        paths = predict.find_images(str(listed))
+        assert all(map(os.path.isfile, paths)) and predict.known_classes(str(listed), paths, names) == [*names]
 
 
 def test_images_are_found_in_folders_links_patterns_and_lists(images, tmp_path):

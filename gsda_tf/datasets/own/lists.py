@@ -284,6 +284,20 @@ def written_path(root: str, written: str) -> str:
     return next(filter(os.path.lexists, paths), os.path.normpath(os.path.join(root, written)))
 
 
+def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None]:
+    """Returns the class of each line, as a model calls it whose classes may be numbered in their order; None if it has
+    none.
+
+    Raises:
+      DataError: an image has two labels, or a label is none of the model's.
+    """
+    names = {str(number): name for number, name in enumerate(class_names)}
+    if set(images.labels) <= set(class_names):
+        names = {name: name for name in class_names}
+    named = _target_names(images, "the model", names, DataSettings(), [])
+    return [named.get(line.label) for line in images.lines]
+
+
 def _target_names(
     target: ImageList, source: str, names: Mapping[str, str], settings: DataSettings, remarks: list[str]
 ) -> Mapping[str, str | None]:
