@@ -1,5 +1,6 @@
 """What killed processes leave goes, what others write stays; nothing is written through a link."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -143,17 +144,17 @@ class TestLinks:
         assert (tmp_path / "summary.json").read_text() == "new"
 
     def test_partial_rows(self, tmp_path, precious):
-        (tmp_path / "p.csv.partial").symlink_to(precious)
+        partial = _partial(tmp_path / "p.csv")
+        partial.unlink()
+        partial.symlink_to(precious)
         with pytest.raises(UserError, match="is a symbolic link"), _rows(tmp_path / "p.csv"):
             pass
 
     def test_names_beside_the_output(self, tmp_path, precious):
-        (tmp_path / "q.csv.writing").symlink_to(precious)
+        (tmp_path / "q.csv.partial").symlink_to(precious)
         with _rows(tmp_path / "q.csv") as (file, _):
-            file.write(rows.line({"path": "a.png", "label": "x", "score": 1.0, "error": ""}))
-            file.flush()
-            rows.finish(str(tmp_path / "q.csv"), ("x",))
-        assert (tmp_path / "q.csv.writing").is_symlink() and "a.png,x" in (tmp_path / "q.csv").read_text()
+            file.write(_ROW)
+        assert (tmp_path / "q.csv.partial").is_symlink() and (tmp_path / "q.csv").read_text().endswith("a.png,x\n")
 
     @pytest.mark.parametrize("name", ["checkpoints", "export", "tensorboard"])
     def test_overwrite_removes_all_or_nothing(self, tmp_path, name):
@@ -168,29 +169,30 @@ class TestLinks:
         assert (run / "summary.json").exists() and (elsewhere / "ckpt-1.index").exists()
 
 
-def _rows(output: Path, restart: bool = False):
-    return rows.opened(str(output), rows.describe("m", {}, ["a.png"]), ["a.png"], restart)
+_HEAD = ("path", "label")
+_ROW = rows.line("a.csv", _HEAD, ("a.png", "x"))
 
 
-@pytest.mark.parametrize("content", ["my notes\n", '{"a": 1}\n', "[]\n", "\0\0\0"])
-@pytest.mark.parametrize("restart", [False, True])
-def test_a_file_of_that_name_that_is_no_partial_one_stays(tmp_path, content, restart):
-    partial = tmp_path / "p.csv.partial"
-    partial.write_text(content)
-    with (
-        pytest.raises(UserError, match=r"p\.csv\.partial is in the way: .* Move it"),
-        _rows(tmp_path / "p.csv", restart),
-    ):
-        pass
-    assert partial.read_text() == content
+def _rows(output: Path):
+    return rows.written(str(output), _HEAD, "m", ["a.png"])
 
 
-@pytest.mark.parametrize("left", ["", '{"mo', '{"model": "m", "opt'])
+def _partial(output: Path) -> Path:
+    """What an interrupted run of these rows leaves."""
+    with contextlib.suppress(KeyboardInterrupt), _rows(output):
+        raise KeyboardInterrupt
+    (partial,) = output.parent.glob(f"{output.name}.*.partial")
+    return partial
+
+
+@pytest.mark.parametrize("left", ["", "pa", "path,label"])
 def test_what_a_kill_left_of_the_first_line_is_written_again(tmp_path, left):
-    (tmp_path / "p.csv.partial").write_text(left)
-    with _rows(tmp_path / "p.csv") as (_, done):
+    _partial(tmp_path / "p.csv").write_text(left)
+    with _rows(tmp_path / "p.csv") as (file, done):
         assert done == 0
-    assert (tmp_path / "p.csv.partial").read_text() == rows.line(rows.describe("m", {}, ["a.png"]))
+        file.write(_ROW)
+    assert (tmp_path / "p.csv").read_bytes() == b"path,label\r\na.png,x\r\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
 
 
 class TestFeatures:
