@@ -48,7 +48,7 @@ class _Tree:
 
     def inner(self, path: str) -> list[str]:
         """The folders between a folder of the root and an image in it."""
-        return os.path.relpath(path, self.root).split(os.sep)[1:-1]
+        return path[len(self.root) :].strip(os.sep).split(os.sep)[1:-1]
 
     def remarks(self, labelled: bool) -> list[str]:
         """Tells the files that are not read, and, where folders are classes, those from further down."""
