@@ -114,8 +114,8 @@ class Domain:
 
     @classmethod
     def from_dataset(cls, dataset: tf.data.Dataset, class_names: Sequence[str] = (), folder: str = "") -> Domain:
-        """A finite tf.data set, read to its end: of images, features or paths, alone or with labels; in batches or one
-        by one.
+        """A finite tf.data set, read to its end: of images, features or paths, alone, with labels, or in dictionaries;
+        in batches or one by one.
 
         Raises:
           UserError: its elements are something else.
