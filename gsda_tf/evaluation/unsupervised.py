@@ -5,19 +5,20 @@ size of the target. A distance is least for features that hold nothing: it picks
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from gsda_tf.data.domain import evenly
 
 _MOST_SEPARATED = 500
 """Images of each domain that the domain classifier of the A-distance sees."""
-_STRENGTH = 0.01
-"""Of the data beside the penalty on that classifier: with more features than images, any two halves are separable."""
 
 
 def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits: int = 20) -> tuple[float, float]:
@@ -46,7 +47,7 @@ def a_distance(source_features: np.ndarray, target_features: np.ndarray, splits:
 
 
 def distances(features: np.ndarray, others: np.ndarray, divisions: Sequence[np.ndarray]) -> np.ndarray:
-    """Computes 2 (1 - 2 e) of each division, float64 [k].
+    """Computes 2 (1 - 2 e) of each division, float [k].
 
     Args:
       features: [n, d].
@@ -54,44 +55,19 @@ def distances(features: np.ndarray, others: np.ndarray, divisions: Sequence[np.n
       divisions: k of int [2, p], as many images of either, in a random order: a classifier is fitted on their first
         half, and e is its error on the second.
     """
-    rows = np.concatenate([features, others]).astype(np.float64)
-    rows -= rows.mean(axis=0)
-    fitted, held_out = np.zeros((2, len(divisions), len(rows)))
-    for number, (mine, theirs) in enumerate(divisions):
-        both, half = np.stack([mine, theirs + len(features)]), len(mine) // 2
-        fitted[number, both[:, :half]] = held_out[number, both[:, half:]] = 1
-    side = np.where(np.arange(len(rows)) < len(features), -1.0, 1.0)
     # One thread: for matrices as small as these, threads that wait for each other cost ten times what they save.
     with threadpool_limits(1):
-        right = side * _separations(rows, side, fitted) > 0
-    return 2 * (1 - 2 * (held_out * ~right).sum(axis=1) / held_out.sum(axis=1))
+        drawn = (np.stack([features[mine], others[theirs]]).astype(np.float64) for mine, theirs in divisions)
+        errors = [_separation_error(*np.split(x, [x.shape[1] // 2], axis=1)) for x in drawn]
+    return 2 * (1 - 2 * np.asarray(errors))
 
 
-def _separations(rows: np.ndarray, side: np.ndarray, fitted: np.ndarray) -> np.ndarray:
-    """Returns the logits, [k, n], of k logistic regressions, each on the rows that it is fitted to, standardized.
-
-    All at once: a pass over the rows costs the same for twenty of them as for a few.
-
-    Args:
-      rows: [n, d], of mean 0.
-      side: -1 or 1, [n], what is told apart.
-      fitted: 0 or 1, [k, n].
-    """
-    shares = fitted / fitted.sum(axis=1, keepdims=True)
-    mean, squares = shares @ rows, rows**2
-    variance = shares @ squares - mean**2
-    scale = np.sqrt(np.where(variance > 1e-12 * squares.mean(axis=0), variance, np.inf))  # a constant tells nothing
-
-    def logits(flat: np.ndarray) -> np.ndarray:
-        slopes = flat[: mean.size].reshape(mean.shape) / scale
-        return slopes @ rows.T + (flat[mean.size :] - (slopes * mean).sum(axis=1))[:, None]
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, agreement = flat[: mean.size], side * logits(flat)
-        pull = -_STRENGTH * fitted * side * expit(-agreement)
-        slopes = (pull @ rows - pull.sum(axis=1, keepdims=True) * mean) / scale
-        loss = _STRENGTH * (fitted * np.logaddexp(0, -agreement)).sum() + weights @ weights / 2
-        return loss, np.concatenate([slopes.ravel() + weights, pull.sum(axis=1)])
-
-    start = np.zeros(mean.size + len(mean))
-    return logits(minimize(objective, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-4, "maxiter": 200}).x)
+def _separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
+    """Returns the error on `held_out` [2, m, d] of a classifier of domains that was fitted to `fitted` [2, n, d]."""
+    x, y = np.concatenate(fitted), np.repeat([0, 1], fitted.shape[1])
+    # Strong regularization: with more features than images, any two halves are separable.
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier.fit(x, y)
+    return 1 - classifier.score(np.concatenate(held_out), np.repeat([0, 1], held_out.shape[1]))

@@ -1,8 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from gsda_tf.evaluation import unsupervised
 
@@ -33,20 +30,6 @@ def test_a_distance_is_the_mean_over_divisions_of_the_images():
     assert mean == pytest.approx(np.mean(single), abs=4 * np.std(single) / np.sqrt(20))
     assert spread == pytest.approx(np.std(single), rel=0.6)
     assert unsupervised.a_distance(source, target, splits=1)[1] == 0
-
-
-def test_the_classifiers_of_all_divisions_are_those_of_scikit_learn():
-    """Each, with its own scale; a number that is the same in all rows that one is fitted to tells nothing."""
-    rows = np.random.default_rng(6).normal(size=(40, 6)) * 10.0 ** np.arange(-3, 3)
-    rows[:, 0], rows[-1, 0] = 7.0, 9.0
-    rows -= rows.mean(axis=0)
-    side, fitted = np.repeat([-1.0, 1.0], 20), np.zeros((3, 40))
-    for number, chosen in enumerate(fitted):
-        chosen[np.random.default_rng(number).permutation(39)[:24]] = 1
-    for chosen, logits in zip(fitted, unsupervised._separations(rows, side, fitted)):
-        peer = make_pipeline(StandardScaler(), LogisticRegression(C=unsupervised._STRENGTH, tol=1e-10))
-        peer.fit(rows[chosen > 0], side[chosen > 0])
-        np.testing.assert_allclose(logits, peer.decision_function(rows), atol=1e-3 * np.abs(logits).max())
 
 
 def test_too_few_images_give_nan():
