@@ -25,6 +25,6 @@ def _classes(now: Holding) -> int:
     if not now.own:
         return len(get_benchmark(split_task(now["task"])[0]).class_names)
     if now["pipeline"] == "arrays":
-        return max(map(class_count, several(now["source"])), default=0)
+        return max((class_count(path) for path in several(now["source"]) if os.path.isfile(path)), default=0)
     folders = [path for path in several(now["source_dir"]) if os.path.isdir(path)]
     return max((sum(os.path.isdir(entry) for entry in os.scandir(path)) for path in folders), default=0)

@@ -108,5 +108,5 @@ class TestRestore:
         _stored(gsda, tmp_path)
         written = json.loads(path.read_text())
         path.write_text(json.dumps({**written, "generation": "Keras 1"}))
-        with pytest.raises(Exception, match="holds a run of Keras 1, this is "):
+        with pytest.raises(Exception, match="is of Keras 1, this is keras"):
             restore(str(tmp_path))
