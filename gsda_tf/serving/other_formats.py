@@ -48,8 +48,11 @@ def one_model(extractor: keras.Model, classifier: keras.Model, shape: Sequence[i
     """Returns layers of Keras alone, from images [N, S, S, 3] in 0..255, or features [N, e], to probabilities [N, r].
 
     Raises:
-      ValueError: the preprocessing is more than a linear map of each pixel's channels.
+      ValueError: the preprocessing is more than a linear map of each pixel's channels; what stands behind the backbone
+        is more than layers of Keras.
     """
+    if own := [type(x).__name__ for x in (extractor.bottleneck, classifier) if "gsda_tf" in type(x).__module__]:
+        raise ValueError(f"{' and '.join(own)} of its method are more than layers of Keras")
     inputs = x = keras.Input(shape, dtype="float32")
     if len(shape) == 3:
         x = preprocessing_layer(extractor.preprocess, shape[0])(x)
