@@ -1,6 +1,8 @@
 """All commands as one: `gsda COMMAND FLAGS` where the package is installed, `python -m launch COMMAND FLAGS` here."""
 
+import ast
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -15,8 +17,12 @@ def main() -> None:
     names = [found.name for found in pkgutil.iter_modules(folders) if found.name not in ("__main__", "flags", "help")]
     name = sys.argv[1] if len(sys.argv) > 1 else "help"
     if name in ("help", "-h", "--help"):
-        print(f"gsda COMMAND [--FLAG=VALUE ...]\n\nCommands: {', '.join(names)}.")
-        print("`gsda COMMAND --help` tells what a command does, and its flags.")
+        print("gsda COMMAND [--FLAG=VALUE ...]\n")
+        for each in names:
+            with open(os.path.join(folders[0], f"{each}.py"), encoding="utf-8") as file:
+                says = ast.get_docstring(ast.parse(file.read())).splitlines()[0].partition(": `")[0].rstrip(".")
+            print(f"  {each:<{max(map(len, names))}}  {says}")
+        print("\n`gsda COMMAND --help` tells the flags of a command.")
     elif name not in names:
         sys.exit(flags.call(lambda: choose("command", name, names), [name]))
     else:
