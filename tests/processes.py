@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -83,11 +84,11 @@ class Process:
 
 def clusters(workers: int) -> list[dict[str, str]]:
     """The environment of each of so many workers on this machine: TF_CONFIG."""
-    ports = []
-    for _ in range(workers):
-        with socket.socket() as probe:
+    with contextlib.ExitStack() as probes:  # open at once, so that no two get the same port
+        opened = [probes.enter_context(socket.socket()) for _ in range(workers)]
+        for probe in opened:
             probe.bind(("localhost", 0))
-            ports.append(probe.getsockname()[1])
+        ports = [probe.getsockname()[1] for probe in opened]
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
