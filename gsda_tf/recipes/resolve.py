@@ -238,7 +238,13 @@ def restored(values: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Setti
     """
     _check_programs(values, given)
     mine = {field.name: field.metadata for field in fields() if not field.metadata["foreign"]}
-    settings = written({name: value for name, value in values.items() if name not in mine})
+    theirs = {name: value for name, value in values.items() if name not in mine}
+    if unknown := sorted(theirs.keys() - _blank(theirs).flat().keys()):
+        raise UserError(
+            f"The run has settings that this version does not know ({', '.join(map(shown, unknown))[:200]}): it is of "
+            "another version, with which it goes on. Its export answers in both."
+        )
+    settings = written(theirs)
     given = converted(given, settings.fields())
     # The checkpoint has all weights, and nothing is fetched because a folder names it.
     settings = settings.replace({"weights": "none", "download": False, **given})

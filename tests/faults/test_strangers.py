@@ -50,6 +50,8 @@ def test_what_computes_is_taken_and_where_data_lie_is_read(tmp_path):
     taken, said = recipes.restored(json.loads(json.dumps(values)), {})
     # The checkpoint has all weights.
     assert taken.flat() == {**values, "weights": "none", "download": False} and said == []
+    with pytest.raises(UserError, match=r"this version does not know \(gone\\n, older\): it is of another"):
+        recipes.restored({**values, "older": 1, "gone\n": ""}, {})
 
 
 def test_code_that_a_folder_names_is_not_run_by_whoever_reads_it(tmp_path):

@@ -95,8 +95,11 @@ def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> 
         return encoded
     size, folder = settings.image_size, str(prepared_builder(name, settings).data_dir)
     path, shape = os.path.join(folder, f"pixels-{split}-{size}.npy"), (len(encoded), size, size, 3)
-    geometry = DataSettings(image_size=size, resize_size=size)
-    decode = lambda: evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()  # noqa: E731
+
+    def decode() -> Iterator[np.ndarray]:
+        geometry = DataSettings(image_size=size, resize_size=size)
+        return evaluation_batches(encoded, geometry, _AT_ONCE).as_numpy_iterator()
+
     pixels = kept_beside(path, np.empty(shape, np.uint8), decode, f"{domain} pixels")
     return DomainData(domain, ArrayRecords(pixels, f"{name}/{split}"), encoded.labels)
 
