@@ -6,12 +6,14 @@ import contextlib
 import json
 import multiprocessing
 import os
+import random
 import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -84,14 +86,37 @@ class Process:
 
 def clusters(workers: int) -> list[dict[str, str]]:
     """The environment of each of so many workers on this machine: TF_CONFIG."""
+    ports: list[int] = []
     with contextlib.ExitStack() as probes:  # open at once, so that no two get the same port
-        opened = [probes.enter_context(socket.socket()) for _ in range(workers)]
-        for probe in opened:
-            probe.bind(("localhost", 0))
-        ports = [probe.getsockname()[1] for probe in opened]
+        while len(ports) < workers:
+            # Below those that systems lend to connections, which might take a free port before the worker does.
+            port = random.SystemRandom().randrange(20_000, 32_000)
+            probe = probes.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("localhost", port))
+                ports.append(port)
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+def end_together(processes: Sequence[Process], timeout: float = 400) -> None:
+    """Waits until all have ended well.
+
+    Raises:
+      AssertionError: one has failed, for which the others may wait for ever, or not all ended in time; with what each
+        has said.
+    """
+    until = time.monotonic() + timeout
+    while any(process.poll() is None for process in processes) and time.monotonic() < until:
+        if any(process.poll() for process in processes):
+            break
+        time.sleep(0.05)
+    codes = [process.poll() for process in processes]
+    said = "\n".join(process.said()[1][-3000:] for process in processes)
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    assert not any(code is None or code for code in codes), f"ended with {codes}:\n{said}"
 
 
 def _run(module: str, arguments: list[str], environment: dict[str, str], paths: list[str]) -> None:

@@ -16,7 +16,7 @@ from gsda_tf.runs.checkpoints import newest
 from gsda_tf.settings import DataSettings, DeviceSettings
 from gsda_tf.training import distribution
 from tests import rounding
-from tests.processes import Process, clusters
+from tests.processes import Process, clusters, end_together
 from tests.training.distributed_run import NUDGE
 
 STEPS = 20
@@ -38,12 +38,11 @@ class Runs:
     def __init__(self, folder, changes, environment=None):
         self._folder, self._names = str(folder), list(changes)
         given = [{**SMALL, "workdir": os.path.join(self._folder, name), **change} for name, change in changes.items()]
-        self._process = Process("tests.training.distributed_run", [json.dumps(given)], environment)
+        self.process = Process("tests.training.distributed_run", [json.dumps(given)], environment)
 
     def end(self) -> None:
         """Waits for the last of them."""
-        _, stderr = self._process.communicate(timeout=400)
-        assert self._process.returncode == 0, stderr[-3000:]
+        end_together([self.process])
 
     def weights(self):
         """What each run ended with: its weights and velocities, and which labels it trusted."""
@@ -121,6 +120,7 @@ def test_three_replicas_train_the_rest_of_a_backbone_as_one_and_a_mistake_is_see
 
 def test_two_workers_train_as_one(runs, growth, tmp_path):
     workers = [Runs(tmp_path, {"both": {"strategy": "multi_worker"}}, environment) for environment in clusters(2)]
+    end_together([worker.process for worker in workers])
     found = [worker.weights() for worker in workers]
     assert_same(runs["one"], found[0]["both"], growth)
 
