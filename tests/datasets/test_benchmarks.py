@@ -62,9 +62,10 @@ def test_every_task_has_valid_settings():
     known = {*Settings().flat(), *methods.all_options()}
     for benchmark in BENCHMARKS.values():
         recipe = recipe_of(benchmark.name)
-        of_tasks, regimes = getattr(recipe, "TASKS", {}), [getattr(recipe, n, {}) for n in ("FROZEN", "TRAINED")]
+        tables = [getattr(recipe, name, {}) for name in ("SETTINGS", "FROZEN", "TRAINED")]
+        of_tasks = getattr(recipe, "TASKS", {})
         assert set(of_tasks) <= set(benchmark.tasks)
-        for values in (recipe.SETTINGS, *of_tasks.values(), *regimes):
+        for values in (*tables, *of_tasks.values()):
             assert set(values) <= known
         for name in benchmark.tasks:
             recipes.resolve({"task": f"{benchmark.name}/{name}"})
