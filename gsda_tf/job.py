@@ -46,8 +46,8 @@ def adapt(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("method") == auto.NAME:
         pool, rest = auto.split(given)
         return auto.run(rest, pool, export_experiment, _report)
-    settings = recipes.resolve(given)
-    if chosen := recipes.chosen(given):
+    settings, chosen = recipes.reasoned(given)
+    if chosen:
         print(f"Chosen: {chosen}")
     configure_devices(settings.device)
     return run(settings)

@@ -40,7 +40,7 @@ def main() -> int:
     else:
         runs = {given.get("method", "gsda"): recipes.resolve(given)}
     settings = next(iter(runs.values()))
-    if chosen := recipes.chosen(given):
+    if chosen := recipes.reasoned(given)[1]:
         print(f"Chosen: {chosen}")
     data = index(settings.data)
     bad = [find_bad(domain) for domain in (data.source, data.target)]

@@ -3,6 +3,6 @@
 To add a recipe: a file called as the benchmark, with SETTINGS and, where it needs them, TASKS, FROZEN and TRAINED.
 """
 
-from gsda_tf.recipes.resolve import chosen, remarks, resolve, restored, written
+from gsda_tf.recipes.resolve import reasoned, remarks, resolve, restored, written
 
-__all__ = ["chosen", "remarks", "resolve", "restored", "written"]
+__all__ = ["reasoned", "remarks", "resolve", "restored", "written"]

@@ -87,7 +87,14 @@ def _layers() -> list[Layer]:
 
 
 def resolve(given: Mapping[str, Any]) -> Settings:
-    """The settings of a run.
+    """Returns the settings of a run; see `reasoned`."""
+    return reasoned(given)[0]
+
+
+def reasoned(given: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Returns the settings of a run, and which of them the user did not choose, each with its reason ("" if none).
+
+    Where no method is named, nor anything that speaks of one, as steps do, it is the method that suits.
 
     Args:
       given: values by setting name, only those that the user gave; see `settings.convert`.
@@ -95,16 +102,6 @@ def resolve(given: Mapping[str, Any]) -> Settings:
     Raises:
       UserError: an unknown name, a value of another kind or out of range, or values that contradict one another.
     """
-    return _resolved(given)[0]
-
-
-def chosen(given: Mapping[str, Any]) -> str:
-    """Returns which settings `resolve` chose by itself, and why; "" if none."""
-    return _resolved(given)[1]
-
-
-def _resolved(given: Mapping[str, Any]) -> tuple[Settings, str]:
-    """Also names the method that suits where none is named, nor anything that speaks of one, as steps do."""
     settings, said = _fold(given)
     spoken = {"init_from", *vars(settings.method), *vars(settings.optimization)}
     if spoken & set(given) or any(map(methods.owners, given)):

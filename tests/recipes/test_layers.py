@@ -26,7 +26,7 @@ def test_layers_are_folded_in_order():
 def test_a_file_with_a_layer_is_all_that_a_layer_takes(monkeypatch):
     monkeypatch.setattr(office31, "layer", lambda now: now.take({"momentum": 0.5}, "as it is"), raising=False)
     assert recipes.resolve({}).optimization.momentum == 0.5
-    assert recipes.chosen({}) == "--momentum=0.5 (as it is)"
+    assert recipes.reasoned({})[1] == "--momentum=0.5 (as it is)"
 
 
 def test_a_benchmark_without_a_recipe_has_the_defaults():

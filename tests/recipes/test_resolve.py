@@ -34,7 +34,7 @@ def test_what_a_benchmark_prescribes_stays(name):
         settings, of_task, trained = (getattr(recipe, name, {}) for name in ("SETTINGS", "TASKS", "TRAINED"))
         wanted = {**settings, **of_task.get(task, {}), **trained}
         assert all(resolved[key] == value for key, value in wanted.items())
-        said = set(re.findall(r"\((.*?)\)", recipes.chosen({"task": f"{name}/{task}"})))
+        said = set(re.findall(r"\((.*?)\)", recipes.reasoned({"task": f"{name}/{task}"})[1]))
         short = f"the run has {resolved['steps']:,} steps"  # as a benchmark may well say
         assert said - {short} == (set() if resolved["weights"] == "none" else {_TRAINED})
 
@@ -67,7 +67,7 @@ def test_batches_go_together():
 
 
 def test_own_images_on_a_frozen_backbone_have_a_method_of_their_own_unless_one_is_spoken_of():
-    assert _resolved(**_OWN)["method"] == "spl" and "--method=spl (best" in recipes.chosen(_OWN)
+    assert _resolved(**_OWN)["method"] == "spl" and "--method=spl (best" in recipes.reasoned(_OWN)[1]
     assert _resolved(**_OWN, target_labels="labels.csv")["method"] == "spl"
     others = (
         {"freeze_backbone": False},
@@ -91,14 +91,14 @@ def test_without_a_gpu_the_backbone_is_frozen_unless_it_is_said_otherwise():
     assert not _resolved(task="office31/A_W")["freeze_backbone"], "as published"
     given = _resolved(**_OWN, steps=7, discriminator_units=(9,))
     assert (given["steps"], given["discriminator_units"]) == (7, (9,))
-    said = recipes.chosen(_OWN)
+    said = recipes.reasoned(_OWN)[1]
     assert "--freeze_backbone (there is no GPU" in said and "--steps=2000 (the backbone is frozen)" in said
 
 
 def test_with_a_gpu_the_backbone_is_trained(gpu):
     trained = _resolved(**_OWN)
     assert not trained["freeze_backbone"] and trained["discriminator_units"] == (1024, 1024)
-    assert recipes.chosen(_OWN) == f"--bottleneck_units=1024, --alpha=0.1 ({_TRAINED})"
+    assert recipes.reasoned(_OWN)[1] == f"--bottleneck_units=1024, --alpha=0.1 ({_TRAINED})"
 
 
 def test_an_extractor_brings_its_own_size_and_needs(tmp_path):
@@ -147,7 +147,7 @@ def test_the_recipe_of_the_paper():
         "recipe": "paper", "bottleneck_norm": "none", "confidence_threshold": 0.9, "discriminator_rate": 1.0,
         "adversarial_weight": 3.0, "bottleneck_units": 256, "alpha": 0.02,
     }  # fmt: skip
-    assert "--recipe=paper)" in recipes.chosen({"task": "office31/A_W", "recipe": "paper"})
+    assert "--recipe=paper)" in recipes.reasoned({"task": "office31/A_W", "recipe": "paper"})[1]
     given = _resolved(task="office31/A_W", recipe="paper", confidence_threshold=0.3, adversarial_weight=1.0)
     assert (given["confidence_threshold"], given["adversarial_weight"], given["bottleneck_norm"]) == (0.3, 1.0, "none")
 
@@ -196,7 +196,7 @@ def test_the_regime_of_the_backbone_decides_where_nothing_is_given(method):
 def test_a_term_brings_what_it_wants_of_a_regime():
     for add, width in ((("mcc",), 1024), (("bnm", "mcc"), 1024), (("bnm",), 256)):
         assert _resolved(**_OWN, add=add)["bottleneck_units"] == width
-    said = recipes.chosen({**_OWN, "add": ("mcc",)})
+    said = recipes.reasoned({**_OWN, "add": ("mcc",)})[1]
     assert "--bottleneck_units=1024 (gsda+mcc on a frozen backbone)" in said
     assert _resolved(**_OWN, add=("mcc",), train_from="last")["alpha"] == 0, "MCC takes the entropy's place"
 
@@ -222,7 +222,7 @@ def test_a_benchmark_has_regimes_of_its_own():
     assert entropy(alpha=0.3, **trained) == (0.3, 10)
     assert entropy(add=("mcc",), **trained) == (0, 10), "MCC takes the entropy's place"
     assert "alpha" not in _resolved(**partial, method="mcc", **trained)
-    assert "--alpha=0.1, --alpha_ramp=10.0" in recipes.chosen({**partial, **trained})
+    assert "--alpha=0.1, --alpha_ramp=10.0" in recipes.reasoned({**partial, **trained})[1]
 
 
 def test_a_regime_of_a_users_method_that_names_no_setting_is_told(tmp_path):
@@ -262,7 +262,9 @@ def test_many_classes_have_narrow_critics_unless_the_user_or_one_critic_says_oth
     given = {"source_dir": str(tmp_path / "source"), "target_dir": "b", "freeze_backbone": True}
     for method, units in (("gsda", (64,)), ("mada", (64,)), ("domain", (256, 256)), ("dann", (256, 256))):
         assert _resolved(**given, method=method)["discriminator_units"] == units
-    assert "--discriminator_units=64 (500 classes have a critic each)" in recipes.chosen({**given, "method": "gsda"})
+    assert (
+        "--discriminator_units=64 (500 classes have a critic each)" in recipes.reasoned({**given, "method": "gsda"})[1]
+    )
     assert _resolved(**given, discriminator_units=(32,))["discriminator_units"] == (32,)
     (tmp_path / "source" / "0").rmdir()
     assert _resolved(**given, method="gsda")["discriminator_units"] == (256, 256)
