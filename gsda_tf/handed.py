@@ -17,23 +17,21 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data import pipeline
+from gsda_tf.data.domain import UNLABELLED
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.image_files import as_seen
+from gsda_tf.data.plain_arrays import EXPECTED, features_of, images_of
 from gsda_tf.data.records import ArrayRecords, FileRecords, Records
-from gsda_tf.datasets.own.arrays import label_names, plain_labels
+from gsda_tf.datasets.own.arrays import label_names
 from gsda_tf.datasets.own.lists import written_path
 from gsda_tf.errors import UserError
 from gsda_tf.files import replacing, write_atomically
 from gsda_tf.progress import progress
 from gsda_tf.serving.predict import find_images
 
-_IMAGES = "images [n, height, width, 3] or [n, height, width], uint8 0..255, or float 0..1 or 0..255"
-_EXPECTED = f"expected {_IMAGES}; features of a model, numbers [n, e]; or paths of image files"
-_BEYOND = 0.05
-"""Resizing leaves values that are out of range by such a share of it."""
+_EXPECTED = f"{EXPECTED}; or paths of image files"
 KEPT = os.path.join("runs", "arrays")
 """Where what was handed in is kept."""
-_NO_NUMBER = "it has a value that is no finite number"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +104,10 @@ def rows(values: Any, features: bool | None = None) -> Rows:
         no_file = lambda path: "\0" in path or (os.path.exists(path) and not os.path.isfile(path))  # noqa: E731
         return Rows("paths", paths, {**{i: "no file" for i, path in enumerate(paths) if no_file(path)}, **errors})
     if isinstance(read, list) or not (read.ndim <= 2 if features is None else features):
-        return _images(read)
-    return _features(read[None] if features and read.ndim == 1 else read)
+        kind, (taken, finite) = "images", images_of(read)
+    else:
+        kind, (taken, finite) = "features", features_of(read[None] if features and read.ndim == 1 else read)
+    return Rows(kind, taken, dict.fromkeys(np.flatnonzero(~finite).tolist(), "it has a value that is no finite number"))
 
 
 def _first(message: str) -> str:
@@ -154,57 +154,6 @@ def _pixels(picture: Any) -> np.ndarray:
     return np.asarray(picture if picture.mode in ("I", "F") else as_seen(picture))
 
 
-def _features(array: np.ndarray) -> Rows:
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
-        raise UserError(f"{array.dtype} {list(array.shape)} was given where features are, numbers [n, e]: {_EXPECTED}.")
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, np.float32)
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    return Rows("features", array, {int(i): _NO_NUMBER for i in bad})
-
-
-def _images(values: np.ndarray | list[np.ndarray]) -> Rows:
-    blocks = [_batch(each, True) for each in values] if isinstance(values, list) else [_batch(values, False)]
-    finite = np.concatenate([np.isfinite(block).all(axis=(1, 2, 3)) for block in blocks])
-    blocks = [np.nan_to_num(block, nan=0, posinf=0, neginf=0) for block in blocks]
-    factor, made = _factor(blocks), []
-    for block in blocks:
-        if block.dtype != np.uint8:
-            block = np.clip(np.rint(block.astype(np.float32) * factor), 0, 255).astype(np.uint8)
-        made.append(np.repeat(block, 3, axis=-1) if block.shape[-1] == 1 else block)
-    errors = {int(i): _NO_NUMBER for i in np.flatnonzero(~finite)}
-    return Rows("images", [block[0] for block in made] if isinstance(values, list) else made[0], errors)
-
-
-def _batch(array: np.ndarray, one: bool) -> np.ndarray:
-    """[m, h, w, 1 or 3] of one image, or of several."""
-    shown = f"{array.dtype} {list(array.shape)}"
-    if not one and array.ndim == 3 and len(array) == 3 and array.shape[-1] not in (1, 3):
-        raise UserError(f"{shown} may be one image or three grey ones: add an axis, images[None] or images[..., None].")
-    if one or (array.ndim == 3 and array.shape[-1] in (1, 3, 4)) or (array.ndim == 2 and array.dtype.kind in "iu"):
-        array = array[None]
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[-1] not in (1, 3):
-        array = np.moveaxis(array, 1, -1)
-    if array.ndim != 4 or array.shape[-1] not in (1, 3) or array.dtype.kind not in "biuf" or not array.size:
-        hint = ", of four channels images[..., :3]" if array.ndim > 2 and array.shape[-1] == 4 else ""
-        raise UserError(f"{shown} was given where images are{hint}: {_EXPECTED}.")
-    return array
-
-
-def _factor(blocks: list[np.ndarray]) -> float:
-    """Returns what makes the values of images 0..255."""
-    low, high = min(float(block.min()) for block in blocks), max(float(block.max()) for block in blocks)
-    whole = all(block.dtype.kind in "iu" for block in blocks)
-    factor, beyond = (1.0, 0.0) if whole else (255.0 if high <= 1 + _BEYOND else 1.0, 255 * _BEYOND)
-    if low * factor < -beyond or high * factor > 255 + beyond:
-        raise UserError(
-            f"Images of values {low:.6g} to {high:.6g} were given: {_EXPECTED}. Values of -1..1 are (x + 1) * 127.5."
-        )
-    return factor
-
-
 def keep(
     values: Any, labels: Any = None, class_names: Sequence[str] = (), folder: str = ""
 ) -> tuple[str, dict[str, str]]:
@@ -212,7 +161,7 @@ def keep(
 
     Args:
       values: see `rows`.
-      labels: see `plain_labels`; None: there are none.
+      labels: see `label_names`; None: there are none.
       class_names: of labels that are numbers.
       folder: of the file; "" is `KEPT`.
 
@@ -235,10 +184,12 @@ def keep(
     if labels is not None:
         class_names = [] if class_names is None else list(map(str, class_names))
         try:
-            held["labels"] = plain_labels(labels)
-            named = label_names(held["labels"], len(named), class_names)
+            named = label_names(labels, len(named), class_names)
         except ValueError as error:
             raise UserError(f"Of what was given, {error}.") from error
+        number = {None: UNLABELLED, **{name: i for i, name in enumerate(class_names)}}
+        known = all(name in number for name in named)  # a class may be called -1, which is no label as a word
+        held["labels"] = np.asarray([number[name] if known else name or "" for name in named])
         if class_names:
             held["class_names"] = np.asarray(class_names)
     if isinstance(given.values, list):  # images of several sizes are resized one by one, as files are

@@ -15,7 +15,8 @@ from PIL import Image
 from gsda_tf import handed
 from gsda_tf.data import images
 from gsda_tf.data.records import FileRecords
-from gsda_tf.datasets.own.arrays import plain_labels
+from gsda_tf.datasets.own import arrays
+from gsda_tf.datasets.own.arrays import label_names
 from gsda_tf.datasets.own.lists import read_list
 from gsda_tf.errors import UserError
 
@@ -170,7 +171,7 @@ def test_three_grey_images_of_a_list_are_three():
 def test_what_is_masked_is_no_number_and_no_label():
     masked = np.ma.masked_array(_FEATURES, mask=np.eye(6, 4) > 0)
     assert list(handed.rows(masked).errors) == [0, 1, 2, 3]
-    assert plain_labels(np.ma.masked_array(_LABELS, mask=_LABELS > 1)).tolist() == [0, 1, -1] * 2
+    assert label_names(np.ma.masked_array(_LABELS, mask=_LABELS > 1), 6) == ["0", "1", None] * 2
 
 
 def test_bfloat16_and_objects_are_numbers():
@@ -201,10 +202,10 @@ def test_images_of_several_sizes_are_kept_as_files(tmp_path):
     [
         (_FEATURES, 0, (), "labels are 0: expected one a row"),
         (_FEATURES, "abcabc", (), "labels are 'abcabc': expected one a row"),
-        (_FEATURES, [10**30] * 6, (), "the label of row 0 is 1000.*: expected classes"),
+        (_FEATURES, [10**30] * 6, (), "the label of row 0 is 1000.*: expected the name"),
         (_FEATURES, _LABELS, "abc", "class_names='abc': expected a list of names"),
-        (_FEATURES, _LABELS, ["a", "b"], "labels go from 0 to 2: expected numbers from 0 to 1"),
-        (["a.png", "b.png"], [0, 2], ["a", "b"], "labels go from 0 to 2: expected numbers from 0 to 1"),
+        (_FEATURES, _LABELS, ["a", "b"], "the label of row . is 2: expected .* its number from 0 to 1"),
+        (["a.png", "b.png"], [0, 2], ["a", "b"], "the label of row . is 2: expected .* its number from 0 to 1"),
         (_FEATURES, _LABELS, ["a", "a", "b"], "a class name twice"),
         (["a.png", None], None, (), "1 of 2 rows cannot be used, the first is row 1: no path but None"),
     ],
@@ -221,6 +222,13 @@ def test_names_are_for_labels_and_blanks_around_them_for_nobody(tmp_path):
             assert held["labels"].tolist() == ["a", "b"] * 3 and "class_names" not in held
     with np.load(handed.keep(_FEATURES, None, [""], str(tmp_path))[1][""]) as held:
         assert list(held) == ["features"]
+
+
+def test_a_class_may_be_called_as_what_has_no_label_is_and_what_is_masked_has_none(tmp_path):
+    masked = np.ma.masked_array(_LABELS, mask=_LABELS > 1)
+    for labels, expected in ((_LABELS, ["-1", "1", "2"] * 2), (masked, ["-1", "1", None] * 2)):
+        path = handed.keep(_FEATURES, labels, ["-1", "1", "2"], str(tmp_path))[1][""]
+        assert arrays._read("source", path).labels == expected
 
 
 def test_features_where_images_are_wanted():

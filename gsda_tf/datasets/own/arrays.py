@@ -17,6 +17,7 @@ from gsda_tf.data.classes import NOTHING, Brought, class_name, class_written, la
 from gsda_tf.data.domain import UNLABELLED, TaskData
 from gsda_tf.data.features import FeatureRecords
 from gsda_tf.data.npz import read_npz
+from gsda_tf.data.plain_arrays import features_of, images_of
 from gsda_tf.data.records import ArrayRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.settings import DataSettings, several
@@ -24,8 +25,8 @@ from gsda_tf.settings import DataSettings, several
 NAMES = ("features", "images", "labels", "class_names")
 _MOST_CHARACTERS = 1000
 _EXPECTED = (
-    "expected an .npz file with features (float [n, e]) or images (uint8 [n, height, width, 3] or [n, height, width]), "
-    "labels [n] (numbers or names; may be missing in the target) and, if numbers have names, class_names"
+    "expected an .npz file with features [n, e] or images [n, height, width, 3] or [n, height, width], labels [n] "
+    "(numbers or names; may be missing in the target) and, if numbers have names, class_names"
 )
 
 
@@ -125,45 +126,38 @@ def _arrays(role: str, path: str, *stamp: int) -> Arrays:
     kinds = [name for name in ("features", "images") if name in arrays]
     if len(kinds) != 1:
         raise DataError(f"--{role}={shown(path)} holds {', '.join(sorted(arrays)) or 'nothing'}: {_EXPECTED}.")
-    values = _values(path, kinds[0], arrays[kinds[0]])
+    given = arrays[kinds[0]]
+    if kinds == ["images"] and given.ndim == 3:  # grey ones; never one alone
+        given = given[..., None]
+    try:
+        values, finite = features_of(given) if kinds == ["features"] else images_of(given)
+    except DataError as error:
+        raise DataError(f"Of --{role}={shown(path)}, {error}") from error
+    bad = np.flatnonzero(~finite)
+    if len(bad):
+        raise DataError(
+            f"{len(bad)} of {len(values)} rows of {shown(path)} have a value that is no finite float32 number, the "
+            f"first is row {bad[0]}: mend or remove them."
+        )
     names = tuple(map(class_name, arrays.get("class_names", np.zeros(0, "U1")).reshape(-1).astype(str).tolist()))
     labels = label_names(arrays["labels"], len(values), names) if "labels" in arrays else [None] * len(values)
     return Arrays(path, values, labels, names)
 
 
-def _values(path: str, kind: str, values: np.ndarray) -> np.ndarray:
-    """float32 [n, e] or uint8 [n, h, w, 3]."""
-    if kind == "images" and values.ndim == 3:
-        values = values[..., None]
-    dtypes, rank = ("f", 2) if kind == "features" else ("u", 4)
-    pixels = values.dtype == np.uint8 and values.shape[-1] in (1, 3)
-    if values.dtype.kind != dtypes or values.ndim != rank or not values.size or (rank == 4 and not pixels):
-        raise DataError(f"{kind} of {shown(path)} are {values.dtype} {values.shape}: {_EXPECTED}.")
-    if rank == 4:
-        return np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(values, np.float32)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise DataError(
-            f"{len(bad)} of {len(values)} rows of {shown(path)} have a feature that is no finite float32 number, the "
-            f"first is row {bad[0]}: mend or remove them."
-        )
-    return values
-
-
-def plain_labels(labels: Any) -> np.ndarray:
-    """Labels of whatever kind as numbers or text, one a row.
+def label_names(labels: Any, size: int, names: Sequence[str] = ()) -> list[str | None]:
+    """Names of the classes of rows.
 
     Args:
       labels: [n] or [n, 1] of numbers, text, bytes, bools or Python's objects, a pandas Series or Categorical; or
         one-hot [n, r].
+      size: n.
+      names: of labels that are numbers; none where these are the names.
 
     Returns:
-      int64 [n], -1 where there is none, or text [n], "" where there is none (None, NaN).
+      n names, None where there is no label (-1, None, NaN, "").
 
     Raises:
-      ValueError: they are something else, in a sentence.
+      ValueError: labels are something else, in a sentence.
     """
     if hasattr(labels, "to_numpy"):  # of pandas
         labels = labels.to_numpy()
@@ -171,72 +165,42 @@ def plain_labels(labels: Any) -> np.ndarray:
         labels = np.where(np.ma.getmaskarray(labels), None, labels.data)
     if not hasattr(labels, "dtype") and (isinstance(labels, str) or not isinstance(labels, Iterable)):
         raise ValueError(f"labels are {labels!r:.50}: expected one a row")
-    labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim == 2:
-        wide = np.asarray(labels.tolist())
+    rows = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(list(labels), object)
+    if rows.ndim == 2 and rows.shape[1] > 1:
+        wide = np.asarray(rows.tolist())
         if wide.dtype.kind not in "biuf" or not (np.isin(wide, (0, 1)).all() and (wide.sum(axis=1) == 1).all()):
             raise ValueError(
                 f"labels are {wide.dtype} {wide.shape} and not one-hot: expected one class a row, such as "
                 "labels.argmax(axis=1) of probabilities"
             )
-        return wide.argmax(axis=1)
-    if labels.ndim != 1:
-        raise ValueError(f"labels are {labels.dtype} {labels.shape}: expected one a row")
-    rows = [_label(row, value) for row, value in enumerate(labels.tolist())]
-    if any(isinstance(row, str) for row in rows):
-        return np.asarray(["" if row is None else str(row) for row in rows])
-    return np.asarray([UNLABELLED if row is None else row for row in rows], np.int64)
+        rows = wide.argmax(axis=1)
+    if rows.size != len(rows) or len(rows) != size:
+        raise ValueError(f"there are {size} rows and labels of {rows.shape}: expected one a row")
+    if len(set(names)) < len(names):
+        raise ValueError("there is a class name twice: expected each once")
+    return [_label(row, value, names) for row, value in enumerate(rows.reshape(-1).tolist())]
 
 
-def _label(row: int, value: Any) -> int | str | None:
-    """One label as a number or text; None where there is none."""
+def _label(row: int, value: Any, names: Sequence[str]) -> str | None:
+    """The name of the class of one row; None where there is no label."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return None
-    if isinstance(value, str):
-        if len(value) > _MOST_CHARACTERS:
-            raise ValueError(f"the label of row {row} has {len(value):,} characters: expected a name")
+    if isinstance(value, str) and len(value) <= _MOST_CHARACTERS:
         return class_written(value.strip())
     try:
-        whole = float(value).is_integer()
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"the label of row {row} is a {type(value).__name__}: expected a number or a name") from error
-    if not whole or abs(value) >= 2**63:
-        raise ValueError(f"the label of row {row} is {value!s:.50}: expected classes, as whole numbers or names")
-    return int(value)
-
-
-def label_names(labels: Any, size: int, names: Sequence[str]) -> list[str | None]:
-    """Names of the classes of rows.
-
-    Args:
-      labels: see `plain_labels`.
-      size: n.
-      names: of labels that are numbers; none where these are the names.
-
-    Returns:
-      n names, None where there is no label.
-
-    Raises:
-      ValueError: labels are something else, in a sentence.
-    """
-    plain = plain_labels(labels)
-    if len(set(names)) < len(names):
-        raise ValueError("there is a class name twice: expected each once")
-    if len(plain) != size:
-        raise ValueError(f"there are {size} rows and {len(plain)} labels: expected one each")
-    if plain.dtype.kind == "U":
-        return [str(label) or None for label in plain]
-    least, most = plain.min(), plain.max()
-    if least < UNLABELLED or (len(names) and most >= len(names)):
+        known = not isinstance(value, str) and int(value) == value and UNLABELLED <= value < (len(names) or 2**63)
+    except (TypeError, ValueError, OverflowError):
+        known = False
+    if not known:
         raise ValueError(
-            f"labels go from {least} to {most}: expected numbers from 0"
+            f"the label of row {row} is {value!s:.50}: expected the name of a class, or its number from 0"
             f"{f' to {len(names) - 1}' if len(names) else ''}, or {UNLABELLED} where there is none"
         )
-    return [None if label == UNLABELLED else names[label] if len(names) else str(label) for label in plain]
+    if value == UNLABELLED:
+        return None
+    return names[int(value)] if len(names) else str(int(value))
 
 
 def _ordered(labels: Iterable[str]) -> tuple[str, ...]:

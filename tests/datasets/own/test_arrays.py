@@ -69,8 +69,7 @@ def test_named_numbers(tmp_path):
     ],
 )
 def test_labels_are_taken_as_they_are_meant(labels):
-    plain = arrays.plain_labels(labels)
-    assert plain.dtype.kind in "iU" and plain.astype(int).tolist() == [2, 0, 1, 2, 0, 1]
+    assert arrays.label_names(labels, 6) == ["2", "0", "1", "2", "0", "1"]
 
 
 class _Series:
@@ -101,16 +100,18 @@ def test_numbers_of_the_target_count_in_the_sources_names(tmp_path):
 
 
 def test_labels_that_are_none(tmp_path):
-    for labels, said in ((_Series("a", {}, "b"), "the label of row 1 is a dict"), (FEATURES, "not one-hot")):
+    for labels, said in (
+        (_Series(*"abcab", {}), "the label of row 5 is {}: expected the name"),
+        (FEATURES, "not one-hot"),
+    ):
         with pytest.raises(UserError, match=said):
             gsda_tf.Domain.from_arrays(FEATURES, labels, folder=str(tmp_path))
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, float("nan"), "nan", "NaN", "<NA>", ""])
 def test_what_is_missing_is_no_class(missing):
-    assert arrays.plain_labels(["a", missing]).tolist() == ["a", ""]
-    if not isinstance(missing, str):
-        assert arrays.plain_labels([1, missing]).tolist() == [1, -1]
+    assert arrays.label_names(["a", missing], 2) == ["a", None]
+    assert arrays.label_names([1, missing], 2, ["a", "b"]) == ["b", None]
 
 
 def test_accents_are_one_class_however_they_are_written(tmp_path):
@@ -154,25 +155,25 @@ def test_a_file_that_changes_under_the_same_size_and_time_is_read_again(tmp_path
         ({"labels": [0, 1]}, {}, "holds labels: expected an .npz file"),
         ({"features": FEATURES, "images": IMAGES, "labels": range(6)}, {}, "holds features, images, labels"),
         ({"features": FEATURES}, {}, "6 of the 6 images of the source have no label"),
-        ({"features": FEATURES, "labels": [0, 1]}, {}, "there are 6 rows and 2 labels"),
-        ({"features": FEATURES, "labels": FEATURES[:, 0]}, {}, "the label of row 0 is .*: expected classes"),
+        ({"features": FEATURES, "labels": [0, 1]}, {}, r"there are 6 rows and labels of \(2,\)"),
+        ({"features": FEATURES, "labels": FEATURES[:, 0]}, {}, "the label of row 0 is .*: expected the name"),
         ({"features": FEATURES, "labels": np.full((6, 3), 0.3)}, {}, r"not one-hot: .*\.argmax\(axis=1\)"),
         ({"features": FEATURES, "labels": [0.0, 1.0, np.nan, 0.0, 1.0, 1.0]}, {}, "the first is .*a.npz row 2"),
         ({"features": FEATURES, "labels": [*"ababa", "nan"]}, {}, "1 of the 6 images of the source have no label"),
         ({"features": FEATURES, "labels": [0, 1, -1, 1, 1, 1]}, {}, "1 of the 6 images of the source have no label"),
-        ({"features": FEATURES, "labels": [0, 1, -3, 1, 1, 1]}, {}, "go from -3 to 1"),
+        ({"features": FEATURES, "labels": [0, 1, -3, 1, 1, 1]}, {}, "the label of row 2 is -3: expected the name"),
         ({"features": FEATURES, "labels": [0] * 6}, {}, "1 class"),
-        ({"features": FEATURES, "labels": ["a" * 2000] * 6}, {}, "has 2,000 characters"),
-        ({"features": IMAGES.reshape(6, -1), "labels": range(6)}, {}, "features of .* are uint8"),
+        ({"features": FEATURES, "labels": ["a" * 2000] * 6}, {}, "the label of row 0 is a{50}: expected"),
+        ({"features": IMAGES, "labels": range(6)}, {}, r"a.npz, uint8 \[6, 4, 7\] was given where features are"),
         ({"features": np.full((6, 5), np.nan), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
         ({"features": np.full((6, 5), 1e300), "labels": range(6)}, {}, "6 of 6 rows .* no finite"),
-        ({"images": FEATURES.reshape(6, 5, 1), "labels": range(6)}, {}, "images of .* are float64"),
-        ({"features": FEATURES[:0], "labels": []}, {}, r"features of .* are float64 \(0, 5\)"),
+        ({"images": FEATURES.reshape(6, 5, 1) - 9, "labels": range(6)}, {}, "a.npz, Images of values"),
+        ({"features": FEATURES[:0], "labels": []}, {}, r"a.npz, float64 \[0, 5\] was given"),
         ({"features": FEATURES, "labels": range(6)}, {"features": FEATURES[:, :2]}, r"\(5,\), .* \(2,\)"),
         ({"features": FEATURES, "labels": range(6)}, {"images": IMAGES}, "is float32 .* uint8"),
         ({"features": FEATURES, "labels": range(6)}, {"features": FEATURES, "labels": range(1, 7)}, "class '6'"),
         ({"features": FEATURES, "labels": range(6), "class_names": list("aab")}, {}, "class name twice"),
-        ({"features": FEATURES, "labels": range(6), "class_names": list("abc")}, {}, "go from 0 to 5"),
+        ({"features": FEATURES, "labels": range(6), "class_names": list("abc")}, {}, "row 3 is 3: .* from 0 to 2"),
     ],
 )  # fmt: skip
 def test_says_what_is_wrong(tmp_path, source, target, said):
@@ -224,7 +225,7 @@ def test_believes_no_size(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         _read(_file(tmp_path / "a.npz", lie.getvalue() + bytes(20)))
     for content in (b"", b"\x93NUMPY", b"no array", lie.getvalue()[:30]):
-        with pytest.raises(UserError, match=r"cannot be read|features of"):
+        with pytest.raises(UserError, match=r"cannot be read|where features are"):
             _read(_file(tmp_path / "b.npz", content))
 
 
