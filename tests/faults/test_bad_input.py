@@ -151,7 +151,7 @@ def _lists(dirs, source: bytes, target: bytes = b"webcam/bike/frame_0000.jpg 0\n
 _GOOD = b"amazon/bike/frame_0000.jpg 0\namazon/mug/frame_0001.jpg 1\n"
 _LISTS = {
     "missing paths": ((b"amazon/bike/none.jpg 0\n" + _GOOD,), "1 of the 3 files of"),
-    "a label out of range": ((_GOOD, b"other/x.jpg 7\n"), "label 7 is out of range: "),
+    "a label out of range": ((_GOOD, b"other/x.jpg 7\n"), "other/x.jpg 7')) is not a class of the source"),
     "a label below zero": ((_GOOD + b"amazon/bike/frame_0001.jpg -2\n",), "label -2 is out of range"),
     "-1 on some lines": (
         (_GOOD + b"amazon/bike/frame_0001.jpg -1\n",),

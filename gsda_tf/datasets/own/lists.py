@@ -12,14 +12,15 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from gsda_tf.data.classes import Brought, class_name, class_written, labelled, listed, own_task
+from gsda_tf.data.classes import Brought, class_name, class_written, labelled, labels_of, listed, own_task
 from gsda_tf.data.domain import TaskData
 from gsda_tf.data.image_files import SUFFIXES, UNREAD_SUFFIXES, on_a_path_left_behind
 from gsda_tf.data.records import FileRecords
 from gsda_tf.errors import DataError, UserError, shown
 from gsda_tf.files import read_regular
-from gsda_tf.settings import REJECT, DataSettings, several
+from gsda_tf.settings import DataSettings, several
 
+_EXPECTED = "expected 'path label' a line, or a table with a header that names the columns path and label"
 _CLASHES, _SHARE = 2, 0.1
 """Folders are taken for classes if labels and folders go together but for this many lines, or this share of them."""
 _MOST_BYTES, _MOST_IN_LINE = 2**30, 2**16
@@ -111,7 +112,7 @@ def load(settings: DataSettings) -> TaskData:
     told = {} if settings.list_labels == "numbers" else _folder_of_label(source, remarks)
     names = {label: told.get(label, label) for label in source.labels}
     brought = labelled(_brought(sources, paths, names))
-    target_names = _target_names(target, shown(source.path), names, settings, remarks)
+    target_names = _target_names(target, shown(source.path), names, remarks, settings.list_labels != "numbers")
     others = _brought([target], [target_paths], target_names)
     return own_task("lists", brought, others, tuple(names.values()), settings, remarks)
 
@@ -173,7 +174,7 @@ def parse_list(path: str, text: str) -> ImageList:
         raw = raw[1:]
     for number, line in raw:
         if "\0" in line or len(line) > _MOST_IN_LINE:
-            raise DataError(f"List {shown(path)} line {number} is no text: expected 'path label' a line.")
+            raise DataError(f"List {shown(path)} line {number} is no text: {_EXPECTED}.")
     lines, remarks = _lines(path, raw) if raw else ([], [])
     passed = [line for line in lines if on_a_path_left_behind(line.path)]
     if passed:
@@ -183,7 +184,7 @@ def parse_list(path: str, text: str) -> ImageList:
         )
         lines = [line for line in lines if not on_a_path_left_behind(line.path)]
     if not lines:
-        raise DataError(f"List {shown(path)} is empty: expected 'path label' a line. {' '.join(remarks)}")
+        raise DataError(f"List {shown(path)} is empty: {_EXPECTED}. {' '.join(remarks)}")
     return ImageList(path, tuple(lines), tuple(remarks))
 
 
@@ -202,10 +203,8 @@ def _lines(path: str, raw: Sequence[tuple[int, str]]) -> tuple[list[Line], list[
     more = next((number for number, row in rows if any(row[2:])), None)
     other = next((number for number, row in rows if len(row) != len(rows[0][1])), None)
     if other is not None and (headed or more is not None):
-        raise DataError(
-            f"List {shown(path)} line {raw[0][0]} has {len(cells[0])} columns, and line {other} has others: expected "
-            "'path,label' a line, or a header that names the columns."
-        )
+        said = f"line {raw[0][0]} has {len(cells[0])} columns, and line {other} has others"
+        raise DataError(f"List {shown(path)} {said}: {_EXPECTED}.")
     lines = []
     for number, row in rows[headed:]:
         use = None if of_use is None else row[of_use]
@@ -219,16 +218,11 @@ def _cells(path: str, number: int, line: str) -> list[str]:
     found = _LINE.fullmatch(line)
     # A path without an ending: its label is the last word.
     parts = found.group("path", "label") if found else re.split(r"[ \t]+(?=[^ \t]+$)", line)
-    if len(parts) != 2:
-        raise DataError(
-            f"List {shown(path)} line {number} is {shown(line)!r}: expected 'path label', or the path of a "
-            f"{', '.join(SUFFIXES)} file."
-        )
-    if re.fullmatch(r"[-+.\d]+([\s,;]+[-+.\d]+)+", parts[1].strip()):
-        raise DataError(
-            f"List {shown(path)} line {number} ('{shown(line)}') has several numbers after the path: expected one "
-            "label, the class."
-        )
+    wrong = "is no path of an image" if len(parts) != 2 else ""
+    if not wrong and re.fullmatch(r"[-+.\d]+([\s,;]+[-+.\d]+)+", parts[1].strip()):
+        wrong = "has several numbers after the path"
+    if wrong:
+        raise DataError(f"List {shown(path)} line {number} ({shown(line)!r}) {wrong}: {_EXPECTED}.")
     separator = found["gap"].strip(" ") if found else ""
     return [parts[0], *(cell.strip() for cell in (parts[1].split(separator) if separator else parts[1:]))]
 
@@ -239,11 +233,7 @@ def _named_columns(path: str, head: Sequence[str]) -> list[int | None]:
     kinds = (_PATH_COLUMNS, _LABEL_COLUMNS, ("use",))
     found = [next((plain.index(n) for n in known if n in plain), None) for known in kinds]
     if None in found[:2]:
-        raise DataError(
-            f"List {shown(path)} begins with the columns {', '.join(map(shown, head))}: expected one called "
-            f"{' or '.join(_PATH_COLUMNS[:4])} and one called {' or '.join(_LABEL_COLUMNS[:4])}, or no header and "
-            "'path label' a line."
-        )
+        raise DataError(f"List {shown(path)} begins with the columns {', '.join(map(shown, head))}: {_EXPECTED}.")
     return found
 
 
@@ -294,60 +284,46 @@ def classes_of(images: ImageList, class_names: Sequence[str]) -> list[str | None
     names = {str(number): name for number, name in enumerate(class_names)}
     if set(images.labels) <= set(class_names):
         names = {name: name for name in class_names}
-    named = _target_names(images, "the model", names, DataSettings(), [])
-    return [named.get(line.label) for line in images.lines]
+    named = _target_names(images, "the model", names, [])
+    classes = [named.get(line.label) for line in images.lines]
+    labels_of(classes, class_names, lambda i: images.at(images.lines[i]))
+    return classes
 
 
 def _target_names(
-    target: ImageList, source: str, names: Mapping[str, str], settings: DataSettings, remarks: list[str]
-) -> Mapping[str, str | None]:
+    target: ImageList, source: str, names: Mapping[str, str], remarks: list[str], by_folder: bool = True
+) -> Mapping[str, str]:
     """The class of each label of a target's list.
 
-    Labels are final. Folders decide in two cases: one list has words and the other numbers; or the numbers of both
-    contradict each other about the same folders, as those of published lists do, and `list_labels` does not say
-    "numbers".
+    Words are final, and so are numbers, which mean the same in both lists; but for numbers that contradict each other
+    about the same folders, as those of published lists do, or whose source has words.
 
     Args:
       target: the list.
       source: what a message calls where the names are from.
-      names: of the classes, by the labels of the source in their order.
-      settings: `list_labels`; whether the target may have numbers that the source has not.
+      names: of the classes, by the labels of the source.
       remarks: grows.
+      by_folder: whether folders decide in these two cases.
 
     Raises:
-      DataError: an image has two labels, or a label of the target is none of the source's.
+      DataError: an image has two labels.
     """
     check_labels(target)
-    known, numbered = set(names.values()), all(map(_NUMBER.fullmatch, names))
-    if not target.numbered and (not target.known or not numbered or known & set(target.labels)):
+    if not target.numbered:
         return {label: label for label in target.labels}
-    told = _folder_of_label(target, remarks)
-    fits = bool(told) and set(told.values()) <= known
-    if not (target.numbered and numbered) or settings.list_labels == "folders":
-        if not fits:
-            raise DataError(
-                f"{source} has the labels {listed([*map(shown, names)])}, and {shown(target.path)} has "
-                f"{listed([*map(shown, target.labels)])}; the names of folders do not tell what they have in common: "
-                "label both lists alike."
-            )
-        return told
-    of_number = {int(number): name for number, name in names.items()}
-    by_number = {label: of_number.get(int(label)) for label in target.labels}
+    of_number = {int(number): name for number, name in names.items() if _NUMBER.fullmatch(number)}
+    by_number = {label: of_number.get(int(label), label) for label in target.labels}
+    told = _folder_of_label(target, remarks) if by_folder else {}
     wrong = next((label for label in told if told[label] != by_number[label]), None)
-    if wrong is not None and fits:
+    if wrong is None or not set(told.values()) <= set(names.values()):
+        return by_number
+    if of_number:
         remarks.append(
-            f"{shown(target.path)} numbers the same folders otherwise than {source} ({wrong} is "
-            f"{by_number[wrong] or 'none'} there and {told[wrong]} here), as published lists do: the names of the "
-            "folders count. If they are no classes, give --list_labels=numbers."
+            f"{shown(target.path)} numbers the same folders otherwise than {source} ({wrong} is {by_number[wrong]} "
+            f"there and {told[wrong]} here), as published lists do: the names of the folders count. If they are no "
+            "classes, give --list_labels=numbers."
         )
-        return told
-    beyond = next((line for line in target.known if by_number[line.label] is None), None)
-    if beyond is not None and settings.unknown != REJECT:
-        raise DataError(
-            f"{target.at(beyond)}: label {beyond.label} is out of range: {source} has {len(names)} labels from "
-            f"{next(iter(names))} to {[*names][-1]}."
-        )
-    return {label: name or label for label, name in by_number.items()}
+    return told
 
 
 def check_labels(images: ImageList) -> None:
