@@ -65,9 +65,9 @@ def _times(
         for part in first.extractor.parts:
             run = Sharded(part.freeze, first.settings.data, first.strategy)
             some = first.data.target.chosen(np.resize(np.arange(len(first.data.target)), run.batch))
-            run(run.batches(some), run.batch)  # traces
+            run(some)  # traces
             began = time.perf_counter()
-            run(run.batches(some), run.batch)
+            run(some)
             each += (time.perf_counter() - began) / run.batch
         yield f"Features of all {images:,} images, where they are not kept yet, take about {seconds(each * images)}."
     if len(runs) > 1:
@@ -99,7 +99,7 @@ def _seen(experiment: Experiment) -> list[str]:
     embed, features = Sharded(experiment.extractor.embed, experiment.settings.data, experiment.strategy), []
     for domain in domains:
         with progress(total=len(domain), unit="image", desc=f"features of {shown(domain.name)}") as bar:
-            features += embed(embed.batches(domain), len(domain), bar.update)
+            features += embed(domain, bar.update)
     lines = []
     if len(domains) == 2:
         distance, spread = a_distance(*features)

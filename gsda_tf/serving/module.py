@@ -64,10 +64,6 @@ class ServingModule(tf.Module):
         self._network = network.get_concrete_function()
         models = [extractor, classifier, *(committee.models if committee else ())]
         self.weights = list({id(v): tf_variable(v) for model in models for v in model.variables}.values())
-        copies = tf.distribute.get_strategy().experimental_local_results  # of a variable, on each device
-        known = {id(copy.handle) for variable in self.weights for copy in copies(variable)}
-        held = [x for x in self._network.captured_inputs if x.dtype == tf.resource and id(x) not in known]
-        self.programs = models if held else []  # somebody's SavedModel may hold more than variables
         self.names = tf.Variable(list(class_names), trainable=False, dtype=tf.string, name="class_names")
         self.files = [tf.saved_model.Asset(path) for path in assets]
 

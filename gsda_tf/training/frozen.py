@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -74,11 +73,7 @@ def _of_one(
     missing = np.concatenate([digests[role][store.find(digests[role])[1]] for role in domains])
     _check_room(folder, len(np.unique(missing)), len(missing), bytes_an_image)
     count = max(1, min(_IMAGES_A_FILE, _BYTES_A_FILE // bytes_an_image))
-
-    def embed(some: DomainData, told: Callable[[int], None]) -> np.ndarray:
-        return run(run.batches(some), len(some), told)[0]
-
-    return {role: _features(domain, digests[role], store, embed, count) for role, domain in domains.items()}
+    return {role: _features(domain, digests[role], store, run, count) for role, domain in domains.items()}
 
 
 def _check_room(folder: str, images: int, named: int, bytes_an_image: int) -> None:
@@ -106,7 +101,7 @@ def cache_dir(settings: Settings) -> str:
     return os.path.expanduser(settings.model.feature_cache_dir or os.path.join(data_dir, "features"))
 
 
-def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embed: Callable, count: int) -> Rows:
+def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, run: Sharded, count: int) -> Rows:
     """[n, ...]; what is not kept is computed, `count` images a file."""
     found, missing = store.find(digests)
     if not missing.any():
@@ -118,7 +113,7 @@ def _features(domain: DomainData, digests: np.ndarray, store: FeatureStore, embe
         with progress(total=len(todo), unit="image", desc=f"backbone on {domain.name}") as bar:
             for first in range(0, len(todo), count):
                 chosen = todo[first : first + count]
-                store.add(digests[chosen], embed(domain.chosen(chosen), bar.update))
+                store.add(digests[chosen], run(domain.chosen(chosen), bar.update)[0])
     return store.find(digests)[0]
 
 

@@ -72,33 +72,33 @@ class Sharded:
         # A function that is defined here would be one to TensorFlow, however many there are: it warns of the fifth.
         whole = functools.partial(_on_replicas, strategy, function)
         self._run = tf.function(whole, reduce_retracing=True, autograph=False)
+        self._kept: dict[int, tuple[DomainData, Iterable]] = {}
 
-    def batches(self, domain: DomainData) -> Iterable:
-        """The images of a domain."""
+    def __call__(
+        self, domain: DomainData, progress: Callable[[float], Any] = lambda images: None, again: bool = False
+    ) -> list[np.ndarray]:
+        """Returns what the function makes of the images of a domain, one array [n, ...] for each of its results.
+
+        Args:
+          domain: n images, n > 0.
+          progress: called with the number of images after each batch.
+          again: the same domain will be asked for again. Its pipeline is kept, which takes as long to build as a small
+            domain to run through.
+        """
 
         def dataset(share: Share) -> tf.data.Dataset:
             return evaluation_batches(domain, self._settings, self.batch, share)
 
-        return distribute(self._strategy, dataset)
-
-    def __call__(
-        self, batches: Iterable, count: int, progress: Callable[[float], Any] = lambda images: None
-    ) -> list[np.ndarray]:
-        """Returns what the function makes of the `count` images of `batches`, one array [count, ...] for each of its
-        results.
-
-        Args:
-          batches: of `batches`.
-          count: images; the last batch is filled up.
-          progress: called with the number of images after each batch.
-        """
+        _, batches = self._kept.get(id(domain)) or (domain, distribute(self._strategy, dataset))
+        if again:
+            self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
         parts, done = [], 0
         for images in batches:
             parts.append([part.numpy() for part in tf.nest.flatten(self._run(images))])
-            now = min(done + self.batch, count)
+            now = min(done + self.batch, len(domain))  # the last batch is filled up
             progress(now - done)
             done = now
-        return [np.concatenate(part)[:count] for part in zip(*parts)]
+        return [np.concatenate(part)[: len(domain)] for part in zip(*parts)]
 
 
 class Inference:
@@ -119,7 +119,6 @@ class Inference:
             return features, classifier(features)
 
         self._run = Sharded(forward, settings, strategy)
-        self._kept: dict[int, tuple[DomainData, Iterable]] = {}
         self.steps_done: Callable[[], int | None] = lambda: None
         """Of the weights, for messages."""
 
@@ -128,8 +127,7 @@ class Inference:
 
         Args:
           domain: n images, n > 0.
-          again: the same domain will be asked for again. Its pipeline is kept, which takes as long to build as a small
-            domain to run through.
+          again: see `Sharded`.
 
         Raises:
           NotFiniteError: a feature or a logit is not finite.
@@ -145,8 +143,5 @@ class Inference:
 
     def whatever(self, domain: DomainData, again: bool = False) -> Outputs:
         """The same, finite or not."""
-        _, batches = self._kept.get(id(domain)) or (domain, self._run.batches(domain))
-        if again:
-            self._kept[id(domain)] = domain, batches  # the domain, too: no other can have its id meanwhile
         with progress(total=len(domain), unit=" images", desc=f"asking {domain.name}", leave=False, delay=3) as bar:
-            return Outputs(*self._run(batches, len(domain), bar.update))
+            return Outputs(*self._run(domain, bar.update, again))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gsda_tf.compat import KERAS_3
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import UserError
+from gsda_tf.errors import TrainingError
 from gsda_tf.methods.mcd import TwoHeads
 from gsda_tf.models.extractor import build_extractor
 from gsda_tf.models.repeatable import RepeatableDropout
@@ -71,7 +71,7 @@ def test_a_classifier_that_is_code_of_this_package_has_no_keras_file(tmp_path):
     extractor, _ = _networks()
     heads = TwoHeads(8, 3, ())
     with pytest.raises(
-        UserError, match=r"no right form as --format=keras .* more than layers of Keras.*nothing was written"
+        TrainingError, match=r"was removed, .* no right form as --format=keras: .* more than layers of Keras"
     ):
         export_model(extractor, heads, NAMES, GEOMETRY, str(tmp_path), {}, _png(_images()), formats=["keras"])
     assert os.listdir(tmp_path) == []
@@ -87,7 +87,7 @@ def test_a_classifier_that_is_code_of_this_package_has_no_keras_file(tmp_path):
 )
 def test_what_does_not_convert_is_told_in_one_line_and_leaves_nothing(change, reason, tmp_path, monkeypatch):
     monkeypatch.setattr(fresh, "SCRIPT", fresh.SCRIPT.replace("try:", f"{change}\ntry:"))
-    with pytest.raises(UserError, match=f"--format=tflite .*{reason}"):
+    with pytest.raises(TrainingError, match=f"--format=tflite: .*{reason}"):
         export_model(*_networks(), NAMES, GEOMETRY, str(tmp_path), {}, _png(_images()), formats=["tflite"])
     assert os.listdir(tmp_path) == []
 

@@ -85,7 +85,7 @@ def test_a_step_on_kept_activations_is_the_step_on_the_images(tmp_path, data):
         crop = rounding.double("training.inference").Sharded(tf.identity, settings.data, STRATEGY)
 
         def pictures(domain):
-            (crops,) = crop(crop.batches(domain), len(domain))
+            (crops,) = crop(domain)
             return DomainData(domain.name, FeatureRecords(crops, domain.records), domain.labels)
 
         halves = [pictures(half) for half in (data.source, data.target)]
@@ -139,12 +139,12 @@ def test_what_is_interrupted_goes_on_and_lies_in_many_files(tmp_path, data, monk
     monkeypatch.setattr(frozen, "_BYTES_A_FILE", 2 * 6 * 6 * 6 * 4)
     original, seen = frozen.Sharded.__call__, []
 
-    def embed(self, batches, count, *rest):
+    def embed(self, domain, *rest):
         if len(seen) == 2:
             seen.append(0)
             raise KeyboardInterrupt
-        seen.append(count)
-        return original(self, batches, count, *rest)
+        seen.append(len(domain))
+        return original(self, domain, *rest)
 
     monkeypatch.setattr(frozen.Sharded, "__call__", embed)
     with pytest.raises(KeyboardInterrupt):
