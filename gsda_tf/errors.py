@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 COMMANDS = "gsda_tf.launch" if importlib.util.find_spec("gsda_tf.launch") else "launch"
 """The package of the commands: installed, it is one of this package's; in a checkout it lies beside."""
@@ -65,6 +67,28 @@ class WorkerLostError(TrainingError):
     """Another worker of the run does not answer any more; started again, all go on from the last checkpoint."""
 
     exit_code = STOPPED
+
+
+@contextlib.contextmanager
+def explained(what: str, todo: str, kinds: Any = Exception, error: type[UserError] = UserError) -> Iterator[None]:
+    """Tells in one sentence what went wrong with something that the user gave, whatever library said so.
+
+    Args:
+      what: went wrong, as the message begins: "--extractor=FILE.keras was not loaded".
+      todo: what is expected, or to be done; a sentence.
+      kinds: errors that are meant, a class or several.
+      error: to be raised.
+
+    Raises:
+      UserError: `error` in place of these; one that is raised inside, and not among `kinds`, as it is.
+    """
+    try:
+        yield
+    except kinds as found:
+        if kinds is Exception and isinstance(found, UserError):
+            raise
+        said = " ".join(str(found).split())[:300].rstrip(".") or type(found).__name__
+        raise error(f"{what}: {said}. {todo}") from found
 
 
 def shown(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gsda_tf.errors import DataError, shown
+from gsda_tf.errors import DataError, explained, shown
 from gsda_tf.files import read_regular
 
 UNIFORM, SOURCE, ESTIMATE = "uniform", "source", "estimate"
@@ -63,20 +63,17 @@ def read_shares(path: str, class_names: Sequence[str]) -> np.ndarray:
     """Reads shares from a file with `class,share` a line, float64 [r]; a class that is not in it has none.
 
     Raises:
-      DataError: it is not that.
+      UserError: it is not that.
     """
-    expected = "expected 'class,share' a line, numbers from 0 up"
-    try:
+    with explained(f"--target_prior={shown(path)}", "Expected 'class,share' a line, numbers from 0 up."):
         rows = csv.reader(read_regular(path, _MOST_BYTES).decode("utf-8-sig").splitlines())
         pairs = [(name.strip(), float(share)) for name, share in filter(None, rows)]
         found = dict(pairs)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"--target_prior={shown(path)} cannot be read ({error}): {expected}.") from error
-    if len(found) < len(pairs):
-        raise DataError(f"--target_prior={shown(path)} names a class twice: {expected}, each class once.")
-    if unknown := sorted(set(found) - set(class_names)):
-        raise DataError(f"--target_prior={shown(path)} has the class {unknown[0]!r}, which the source has not.")
-    shares = np.array([found.get(name, 0.0) for name in class_names])
-    if not (shares >= 0).all() or not 0 < shares.sum() < math.inf:
-        raise DataError(f"--target_prior={shown(path)} has shares {shares.min():g} to {shares.max():g}: {expected}.")
+        if len(found) < len(pairs):
+            raise ValueError("it names a class twice")
+        if unknown := sorted(set(found) - set(class_names)):
+            raise ValueError(f"it has the class {unknown[0]!r}, which the source has not")
+        shares = np.array([found.get(name, 0.0) for name in class_names])
+        if not (shares >= 0).all() or not 0 < shares.sum() < math.inf:
+            raise ValueError(f"it has shares {shares.min():g} to {shares.max():g}")
     return shares / shares.sum()

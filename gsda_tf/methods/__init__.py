@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gsda_tf.errors import UserError, choose
+from gsda_tf.errors import UserError, choose, explained
 from gsda_tf.files import path_digest
 from gsda_tf.methods.base import Method, Term
 
@@ -74,11 +74,9 @@ def get_method(name: str) -> type[Method]:
 def _from_file(name: str, path: str, attribute: str, digest: str) -> type[Method]:
     loader = importlib.machinery.SourceFileLoader(os.path.splitext(os.path.basename(path))[0], path)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    try:
+    with explained(f"--method={name}: {path} cannot be imported", "Mend it."):
         # Not what was compiled before, which is told from it by size and time alone.
         exec(loader.source_to_code(loader.get_data(path), path), vars(module))
-    except Exception as error:  # whatever that file does
-        raise UserError(f"--method={name}: {path} cannot be imported ({type(error).__name__}: {error}).") from error
     found = getattr(module, attribute, None)
     if not _is_method(found):
         known = ", ".join(n for n, c in vars(module).items() if _is_method(c)) or "none in it"

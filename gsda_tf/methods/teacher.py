@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.data.npz import MOST_BYTES
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, explained
 from gsda_tf.files import open_regular
 from gsda_tf.methods import spl
 from gsda_tf.methods.base import Batch, Problem, Term, setting
@@ -24,23 +24,13 @@ def read_labels(path: str, num_target: int, num_classes: int) -> np.ndarray:
     Raises:
       UserError: it is not that.
     """
-    try:
-        with open_regular(path, MOST_BYTES):  # a pipe is not waited for
-            labels = np.lib.format.open_memmap(path, mode="r")  # of a file that claims to be huge, nothing is read
-    except (OSError, ValueError, EOFError, UserError) as error:
-        raise UserError(
-            f"--teacher={path} cannot be read ({error}): expected spl, or a .npy file of labels."
-        ) from error
+    todo = f"Expected spl, or a .npy file of {num_target} integers, 0 to {num_classes - 1}, or -1 for no label."
+    with explained(f"--teacher={path} cannot be read", todo), open_regular(path, MOST_BYTES):  # no pipe is waited for
+        labels = np.lib.format.open_memmap(path, mode="r")  # of a file that claims to be huge, nothing is read
     if labels.dtype.kind not in "iu" or labels.shape != (num_target,):
-        raise UserError(
-            f"--teacher={path} holds {labels.dtype} {list(labels.shape)}: expected integers [{num_target}], one an "
-            "image."
-        )
+        raise UserError(f"--teacher={path} holds {labels.dtype} {list(labels.shape)}. {todo}")
     if labels.min() < -1 or labels.max() >= num_classes:
-        raise UserError(
-            f"--teacher={path} has labels {labels.min()} to {labels.max()}: expected 0 to {num_classes - 1}, and -1 "
-            "for none."
-        )
+        raise UserError(f"--teacher={path} has labels {labels.min()} to {labels.max()}. {todo}")
     return labels.astype(np.int32)
 
 

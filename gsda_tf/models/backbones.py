@@ -18,11 +18,11 @@ import keras
 import tensorflow as tf
 
 from gsda_tf import compat
-from gsda_tf.errors import UserError, choose
+from gsda_tf.errors import UserError, choose, explained
 from gsda_tf.models import foreign, joined, networks
 from gsda_tf.models.repeatable import repeatable, with_layers
 from gsda_tf.models.scaling import expected_preprocessing
-from gsda_tf.models.trust import model_config, unpacked_weights
+from gsda_tf.models.trust import loading, model_config, unpacked_weights
 from gsda_tf.models.weights import check_shapes, check_there, data_sets, load_checked, load_weights
 from gsda_tf.settings import MODEL_FILES, ModelSettings, several
 
@@ -93,10 +93,8 @@ def _joined(name: str, weights: str, image_size: int, preprocessing: str) -> Bac
         part = build(each, its_weights, size, its_preprocessing)
         sized.append((part.model, part.preprocess, size))
         parts.append(part if size == image_size else dataclasses.replace(part, preprocess=_resized(part, size)))
-    try:
+    with explained(f"--extractor={name} cannot be joined", "Choose others."):
         return Backbone(joined.join(sized, image_size), PREPROCESSING["none"], parts)
-    except ValueError as error:
-        raise UserError(f"--extractor={name} cannot be joined: {str(error).splitlines()[0]}.") from error
 
 
 def _resized(part: Backbone, size: int) -> Callable:
@@ -257,15 +255,9 @@ def _application(name: str, pretrained: bool, image_size: int) -> Backbone:
         if "alpha" not in inspect.signature(builder).parameters:
             raise UserError(f"--extractor={name}: {plain} has no width to set; use --extractor={plain}.")
         options["alpha"] = float(alpha)
-    try:
+    todo = "Where its weights cannot be downloaded, give --weights=FILE, or start from random ones, --weights=none."
+    with explained(f"--extractor={name} at --image_size={image_size}", todo):
         model = builder(include_top=False, input_shape=(image_size, image_size, 3), **options)
-    except ValueError as error:
-        raise UserError(f"--extractor={name} at --image_size={image_size}: {error}") from error
-    except Exception as error:  # Keras raises a bare Exception when a download fails.
-        raise UserError(
-            f"The ImageNet weights of {name} could not be downloaded ({str(error).splitlines()[0]}): give a file "
-            "with --weights=FILE, or start from random weights with --weights=none."
-        ) from error
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
 
 
@@ -289,18 +281,10 @@ def _tell(remark: str) -> None:
 def _saved(path: str, image_size: int) -> keras.Model:
     """A model somebody saved."""
     config = model_config(path)
-    try:
-        with unpacked_weights(path) as weights:
-            check_shapes(compat.without_values(lambda: _from_config(config)), data_sets(weights))
-            model = _from_config(config)
-            load_checked(model, weights)
-    except UserError:
-        raise
-    except Exception as error:  # Keras raises many kinds for a description that it makes no model of.
-        raise UserError(
-            f"--extractor={path} was not loaded: {str(error).splitlines()[0][:300]} Expected a Keras model saved "
-            "with model.save('FILE.keras'), without Lambda layers."
-        ) from error
+    with loading(path), unpacked_weights(path) as weights:
+        check_shapes(compat.without_values(lambda: _from_config(config)), data_sets(weights))
+        model = _from_config(config)
+        load_checked(model, weights)
     shape = model.input_shape
     one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3
     if not one_image or shape[1] not in (None, image_size):

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from gsda_tf import compat
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, explained
 from gsda_tf.models import backbones, foreign
 from gsda_tf.models.cut import Cut, cut
 from gsda_tf.settings import ModelSettings
@@ -140,13 +140,9 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     extractor = Extractor(spec.preprocess, spec.model, _bottleneck(settings), parts, spec.parts)
     # A network of somebody else's is tried with an image; others were made for its size.
     tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)
-    try:
+    what = f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3"
+    with explained(what, "Set --image_size to what it expects."):
         extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8) if tried else tf.zeros([1, *extractor.border]))
-    except (ValueError, tf.errors.InvalidArgumentError) as error:
-        raise UserError(
-            f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3: "
-            f"{str(error).splitlines()[0]} Set --image_size to what it expects."
-        ) from error
     return extractor
 
 

@@ -5,7 +5,7 @@ Loading one may run what its author put into it, so none is touched before the u
 
 import tensorflow as tf
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, explained
 from gsda_tf.settings import ModelSettings
 
 _HUB = "keras_hub:"
@@ -32,7 +32,7 @@ def load(name: str, image_size: int):
     Raises:
       UserError: it cannot be loaded, or does not take such images.
     """
-    try:
+    with explained(f"--extractor={name} was not loaded", "Expected a preset, and keras-hub (pip install keras-hub)."):
         import keras_hub
 
         preset = name.removeprefix(_HUB)
@@ -42,8 +42,3 @@ def load(name: str, image_size: int):
         if not isinstance(features, tf.Tensor) or features.shape.rank not in (2, 3, 4) or features.shape[0] != 1:
             raise ValueError("it makes no row of features, and no map of them, of each image")
         return model, scale
-    except ImportError as error:
-        raise UserError(f"--extractor={name} needs keras-hub ({error}): pip install keras-hub.") from error
-    except Exception as error:  # whatever somebody's program raises
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UserError(f"--extractor={name} was not loaded: {reason}") from error

@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import explained
 from gsda_tf.files import open_archive
 
 _MAX_CONFIG_BYTES = 64 * 2**20
@@ -77,6 +77,15 @@ _VALUES = _words("__keras_tensor__ __slice__ __ellipsis__ __numpy__ __tensor__ _
 _KEYS = _words("module class_name config registered_name build_config name inbound_nodes shared_object_id")
 
 
+def loading(path: str) -> contextlib.AbstractContextManager[None]:
+    """Tells what goes wrong where a saved model is loaded; zipfile, zlib, json and Keras raise errors of many kinds."""
+    return explained(
+        f"--extractor={path} was not loaded",
+        "Expected a model of Keras's own layers and arithmetic, without Lambda layers, saved with "
+        "model.save('FILE.keras'); those in HDF5 or folders cannot be loaded safely.",
+    )
+
+
 def model_config(path: str) -> dict[str, Any]:
     """Returns the description of a saved model, which holds nothing but layers of Keras and arithmetic.
 
@@ -89,36 +98,23 @@ def model_config(path: str) -> dict[str, Any]:
     Raises:
       UserError: it is not there, another kind of file, is damaged, or names anything else.
     """
-    if not os.path.isfile(path) or not path.endswith(".keras") or not zipfile.is_zipfile(path):
-        raise UserError(
-            f"--extractor={path} is no .keras file, or not there: expected a model saved with "
-            "model.save('FILE.keras'). Models in HDF5 or as folders are not loaded, for Keras cannot load them safely; "
-            "weights alone go to --weights."
-        )
-    with _opened(path) as archive, archive.open("config.json") as file:
-        config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))
-    try:
+    with loading(path):
+        if not os.path.isfile(path) or not path.endswith(".keras") or not zipfile.is_zipfile(path):
+            raise ValueError("it is no .keras file, or not there; weights alone go to --weights")
+        with _opened(path) as archive, archive.open("config.json") as file:
+            config = json.loads(b"".join(iter(lambda: file.read(2**16), b"")))
         if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
             raise ValueError("it describes no model")
         _check(config)
         layers = config["config"].get("layers")
         if not isinstance(layers, list) or not all(isinstance(x, dict) and "class_name" in x for x in layers):
             raise ValueError("it has no layers")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"--extractor={path} was not loaded: {error}. Expected a model of Keras's own layers and arithmetic, "
-            "without Lambda layers."
-        ) from error
-    return config
+        return config
 
 
 @contextlib.contextmanager
 def unpacked_weights(path: str) -> Iterator[str]:
-    """Yields the weights of a `.keras` file as a file of their own, as long as the block lasts.
-
-    Raises:
-      UserError: the file is damaged.
-    """
+    """Yields the weights of a `.keras` file as a file of their own, as long as the block lasts; inside `loading`."""
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, "model.weights.h5")
         with _opened(path) as archive, archive.open("model.weights.h5") as packed, open(weights, "wb") as file:
@@ -129,20 +125,15 @@ def unpacked_weights(path: str) -> Iterator[str]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     """The archive, whose members are known and not larger than they should be; nothing is unpacked yet."""
-    try:
-        with open_archive(path, _MAX_BYTES) as archive:
-            expected = set(_MEMBERS)
-            for member in archive.infolist():
-                name, size = member.filename, member.file_size
-                most = _MAX_CONFIG_BYTES if name.endswith(".json") else _MAX_RATIO * member.compress_size
-                if name not in expected or size > most:
-                    raise UserError(f"--extractor={path} holds {name!r} of {size:,} bytes: it is not what it seems.")
-                expected.remove(name)
-            yield archive
-    except UserError:
-        raise
-    except Exception as error:  # zipfile, zlib and json raise many kinds for what is damaged
-        raise UserError(f"--extractor={path} is damaged ({error}): get or save it anew.") from error
+    with open_archive(path, _MAX_BYTES) as archive:
+        expected = set(_MEMBERS)
+        for member in archive.infolist():
+            name, size = member.filename, member.file_size
+            most = _MAX_CONFIG_BYTES if name.endswith(".json") else _MAX_RATIO * member.compress_size
+            if name not in expected or size > most:
+                raise ValueError(f"it holds {name!r} of {size:,} bytes, and is not what it seems")
+            expected.remove(name)
+        yield archive
 
 
 def _check(value: Any, name: str = "") -> None:

@@ -15,7 +15,7 @@ import h5py
 import keras
 import numpy as np
 
-from gsda_tf.errors import UserError
+from gsda_tf.errors import UserError, explained
 
 _NOT_READ = ("optimizer/", "metrics/", "loss_tracker/", "_loss_tracker/", "compile_metrics/", "_compile_metrics/")
 """Beside the weights of a model that was compiled. Here none is, so Keras asks for none of it."""
@@ -43,15 +43,11 @@ def load_weights(model: keras.Model, path: str) -> None:
       path: `.weights.h5`, or the older `.h5` of keras.applications.
 
     Raises:
-      UserError: no such file, not a weights file, or not of this model; the model is as it was.
+      UserError: no such file, not a weights file, or not of this model, which is spoilt then.
     """
     check_there(path)
-    try:
+    with explained(f"--weights={path} are not the weights of {model.name}", "Expected a Keras weights file of it."):
         shapes = data_sets(path)
-    except ValueError as error:
-        raise UserError(f"--weights={path} is not a Keras weights file (plain HDF5 expected): {error}.") from error
-    before = model.get_weights()
-    try:
         with h5py.File(path, "r") as file:
             attributes = file.get("model_weights", file).attrs
             older = any(name.startswith("layer_names") for name in attributes)
@@ -63,11 +59,6 @@ def load_weights(model: keras.Model, path: str) -> None:
                 load_checked(model, path, "model.h5")
             except ValueError:
                 load_checked(model, path, "model.h5", by_name=True)
-    except (ValueError, OSError, RuntimeError) as error:
-        model.set_weights(before)
-        raise UserError(
-            f"--weights={path} are not the weights of {model.name}: {error}. Give those of the same model."
-        ) from error
 
 
 def check_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from gsda_tf.compat import tf_variable
-from gsda_tf.errors import TrainingError, UserError
+from gsda_tf.errors import TrainingError, UserError, explained
 from gsda_tf.files import disk_errors
 from gsda_tf.runs import exported
 from gsda_tf.settings import flag
@@ -132,10 +132,8 @@ def read_into(state: Mapping[str, Sequence[tf.Variable]], path: str) -> None:
     Raises:
       UserError: it has not all of them.
     """
-    try:
+    with explained(f"{path} is of other networks than settings.json beside it tells", "One was changed.", _DAMAGED):
         tf.train.Checkpoint(**state).read(path).expect_partial().assert_existing_objects_matched()
-    except _DAMAGED as error:
-        raise UserError(f"{path} is of other networks than settings.json beside it tells: one was changed.") from error
 
 
 def newest(workdir: str, step: int | None = None) -> tuple[str, Any]:

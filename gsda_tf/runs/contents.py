@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gsda_tf.compat import KERAS_3
 from gsda_tf.data.npz import read_npz
-from gsda_tf.errors import TrainingError, UserError
-from gsda_tf.evaluation.selection import SCORES
+from gsda_tf.errors import TrainingError, UserError, explained
 from gsda_tf.files import disk_errors, open_regular, read_regular, replacing, write_atomically
 from gsda_tf.methods import all_options
 from gsda_tf.settings import convert, fields
@@ -38,8 +37,7 @@ def fits(value: Any, kind: Any) -> bool:
     Args:
       value: from JSON.
       kind: a type, where float means any number that float32 holds; a list of one kind: such lists; a dict of one kind:
-        objects of such values, or of several: objects with these keys, at least; a tuple: one of these; None; a
-        function that says it.
+        objects of such values, or of several: objects with these keys, at least; a tuple: one of these; None.
     """
     if isinstance(kind, tuple):
         return any(fits(value, one) for one in kind)
@@ -50,33 +48,26 @@ def fits(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(key in value and fits(value[key], one) for key, one in kinds.items())
     if kind is float:
         return type(value) in (int, float) and -LARGEST <= value <= LARGEST
-    if kind is None:
-        return value is None
-    return type(value) is kind if isinstance(kind, type) else bool(kind(value))
+    return value is None if kind is None else type(value) is kind
 
 
-def _counted(value: Any) -> bool:
-    """Images of a class and a digest of them."""
-    return isinstance(value, list) and list(map(type, value)) == [int, str]
-
-
-_NEEDED = ("extractor", "image_size", "method", "seed", "steps", "task")
+_COUNTED = {str: [(int, str)]}
+"""Images of a class and a digest of them, see `data.fingerprint`."""
 _HOLDS = {
     SETTINGS: {
         "generation": str,
-        "settings": lambda value: fits(value, dict.fromkeys(_NEEDED, lambda _: True)),
+        "settings": {"extractor": str, "image_size": int, "method": str, "seed": int, "steps": int, "task": str},
         "task": str,
         "class_names": [str],
         "code": {str: str},
-        "data": lambda value: fits(value, {"source": dict, "target": dict}) and fits(value, {str: {str: _counted}}),
+        "data": {"source": _COUNTED, "target": _COUNTED},
     },
     SUMMARY: {
-        **dict.fromkeys(("task", "method", "workdir", "weights_sha256"), str),
+        **dict.fromkeys(("task", "method", "workdir", "weights_sha256", "score"), str),
         **dict.fromkeys(("step", "steps", "seed"), int),
         **dict.fromkeys(("images_per_second", "wall_seconds"), float),
         **dict.fromkeys(("accuracy/source", "accuracy/target", "accuracy/target_mean_class"), (float, None)),
         "doubts": [str],
-        "score": list(SCORES).__contains__,
         "target_per_class_accuracy": ({str: float}, None),
         "export_dir": (str, None),
         "settings": dict,
@@ -86,8 +77,7 @@ _HOLDS = {
 """What is in the files of a run at least. What else there is is for its reader, see `as_written`."""
 
 
-@contextlib.contextmanager
-def as_written(workdir: str) -> Iterator[None]:
+def as_written(workdir: str) -> contextlib.AbstractContextManager[None]:
     """For whoever shows a run, and takes its files as they were written.
 
     Args:
@@ -96,24 +86,26 @@ def as_written(workdir: str) -> Iterator[None]:
     Raises:
       UserError: they are not so: damaged, or changed by hand.
     """
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:200]}"
-        raise UserError(
-            f"{workdir} is damaged, or of another version ({said}): remove its {SUMMARY} and {SNAPSHOT}, and the run "
-            "goes on from its checkpoint; or start anew with --overwrite."
-        ) from error
+    todo = f"Remove its {SUMMARY} and {SNAPSHOT}, and it goes on from its checkpoint; or start anew with --overwrite."
+    kinds = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
+    return explained(f"{workdir} is damaged, or of another version", todo, kinds)
 
 
-def damaged(path: str, how: str) -> UserError:
-    """Returns what is said of a file that this package wrote, and that it cannot have left so."""
-    return UserError(f"{path} is damaged ({how}): remove it, or start anew with --overwrite.")
+def _damaged(path: str) -> contextlib.AbstractContextManager[None]:
+    """Tells of a file that this package wrote that it cannot have left it so."""
+    kinds = UserError, ValueError, RecursionError, AttributeError
+    return explained(f"{path} is damaged", "Remove it, or start anew with --overwrite.", kinds)
+
+
+def described(settings: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what settings.json holds: all settings of a run and, in `extra`, its task and classes, and its data, code
+    and what was drawn, which an export of it does not tell."""
+    return {"generation": generation(), "settings": settings, "data": {"source": {}, "target": {}}, **extra}
 
 
 def write_settings(workdir: str, settings: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    """Writes settings.json: all settings of the run and, in `extra`, its classes, data, code, and what was drawn."""
-    _write(workdir, SETTINGS, {"generation": generation(), "settings": settings, **extra})
+    """Writes settings.json, `described`."""
+    _write(workdir, SETTINGS, described(settings, extra))
 
 
 def read_settings(workdir: str) -> dict[str, Any] | None:
@@ -162,32 +154,6 @@ def read_summary(workdir: str) -> dict[str, Any] | None:
     return _read(workdir, SUMMARY)
 
 
-def read_exported(folder: str, flag: str) -> dict[str, Any]:
-    """Reads the settings and the class names of the run that an export is of.
-
-    Args:
-      folder: of the version, `exported.find`.
-      flag: by which it was given, for messages.
-
-    Returns:
-      "settings" by name and "class_names", at least.
-
-    Raises:
-      UserError: it does not hold them, or they are damaged; or it is of the other generation of Keras.
-    """
-    told = _read(os.path.join(folder, "assets"), SUMMARY, {}) or {}
-    path = os.path.join(folder, "assets", "class_names.json")
-    names = _content(path) if os.path.lexists(path) else None
-    described = fits(told, {"settings": dict, "versions": {str: str}})
-    if not described or not fits(names, [str]) or len({*names}) < len(names):
-        raise UserError(
-            f"--{flag}={folder} does not tell the settings and classes of its run: expected summary.json and "
-            "class_names.json in its assets, as in every export of a finished run."
-        )
-    check_generation(f"--{flag}={folder}", f"keras{told['versions'].get('keras', '')[:1]}")
-    return {**told, "class_names": names}
-
-
 def read_choice(workdir: str) -> dict[str, Any] | None:
     """Reads choice.json, which `--method=auto` leaves; None if there is none. Raises as `read_settings`."""
     return _read(workdir, CHOICE)
@@ -203,15 +169,17 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
     path, found = os.path.join(workdir, METRICS), []
     if not os.path.lexists(path):
         return found
-    with disk_errors(f"reading {path}"), open_regular(path, _MOST_LOG) as file:
+    with disk_errors(f"reading {path}"), open_regular(path, _MOST_LOG) as file, _damaged(path):
         for number, text in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), start=1):
             if not text.endswith(b"\n") and len(text) < _MOST_LINE:
                 break
-            found.append(_parsed(path, text))
+            line = json.loads(text)
             # To Matplotlib, $ begins a formula.
-            named = fits(found[-1], {"step": int}) and not any("$" in n or not n.isprintable() for n in found[-1])
-            if not named or not fits(found[-1], {str: (float, None)}):
-                raise damaged(path, f"line {number}")
+            if not fits(line, {"step": int}) or any("$" in name or not name.isprintable() for name in line):
+                raise ValueError(f"line {number}")
+            if not fits(line, {str: (float, None)}):
+                raise ValueError(f"line {number}")
+            found.append(line)
     return found
 
 
@@ -219,39 +187,25 @@ def _write(workdir: str, name: str, content: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(workdir, name), json.dumps(content, indent=2) + "\n")
 
 
-def _read(workdir: str, name: str, holds: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Reads an object that has at least `holds`, by default what a file of that name has; None if there is no file."""
+def _read(workdir: str, name: str) -> dict[str, Any] | None:
+    """Reads an object that has at least what a file of that name has; None if there is no file."""
     path = os.path.join(workdir, name)
     if not os.path.lexists(path):
         return None
-    value = _content(path)
-    if not isinstance(value, dict):
-        raise damaged(path, "no object")
-    for key, kind in (_HOLDS[name] if holds is None else holds).items():
-        if not fits(value.get(key, {}), kind):
-            raise damaged(path, f"its {key}")
-    written = value.get("settings", {})
-    # Options of a method of the user's own are not known here.
-    for field in (field for field in (*all_options().values(), *fields()) if field.name in written):
-        try:
-            meant = convert(field, written[field.name])
-        except UserError as error:
-            raise damaged(path, str(error).rstrip(".")) from error
-        if written[field.name] != (list(meant) if isinstance(meant, tuple) else meant):
-            raise damaged(path, f"its {field.name}")
-    return value
-
-
-def _content(path: str) -> Any:
     with disk_errors(f"reading {path}"):
-        return _parsed(path, read_regular(path, _MOST_JSON))
-
-
-def _parsed(path: str, text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, str(error)) from error
+        text = read_regular(path, _MOST_JSON)
+    with _damaged(path):
+        value = json.loads(text)
+        for key, kind in _HOLDS[name].items():
+            if not fits(value.get(key, {}), kind):
+                raise ValueError(f"its {key}")
+        written = value.get("settings", {})
+        # Options of a method of the user's own are not known here.
+        for field in (field for field in (*all_options().values(), *fields()) if field.name in written):
+            meant = convert(field, written[field.name])
+            if written[field.name] != (list(meant) if isinstance(meant, tuple) else meant):
+                raise ValueError(f"its {field.name}")
+    return value
 
 
 _ARRAYS = (
@@ -278,7 +232,6 @@ def read_snapshot(workdir: str) -> dict[str, np.ndarray]:
     path = os.path.join(workdir, SNAPSHOT)
     if not os.path.lexists(path):
         return {}
-    try:
+    todo = "Remove it, and the report is made without it."
+    with explained(f"{path} cannot be read", todo, (UserError, ValueError, OSError)):
         return read_npz(path, _ARRAYS, _MOST_BYTES)
-    except (UserError, ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): remove it, and the report is made without it.") from error

@@ -16,15 +16,14 @@ from gsda_tf.evaluation.shares import UNIFORM
 from gsda_tf.methods import get_method, method_names
 from gsda_tf.methods.base import TermMethod
 from gsda_tf.runs import checkpoints, exported
-from gsda_tf.runs.contents import read_exported, settings_of
+from gsda_tf.runs.contents import settings_of
 from gsda_tf.settings import REJECT, Settings, names
 
 
 def _described(start: str) -> dict[str, Any]:
-    """What `contents.settings_of` a run, or `contents.read_exported` of an export, says of it; its classes are those
-    of C, which "unknown" is not."""
+    """What settings.json of a run, or of an export, says of it; its classes are those of C, which "unknown" is not."""
     export = exported.find(start)
-    told = read_exported(export, "init_from") if export else settings_of(start, "init_from")
+    told = settings_of(os.path.join(export, "assets") if export else start, "init_from")
     known = -1 if told["settings"].get("unknown") == REJECT else None
     return {**told, "class_names": list(told["class_names"])[:known]}
 

@@ -16,10 +16,11 @@ from gsda_tf.compat import errors_only, tf_variable
 from gsda_tf.data import images
 from gsda_tf.data.domain import evenly
 from gsda_tf.data.images import ImageGeometry
-from gsda_tf.errors import TrainingError, choose, shown
+from gsda_tf.errors import TrainingError, choose, explained, shown
 from gsda_tf.files import disk_errors
 from gsda_tf.models.extractor import Extractor, build_extractor
 from gsda_tf.progress import timed
+from gsda_tf.runs.contents import described
 from gsda_tf.runs.exported import LABELS, place, writing_folder
 from gsda_tf.serving import fresh, other_formats
 from gsda_tf.serving.module import ServingModule, answers, write_warmup
@@ -32,6 +33,8 @@ MIXED_TOLERANCE = 1e-3
 """The same where half precision is asked for. Measured as 0 with small_cnn, MobileNet and ResNet-50: both processes run
 the same graph. Most differences to float32 are larger (3e-4 to 6e-2), so an export in that does not pass."""
 
+_NO_FORM = NotImplementedError, TypeError, ValueError, AssertionError
+"""What Keras and TensorFlow raise about networks that cannot be written so."""
 _SAMPLES = 8
 """Real images of the target by which an export is checked: encoded, as files are; or features."""
 _LITE_TOLERANCE = 1e-3
@@ -85,20 +88,18 @@ def export_model(
         for kind in (kind for kind in other_formats.FORMATS if kind in formats):
             served = kind == "saved_model"
             made.append(os.path.join(aside, "model" if served else f"model.{kind}"))
-            with fresh.started(aside) as process:
+            what = f"The export was removed, this model has no right form as --format={kind}"
+            todo = "Every model has --format=saved_model, if its numbers are finite."
+            with fresh.started(aside) as process, explained(what, todo, _NO_FORM, TrainingError):
                 with timed("export" if served else kind), errors_only():
-                    try:
-                        if served:
-                            _save(extractor, classifier, class_names, geometry, made[0], assets, samples, committee)
-                        else:
-                            other_formats.write(kind, extractor, classifier, seen.shape[1:], made[-1])
-                    except (NotImplementedError, TypeError, ValueError, AssertionError) as error:
-                        raise _refusal(kind, str(error)) from error
+                    if served:
+                        _save(extractor, classifier, class_names, geometry, made[0], assets, samples, committee)
+                    else:
+                        other_formats.write(kind, extractor, classifier, seen.shape[1:], made[-1])
                 with timed("check"):
                     if expected is None:
                         expected = _in_memory(extractor, classifier, committee, seen)
-                    if problem := fresh.ask(process, [kind, made[-1], question, answer]):
-                        raise _refusal(kind, f"it could not be loaded again: {problem[-250:]}")
+                    fresh.ask(process, [kind, made[-1], question, answer])
                     with np.load(answer) as loaded:
                         _compare(kind, loaded, expected, class_names, tolerance)
         if made != [os.path.join(aside, "model")]:
@@ -118,7 +119,9 @@ def export_experiment(
 ) -> str:
     """Exports E and C of an `Experiment` so that they compute in `precision`; see `export_model`."""
     data, target = experiment.settings.data, experiment.data.target
-    assets = {"class_names": list(experiment.data.class_names), "summary": dict(summary), **experiment.method.assets()}
+    names = list(experiment.data.class_names)
+    run = described(experiment.settings.flat(), {"task": experiment.data.name, "class_names": names})
+    assets = {"class_names": names, "summary": dict(summary), "settings": run, **experiment.method.assets()}
     if experiment.data.source is not target:  # noise in place of data that are not at hand is both
         assets[SEEN] = kept(experiment)
     return export_model(
@@ -187,16 +190,11 @@ def _compare(
     labels = [label.decode() for label in answer["label"]] if "label" in answer else due
     if not labels or "" in labels:
         bad = f"{labels.count('')} of {len(labels)} sample images"
-        raise _refusal(kind, f"it could not decode {bad}, expected images that training could read, at least one")
+        raise ValueError(f"it could not decode {bad}, expected images that training could read, at least one")
     for name in expected if kind == "saved_model" else ("probabilities",):
         difference = np.abs(answer[name] - expected[name]).max(initial=0.0)
         if not difference <= tolerance:  # also catches NaN
             differ = f"{name} differ by {difference:.2g}, at most {tolerance:g} was expected"
-            raise _refusal(kind, f"it answers otherwise than the model in memory, {differ}")
+            raise ValueError(f"it answers otherwise than the model in memory, {differ}")
     if labels != due:
-        raise _refusal(kind, f"it names classes wrongly, {labels} where {due} was expected")
-
-
-def _refusal(kind: str, reason: str) -> TrainingError:
-    reason = " ".join(reason.split())[:300]
-    return TrainingError(f"The export was removed, this model has no right form as --format={kind}: {reason}.")
+        raise ValueError(f"it names classes wrongly, {labels} where {due} was expected")

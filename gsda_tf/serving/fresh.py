@@ -60,10 +60,11 @@ def started(folder: str) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
-def ask(process: subprocess.Popen, arguments: Sequence[str]) -> str | None:
-    """Gives a process its arguments and waits for its end; returns what is wrong, or None.
+def ask(process: subprocess.Popen, arguments: Sequence[str]) -> None:
+    """Gives a process its arguments and waits for its end.
 
     Raises:
+      ValueError: what was written cannot be loaded, or asked.
       TrainingError: it takes for ever.
     """
     try:
@@ -73,8 +74,8 @@ def ask(process: subprocess.Popen, arguments: Sequence[str]) -> str | None:
             f"The export was not loaded and asked within {CHECK_SECONDS:g} s and was removed: is the machine busy? "
             f"{COMMANDS}.export exports the checkpoint again."
         ) from error
-    code = process.returncode
-    return (said.strip().splitlines() or [f"the process ended with {code}"])[-1] if code else None
+    if process.returncode:
+        raise ValueError((said.strip().splitlines() or [f"the process ended with {process.returncode}"])[-1])
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS, UserError, explained
 from gsda_tf.files import content_digest, refuse_pattern
 from gsda_tf.runs import exported
 
@@ -54,7 +54,7 @@ def local_model(path: str) -> Model:
     if not found:
         raise UserError(f"--model={path} holds no export: expected saved_model.pb, or version folders 1, 2, ...")
     path = found
-    try:
+    with explained(f"--model={path} could not be loaded", f"Was it exported by {COMMANDS}.export?"):
         loaded = tf.saved_model.load(path)
         if "features" not in loaded.signatures:
             raise UserError(f"--model={path} was trained on features of another model: it can be asked about no image.")
@@ -68,11 +68,6 @@ def local_model(path: str) -> Model:
         numbers = tuple(name for name in ("score", "agreement") if name in said)
         weights = sorted(os.listdir(os.path.join(path, "variables")))
         digest = content_digest(path, ["saved_model.pb", *(os.path.join("variables", name) for name in weights)])
-    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-        raise UserError(
-            f"--model={path} could not be loaded, was it exported by {COMMANDS}.export? "
-            f"{str(error).splitlines()[0][:200]}"
-        ) from error
 
     def ask(records: Sequence[bytes], features: bool) -> Answers:
         said = signatures[features](image_bytes=tf.constant(records, tf.string))

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from gsda_tf.data.domain import evenly
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS, UserError, explained
 from gsda_tf.evaluation.moved import MOST, Moved, compare
 from gsda_tf.files import read_regular
 from gsda_tf.progress import progress
@@ -50,17 +50,13 @@ def look(path: str, images: str) -> tuple[Moved, tuple[str, ...], str]:
     if not count:
         raise UserError(f"None of {len(asked):,} images of --images={images} can be read.")
     new = [np.asarray(values, np.float64) for values in new]
-    try:
+    todo = f"Exports of older versions, or made without the data, do not; {COMMANDS}.export makes one that does."
+    with explained(f"--model={path} does not hold what its run saw, {place}", todo):
         told = json.loads(read_regular(place, _MOST_BYTES))
         then = [np.asarray(told[name], np.float64) for name in _NAMES]
         if [each.shape for each in then] != [(len(then[0]), each.shape[1]) for each in new]:
             raise ValueError("its rows are not those of this model")
         if not all(np.isfinite(each).all() for each in then):
             raise ValueError("it has numbers that are not finite")
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise UserError(
-            f"--model={path} does not hold what its run saw ({place}: {error}): exports of older versions, and those "
-            f"that were made without the data, do not. {COMMANDS}.export makes one from the run that does."
-        ) from error
     bad = f", {len(asked) - count:,} more cannot be read" if count < len(asked) else ""
     return compare(then, new), model.class_names, f"{count:,} of {len(paths):,}{bad}; then {len(then[0]):,}"

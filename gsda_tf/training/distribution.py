@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from gsda_tf.data.batches import Share
-from gsda_tf.errors import UserError, WorkerLostError
+from gsda_tf.errors import UserError, WorkerLostError, explained
 from gsda_tf.settings import DataSettings, DeviceSettings
 
 _EXPECTED = (
@@ -28,10 +28,8 @@ def configure_devices(settings: DeviceSettings) -> None:
     if settings.virtual_devices:
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * settings.virtual_devices
-        try:
+        with explained(f"--virtual_devices={settings.virtual_devices}", "TensorFlow has already started."):
             tf.config.set_logical_device_configuration(cpu, parts)
-        except RuntimeError as error:
-            raise UserError(f"--virtual_devices={settings.virtual_devices}: TensorFlow has already started.") from error
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     # XLA compiles the step in a fixed order anyway, and refuses some operations, pooling's gradient, under this.
@@ -89,12 +87,8 @@ def build_strategy(settings: DeviceSettings) -> tf.distribute.Strategy:
     if settings.strategy == "multi_worker":
         workers = check_tf_config(os.environ.get("TF_CONFIG", ""))
         print(f"Waiting for all {workers} workers of TF_CONFIG ...", file=sys.stderr, flush=True)
-        try:
+        with explained("--strategy=multi_worker could not start", _EXPECTED):
             return tf.distribute.MultiWorkerMirroredStrategy()
-        except (ValueError, RuntimeError, TypeError, KeyError, tf.errors.OpError) as error:
-            raise UserError(
-                f"--strategy=multi_worker could not start: {str(error).splitlines()[0]} {_EXPECTED}"
-            ) from error
     # Not before: a multi-worker strategy has to come first of all that touches devices.
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if settings.strategy == "one_device":

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gsda_tf.errors import DataError
+from gsda_tf.errors import DataError, UserError
 from gsda_tf.evaluation.shares import correction, estimate, read_shares, told
 from tests import rounding
 from tests.methods.build import experiment, task
@@ -28,12 +28,12 @@ def test_shares_of_a_file(tmp_path):
     path.write_text("mug,3\n\npen, 1\n")
     assert read_shares(str(path), ("bike", "mug", "pen")).tolist() == [0, 0.75, 0.25]
     for text, said in (("lamp,1", "has the class 'lamp'"), ("mug,-1", "has shares -1"), ("mug,0", "has shares"),
-                       ("mug,x", "cannot be read"), ("mug", "cannot be read"), ("mug,nan", "has shares"),
+                       ("mug,x", "could not convert"), ("mug", "not enough values"), ("mug,nan", "has shares"),
                        ("mug,1\nmug,2", "names a class twice")):  # fmt: skip
         path.write_text(text)
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(UserError, match=said):
             read_shares(str(path), ("bike", "mug", "pen"))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(UserError, match="No such file"):
         read_shares(str(tmp_path / "none"), ("bike",))
 
 

@@ -218,7 +218,7 @@ def _foreign_weights(tmp_path):
 
 def _no_weights(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"no weights")
-    return [f"--weights={tmp_path / 'x.h5'}"], "is not a Keras weights file"
+    return [f"--weights={tmp_path / 'x.h5'}"], "are not the weights of small_cnn"
 
 
 def _noise(tmp_path):

@@ -46,7 +46,7 @@ _NAMES = [field.name for field in settings_lib.fields()]
         ("--task=office_31/A_W", "Did you mean 'office31'?"),
         ("--precision=float16", "mixed_float16"),
         ("--extractor=resnet5 --pipeline=folders --source_dir=none --target_dir=none", "Did you mean 'resnet50'?"),
-        ("--extractor=none.keras", "none.keras is no .keras file"),
+        ("--extractor=none.keras", "none.keras was not loaded: it is no .keras file"),
         ("--weights=none.h5", "none.h5: no such file"),
         ("--steps=-3", "--steps=-3 is out of range: expected at least 1"),
         ("--steps=five", "--steps=five: expected a whole number"),

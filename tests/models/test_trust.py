@@ -158,7 +158,7 @@ def test_hdf5_models_are_refused_whatever_they_are_called(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x)])
     for name in ("x.h5", "x.hdf5"):
         model.save(str(tmp_path / name))
-        with pytest.raises(UserError, match=r"is no \.keras file, or not there: .* cannot load them safely"):
+        with pytest.raises(UserError, match=r"is no \.keras file, or not there.* cannot be loaded safely"):
             trust.model_config(str(tmp_path / name))
     os.rename(tmp_path / "x.h5", tmp_path / "x.keras")
     with pytest.raises(UserError, match=r"is no \.keras file"):
@@ -168,11 +168,11 @@ def test_hdf5_models_are_refused_whatever_they_are_called(tmp_path):
 @pytest.mark.parametrize(
     "members, expected",
     [
-        ({"model.weights.h5": bytes(10**6)}, "holds 'model.weights.h5' of 1,000,000 bytes: it is not what it seems"),
-        ({"assets/../../x": b""}, r"holds 'assets/\.\./\.\./x' of 0 bytes: it is not what it seems"),
+        ({"model.weights.h5": bytes(10**6)}, "holds 'model.weights.h5' of 1,000,000 bytes, and is not what it seems"),
+        ({"assets/../../x": b""}, r"holds 'assets/\.\./\.\./x' of 0 bytes, and is not what it seems"),
         ({"model.weights.npz": b""}, "holds 'model.weights.npz'"),
-        ({f"{i:06}": b"" for i in range(22_000)}, r"is damaged \(too many members"),
-        ({"config.json": b"["}, r"is damaged \(.*get or save it anew"),
+        ({f"{i:06}": b"" for i in range(22_000)}, "was not loaded: too many members"),
+        ({"config.json": b"["}, "was not loaded: Expecting value"),
         ({"config.json": b"[]"}, "it describes no model"),
     ],
 )
@@ -185,12 +185,12 @@ def test_archives_that_are_not_what_they_seem(members, expected, tmp_path):
 def test_a_torn_file_and_a_large_description(tmp_path, monkeypatch):
     path = _write_model(str(tmp_path / "x.keras"), lambda layer: None)
     monkeypatch.setattr(trust, "_MAX_CONFIG_BYTES", 10)
-    with pytest.raises(UserError, match="it is not what it seems"):
+    with pytest.raises(UserError, match="and is not what it seems"):
         trust.model_config(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", "{}")
         archive.writestr("config.json", "{}")
-    with pytest.raises(UserError, match=r"holds 'config\.json' of 2 bytes: it is not what it seems"):
+    with pytest.raises(UserError, match=r"holds 'config\.json' of 2 bytes, and is not what it seems"):
         trust.model_config(path)
 
 

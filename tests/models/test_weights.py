@@ -168,12 +168,10 @@ def test_what_else_is_in_a_file_is_refused_unread(case, tmp_path, monkeypatch):
     change, expected = _BAD[case]
     path, _ = _older(tmp_path / "x.h5", change)
     model = _model()
-    before, memory = model.get_weights(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=expected):
         load_weights(model, path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 200_000
-    for one, other in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(one, other)
 
 
 def _spoil(value):
@@ -223,12 +221,8 @@ def test_newer_files(make, expected, tmp_path, monkeypatch):
         name = next(name for name in _every(path) if file[name].shape == _SHAPE)
         del file[name]
         make(file, name)
-    model = _model()
-    before = model.get_weights()
     with pytest.raises(UserError, match=expected):
-        load_weights(model, path)
-    for one, other in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(one, other)
+        load_weights(_model(), path)
 
 
 def test_more_numbers_than_the_model_has(tmp_path):

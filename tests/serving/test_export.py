@@ -76,7 +76,7 @@ def test_a_committee_says_how_far_it_agrees(quick_check, tmp_path):
     answers = model.ask([*records, b""], False)
     assert rounding.distance(answers["agreement"], [*expected, 0.0]) < rounding.FORWARD
     label = np.array([NAMES[k].encode() for k in said[0].argmax(1)])
-    with pytest.raises(TrainingError, match="agreement differ by"):
+    with pytest.raises(ValueError, match="agreement differ by"):
         export._compare(
             "saved_model", {"probabilities": said[0], "agreement": expected + 0.1, "label": label},
             {"probabilities": said[0], "agreement": expected}, NAMES, 1e-5,

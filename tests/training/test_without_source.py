@@ -79,20 +79,16 @@ def test_an_export_that_cannot_be_adapted_says_so(places, tmp_path):
     with pytest.raises(UserError, match=r"has another network .--method=spl has weights of other shapes.: choose one"):
         train(settings(places, init_from=fitted["export_dir"], workdir=str(tmp_path / "x")))
     assets = os.path.join(fitted["export_dir"], "assets")
-    with open(os.path.join(assets, "summary.json"), encoding="utf-8") as file:
+    path = os.path.join(assets, "settings.json")
+    with open(path, encoding="utf-8") as file:
         told = json.load(file)
     for change, said in (
-        ({"versions": {**told["versions"], "keras": "1.0"}}, "is of keras1, this is keras"),
+        ({"generation": "keras1"}, "is of keras1, this is keras"),
         ({"settings": {**told["settings"], "bottleneck_units": -1}}, "is damaged"),
-        (None, "does not tell the settings and classes of its run"),
-        ({}, "does not tell the settings and classes of its run"),
+        ({"class_names": [1, 2]}, "is damaged: its class_names"),
+        (None, "holds no run: expected settings.json"),
     ):
-        if change == {}:
-            with open(os.path.join(assets, "class_names.json"), "w", encoding="utf-8") as file:
-                json.dump(["a", "b", "b"], file)
-        path = os.path.join(assets, "summary.json")
-        if os.path.exists(path):
-            os.remove(path)
+        os.remove(path)
         if change is not None:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump({**told, **change}, file)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from gsda_tf.errors import UserError, choose
+from gsda_tf.errors import UserError, choose, explained
 from gsda_tf.files import read_regular
 
 _CLASSES_A_GROUP = 5
@@ -150,12 +150,11 @@ def read_groups(path: str, class_names: Sequence[str]) -> list[list[int]]:
     Raises:
       UserError: no such file, not of that form, or a name that is no class.
     """
-    try:
+    todo = 'Expected a JSON list of lists of class names, such as [["cat", "dog"]].'
+    with explained(f"--groups_file={path} could not be read", todo):
         groups = json.loads(read_regular(path, _MOST_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"--groups_file={path} could not be read ({error}): expected JSON.") from error
-    if not (isinstance(groups, list) and groups and all(isinstance(group, list) and group for group in groups)):
-        raise UserError(f'--groups_file={path}: expected a list of lists of class names, such as [["cat", "dog"]].')
+        if not (isinstance(groups, list) and groups and all(isinstance(group, list) and group for group in groups)):
+            raise ValueError("it is none")
     index = {name: i for i, name in enumerate(class_names)}
     return [[index[choose(f"class in {path}", str(name), index)] for name in group] for group in groups]
 
