@@ -54,7 +54,7 @@ def setting(
     may_change: bool | Callable[[str], bool] = False,
     foreign: bool = True,
 ) -> Any:
-    """A dataclass field that says all of itself.
+    """Makes a field of a dataclass with all that is known of the setting.
 
     Args:
       default: what holds where nothing else is said.
@@ -416,7 +416,7 @@ class Settings:
             )
 
     def validate_given(self, given: Mapping[str, Any]) -> None:
-        """Looks whether what was given means something beside what holds.
+        """Checks that each value that was given has a meaning beside the other settings.
 
         Args:
           given: values by setting name, only those that the user gave.

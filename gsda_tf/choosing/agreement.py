@@ -1,4 +1,4 @@
-"""How far candidates and the untouched features agree with an answer, and how accurate it so probably is.
+"""Computes how far candidates and the untouched features agree with an answer, and from that its probable accuracy.
 
 Answers of the untouched features share no training with the candidates, so they are wrong in other places, and an
 answer that they confirm is the more likely right. Nothing here looks at the own confidence of the model that answers

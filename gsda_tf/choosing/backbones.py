@@ -1,4 +1,4 @@
-"""Which frozen backbone, without labels of the target: `launch.inspect --extractor=a,b --freeze_backbone`.
+"""Compares frozen backbones without labels of the target: `launch.inspect --extractor=a,b --freeze_backbone`.
 
 A backbone that tells the source's classes apart tells the target's apart, too: on each domain of Office-31 the order of
 three backbones was that of SPL's mean accuracy on the targets (docs/choosing.md).
@@ -24,7 +24,7 @@ _MOST = 3000
 
 
 def nearest_without_itself(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns of each image whether the class mean that is nearest to it is its own class's, made without it.
+    """Returns for each image whether its own class has the nearest mean; the image itself is left out of that mean.
 
     Args:
       features: float [n, e]; their root is compared, by cosine.

@@ -1,4 +1,4 @@
-"""From criteria to a decision: which candidate, which is next, and why, in one sentence."""
+"""Chooses one candidate by the criteria, names the runner-up, and says why in one sentence."""
 
 from __future__ import annotations
 

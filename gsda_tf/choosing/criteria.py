@@ -1,4 +1,4 @@
-"""What compares candidates on an unlabelled target, and what it cannot see; no label of the target is an argument.
+"""Scores that compare candidates without labels of the target, and what each of them cannot see.
 
 Entropy, information maximization and soft neighbourhood density are none of it: a method that minimises one of them
 looks best in it whether it is right or wrong.
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
 
 
 def scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:
-    """Computes by candidate, higher is better, means over its seeds:
+    """Computes the scores of each candidate, means over its seeds; higher is better:
 
     "clusters": how well its labels follow the clusters; blind to permuted classes, kind to methods that cluster.
     "crowd": how often it says what the mean of all candidates does (EnsV), each of which has one voice however many

@@ -1,4 +1,4 @@
-"""All that a pool of candidates says of an unlabelled target, from their predictions and untouched features."""
+"""Decides among a pool of candidates for an unlabelled target, from their predictions and untouched features."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Decision:
 
     @property
     def order(self) -> np.ndarray:
-        """All images, int64 [n], those first of whose answers least speaks."""
+        """All images, int64 [n], from the least to the most certain answer."""
         return np.argsort(self.agreement + self.support, kind="stable")
 
     @property

@@ -12,7 +12,7 @@ _SURE = 0.9999
 
 
 def class_shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """float [r], adding up to 1; `labels` is int [n], n > 0."""
+    """Returns the share of each class among labels int [n], n > 0: float [r], adding up to 1."""
     return np.bincount(labels, minlength=num_classes) / len(labels)
 
 

@@ -1,5 +1,5 @@
-"""What a run would be, before it is trained: how far apart the domains are, what looks like nothing else, how long it
-takes."""
+"""Tells what to expect of a run before it is trained: how far apart the domains are, which images are like no others,
+and how long it takes."""
 
 import dataclasses
 import time
@@ -117,7 +117,7 @@ def _seen(experiment: Experiment) -> list[str]:
 
 
 def strangers(features: np.ndarray) -> np.ndarray:
-    """Images of a domain that are like no other, the most lonely first, int64 [m].
+    """Returns the images of a domain that are like no others, the least alike first, int64 [m].
 
     Their mean cosine similarity to the three nearest lies below the lower quartile by more than three times the
     distance of the quartiles, which Tukey calls far out.

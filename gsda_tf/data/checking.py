@@ -144,7 +144,7 @@ def check_images(data: TaskData, on_bad_image: str, kept_in: str = "") -> TaskDa
 
 
 def remark_on_images(data: TaskData) -> list[str]:
-    """A line if images are in both domains, by their content; up to a thousand that may be are read."""
+    """Returns a line if some images are in both domains, by their content; up to a thousand that may be are read."""
     source, target = data.source, data.target
     theirs, ours = ([domain.records.key(i) for i in range(len(domain))] for domain in (source, target))
     shared = {*theirs} & {*ours} - {None}

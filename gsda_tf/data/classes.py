@@ -127,7 +127,7 @@ def own_task(
 
 
 def few_images(data: TaskData) -> list[str]:
-    """Tells the classes of no source image, and of one, a line each."""
+    """Says which classes have no source image, and which have only one, a line each."""
     counts, said = np.bincount(data.source.labels, minlength=len(data.class_names)), []
     for count, images, what in ((0, "no source image", "nothing is"), (1, "a single source image", "little can be")):
         if few := [shown(name) for name, found in zip(data.known, counts) if found == count]:
@@ -204,7 +204,7 @@ def class_name(written: str) -> str:
 
 
 def class_written(word: str) -> str | None:
-    """The same; None for the words by which people and programs say that there is no label."""
+    """As `class_name`; None for the words by which people and programs say that there is no label."""
     name = class_name(word)
     return None if name.casefold() in _NO_LABEL else name
 

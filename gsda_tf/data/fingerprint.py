@@ -17,7 +17,7 @@ ends, or of arrays."""
 
 
 def fingerprint(data: TaskData) -> Fingerprint:
-    """Computes what tells these data from others wherever they lie: folders and lists may be moved."""
+    """Computes facts by which the data are known again wherever they lie: folders and lists may be moved."""
     found = {role: _of_domain(domain, data.class_names) for role, domain in data.roles}
     if data.target.taught is not None:
         taught = _of_domain(dataclasses.replace(data.target, labels=data.target.taught), data.class_names)

@@ -57,7 +57,7 @@ _PILLOW = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 class BadImageError(ValueError):
-    """Why a file is no image that can be read."""
+    """A file is no image that can be read; the message says why."""
 
 
 def left_behind(name: str) -> bool:
@@ -66,7 +66,7 @@ def left_behind(name: str) -> bool:
 
 
 def on_a_path_left_behind(path: str) -> bool:
-    """The same of a path that was written down, or matched: what is merely hidden was meant."""
+    """As `left_behind`, of a path that the user wrote down or matched: what is only hidden was meant, and counts."""
     *above, name = path.replace("\\", "/").split("/")
     return name.startswith("._") or any(part.lower() in _LEFT_BEHIND for part in (*above, name))
 
@@ -117,7 +117,7 @@ def _unread(what: str, error: OSError) -> None:
 
 
 def not_read(names: Iterable[str]) -> str:
-    """'8 .heic, 3 .txt' of names of files."""
+    """Counts names of files by their ending: '8 .heic, 3 .txt'."""
     others = collections.Counter(os.path.splitext(name)[1].lower() or "without an ending" for name in names)
     return ", ".join(f"{count:,} {shown(name)}" for name, count in sorted(others.items(), key=lambda x: (-x[1], x[0])))
 

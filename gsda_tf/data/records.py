@@ -107,11 +107,11 @@ class Records(abc.ABC):
 
     @abc.abstractmethod
     def spec(self, settings: DataSettings) -> tf.TensorSpec:
-        """Of one of them as the network sees it."""
+        """Returns the shape and type of one of them as the network sees it."""
 
     @abc.abstractmethod
     def training(self, indices: np.ndarray, seeds: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
-        """As training sees them, with random changes: one element a row, [row, *spec].
+        """Returns them as training sees them, with random changes: one element a row, [row, *spec].
 
         Args:
           indices: int64 [rows, row].
@@ -121,11 +121,11 @@ class Records(abc.ABC):
 
     @abc.abstractmethod
     def evaluation(self, indices: np.ndarray, settings: DataSettings) -> tf.data.Dataset:
-        """As evaluation sees them: one element a row of `indices`, int64 [rows, row]: [row, *spec]."""
+        """Returns them as evaluation sees them: one element a row of `indices`, int64 [rows, row]: [row, *spec]."""
 
     @abc.abstractmethod
     def samples(self, indices: np.ndarray) -> list[bytes] | np.ndarray:
-        """Returns questions to an exported model: the bytes of image files, or features float32 [m, e]."""
+        """Returns what an exported model is asked about: the bytes of image files, or features float32 [m, e]."""
 
     @abc.abstractmethod
     def _load(self, place: tf.Tensor) -> tf.Tensor:
@@ -177,7 +177,7 @@ class Memory:
 
     @functools.cached_property
     def tensor(self) -> tf.Tensor:
-        """Outside of any pipeline's graph, which would carry a copy of it all."""
+        """Makes the tensor outside of any pipeline's graph, which would otherwise hold a copy of the array."""
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.constant(np.asarray(self.array))
 
@@ -328,7 +328,7 @@ class SourceRecords(EncodedRecords):
         return plain(self._reader.source[int(self._places[index])][self._image])
 
     def stamp(self, index: int) -> str | None:
-        """Of the set's files, which hold its images in a fixed order."""
+        """See the base class; it is that of the set's files, which hold its images in a fixed order."""
         return None if self._of_files is None else f"{self._label}\0{self._places[index]}\0{self._of_files}"
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Results that contradict one another, so that something before them must be wrong."""
+"""Finds results that contradict one another, so that something before them must be wrong."""
 
 from __future__ import annotations
 

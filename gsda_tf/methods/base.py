@@ -64,7 +64,7 @@ class Problem:
 
     @property
     def num_classes(self) -> int:
-        """r."""
+        """r, the number of classes."""
         return len(self.class_names)
 
 

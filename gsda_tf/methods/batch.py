@@ -66,12 +66,12 @@ class Batch:
 
     @property
     def source_logits(self) -> tf.Tensor:
-        """[Ns, r]."""
+        """Logits of the source samples, [Ns, r]."""
         return self.logits[: self.num_source]
 
     @property
     def target_logits(self) -> tf.Tensor:
-        """[Nt, r]."""
+        """Logits of the target samples, [Nt, r]."""
         return self.logits[self.num_source :]
 
     @property

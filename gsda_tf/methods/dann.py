@@ -48,7 +48,7 @@ class DANN(Method):
         return self.classification(b) + self.discrimination(b)
 
     def strength(self, b: Batch) -> tf.Tensor:
-        """Of the gradient reversal, float32 scalar; logged."""
+        """Strength of the gradient reversal, float32 scalar; logged."""
         strength = ramp_up(self.options.adversarial_weight, self.options.adversarial_ramp, b.progress)
         b.log("adversarial_weight", b.share(strength))
         return strength
@@ -66,7 +66,7 @@ def domain_loss(b: Batch, logits: tf.Tensor, weights: tf.Tensor | float = 1.0) -
 
 
 def describe(b: Batch, logits: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
-    """Logs a domain critic's loss and accuracy; gives back the loss."""
+    """Logs a domain critic's loss and accuracy; returns the loss."""
     right = tf.cast(tf.equal(logits > 0, b.domains > 0.5), tf.float32)
     b.log("accuracy/discriminator_domain", b.mean(right))
     return b.log("alignment/domain", loss)

@@ -10,7 +10,7 @@ _STATISTICS = (keras.layers.Normalization, keras.layers.BatchNormalization)
 
 
 def expected_preprocessing(model: keras.Model, image_size: int) -> str | None:
-    """Returns the preprocessing whose images a network scales itself to what networks are trained on.
+    """Returns the preprocessing that a network expects, told by how it scales images itself.
 
     Layers such as `Rescaling` and `Normalization`, and arithmetic, count, at its head or at that of a network in it.
 

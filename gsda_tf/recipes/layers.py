@@ -1,4 +1,4 @@
-"""What holds while layers of settings are folded, and what layers share."""
+"""The settings while layers are folded, each with its reason; and functions that layers share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Holding(dict[str, Any]):
         super().__init__({**self.base, **fixed})
 
     def take(self, values: Mapping[str, Any], why: str = "", gentle: bool = False) -> None:
-        """Lets values hold above all that were taken before.
+        """Puts values in place of those that were taken before.
 
         Args:
           values: by setting name.

@@ -1,4 +1,4 @@
-"""So many classes that a critic for each is what a step takes.
+"""So many classes that critics for each class take most of a step.
 
 With 1,000 classes GSDA's critics of 256-256 take 3.5 GiB and 1.7 seconds of a core a step on features, critics of 64 a
 fifth (BUILD.md, "How cost grows").

@@ -1,4 +1,4 @@
-"""The layers of settings, and their fold.
+"""Folds layers of values, from the defaults to what the user gave, into the settings of a run.
 
 From the bottom to the top: the defaults (`settings.py`); the benchmark (its file here); what the extractor needs; what
 the machine can do; a backbone that is frozen, or trained; further files of this folder that have a `layer`, by name;
@@ -197,7 +197,7 @@ def _validate(given: Mapping[str, Any], settings: Settings) -> None:
 
 
 def written(values: Mapping[str, Any]) -> Settings:
-    """Settings as they were written down, by name, in place of the defaults; nothing follows from them."""
+    """Returns the defaults with the values that were written down, by name; no layer changes them."""
     return _blank(values).replace(values)
 
 

@@ -1,4 +1,4 @@
-"""Features in the plane, to be looked at."""
+"""Draws features as points in the plane."""
 
 import numpy as np
 from matplotlib.figure import Figure

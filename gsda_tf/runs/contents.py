@@ -78,7 +78,7 @@ _HOLDS = {
 
 
 def as_written(workdir: str) -> contextlib.AbstractContextManager[None]:
-    """For whoever shows a run, and takes its files as they were written.
+    """Turns an error inside the block, which trusts the files of a run to be as they were written, into one message.
 
     Args:
       workdir: of the run.
@@ -92,7 +92,7 @@ def as_written(workdir: str) -> contextlib.AbstractContextManager[None]:
 
 
 def _damaged(path: str) -> contextlib.AbstractContextManager[None]:
-    """Tells of a file that this package wrote that it cannot have left it so."""
+    """Turns an error inside the block into one message: a file of this package was damaged after it was written."""
     kinds = UserError, ValueError, RecursionError, AttributeError
     return explained(f"{path} is damaged", "Remove it, or start anew with --overwrite.", kinds)
 

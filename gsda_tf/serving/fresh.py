@@ -1,4 +1,4 @@
-"""A process in which nothing of this one is: what was written is loaded and asked there."""
+"""Loads and asks what was written in a new process, which has nothing of this one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ os._exit(0)
 
 @contextlib.contextmanager
 def started(folder: str) -> Iterator[subprocess.Popen]:
-    """`SCRIPT` on the CPU in a folder while the block lasts: it imports TensorFlow while the question is written."""
+    """Runs `SCRIPT` on the CPU in a folder while the block lasts: it imports TensorFlow while the caller works on."""
     with subprocess.Popen(
         [sys.executable, "-c", IMPORTS + _ARGUMENTS + SCRIPT],
         cwd=folder, env=environment(),

@@ -1,4 +1,5 @@
-"""Rows on their way to an output: kept as they come, bound to what made them, and put into place when whole."""
+"""Writes the rows of an output: each is kept as it comes, so that a stopped command goes on, and the file is put into
+place when it is whole."""
 
 from __future__ import annotations
 

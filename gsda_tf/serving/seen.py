@@ -1,4 +1,4 @@
-"""What an export keeps of the target images that its run saw, for `launch.monitor` to lay new images beside."""
+"""Keeps in an export what its run saw of the target images, with which `launch.monitor` compares new ones."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The runs of a sweep, planned from its flags; which of them are finished; and whose tables a folder holds."""
+"""Plans the runs of a sweep from its flags, and tells which are finished and what is still to come."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """As messages call it."""
+        """Its name in messages."""
         return f"{self.task} {self.method} seed {self.settings.run.seed}"
 
     def summary(self) -> dict[str, Any] | None:

@@ -1,1 +1,1 @@
-"""One step (14)-(17), the loop around it, schedules, pseudo-labels and checkpoints."""
+"""A run at work: its networks and data, steps on devices, the loop, callbacks and scores."""

@@ -55,7 +55,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates and keeps.
+    """Scores both domains, and keeps what the report shows.
 
     Args:
       data: the task.

@@ -158,7 +158,7 @@ class Experiment:
 
     @property
     def input_spec(self) -> tf.TensorSpec:
-        """Of one input, without the batch."""
+        """Shape and type of one input, without the batch."""
         return self.inputs.source.records.spec(self.settings.data)
 
     def fit(self) -> None:
@@ -252,7 +252,7 @@ class Experiment:
         return {name: [v for v in group if id(v) not in still] for name, group in self.state().items() if name in names}
 
     def weights_sha256(self) -> str:
-        """One number for all weights of the E and C that are deployed, in their fixed order."""
+        """Computes one digest of all weights of the E and C that are deployed, in their fixed order."""
         digest = hashlib.sha256()
         for model in self.deployed:
             for original, variable in zip(model.variables, checkpoints.variables(model)):

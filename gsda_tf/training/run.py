@@ -1,4 +1,4 @@
-"""The main job: train on a task, score it, and leave everything its user needs next."""
+"""Trains a run from its settings to its summary, in order; export and report are handed in by `job`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def train(
 
 
 def make_runner(experiment: Experiment, batches: TrainingBatches) -> StepRunner:
-    """What runs the steps of an experiment on its batches; or fits its method, where that is all."""
+    """Makes the runner of an experiment's steps on its batches; of a method in closed form, the one that fits it."""
     strategy, method = experiment.strategy, experiment.method
     if not method.phases:
         return FitRunner(strategy, experiment.fit)
@@ -221,7 +221,7 @@ class Training:
 
 
 def versions() -> dict[str, str]:
-    """Of what a result depends on."""
+    """Returns the versions that a result depends on."""
     return {
         "gsda_tf": __version__,
         "python": platform.python_version(),

@@ -97,7 +97,7 @@ class StepRunner:
 
     @property
     def names(self) -> list[str]:
-        """Of the metrics of the present phase."""
+        """Names of the metrics of the present phase."""
         return self._names[self.phase]
 
     def __call__(self, iterator: Iterator, steps: int) -> None:

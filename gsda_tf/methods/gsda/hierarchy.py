@@ -55,7 +55,7 @@ class Hierarchy:
 
     @property
     def num_classes(self) -> int:
-        """r."""
+        """r, the number of classes."""
         return self.levels[0].membership.shape[0]
 
     @property

@@ -7,7 +7,7 @@ from gsda_tf.methods.base import setting
 
 @dataclasses.dataclass(frozen=True)
 class LevelOptions:
-    """Of every row of the ablation."""
+    """Options of every row of the ablation."""
 
     alpha: float = setting(
         0.02,
@@ -26,7 +26,7 @@ class LevelOptions:
 
 @dataclasses.dataclass(frozen=True)
 class GroupOptions(LevelOptions):
-    """Of the rows that have groups."""
+    """Options of the rows that have groups."""
 
     num_groups: tuple[int, ...] = setting(
         (), "groups of classes, one number for each level of groups (default: one group for every five classes)"
@@ -39,7 +39,7 @@ class GroupOptions(LevelOptions):
 
 @dataclasses.dataclass(frozen=True)
 class GSDAOptions(GroupOptions):
-    """Of GSDA itself."""
+    """Options of GSDA itself."""
 
     beta: float = setting(1.0, "weight of the gradient synchronization, equations (13) and (16)", minimum=0)
     slopes: str = setting(
