@@ -42,7 +42,7 @@ def load(code, settings):
 BENCHMARKS = (Benchmark("halves", "Halves", DOMAINS, ("even", "half"), load),)
 ''',
     "recipes/halves.py": '''
-SETTINGS = {"extractor": "lines", "image_size": 8, "augmentation": "none", "source_batch": 8, "steps": 9}
+SETTINGS = {"extractor": "lines", "augmentation": "none", "source_batch": 8, "steps": 9}
 TASKS = {"D_B": {"steps": 6}}
 ''',
     "models/networks/lines.py": '''
@@ -77,6 +77,13 @@ def test_a_method_a_data_set_a_recipe_a_backbone_and_a_callback_are_a_file_each(
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("told")] == [f"told at {n}" for n in (2, 4, 6)]
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]
-    wanted = {"extractor": "lines", "image_size": 8, "steps": 6, "target_batch": 36, "gap_weight": 0.5}
+    wanted = {
+        "extractor": "lines",
+        "image_size": 8,
+        "weights": "none",
+        "steps": 6,
+        "target_batch": 36,
+        "gap_weight": 0.5,
+    }
     assert {name: settings[name] for name in wanted} == wanted
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["method"] == "gap"
