@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 _LOST = 0.5
 _CLEAR = 0.2
 
 
-def doubts(source_accuracy: float, source_loss: float | None, chance: float) -> list[str]:
+def doubts(source_accuracy: float | None, source_loss: float | None, labels: np.ndarray) -> list[str]:
     """Returns what a user should know before believing a result.
 
     Args:
-      source_accuracy: of the evaluation, 0..1.
+      source_accuracy: of the evaluation, 0..1; None without a source.
       source_loss: mean cross-entropy of the last training steps, nats; None if there is none.
-      chance: the share of the source's largest class, which the blindest guess gets right.
+      labels: int [n], of the source.
 
     Returns:
       Messages, one a doubt.
     """
-    if source_loss is None or not math.isfinite(source_loss):
+    if source_accuracy is None or source_loss is None or not math.isfinite(source_loss):
         return []
+    chance = np.bincount(labels).max() / len(labels)  # what the blindest guess gets right
     # What the loss says of the images that were trained on: the geometric mean of the right class's probability.
     trained = math.exp(-source_loss)
     if trained - chance < _CLEAR or source_accuracy - chance >= _LOST * (trained - chance):

@@ -251,11 +251,9 @@ def _application(name: str, pretrained: bool, image_size: int) -> Backbone:
     plain, alpha = _known(name)
     builder, preprocess = application_names()[plain]
     options: dict[str, Any] = {"weights": "imagenet" if pretrained else None}
-    if alpha is not None:
-        if "alpha" not in inspect.signature(builder).parameters:
-            raise UserError(f"--extractor={name}: {plain} has no width to set; use --extractor={plain}.")
+    if alpha is not None:  # a network that has no width to set refuses it itself
         options["alpha"] = float(alpha)
-    todo = "Where its weights cannot be downloaded, give --weights=FILE, or start from random ones, --weights=none."
+    todo = "Weights that cannot be downloaded can be given, --weights=FILE, or made at random, --weights=none."
     with explained(f"--extractor={name} at --image_size={image_size}", todo):
         model = builder(include_top=False, input_shape=(image_size, image_size, 3), **options)
     return Backbone(model, lambda images: preprocess(tf.identity(images)))
@@ -268,14 +266,12 @@ def _shown_preprocessing(path: str, model: keras.Model, image_size: int) -> str:
             f"--extractor={path} does not show how its images are scaled (it has no Rescaling or Normalization before "
             f"its first weights): say --preprocessing={', '.join(PREPROCESSING)}, as it was trained; none is 0..255."
         )
-    _tell(f"{path} scales its images itself: --preprocessing={found}.")
+    _tell_once(f"{path} scales its images itself: --preprocessing={found}.")
     return found
 
 
-@functools.lru_cache(maxsize=16)
-def _tell(remark: str) -> None:
-    """Says it once, however often the network is built."""
-    print(remark, flush=True)
+_tell_once = functools.lru_cache(maxsize=16)(print)
+"""However often a network is built."""
 
 
 def _saved(path: str, image_size: int) -> keras.Model:
@@ -285,14 +281,11 @@ def _saved(path: str, image_size: int) -> keras.Model:
         check_shapes(compat.without_values(lambda: _from_config(config)), data_sets(weights))
         model = _from_config(config)
         load_checked(model, weights)
-    shape = model.input_shape
-    one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3
-    if not one_image or shape[1] not in (None, image_size):
-        raise UserError(
-            f"--extractor={path} takes {shape}: expected one image input [N, H, W, 3], and H to be --image_size, "
-            f"{image_size}."
-        )
-    return model
+        shape = model.input_shape
+        one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3
+        if not one_image or shape[1] not in (None, image_size):
+            raise ValueError(f"it takes {shape}, expected one image input [N, H, W, 3] with H of --image_size, {image_size}")
+        return model
 
 
 def _from_config(config: dict[str, Any]) -> keras.Model:

@@ -111,12 +111,9 @@ def plain(model: keras.Model) -> keras.Model:
 
 
 def _repeatable(layer: keras.layers.Dropout) -> RepeatableDropout:
-    shape = layer.noise_shape
-    if type(layer) is not keras.layers.Dropout:  # SpatialDropout1D, 2D, 3D: whole channels
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError("its channels come first")
-        shape = (None, *(1,) * int(type(layer).__name__[-2]), None)
-    return RepeatableDropout(layer.rate, shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
+    if type(layer) is not keras.layers.Dropout:
+        raise ValueError("it drops whole channels")
+    return RepeatableDropout(layer.rate, layer.noise_shape, layer.seed, name=layer.name, dtype=layer.dtype_policy)
 
 
 def with_layers(

@@ -61,8 +61,9 @@ class RunFolder:
           UserError: see `clear`; or TensorFlow would read no checkpoint of a folder of that name.
         """
         files.refuse_pattern(self.path, "workdir")
-        with _locked(self.path) if self.writes else contextlib.nullcontext():
+        with contextlib.ExitStack() as held:
             if self.writes:
+                held.enter_context(_locked(self.path))
                 files.remove_unfinished(self.path)
                 if overwrite:
                     clear(self.path)

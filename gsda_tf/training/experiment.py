@@ -80,7 +80,7 @@ class Experiment:
         self._built_for = built_for or (len(data.source), len(data.target))
         self._trains = trains
         self._beside = beside if settings.model.freeze_backbone else None
-        self._moved: tf.Variable | None = None
+        self._corrections: list[tf.Variable] = []
         compat.seeded(settings.run.seed, lambda: self._build(initial))
         # The target's trusted labels, and the step at which they were given.
         self.pool = tf.Variable(np.full(len(data.target), UNLABELLED, np.int32), trainable=False, name="pool")
@@ -109,14 +109,14 @@ class Experiment:
                         "none is learnt: choose a run of a method that trains."
                     )
             self.deployed = self.method.deployed(self.extractor)
-            self.corrects = settings.method.target_prior != UNIFORM or self.data.unknown
+            trained, head = self.deployed
             if self.data.unknown:
-                units = self.deployed[0](tf.zeros([1, *self.deployed[0].border])).shape[-1]
-                head, self._odds = unknown.with_logit(self.deployed[1], units)
-                self.deployed = (self.deployed[0], head)
-            elif self.corrects:
-                head = MovedHead(self.deployed[1], len(self.data.class_names))
-                self.deployed, self._moved = (self.deployed[0], head), tf_variable(head.moved)
+                units = trained(tf.zeros([1, *trained.border])).shape[-1]
+                head, self._corrections = unknown.with_logit(head, units)
+            elif settings.method.target_prior != UNIFORM:
+                head = MovedHead(head, len(self.data.class_names))
+                self._corrections = [tf_variable(head.moved)]
+            self.deployed, self.corrects = (trained, head), bool(self._corrections)
             terms = [term(settings.options) for term in get_terms(settings.method.add)]
             if self.data.taught is not None:
                 terms.append(TaughtTerm(settings.data.target_label_weight))
@@ -175,7 +175,8 @@ class Experiment:
 
     def target_shares(self, logits: np.ndarray) -> np.ndarray:
         """Estimates the target's class shares, float64 [r], from the logits of the deployed C, [nt, r]."""
-        return estimate(scipy.special.softmax(logits - (0.0 if self._moved is None else self._moved.numpy()), axis=1))
+        moved = self._corrections[0].numpy() if self.corrects and not self.data.unknown else 0.0
+        return estimate(scipy.special.softmax(logits - moved, axis=1))
 
     def find_unknown(self) -> None:
         """Finds which target images are of no class of the source, if there may be some: they are not drawn.
@@ -205,13 +206,14 @@ class Experiment:
         if self.data.unknown:
             some = self.inputs.source.chosen(evenly(len(self.data.source), _MOST_SOURCE))
             source, target = (self.inference(d).features for d in (some, self.inputs.target))
-            for variable, value in zip(self._odds, unknown.fitted(source, target, self.unknown.numpy())):
-                variable.assign(value)
-            return
-        shares = told(self.settings.method.target_prior, self.data.source.labels, self.data.class_names)
-        if shares is None:
-            shares = self.target_shares(self.inference(self.inputs.target, again=True).logits)
-        self._moved.assign(correction(shares))
+            values = unknown.fitted(source, target, self.unknown.numpy())
+        else:
+            shares = told(self.settings.method.target_prior, self.data.source.labels, self.data.class_names)
+            if shares is None:
+                shares = self.target_shares(self.inference(self.inputs.target, again=True).logits)
+            values = [correction(shares)]
+        for variable, value in zip(self._corrections, values):
+            variable.assign(value)
 
     def fit_terms(self) -> None:
         """Finds what is unknown and lets added terms prepare what they keep, before the first step."""
@@ -231,10 +233,9 @@ class Experiment:
         models = {"extractor": self.extractor, "classifier": method.classifier, **method.adversaries, **method.kept}
         state = {name: checkpoints.variables(model) for name, model in models.items()}
         state["pool"] = [self.pool, self.pool_step]
-        if self._moved is not None:
-            state["shares"] = [self._moved]
+        state["corrections"] = self._corrections
         if self.data.unknown:
-            state.update(unknown=[self.unknown], unknown_logit=self._odds)
+            state["unknown"] = [self.unknown]
         if self.training_step is not None:
             state.update(self.training_step.state())
         return {name: group for name, group in state.items() if group}

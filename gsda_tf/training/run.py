@@ -193,12 +193,8 @@ class Training:
             "source_scored": data.source_scored,
             **({"target_sample": evaluation.sample} if evaluation.sample else {}),
             "doubts": doubts(
-                evaluation.scores["accuracy/source"],
-                self.means.get("loss/classification"),
-                float(np.bincount(data.source.labels).max()) / len(data.source),
-            )
-            if len(data.source)
-            else [],
+                evaluation.scores["accuracy/source"], self.means.get("loss/classification"), data.source.labels
+            ),
             "target_per_class_accuracy": evaluation.per_class,
             **({"accuracy_by_source": evaluation.by_place} if evaluation.by_place else {}),
             "partial": data.partial,
@@ -222,11 +218,6 @@ class Training:
 
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on."""
-    return {
-        "gsda_tf": __version__,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-    }
+    libraries = {"tensorflow": tf, "keras": keras, "numpy": np, "scikit-learn": sklearn}
+    known = {"gsda_tf": __version__, "python": platform.python_version()}
+    return {**known, **{name: library.__version__ for name, library in libraries.items()}}

@@ -56,4 +56,4 @@ def test_the_deployed_classifier_answers_by_them_and_the_trained_one_stays(prior
         built.correct()
         assert rounding.distance(built.inference(data.target).logits, before + correction(shares)) < rounding.FORWARD
     assert all(np.array_equal(a, b) for a, b in zip(weights, built.method.classifier.get_weights()))
-    assert "shares" in built.deployed_state() and "shares" not in experiment("source_only", data).state()
+    assert "corrections" in built.deployed_state() and "shares" not in experiment("source_only", data).state()

@@ -207,7 +207,7 @@ def _grey_model(tmp_path):
 
 def _larger_model(tmp_path):
     path = _model(tmp_path, keras.layers.Conv2D(2, 3), shape=(20, 20, 3))
-    return [f"--extractor={path}"], "takes (None, 20, 20, 3): expected one image input [N, H, W, 3]"
+    return [f"--extractor={path}"], "takes (None, 20, 20, 3), expected one image input [N, H, W, 3]"
 
 
 def _foreign_weights(tmp_path):

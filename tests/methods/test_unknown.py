@@ -133,8 +133,8 @@ def test_what_is_found_is_not_drawn_but_answered(name, monkeypatch):
     assert all(np.isfinite(value) for value in step.values())
     one.correct()
     logits = one.inference(one.data.target).logits
-    assert logits.shape == (12, 4) and {"unknown", "unknown_logit"} <= set(one.state())
-    assert set(one.deployed_state()) == {"extractor", "classifier", "unknown_logit"}
+    assert logits.shape == (12, 4) and {"unknown", "corrections"} <= set(one.state())
+    assert set(one.deployed_state()) == {"extractor", "classifier", "corrections"}
     training = type("", (), {"experiment": one, "settings": one.settings, "data": one.data})
     training.folder, training.label_period = type("", (), {"write": lambda *row: None}), 1
     Label(training).act(1)  # by labels of the model itself, too

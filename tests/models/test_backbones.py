@@ -60,7 +60,7 @@ def test_preprocessing_by_name(mode, low, high):
 
 def test_width_is_part_of_the_name(mobilenet):
     assert mobilenet.model.output_shape[-1] == 256  # 1024 at full width
-    with pytest.raises(UserError, match=r"resnet50 has no width to set; use --extractor=resnet50"):
+    with pytest.raises(UserError, match=r"--extractor=resnet50_0\.5 .*alpha"):
         backbones.build("resnet50_0.5", "none", 32)
 
 

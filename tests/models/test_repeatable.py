@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gsda_tf.compat import KERAS_3
+from gsda_tf.errors import UserError
 from gsda_tf.models.repeatable import RepeatableDropout, repeatable
 from tests import rounding
 
@@ -13,7 +14,7 @@ from tests import rounding
 @pytest.mark.skipif(KERAS_3, reason="Keras 3 keeps the states of its random layers itself")
 def test_dropout_is_replaced_by_one_that_does_the_same():
     layers = keras.layers
-    inner = keras.Sequential([keras.Input((6, 6, 4)), layers.Conv2D(4, 1), layers.SpatialDropout2D(0.4)], name="inner")
+    inner = keras.Sequential([keras.Input((6, 6, 4)), layers.Conv2D(4, 1), layers.Dropout(0.4, (None, 1, 1, None))], name="inner")
     inputs = keras.Input((6, 6, 4))
     x = layers.Dropout(0.25, noise_shape=(None, 1, 1, 1))(inner(inputs))
     model = keras.Model(inputs, layers.BatchNormalization()(x))
@@ -35,3 +36,5 @@ def test_dropout_is_replaced_by_one_that_does_the_same():
     layer.drawn.assign(0)
     np.testing.assert_array_equal(layer(ones, training=True), first)
     assert repeatable(keras.Sequential([keras.Input((2,)), layers.Dropout(0.0)])).layers[-1].rate == 0
+    with pytest.raises(UserError, match="has a random layer that cannot be repeated"):
+        repeatable(keras.Sequential([keras.Input((6, 6, 4)), layers.SpatialDropout2D(0.4)]))

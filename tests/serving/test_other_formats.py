@@ -57,7 +57,7 @@ def test_the_preprocessing_is_part_of_the_keras_model(preprocessing):
 def test_dropout_that_can_be_repeated_becomes_that_of_keras(tmp_path):
     inputs = keras.Input([16, 16, 3])
     x = keras.layers.Conv2D(4, 3, strides=4)(inputs)
-    x = keras.Sequential([keras.layers.SpatialDropout2D(0.5), keras.layers.Conv2D(4, 1)])(x)
+    x = keras.Sequential([keras.layers.Dropout(0.5, (None, 1, 1, None)), keras.layers.Conv2D(4, 1)])(x)
     keras.Model(inputs, keras.layers.Dropout(0.5)(x)).save(tmp_path / "mine.keras")
     settings = ModelSettings(extractor=str(tmp_path / "mine.keras"), preprocessing="none", bottleneck_units=8)
     networks = build_extractor(settings, 16), _networks()[1]
