@@ -284,7 +284,7 @@ def _saved(path: str, image_size: int) -> keras.Model:
         shape = model.input_shape
         one_image = isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3
         if not one_image or shape[1] not in (None, image_size):
-            raise ValueError(f"it takes {shape}, expected one image input [N, H, W, 3] with H of --image_size, {image_size}")
+            raise ValueError(f"it takes {shape}, expected one image input [N, H, W, 3] H of --image_size={image_size}")
         return model
 
 

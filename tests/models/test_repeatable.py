@@ -14,7 +14,8 @@ from tests import rounding
 @pytest.mark.skipif(KERAS_3, reason="Keras 3 keeps the states of its random layers itself")
 def test_dropout_is_replaced_by_one_that_does_the_same():
     layers = keras.layers
-    inner = keras.Sequential([keras.Input((6, 6, 4)), layers.Conv2D(4, 1), layers.Dropout(0.4, (None, 1, 1, None))], name="inner")
+    parts = [keras.Input((6, 6, 4)), layers.Conv2D(4, 1), layers.Dropout(0.4, (None, 1, 1, None))]
+    inner = keras.Sequential(parts, name="inner")
     inputs = keras.Input((6, 6, 4))
     x = layers.Dropout(0.25, noise_shape=(None, 1, 1, 1))(inner(inputs))
     model = keras.Model(inputs, layers.BatchNormalization()(x))
