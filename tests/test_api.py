@@ -216,7 +216,7 @@ def test_mistakes_are_one_sentence(folder):
     with pytest.raises(gsda_tf.UserError, match="A ndarray was given: expected a Domain"):
         gsda_tf.adapt(np.zeros([4, 2]), target)
     for values, said in (
-        ([_features(0)[0], [0, 1]], "there are 40 rows and 2 labels"),
+        ([_features(0)[0], [0, 1]], r"there are 40 rows and labels of \(2,\)"),
         ([np.full((3, 2), np.nan)], "3 of 3 rows cannot be used, the first is row 0"),
     ):
         with pytest.raises(gsda_tf.UserError, match=said):

@@ -65,13 +65,9 @@ def _of_each(look: Callable[[int], str | None], domain: DomainData, doing: str, 
         found = dict(zip(unread, progress(pool.map(look, unread), total=len(unread), **options)))
     facts = [found[index] if index in found else known[stamp] for index, stamp in enumerate(stamps)]
     now = {stamp: fact for stamp, fact in zip(stamps, facts) if stamp}
-    if now != known:
-        try:
-            if os.path.islink(folder):
-                raise DiskError(f"{folder} is a symbolic link.")
+    if now != known and not os.path.islink(folder):
+        with contextlib.suppress(DiskError):
             write_atomically(path, json.dumps(now))
-        except DiskError as error:
-            print(f"Not kept, so that images are looked at again next time: {error}", flush=True)
     return facts
 
 

@@ -80,19 +80,15 @@ def _read(path: str, data: TaskData) -> tuple[np.ndarray, np.ndarray]:
     labels = labels_of([line.label for line in images.known], data.class_names, lambda i: images.at(images.known[i]))
     given, held = np.full(len(names), UNLABELLED, np.int32), np.zeros(len(names), bool)
     for line, label in zip(images.known, labels):
-        found = _places(path, line, names, by_end)
+        found, wrong = _places(path, line, names, by_end), ""
         if len(found) != 1:
-            many = f"{len(found)} images" if found else "no image"
-            raise DataError(
-                f"{images.at(line)} is {many} of the target ({shown(names[0])}, ...): expected one of them."
-            )
-        if line.use not in (None, "", SCORE, TRAIN):
-            raise DataError(f"{images.at(line)} has the use {shown(line.use)}: expected {SCORE}, {TRAIN} or none.")
-        if given[found[0]] not in (UNLABELLED, label) or data.target.labels[found[0]] not in (UNLABELLED, label):
-            raise DataError(
-                f"{images.at(line)}: the same image is labelled otherwise too, in that list or in the target: "
-                "expected one label an image."
-            )
+            wrong = f"is {len(found)} images of the target ({shown(names[0])}, ...): expected one of them"
+        elif line.use not in (None, "", SCORE, TRAIN):
+            wrong = f"has the use {shown(line.use)}: expected {SCORE}, {TRAIN} or none"
+        elif not {given[found[0]], data.target.labels[found[0]]} <= {UNLABELLED, label}:
+            wrong = "is labelled otherwise too, in that list or in the target: expected one label an image"
+        if wrong:
+            raise DataError(f"{images.at(line)} {wrong}.")
         given[found[0]], held[found[0]] = label, line.use == SCORE
     return given, held
 

@@ -74,7 +74,7 @@ def test_a_column_says_which_score(tmp_path):
     ("text", "said"),
     [
         ("target.npz[0] lamp\n", "'lamp' (.*labels.csv line 1.*) is not a class of the source"),
-        ("target.npz[99] bike\n", "line 1 .* is no image of the target"),
+        ("target.npz[99] bike\n", "line 1 .* is 0 images of the target"),
         ("target.npz[0] -1\ntarget.npz[1] -1\n", "has no label yet"),
         ("target.npz[0] bike\ntarget.npz[0] mug\n", "two labels"),
         ("target.npz[0] bike\n./target.npz[0] mug\n", "two labels"),

@@ -94,14 +94,12 @@ class FoundDomain:
       path: the folder of the classes, or the archive.
       archive: whether `path` is an archive.
       files: (label, name, place) of each image; its place is the path of the file, or its place in the archive.
-      unknown: names of folders beside the classes that are none.
     """
 
     split: str
     path: str
     archive: bool
     files: list[tuple[int, str, str | int]] = dataclasses.field(default_factory=list)
-    unknown: set[str] = dataclasses.field(default_factory=set)
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """Images of each class."""
@@ -114,11 +112,9 @@ class FoundDomain:
         return [(name, have, want) for name, have, want in rows if have != want]
 
     def rank(self, image_set: ImageSet) -> tuple:
-        """Least for the best copy: with the fewest classes missing, then the one nearest to the known number of images,
-        then a folder rather than an archive."""
-        missing = sum(not have for _, have, _ in self.differences(image_set))
-        surplus = abs(len(self.files) - sum(image_set.counts[self.split]))
-        return missing + len(self.unknown), surplus, self.archive, len(self.path), self.path
+        """Least for the best copy: with the fewest images missing or too many, then a folder rather than an archive."""
+        wrong = sum(abs(have - want) for _, have, want in self.differences(image_set))
+        return wrong, self.archive, len(self.path), self.path
 
     def read(self) -> Iterator[tuple[int, str, bytes]]:
         """(rank, name, bytes) of every image; rank is its place in the order of class and file name."""
@@ -174,19 +170,15 @@ def _add(
     # A domain is called like it or, if it is called `images`, the folder above.
     above = root[:-1] if root and plain(root[-1]) == _BETWEEN else root
     split = image_set.splits.get(plain(above[-1])) if above else None
-    if split is not None:
+    label = image_set.labels.get(plain(name))
+    if split is not None and label is not None:
         new = FoundDomain(split, archive or os.sep.join(root), bool(archive))
-        domain, label = copies.setdefault((archive, *root), new), image_set.labels.get(plain(name))
-        if label is None:
-            domain.unknown.add(name)
-        else:
-            domain.files.append((label, file, place))
+        copies.setdefault((archive, *root), new).files.append((label, file, place))
 
 
 def _best(copies: Mapping[tuple, FoundDomain], image_set: ImageSet) -> dict[str, FoundDomain]:
     """The best copy of each split that there is, in the order of the splits."""
-    ranked = [(each.rank(image_set), each) for each in copies.values() if each.files]
-    worst_first = [each for _, each in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
+    worst_first = sorted(copies.values(), key=lambda domain: domain.rank(image_set), reverse=True)
     best = {domain.split: domain for domain in worst_first}
     return {split: best[split] for split in image_set.domains if split in best}
 
