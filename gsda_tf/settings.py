@@ -28,16 +28,11 @@ MODEL_FILES = (".keras", ".h5", ".hdf5")
 """How the file of a whole model ends, where a network could be named as well."""
 
 
-MARKS = {
-    "everyday": "the short help has it",
-    "swept": "a sweep gives it to each run itself",
-    "restoring": "it may be given where a run is restored from its folder",
-    "network": "weights and inputs of the networks depend on it, so that --init_from takes it over",
-    "compared": "runs that are compared agree in it",
-    "images": "it says nothing where features stand in place of images",
-    "several": "it may be a list with commas between",
-}
-"""What a setting may be, in one word of its second text."""
+MARKS = ("everyday", "swept", "restoring", "network", "compared", "images", "several")
+"""What a setting may be, in words of its second text. everyday: the short help has it; swept: a sweep gives it to each
+run itself; restoring: it may be given where a run is restored from its folder; network: weights and inputs of the
+networks depend on it, so that --init_from takes it over; compared: runs that are compared agree in it; images: it says
+nothing where features stand in place of images; several: it may be a list with commas between."""
 
 
 def setting(
@@ -121,6 +116,7 @@ _LISTS = {"pipeline": ("lists",)}
 _NAMED = {"pipeline": tuple(name for name in PIPELINES if name not in ("benchmark", "folders", "lists"))}
 _FROZEN = {"freeze_backbone": (True,), "train_from": ()}
 _MIRRORED = {"strategy": ("mirrored",)}
+_ONE_DEVICE = {"strategy": ("default", "one_device")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,7 +273,7 @@ class MethodSettings:
     target_prior: str = setting(
         "uniform", "class shares of the target, by which answers are corrected: uniform, as the batches', changes "
         "nothing; source: those of its images; estimate: found without labels; or FILE with 'class,share' a line",
-        path=_but("uniform", "source", "estimate"),
+        path=_but("uniform", "source", "estimate"), needs={"unknown": ("none",)},
     )  # fmt: skip
     confidence_threshold: float = setting(
         0.0, "least probability at which a target label is trusted", minimum=0, maximum=1
@@ -320,8 +316,9 @@ class DeviceSettings:
         "float32", "precision of the backbone", "images", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
     jit_compile: str = setting(
-        "none", "what XLA compiles, on one device: what follows the features, or all", choices=("none", "heads", "step")
-    )
+        "none", "what XLA compiles, on one device: what follows the features, or all",
+        choices=("none", "heads", "step"), needs=_ONE_DEVICE,
+    )  # fmt: skip
     deterministic: bool = setting(True, "the same run gives the same weights")
 
 
@@ -403,16 +400,11 @@ class Settings:
 
     def validate(self) -> None:
         """Raises UserError for values that contradict one another, whoever set them."""
-        data, device = self.data, self.device
+        data = self.data
         if data.resize_size < data.image_size:
             raise UserError(
                 f"--resize_size={data.resize_size} is smaller than --image_size={data.image_size}: "
                 "images are resized first and cropped then, so it must be at least as large."
-            )
-        if device.jit_compile != "none" and device.strategy in ("mirrored", "multi_worker"):
-            raise UserError(
-                f"--jit_compile={device.jit_compile} works on one device, but --strategy={device.strategy} "
-                "spreads the step: leave one of them out."
             )
 
     def validate_given(self, given: Mapping[str, Any]) -> None:
@@ -427,7 +419,7 @@ class Settings:
         holds = self.flat()
         for field in self.fields():
             value, needs = given.get(field.name), field.metadata["needs"]
-            if not value:
+            if not value or value == "none":
                 continue
             said = flag(field.name, value)
             for other in field.metadata["excludes"]:

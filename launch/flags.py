@@ -77,6 +77,14 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
+def define_workers() -> None:
+    """Defines `--scheduler`, `--jobs` and `--threads`, of the commands whose work may be shared."""
+    address = "a Dask scheduler to run on, such as tcp://host:8786; local: one of our own"
+    flags.DEFINE_string("scheduler", "", address, allow_override=True)
+    flags.DEFINE_integer("jobs", 1, "runs at the same time, or workers of our own", 1, 1024, allow_override=True)
+    flags.DEFINE_integer("threads", 0, "threads of each; 0: its share of the cores", 0, 1024, allow_override=True)
+
+
 def define_step() -> None:
     """Defines `--step`, of the commands that take a run's checkpoint."""
     flags.DEFINE_integer("step", None, "step of the checkpoint (default: the newest)", 1, allow_override=True)
@@ -166,8 +174,9 @@ def call(main: Callable[[], int | None], argv: Sequence[str]) -> int:
     except BaseException as error:
         if isinstance(error, UserError):
             _tell(error)
-        if isinstance(error, KeyboardInterrupt) or interruption.heard():
-            print("Stopped. The same command goes on from what is on disk.", file=sys.stderr, flush=True)
+        if isinstance(error, (KeyboardInterrupt, interruption.Interrupted)) or interruption.heard():
+            step = f" at step {error}, checkpointed" if isinstance(error, interruption.Interrupted) else ""
+            say(f"Stopped{step}. The same command goes on from what is on disk.")
             return STOPPED
         if isinstance(error, UserError):
             return error.exit_code

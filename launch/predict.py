@@ -23,11 +23,7 @@ absl_flags.DEFINE_boolean("features", False, "write the features too")
 absl_flags.DEFINE_boolean(
     "score", False, "print the accuracy, by a list's labels or where folders are named as classes"
 )
-absl_flags.DEFINE_string(
-    "scheduler", "", "have the workers of this Dask scheduler answer, such as tcp://host:8786; local: of one of its own"
-)
-absl_flags.DEFINE_integer("jobs", 1, "workers of --scheduler=local", lower_bound=1, upper_bound=1024)
-absl_flags.DEFINE_integer("threads", 0, "threads of each of them; 0: its share of the cores", lower_bound=0)
+flags.define_workers()
 
 
 def main() -> int:
@@ -44,12 +40,8 @@ def main() -> int:
     pool = DaskPool(FLAGS.scheduler, FLAGS.jobs, FLAGS.threads) if FLAGS.scheduler else contextlib.nullcontext()
     wanted = [name for name in ("probabilities", "features") if FLAGS[name].value]
     began = time.perf_counter()
-    try:
-        with pool as workers:
-            result = predict.predict(model, paths, FLAGS.output, FLAGS.batch, wanted, workers)
-    except KeyboardInterrupt:
-        flags.say("Stopped. The same command goes on from the .partial file beside the output.")
-        return flags.STOPPED
+    with pool as workers:
+        result = predict.predict(model, paths, FLAGS.output, FLAGS.batch, wanted, workers)
     seconds, fresh = time.perf_counter() - began, result.images - result.resumed
     earlier = f", {result.resumed:,} more from an interrupted run" if result.resumed else ""
     print(f"{fresh:,} images in {seconds:.1f} s ({fresh / seconds:.0f} images/s){earlier}: {FLAGS.output}")

@@ -23,12 +23,8 @@ absl_flags.DEFINE_list(
 )
 absl_flags.DEFINE_multi_string("grid", [], "a setting and its values, each a row, such as beta:0,1,10")
 absl_flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds of the runs of each task and method")
-absl_flags.DEFINE_integer("jobs", 1, "runs at the same time", 1, 1024, allow_override=True)
-absl_flags.DEFINE_integer("threads", 0, "threads of each run; 0: its share of the cores", 0, 1024, allow_override=True)
+flags.define_workers()
 absl_flags.DEFINE_list("gpus", [], "GPUs of this machine, such as 0,1,2,3, for runs by turns (default: all see all)")
-absl_flags.DEFINE_string(
-    "scheduler", "", "a Dask scheduler to run on, such as tcp://host:8786; local: one of our own", allow_override=True
-)
 absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENCHMARK, or sweeps/TASK)")
 
 
@@ -59,15 +55,12 @@ def main() -> int:
     trials.check_data(runs)
     print(*trials.outlook(runs, values.jobs, out, own is None or own.target.labelled), sep="\n")
     name_of = own.target.records.name if own else "image {}".format
+    width, failures = (values.jobs, values.threads, values.gpus), []
     try:
-        width = values.jobs, values.threads, values.gpus
         with DaskPool(values.scheduler, *width) if values.scheduler else LocalPool(*width) as pool:
             failures = sweep.execute(runs, pool, out, lambda: write_results(values.benchmark, runs, [], out, name_of))
-    except KeyboardInterrupt:
-        write_results(values.benchmark, runs, [], out, name_of)
-        flags.say("Stopped. The same command goes on from there.")
-        return flags.STOPPED
-    paths = write_results(values.benchmark, runs, failures, out, name_of)
+    finally:  # of a sweep that was stopped, too
+        paths = write_results(values.benchmark, runs, failures, out, name_of)
     with open(paths[1], encoding="utf-8") as file:
         print("", file.read(), *(f"  {path}" for path in paths), sep="\n")
     flags.say(

@@ -27,13 +27,8 @@ flags.define(pool=True)
 def main() -> int:
     """Trains, or goes on training; prints the result and where it lies."""
     from gsda_tf import job
-    from gsda_tf.interruption import Interrupted
 
-    try:
-        summary = job.adapt(flags.given())
-    except Interrupted as interrupted:
-        flags.say(f"Stopped at step {interrupted}; checkpointed. The same command goes on from there.")
-        return flags.STOPPED
+    summary = job.adapt(flags.given())
     print_summary(summary)
     flags.say(next_step(summary))
     return 0

@@ -4,6 +4,8 @@ Entropy, information maximization and soft neighbourhood density are none of it:
 looks best in it whether it is right or wrong.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -37,26 +39,37 @@ class Candidate(NamedTuple):
 
 
 def scores(candidates: Sequence[Candidate], groups: np.ndarray) -> dict[str, dict[str, float]]:
-    """Computes the scores of each candidate, means over its seeds; higher is better:
+    """Computes of each candidate, higher is better, what `agreements` does, and:
 
-    "clusters": how well its labels follow the clusters; blind to permuted classes, kind to methods that cluster.
-    "crowd": how often it says what the mean of all candidates does (EnsV), each of which has one voice however many
-      seeds it has; all may be wrong together.
-    "seeds": how often its seeds say the same, NaN of one; a method that is always wrong in the same way does.
-    "score", by which candidates are ordered: the product of the first two.
+    "clusters": how well its labels follow the clusters, mean over its seeds; blind to permuted classes, kind to methods
+      that cluster.
+    "score", by which candidates are ordered: the product of "clusters" and "crowd".
 
     Args:
       candidates: all of them.
       groups: int [n], `clustering.clusters` of features that no candidate has changed.
     """
+    found = agreements(candidates)
+    for candidate in candidates:
+        clusters = float(np.mean([cluster_information(row, groups) for row in candidate.predictions]))
+        found[candidate.name].update(clusters=clusters, score=clusters * found[candidate.name]["crowd"])
+    return found
+
+
+def agreements(candidates: Sequence[Candidate]) -> dict[str, dict[str, float]]:
+    """Computes of each candidate, means over its seeds:
+
+    "crowd": how often it says what the mean of all candidates does (EnsV), each of which has one voice however many
+      seeds it has; all may be wrong together.
+    "seeds": how often two of its seeds say the same, NaN of one; a method that is always wrong in the same way does.
+    """
     answers = np.mean([candidate.mean for candidate in candidates], axis=0).argmax(axis=1)
     found = {}
     for candidate in candidates:
         said = candidate.predictions
-        clusters = float(np.mean([cluster_information(row, groups) for row in said]))
+        pairs = [np.mean(one == other) for one, other in itertools.combinations(said, 2)]
         crowd = float((said == answers).mean(axis=1).mean())
-        seeds = float(agreement_between_seeds(said, np.zeros(len(said))).mean())
-        found[candidate.name] = {"score": clusters * crowd, "clusters": clusters, "crowd": crowd, "seeds": seeds}
+        found[candidate.name] = {"crowd": crowd, "seeds": float(np.mean(pairs)) if pairs else math.nan}
     return found
 
 
@@ -72,31 +85,3 @@ def cluster_information(predictions: np.ndarray, groups: np.ndarray) -> float:
     if len(np.unique(predictions)) < 2:
         return 0.0  # scikit-learn calls two partitions into one part equal
     return float(adjusted_mutual_info_score(groups, predictions))
-
-
-def agreement_with_others(predictions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Mean agreement of each run with those of other candidates; NaN where there is no other candidate.
-
-    Args:
-      predictions: int [m, n].
-      candidates: [m], which runs are seeds of the same candidate.
-
-    Returns:
-      float [m].
-    """
-    return _mean(predictions, np.not_equal.outer(candidates, candidates))
-
-
-def agreement_between_seeds(predictions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Mean agreement of each run with the same candidate's other seeds; NaN where there is one seed.
-
-    Shapes as in `agreement_with_others`.
-    """
-    return _mean(predictions, np.equal.outer(candidates, candidates) & ~np.eye(len(candidates), dtype=bool))
-
-
-def _mean(predictions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Of each run how often it says the same as those that are chosen, bool [m, m]."""
-    agreed = np.stack([(predictions == row).mean(axis=1) for row in predictions])
-    counts = chosen.sum(axis=1)
-    return np.where(counts > 0, np.where(chosen, agreed, 0).sum(axis=1) / np.maximum(counts, 1), np.nan)

@@ -184,9 +184,6 @@ def _validate(given: Mapping[str, Any], settings: Settings) -> None:
             f"--extractor={given['extractor']} is chosen where --source holds features of another model: leave it out."
         )
     values = settings.flat()
-    if values["unknown"] == REJECT and values["target_prior"] != "uniform":
-        said = flag("target_prior", values["target_prior"])
-        raise UserError(f"{said} is about the source's classes alone: leave it or --unknown=reject out.")
     if not methods.get_method(values["method"]).phases:
         for name, instead in (("train_from", "say --freeze_backbone"), ("add", "leave it out")):
             if values[name]:

@@ -9,13 +9,14 @@ import itertools
 import math
 import os
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gsda_tf.choosing.agreement import agreement, estimate
-from gsda_tf.choosing.criteria import agreement_between_seeds, agreement_with_others
+from gsda_tf.choosing.choice import PLAIN
+from gsda_tf.choosing.criteria import CRITERIA, Candidate, agreements
 from gsda_tf.choosing.missing import class_shares, warnings
 from gsda_tf.datasets import get_benchmark
 from gsda_tf.errors import COMMANDS, UserError
@@ -36,7 +37,7 @@ _COLUMNS = (
 )  # fmt: skip
 _SHOWN = 12
 _KEPT = ("target_probabilities", "source_counts")
-_AGREEMENTS = ("as source only", "as other methods", "its seeds agree")
+_AGREEMENTS = {"plain": "as source only", "crowd": CRITERIA["crowd"], "seeds": CRITERIA["seeds"]}
 
 Summaries = Mapping[Trial, "dict[str, Any]"]
 
@@ -76,7 +77,7 @@ def write_results(
     rows = list(dict.fromkeys(run.method for run in runs))
     measured, published = results_tables(benchmark or "", tasks, rows, list(known.values()))
     unlabelled = bool(known) and all(score_of(summary) is None for summary in known.values())
-    sentences, told = _together(rows, known, name_of) if unlabelled else ([], [])
+    sentences, told = _together(known, name_of) if unlabelled else ([], [])
     failed_rows = [(failure.run.title, failure.reason, failure.log) for failure in failures]
     page = {
         "title": get_benchmark(benchmark).title if benchmark else runs[0].task,
@@ -117,63 +118,68 @@ def _differences(rows: Sequence[str], known: Summaries) -> Table:
     def number(value: float, form: str) -> str:
         return MISSING if math.isnan(value) else format(value, form).replace("-0.00", "0.00").replace("+0.00", "0.00")
 
-    pairs = [(b, a, significance.compare(values[b], values[a])) for a, b in itertools.combinations(rows, 2)]
-    pairs = [pair for pair in pairs if pair[2].pairs]
     cells = []
-    for (first, second, c), p_holm in zip(pairs, significance.holm([c.p_t for _, _, c in pairs])):
-        strong, interval = c.low > 0 or c.high < 0, MISSING if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}"
-        tests = [number(p, ".3f" if math.isnan(p) or p >= 0.001 else ".0e") for p in (c.p_t, p_holm, c.p_wilcoxon)]
-        difference = Cell(number(c.difference, "+.2f"), strong=strong)
+    for second, first in itertools.combinations(rows, 2):
+        c = significance.compare(values[first], values[second])
+        if not c.pairs:
+            continue
+        interval = MISSING if math.isnan(c.low) else f"{c.low:+.2f} to {c.high:+.2f}"
+        difference = Cell(number(c.difference, "+.2f"), strong=c.low > 0 or c.high < 0)
+        p = number(c.p, ".0e" if c.p < 0.001 else ".3f")
         named = row_title(first), row_title(second), c.pairs
-        cells.append((*named, difference, interval, f"{c.wins} / {c.losses}", *tests))
-    head = ("method", "against", "pairs", "difference", "95 % interval", "wins / losses")
-    return Table((*head, "p (t)", "p (Holm)", "p (Wilcoxon)"), cells, (0, 1))
+        cells.append((*named, difference, interval, f"{c.wins} / {c.losses}", p))
+    head = ("method", "against", "pairs", "difference", "95 % interval", "wins / losses", "p (t)")
+    return Table(head, cells, (0, 1))
 
 
 def _unlabelled(rows: Sequence[str], known: Summaries) -> Table:
-    """Compares methods by how far their answers agree, and how far apart domains are: means over the runs of a row."""
-    agreed, names = _agreements(known), (*_AGREEMENTS, "accuracy/source", "score/a_distance")
+    """Compares methods by how far their answers agree, means over tasks; and how far apart domains are, over runs."""
+    agreed = [_agreements(_candidates(_said(known, task))) for task in dict.fromkeys(run.task for run in known)]
     made = []
     for row in rows:
-        mine = [{**summary, **agreed.get(run, {})} for run, summary in known.items() if run.method == row]
-        values = [[each[name] for each in mine if each.get(name) is not None] for name in names]
-        means = [np.mean(each) if each else math.nan for each in values]
-        far = MISSING if math.isnan(means[4]) else f"{means[4]:.3f}"
-        made.append((row_title(row), len(mine), *map(percent, means[:4]), far))
+        mine = [summary for run, summary in known.items() if run.method == row]
+        shares = [_mean(task.get(row, {}).get(name) for task in agreed) for name in _AGREEMENTS]
+        source, far = (_mean(each.get(name) for each in mine) for name in ("accuracy/source", "score/a_distance"))
+        shown = MISSING if math.isnan(far) else f"{far:.3f}"
+        made.append((row_title(row), len(mine), *map(percent, (*shares, source)), shown))
     scored = " and ".join(sorted({summary.get("source_scored", "training") for summary in known.values()}))
-    head = ("method", "runs", *_AGREEMENTS, f"accuracy/source, {scored} images", "A-distance")
+    head = ("method", "runs", *_AGREEMENTS.values(), f"accuracy/source, {scored} images", "A-distance")
     return Table(head, made)
 
 
-def _agreements(known: Summaries) -> dict[Trial, dict[str, float]]:
-    """Returns on which share of the target each run says the same as source only, other methods, its other seeds."""
-    found: dict[Trial, dict[str, float]] = {}
-    for task in dict.fromkeys(run.task for run in known):
-        if not (said := _said(known, task)):
-            continue
-        predictions, rows = np.stack([each.predictions for each in said.values()]), np.array([r.method for r in said])
-        plain = predictions[rows == "source_only"]
-        shares = (
-            [np.mean(each == plain) if len(plain) else math.nan for each in predictions],
-            agreement_with_others(predictions, rows),
-            agreement_between_seeds(predictions, rows),
-        )
-        for run, *values in zip(said, *shares):
-            found[run] = {name: value for name, value in zip(_AGREEMENTS, values) if not math.isnan(value)}
+def _mean(values: Iterable[float | None]) -> float:
+    """Returns the mean of what is known, NaN of nothing."""
+    found = [value for value in values if value is not None and not math.isnan(value)]
+    return math.fsum(found) / len(found) if found else math.nan
+
+
+def _candidates(said: Mapping[Trial, LoggedRun]) -> list[Candidate]:
+    """Returns methods on one task, each with the runs of its seeds, as `--method=auto` compares them."""
+    runs: dict[str, list[np.ndarray]] = {}
+    for run, each in said.items():
+        runs.setdefault(run.method, []).append(each.probabilities)
+    return [Candidate(row, np.stack(values)) for row, values in runs.items()]
+
+
+def _agreements(candidates: Sequence[Candidate]) -> dict[str, dict[str, float]]:
+    """Computes by candidate what `criteria.agreements` does, and "plain": how often it says the same as source only."""
+    found = agreements(candidates) if candidates else {}
+    for plain in (candidate for candidate in candidates if candidate.name == PLAIN):
+        for candidate in candidates:
+            found[candidate.name]["plain"] = float((candidate.predictions[:, None] == plain.predictions).mean())
     return found
 
 
-def _together(rows: Sequence[str], known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
+def _together(known: Summaries, name_of: Callable[[int], str]) -> tuple[list[str], list]:
     """Returns sentences, and (heading, name of its note in the templates, table) of what the methods together say of
     the first task's images, if there are two at least."""
     told = _said(known, next(iter(known)).task)
-    runs = {row: [each for run, each in told.items() if run.method == row] for row in rows}
-    runs = {row: each for row, each in runs.items() if each}
-    if len(runs) < 2:
+    candidates = _candidates(told)
+    if len(candidates) < 2:
         return [], []
     first = next(iter(told.values()))
     names, counts = first.class_names, first.evaluation.get("source_counts", np.zeros(len(first.class_names)))
-    means = np.stack([np.mean([run.probabilities for run in each], axis=0) for each in runs.values()])
+    means = np.stack([candidate.mean for candidate in candidates])
     mean, predictions = means.mean(axis=0), means.argmax(axis=2)
     answers, source = mean.argmax(axis=1), counts / max(counts.sum(), 1)
     agreed = agreement(means, answers)
@@ -184,7 +190,7 @@ def _together(rows: Sequence[str], known: Summaries, name_of: Callable[[int], st
         *warnings(answers, mean, predictions, source, names),
         f"To use one of them, {COMMANDS}.train --method=auto with the same flags: it chooses, and writes the model.",
     ]
-    titles = [row_title(row) for row in runs]
+    titles = [row_title(candidate.name) for candidate in candidates]
     listed = [[name_of(int(i)), percent(agreed[i]), *(names[c] for c in predictions[:, i])] for i in order]
     shares = np.stack([source, *(class_shares(each, len(names)) for each in predictions)])
     classes = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:_SHOWN]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gsda_tf.choosing import criteria
-from gsda_tf.choosing.criteria import agreement_between_seeds, agreement_with_others, cluster_information
+from gsda_tf.choosing.criteria import Candidate, agreements, cluster_information
 
 from .test_clustering import blobs
 
@@ -23,11 +23,11 @@ def test_one_class_in_one_cluster_is_no_information():
 
 
 def test_pairs_of_candidates_and_of_seeds():
-    predictions = np.array([[0, 1, 2, 3], [0, 1, 2, 0], [0, 0, 2, 3]])
-    candidates = np.array([0, 0, 1])
-    np.testing.assert_allclose(agreement_with_others(predictions, candidates), [0.75, 0.5, 0.625])
-    np.testing.assert_allclose(agreement_between_seeds(predictions, candidates), [0.75, 0.75, np.nan])
-    assert np.isnan(agreement_with_others(predictions[:2], candidates[:2])).all()
+    one = Candidate("one", np.eye(4)[[[0, 1, 2, 3], [0, 1, 2, 0], [0, 1, 1, 0]]])
+    other = Candidate("other", np.eye(4)[[[0, 0, 2, 3]]] * 0.9)
+    found = agreements([one, other])  # all together say 0, 1, 2, 3
+    assert found["one"] == {"crowd": (1 + 0.75 + 0.5) / 3, "seeds": pytest.approx((0.75 + 0.5 + 0.75) / 3)}
+    assert found["other"]["crowd"] == 0.75 and np.isnan(found["other"]["seeds"])
 
 
 def test_the_score_is_the_product_of_clusters_and_crowd():

@@ -65,7 +65,7 @@ def test_a_stop_checkpoints_the_runs_and_says_how_to_go_on(tmp_path):
     # A terminal that is lost: SIGTERM and Ctrl-C take the same way from there.
     process.send_signal(signal.SIGHUP)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 75 and "Traceback" not in said and "goes on from there" in said
+    assert process.returncode == 75 and "Traceback" not in said and "The same command goes on" in said
     assert list((workdir / "checkpoints").glob("ckpt-*.index"))
     assert not (workdir / "summary.json").exists()
     assert _rows(tmp_path)["source_only", "0"]["status"] == "missing"

@@ -121,7 +121,7 @@ def test_sigterm_checkpoints_and_says_how_to_go_on(finished, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 75, stderr
-    assert "The same command goes on from there" in stderr
+    assert "Stopped at step " in stderr and "The same command goes on" in stderr
     commands.succeed("train", *flags)
     _assert_as_if_never_interrupted(str(tmp_path), finished[0])
 

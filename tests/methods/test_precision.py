@@ -138,8 +138,8 @@ def test_the_heads_compiled_are_traced_once():
 
 
 def test_compiling_over_several_devices_is_refused():
-    with pytest.raises(UserError, match="--jit_compile=heads works on one device"):
-        _settings(jit_compile="heads", strategy="mirrored")
+    with pytest.raises(UserError, match="--jit_compile=heads is for --strategy=default or --strategy=one_device"):
+        recipes.resolve({"jit_compile": "heads", "strategy": "mirrored"})
 
 
 def test_features_that_overflow_move_nothing():

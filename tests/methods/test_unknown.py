@@ -176,7 +176,7 @@ def test_labels_that_were_handed_over_stand(monkeypatch):
         ({"task": "digits/Fo_Ha", "unknown": "reject"}, "--unknown=reject tells by what a network has learnt before"),
         (
             {"task": "office31_open/A_W", "target_prior": "source"},
-            "--target_prior=source is about the source's classes",
+            "--target_prior=source is for --unknown=none, but --unknown=reject",
         ),
         ({"task": "office31/A_W", "unknown_similarity": 0.2}, "--unknown_similarity=0.2 is for --unknown=reject"),
     ],

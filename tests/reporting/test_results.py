@@ -61,7 +61,7 @@ def three(tmp_path_factory):
 
 def test_every_pair_of_rows_is_compared_the_later_against_the_earlier(three):
     table = three[1]["md"].partition("## Differences")[2]
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.count("|") == 10][2:]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.count("|") == 8][2:]
     names = ["source only", "domain (DANN)", "+ synchronization (GSDA)"]
     assert [row[:2] for row in rows] == [[names[1], names[0]], [names[2], names[0]], [names[2], names[1]]]
     assert all(row[2] == "6" for row in rows)
@@ -153,7 +153,7 @@ def test_without_labels_methods_are_compared_by_how_far_they_agree(tmp_path):
         _answer(run, answers[run.method, run.settings.run.seed])
     text = Path(write_results("digits", runs, [], str(tmp_path))[1]).read_text()
     rows = [line.split(" | ") for line in text.splitlines() if "| 2 |" in line]
-    assert [row[2:5] for row in rows] == [["100.0 %", "75.0 %", "100.0 %"], ["75.0 %", "75.0 %", "50.0 %"]]
+    assert [row[2:5] for row in rows] == [["100.0 %", "100.0 %", "100.0 %"], ["75.0 %", "75.0 %", "50.0 %"]]
     assert "no row can be said to be right" in text
     # Source only 0.94 and GSDA (0.94 + 0.02) / 2 of its two seeds on every second image, else both 0.94.
     assert "probably right on 82.5 % of the images" in text and "--method=auto with the same flags" in text
