@@ -47,17 +47,17 @@ def text(line: str, everything: bool) -> str:
     group = page.add_argument_group(f"Flags of {command}")
     for name in sorted(own.keys() - settings.keys()):
         _add(group, name, own[name].default, own[name].help)
-    if len(inherited) < len(settings):
+    if "steps" not in flags.FLAGS:  # it trains nothing
         _add_fields(page, "Settings of the run that it takes", inherited)
     elif everything:
         for name, section in vars(settings_lib.Settings()).items():
-            _add_fields(page, f"{name.upper()}: {section.__doc__.splitlines()[0]}", dataclasses.fields(section))
+            mine = [field for field in dataclasses.fields(section) if field in inherited]
+            _add_fields(page, f"{name.upper()}: {section.__doc__.splitlines()[0]}", mine)
         _add_methods(page)
     else:
         from gsda_tf import methods
 
-        swept = settings_lib.names("swept") if command == "sweep" else ()
-        everyday = [settings[name] for name in settings_lib.names("everyday") if name not in swept]
+        everyday = [field for field in inherited if field.metadata["everyday"]]
         _add_fields(page, "Flags of train, of every day", everyday)
         known = f"Methods: {', '.join(methods.method_names())}."
         page.epilog = f"All settings and the options of each method: {line} --help=all\n{textwrap.fill(known, width)}"

@@ -12,10 +12,11 @@ import os
 from absl import flags as absl_flags
 
 from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.settings import fields
 
 from . import flags
 
-flags.define()
+flags.define([field.name for field in fields() if not field.metadata["swept"]])
 absl_flags.DEFINE_string("benchmark", None, "name of the benchmark, such as office31")
 absl_flags.DEFINE_list("tasks", [], "its tasks, such as A_W,A_D (default: all)")
 absl_flags.DEFINE_list(

@@ -91,17 +91,13 @@ def run(
     with timed("reading"):
         data = loading.load(plain.data)
     workdir = plain.run.workdir or os.path.join("runs", data.name, NAME, f"seed{plain.run.seed}")
-    folder = RunFolder(workdir)
-    with folder.held(plain.run.overwrite):
+    finished = None if plain.run.overwrite else read_summary(workdir)
+    if finished and "choice" in finished:
+        mine = _settings(given, finished["method"], finished["seed"] - plain.run.seed, workdir=workdir)
+        return train(mine, None, report, data)
+    with RunFolder(workdir).held(plain.run.overwrite):
         if plain.run.overwrite:
             clear(workdir, (CANDIDATES, CHOICE, PREDICTIONS))
-        if (finished := read_summary(workdir)) and "choice" in finished:
-            mine = _settings(given, finished["method"], finished["seed"] - plain.run.seed, workdir=workdir)
-            folder.same(mine, data)
-            print("Finished before, nothing was trained. The result of then:")
-            if report and plain.run.report and not folder.has_page():
-                report(workdir)
-            return finished
         if os.path.exists(os.path.join(workdir, "settings.json")) and not os.path.isdir(_folder(workdir)):
             raise UserError(f"{workdir} holds a run of one method: choose another --workdir, or --overwrite.")
         plan = [

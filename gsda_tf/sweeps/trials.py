@@ -157,12 +157,8 @@ def plan(
                 f"--{name} is an option of {', '.join(methods_lib.owners(name))}, of which none is in "
                 f"--methods={','.join(methods)}: leave --{name} out, or add one."
             )
-    for name in (*names("swept"), *(("pipeline",) if benchmark else ()), *grid):
-        if name in given:
-            raise UserError(
-                f"--{name} cannot be given to {'this' if name in grid else 'a'} sweep: it follows from --benchmark, "
-                "--tasks, --methods, --seeds, --grid and --out."
-            )
+    if twice := sorted(grid.keys() & given.keys()):
+        raise UserError(f"--{twice[0]} is in --grid, too: leave one of them out.")
     runs = []
     for seed in dict.fromkeys(seeds):  # a repeated one is the same run
         for task in dict.fromkeys(tasks):
