@@ -11,7 +11,7 @@ import os
 
 from absl import flags as absl_flags
 
-from gsda_tf.errors import COMMANDS, UserError
+from gsda_tf.errors import COMMANDS, UserError, explained
 from gsda_tf.settings import fields
 
 from . import flags
@@ -32,10 +32,8 @@ absl_flags.DEFINE_string("out", None, "folder of the sweep (default: sweeps/BENC
 def main() -> int:
     """Runs what is missing, writes the tables, lists what failed."""
     values = absl_flags.FLAGS
-    try:
+    with explained(f"--seeds={','.join(values.seeds)}", "Expected whole numbers with commas between.", ValueError):
         seeds = [int(seed) for seed in values.seeds]
-    except ValueError as error:
-        raise UserError(f"--seeds={','.join(values.seeds)}: expected whole numbers with commas between.") from error
     if not (seeds and values.methods):
         raise UserError("--seeds and --methods need at least one entry each.")
     if values.tasks and not values.benchmark:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
 
 from gsda_tf.data.batches import TrainingBatches
 from gsda_tf.data.classes import listed
@@ -127,10 +128,7 @@ def strangers(features: np.ndarray) -> np.ndarray:
     """
     if len(features) <= _NEIGHBOURS:
         return np.zeros(0, np.int64)
-    values = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    likeness = values @ values.T
-    np.fill_diagonal(likeness, -1)
-    nearest = np.sort(likeness, axis=1)[:, -_NEIGHBOURS:].mean(axis=1)
+    nearest = 1 - NearestNeighbors(n_neighbors=_NEIGHBOURS, metric="cosine").fit(features).kneighbors()[0].mean(axis=1)
     low, high = np.quantile(nearest, [0.25, 0.75])
     order = np.argsort(nearest)
     return order[nearest[order] < low - 3 * max(high - low, _LEAST)]

@@ -14,7 +14,7 @@ from gsda_tf import methods as methods_lib
 from gsda_tf import recipes
 from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, loading
-from gsda_tf.errors import UserError, choose
+from gsda_tf.errors import UserError, choose, explained
 from gsda_tf.files import locked, open_regular
 from gsda_tf.runs.contents import METRICS, read_summary
 from gsda_tf.runs.folder import RunFolder, differences
@@ -114,10 +114,8 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple]:
     for text in texts:
         name, _, values = text.partition(":")
         field = fields[choose("setting", name, [known for known in fields if known not in names("swept")])]
-        try:
+        with explained(f"--grid={text}", "Expected the form NAME:VALUE,VALUE.", UserError):
             grid[name] = tuple(dict.fromkeys(convert(field, value) for value in values.split(",")))
-        except UserError as error:
-            raise UserError(f"--grid={text} is not of the form NAME:VALUE,VALUE: {error}") from error
     return grid
 
 
