@@ -15,6 +15,7 @@ from gsda_tf import recipes
 from gsda_tf.data.domain import TaskData
 from gsda_tf.datasets import get_benchmark, loading
 from gsda_tf.errors import UserError, choose, explained
+from gsda_tf.evaluation.selection import SCORES
 from gsda_tf.files import locked, open_regular
 from gsda_tf.runs.contents import METRICS, read_summary
 from gsda_tf.runs.folder import RunFolder, differences
@@ -60,7 +61,7 @@ class Trial:
             summary = read_summary(self.workdir)
         except UserError:
             return None  # damaged: the run says so
-        done = summary is not None and summary["step"] == summary["steps"]
+        done = summary is not None and summary["step"] == summary["steps"] and summary["score"] in SCORES
         return summary if done and not differences(summary, self.settings.flat()) else None
 
     def at_work(self) -> bool:
