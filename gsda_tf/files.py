@@ -204,7 +204,7 @@ def open_archive(path: str, limit: int) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def write_atomically(path: str, content: str | bytes) -> None:
+def write_atomically(path: str, content: str | bytes | memoryview) -> None:
     """Writes text or bytes beside `path` and moves them into place; see `replacing`. Text is UTF-8, but for those bytes
     of a name that are no Unicode (surrogates)."""
     with replacing(path) as file:

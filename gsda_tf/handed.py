@@ -25,7 +25,7 @@ from gsda_tf.data.records import ArrayRecords, FileRecords, Records
 from gsda_tf.datasets.own.arrays import label_names
 from gsda_tf.datasets.own.lists import written_path
 from gsda_tf.errors import UserError
-from gsda_tf.files import replacing, write_atomically
+from gsda_tf.files import write_atomically
 from gsda_tf.progress import progress
 from gsda_tf.serving.predict import find_images
 
@@ -197,16 +197,9 @@ def keep(
         if given.kind == "images":
             paths = [_kept(tf.io.encode_png(each).numpy(), os.path.join(folder, "images"), "png") for each in paths]
         return "lists", {"_list": _keep_list(paths, named, folder), "_root": "/"}
-    held[given.kind] = given.values
-    digest = hashlib.blake2b(digest_size=8)
-    for name, array in sorted(held.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    path = os.path.join(folder, f"{digest.hexdigest()}.npz")
-    if not os.path.exists(path):
-        with replacing(path) as file:
-            np.savez(file, **held)
-    return "arrays", {"": path}
+    file = io.BytesIO()
+    np.savez(file, **held, **{given.kind: given.values})
+    return "arrays", {"": _kept(file.getbuffer(), folder, "npz")}
 
 
 def _keep_list(paths: Sequence[str], labels: Sequence[str | None], folder: str) -> str:
@@ -217,7 +210,7 @@ def _keep_list(paths: Sequence[str], labels: Sequence[str | None], folder: str) 
     return _kept(os.fsencode(lines.getvalue()), folder, "csv")
 
 
-def _kept(content: bytes, folder: str, ending: str) -> str:
+def _kept(content: bytes | memoryview, folder: str, ending: str) -> str:
     """Writes a file that is named by its content, if it is not there; returns its path."""
     path = os.path.join(folder, f"{hashlib.blake2b(content, digest_size=8).hexdigest()}.{ending}")
     if not os.path.exists(path):

@@ -174,7 +174,7 @@ class DataSettings:
     )
     list_labels: str = setting(
         "auto", "what tells the target's classes where lists number the same folders differently (auto: the folders)",
-        choices=("auto", "numbers", "folders"), needs=_LISTS,
+        choices=("auto", "numbers"), needs=_LISTS,
     )  # fmt: skip
     # Arrays may lie elsewhere, but a set of TFDS is what its name says.
     source: str = setting(

@@ -59,11 +59,21 @@ def load_domain(name: str, split: str, domain: str, settings: DataSettings) -> D
     return DomainData(domain, records, _labels(builder, split, source))
 
 
-def loader(name: str, domains: Mapping[str, str], split: str = "{}") -> Callable[[str, DataSettings], DomainData]:
-    """`load_domain` by the code of a domain; its name stands for {} in the names of the set and of the split."""
-    return lambda code, settings: load_domain(
-        name.format(domains[code]), split.format(domains[code]), domains[code], settings
-    )
+def loader(
+    name: str, domains: Mapping[str, str], splits: Mapping[str, str] | None = None
+) -> Callable[[str, DataSettings], DomainData]:
+    """`load_domain` by the code of a domain, whose name stands for {} in the name of the set.
+
+    Args:
+      name: of the set.
+      domains: names of the domains by their codes.
+      splits: of the set, by the same; None: they are called like the domains.
+    """
+
+    def load(code: str, settings: DataSettings) -> DomainData:
+        return load_domain(name.format(domains[code]), (splits or domains)[code], domains[code], settings)
+
+    return load
 
 
 def load_decoded(name: str, split: str, domain: str, settings: DataSettings) -> DomainData:

@@ -3,11 +3,9 @@
 Scored by the mean over classes. The target is the validation set: trained on without its labels, and scored with them.
 """
 
-from gsda_tf.data.domain import DomainData
 from gsda_tf.datasets.base import Benchmark
 from gsda_tf.datasets.preparing import prepare
 from gsda_tf.datasets.preparing.finding import ImageSet
-from gsda_tf.settings import DataSettings
 
 IMAGE_SET = ImageSet.beside(
     __file__,
@@ -17,15 +15,9 @@ IMAGE_SET = ImageSet.beside(
     home="https://github.com/VisionLearningGroup/taskcv-2017-public",
 )
 _DOMAINS = {"Sy": "synthetic", "Re": "real"}
-_SPLITS = {"Sy": "train", "Re": "validation"}
-
-
-def _load(code: str, settings: DataSettings) -> DomainData:
-    return prepare.load_domain(IMAGE_SET.name, _SPLITS[code], _DOMAINS[code], settings)
-
-
+_LOAD = prepare.loader("visda2017", _DOMAINS, {"Sy": "train", "Re": "validation"})
 BENCHMARKS = (
     Benchmark(
-        "visda2017", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, _load, (("Sy", "Re"),), "mean_class_accuracy"
+        "visda2017", IMAGE_SET.title, _DOMAINS, IMAGE_SET.class_names, _LOAD, (("Sy", "Re"),), "mean_class_accuracy"
     ),
 )
