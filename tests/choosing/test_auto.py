@@ -191,7 +191,7 @@ def test_the_export_says_of_each_image_the_agreement_that_the_choice_was_told(gi
 
     values = {**given(), "evaluate_steps": 4, "workdir": str(tmp_path / "run"), "export": True}
     pool = PoolSettings(("source_only", "mcc", "spl"), candidate_seeds=2)
-    auto.run(values, pool, export=export)
+    summary = auto.run(values, pool, export=export)
     rows = (tmp_path / "run" / auto.PREDICTIONS).read_text().splitlines()[1:]
     due = {row.split(",")[0]: float(row.split(",")[2]) for row in rows}
     ((experiment, agreement),) = said
@@ -200,6 +200,13 @@ def test_the_export_says_of_each_image_the_agreement_that_the_choice_was_told(gi
     assert list(finished(str(tmp_path / "run"))) == ["mcc", "source_only", "spl"]
     shown = read_snapshot(str(tmp_path / "run"))["target_agreement"]
     assert rounding.distance(shown, agreement) < rounding.FORWARD
+    # Finished, it is told again, and the page is made that is not there.
+    paged = []
+    again = auto.run(values, pool, export=export, report=paged.append)
+    assert "Finished before, nothing was trained" in capsys.readouterr().out
+    assert again["choice"] == summary["choice"] and len(said) == 1 and paged == [values["workdir"]]
+    with pytest.raises(UserError, match="learning_rate"):
+        auto.run({**values, "learning_rate": 0.5}, pool)
     # A folder that names a program is not run: the export goes without.
     settings = tmp_path / "run" / "candidates" / "mcc" / "seed1" / "settings.json"
     settings.write_text(settings.read_text().replace('"method": "mcc"', '"method": "/tmp/x.py:X"'))
