@@ -47,14 +47,22 @@ def images_of(values: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray | list[
       DataError: they are no images.
     """
     blocks = [_batch(each, True) for each in values] if isinstance(values, list) else [_batch(values, False)]
-    finite = np.concatenate([np.isfinite(block).all(axis=(1, 2, 3)) for block in blocks])
-    blocks = [np.nan_to_num(block, nan=0, posinf=0, neginf=0) for block in blocks]
+    finite = np.concatenate([_finite(block) for block in blocks])
+    if not finite.all():
+        blocks = [np.nan_to_num(block, nan=0, posinf=0, neginf=0) for block in blocks]
     factor, made = _factor(blocks), []
     for block in blocks:
         if block.dtype != np.uint8:
             block = np.clip(np.rint(block.astype(np.float32) * factor), 0, 255).astype(np.uint8)
         made.append(np.repeat(block, 3, axis=-1) if block.shape[-1] == 1 else block)
     return ([block[0] for block in made] if isinstance(values, list) else made[0]), finite
+
+
+def _finite(block: np.ndarray) -> np.ndarray:
+    """Returns which images of [m, h, w, c] have finite numbers only, bool [m]."""
+    if block.dtype.kind == "f":
+        return np.isfinite(block).all(axis=(1, 2, 3))
+    return np.ones(len(block), bool)  # without a copy of all pixels
 
 
 def _batch(array: np.ndarray, one: bool) -> np.ndarray:

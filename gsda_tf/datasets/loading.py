@@ -10,6 +10,7 @@ from gsda_tf.data.checking import check_images, kept_in
 from gsda_tf.data.classes import few_images
 from gsda_tf.data.domain import TaskData, hold_out
 from gsda_tf.data.fingerprint import with_classes, with_unknown
+from gsda_tf.data.image_files import LEAST_SIDE
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.target_labels import hand_over
 from gsda_tf.errors import UserError, choose
@@ -36,7 +37,12 @@ def index(settings: DataSettings, class_names: Sequence[str] | None = None) -> T
     else:
         data = importlib.import_module(f"gsda_tf.datasets.own.{settings.pipeline}").load(settings, *known)
     data = with_unknown(data) if rejects else data
-    said = few_images(data) if len(data.source) else ()
+    said = few_images(data) if len(data.source) else []
+    if settings.resize_size > LEAST_SIDE:
+        said.append(
+            f"--resize_size={settings.resize_size}: files other than JPEG and PNG, or turned by EXIF orientation, are "
+            f"halved while both sides keep {LEAST_SIDE:,} pixels."
+        )
     return dataclasses.replace(data, remarks=(*data.remarks, *said))
 
 

@@ -36,3 +36,9 @@ def test_a_way_of_bringing_images_is_a_file(tmp_path, monkeypatch):
         vars(own).pop("made", None)
     assert data.name == "made/a_b" and data.class_names == ("x", "y")
     np.testing.assert_array_equal(data.target.labels, [0, 1, 0, 1])
+
+
+def test_a_size_at_which_some_images_are_halved_before_is_told():
+    for size, told in ((8, 0), (1024, 0), (1025, 1)):
+        remarks = loading.index(DataSettings(task="digits/Fo_Ha", resize_size=size)).remarks
+        assert sum("are halved while both sides keep 1,024 pixels" in remark for remark in remarks) == told
