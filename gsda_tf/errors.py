@@ -69,6 +69,10 @@ class WorkerLostError(TrainingError):
     exit_code = STOPPED
 
 
+_NO_MEMORY = "ResourceExhaustedError"
+"""TensorFlow's error; messages do not wait for TensorFlow to be imported."""
+
+
 @contextlib.contextmanager
 def explained(what: str, todo: str, kinds: Any = Exception, error: type[UserError] = UserError) -> Iterator[None]:
     """Tells in one sentence what went wrong with something that the user gave, whatever library said so.
@@ -76,7 +80,7 @@ def explained(what: str, todo: str, kinds: Any = Exception, error: type[UserErro
     Args:
       what: went wrong, as the message begins: "--extractor=FILE.keras was not loaded".
       todo: what is expected, or to be done; a sentence.
-      kinds: errors that are meant, a class or several.
+      kinds: errors that are meant, a class or several; by default all, but memory that is used up.
       error: to be raised.
 
     Raises:
@@ -85,7 +89,7 @@ def explained(what: str, todo: str, kinds: Any = Exception, error: type[UserErro
     try:
         yield
     except kinds as found:
-        if kinds is Exception and isinstance(found, UserError):
+        if kinds is Exception and (isinstance(found, (UserError, MemoryError)) or _NO_MEMORY in str(type(found))):
             raise
         said = " ".join(str(found).split())[:300].rstrip(".") or type(found).__name__
         raise error(f"{what}: {said}. {todo}") from found

@@ -253,7 +253,7 @@ def _application(name: str, pretrained: bool, image_size: int) -> Backbone:
     options: dict[str, Any] = {"weights": "imagenet" if pretrained else None}
     if alpha is not None:  # a network that has no width to set refuses it itself
         options["alpha"] = float(alpha)
-    todo = "Weights that cannot be downloaded can be given, --weights=FILE, or made at random, --weights=none."
+    todo = "Weights that cannot be downloaded are given by --weights=FILE, or made at random by --weights=none."
     with explained(f"--extractor={name} at --image_size={image_size}", todo):
         model = builder(include_top=False, input_shape=(image_size, image_size, 3), **options)
     return Backbone(model, lambda images: preprocess(tf.identity(images)))

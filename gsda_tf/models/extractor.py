@@ -141,7 +141,7 @@ def build_extractor(settings: ModelSettings, image_size: int, precision: str = "
     # A network of somebody else's is tried with an image; others were made for its size.
     tried = foreign.is_foreign(settings.extractor) or backbones.is_file(settings.extractor)
     what = f"--extractor={settings.extractor} cannot read images of {image_size}x{image_size}x3"
-    with explained(what, "Set --image_size to what it expects."):
+    with explained(what, "Set --image_size to what it expects.", (ValueError, tf.errors.InvalidArgumentError)):
         extractor(tf.zeros([1, image_size, image_size, 3], tf.uint8) if tried else tf.zeros([1, *extractor.border]))
     return extractor
 
