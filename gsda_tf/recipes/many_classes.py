@@ -8,10 +8,17 @@ import os
 
 from gsda_tf.datasets import get_benchmark, split_task
 from gsda_tf.datasets.own.arrays import class_count
+from gsda_tf.datasets.own.lists import read_list
 from gsda_tf.recipes.layers import Holding, regime
 from gsda_tf.settings import several
 
 FROM = 500
+_COUNTED = {
+    "folders": ("source_dir", lambda path: len(next(os.walk(path), ("", ()))[1])),
+    "lists": ("source_list", lambda path: len(read_list(path).labels)),
+    "arrays": ("source", class_count),
+}
+"""By pipeline: the setting that names sources, and how many classes are in one of them."""
 
 
 def layer(now: Holding) -> None:
@@ -21,10 +28,9 @@ def layer(now: Holding) -> None:
 
 
 def _classes(now: Holding) -> int:
-    """How many classes there are: of a benchmark, or the folders or arrays of a source; 0 where it is not known."""
+    """How many classes there are: of a benchmark, or the most that a source of one's own names; 0 where it is not
+    known, as of TFDS before it is prepared."""
     if not now.own:
         return len(get_benchmark(split_task(now["task"])[0]).class_names)
-    if now["pipeline"] == "arrays":
-        return max((class_count(path) for path in several(now["source"]) if os.path.isfile(path)), default=0)
-    folders = [path for path in several(now["source_dir"]) if os.path.isdir(path)]
-    return max((sum(os.path.isdir(entry) for entry in os.scandir(path)) for path in folders), default=0)
+    place, count = _COUNTED.get(now["pipeline"], ("", None))
+    return max((count(path) for path in several(now.get(place, "")) if os.path.exists(path)), default=0)

@@ -220,7 +220,7 @@ _MOST_BYTES = 2**32
 def write_snapshot(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name; `training.evaluator.Evaluator.keep` says which there are."""
     with replacing(os.path.join(workdir, SNAPSHOT)) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez(file, **arrays)
 
 
 def read_snapshot(workdir: str) -> dict[str, np.ndarray]:

@@ -17,8 +17,8 @@ from gsda_tf.training.inference import Inference, Outputs
 
 _MOST_SOURCE_IMAGES = 5000
 """Source accuracy is measured on at most this many images, evenly spread over the set."""
-_MOST_KEPT = 1000
-"""Images of each domain whose features are kept for pictures."""
+_MOST_KEPT = 400
+"""Images of each domain whose features are kept for pictures: as many as `reporting.embedding` draws."""
 _MOST_MISTAKES = 24
 _MOST_EXTREMES = 12
 _THUMBNAIL = 96
@@ -109,7 +109,7 @@ class Evaluator:
     def keep(self, workdir: str, evaluation: Evaluation, step: int) -> None:
         """Keeps in evaluation.npz what the model makes of the images before the first step, and at the end.
 
-        Before: source_features_before and target_features_before float32 [<=1000, d] of the images source_indices and
+        Before: source_features_before and target_features_before float32 [<=400, d] of the images source_indices and
         target_indices, and source_labels. At the end besides: step; source_features and target_features of the same
         images; target_labels int32 [nt], -1 unlabelled, and target_probabilities float32 [nt, r] of all target images;
         source_counts int64 [r], source images by class; and <kind>_indices [m], <kind>_images uint8 [m, h, w, 3] and

@@ -275,3 +275,12 @@ def test_classes_of_arrays_are_counted(tmp_path, count, units):
     np.savez(tmp_path / "a.npz", features=np.zeros((count, 2), np.float32), labels=np.arange(count))
     path = str(tmp_path / "a.npz")
     assert _resolved(source=path, target=path, method="gsda")["discriminator_units"] == units
+
+
+@pytest.mark.parametrize("count, units", [(499, (256, 256)), (500, (64,))])
+def test_classes_of_lists_are_counted(tmp_path, count, units):
+    path = tmp_path / "source.txt"
+    path.write_text("".join(f"{i}.png {i % count}\n" for i in range(2 * count)))
+    given = {"source_list": str(path), "target_list": "b.txt", "freeze_backbone": True}
+    assert _resolved(**given, method="gsda")["discriminator_units"] == units
+    assert _resolved(**{**given, "source_list": "none.txt"}, method="gsda")["discriminator_units"] == (256, 256)

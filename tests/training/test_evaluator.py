@@ -110,7 +110,7 @@ def test_large_sets_are_sampled_evenly_and_thumbnails_are_small(tmp_path):
     evaluator = Evaluator(data, settings, inference)
     evaluator.keep(str(tmp_path), evaluator(), 1)
     kept = np.load(tmp_path / SNAPSHOT)
-    assert len(kept["source_indices"]) == len(kept["target_indices"]) == 1000
+    assert len(kept["source_indices"]) == len(kept["target_indices"]) == 400
     np.testing.assert_array_equal(kept["source_features"][:, 0], kept["source_labels"])
     np.testing.assert_array_equal(kept["source_labels"], data.source.labels[kept["source_indices"]])
     assert kept["target_probabilities"].shape == (1500, 3)
