@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from gsda_tf.data.domain import evenly
@@ -62,14 +64,10 @@ def distances(features: np.ndarray, others: np.ndarray, divisions: Sequence[np.n
 
 def _separation_error(fitted: np.ndarray, held_out: np.ndarray) -> float:
     """Returns the error on `held_out` [2, m, d] of a classifier of domains that was fitted to `fitted` [2, n, d]."""
-    # As StandardScaler, Pipeline and `score` would, which take a third of the time with looking at what they are given.
-    mean, spread = fitted.mean(axis=(0, 1)), fitted.std(axis=(0, 1))
-    x, asked = (np.concatenate(half) - mean for half in (fitted, held_out))
-    x, asked = x / np.where(spread, spread, 1), asked / np.where(spread, spread, 1)
+    x, y = np.concatenate(fitted), np.repeat([0, 1], fitted.shape[1])
     # Strong regularization: with more features than images, any two halves are separable.
-    classifier = LogisticRegression(C=0.01, max_iter=100)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=100))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(x, np.repeat([0, 1], fitted.shape[1]))
-    said = classifier.decision_function(asked) > 0
-    return np.mean(said != np.repeat([False, True], held_out.shape[1]))
+        classifier.fit(x, y)
+    return 1 - classifier.score(np.concatenate(held_out), np.repeat([0, 1], held_out.shape[1]))

@@ -1,8 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from gsda_tf.evaluation import unsupervised
 
@@ -33,17 +30,6 @@ def test_a_distance_is_the_mean_over_divisions_of_the_images():
     assert mean == pytest.approx(np.mean(single), abs=4 * np.std(single) / np.sqrt(20))
     assert spread == pytest.approx(np.std(single), rel=0.6)
     assert unsupervised.a_distance(source, target, splits=1)[1] == 0
-
-
-def test_a_distance_is_that_of_scikit_learns_pipeline():
-    source, target = _RNG.normal(size=(2, 80, 24)) * np.arange(24) + np.array([0, 0.5])[:, None, None]  # one constant
-    halves = np.random.default_rng(0).permutation(80)
-    fitted, asked = (np.concatenate([source[rows], target[rows]]) for rows in (halves[:40], halves[40:]))
-    domain = np.repeat([0, 1], 40)
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)).fit(fitted, domain)
-    expected = 2 * (2 * classifier.score(asked, domain) - 1)
-    assert 0 < expected < 2
-    assert unsupervised.distances(source, target, [np.tile(halves, (2, 1))])[0] == pytest.approx(expected)
 
 
 def test_too_few_images_give_nan():
