@@ -39,7 +39,7 @@ def test_of_two_commands_on_a_feature_cache_one_computes(tmp_path, capsys):
     def embed(part, told):
         embedded.append(len(part))
         time.sleep(0.3)
-        return np.full((len(part), 2), 7, np.float32)
+        return [np.full((len(part), 2), 7, np.float32)]
 
     def get(_):
         return frozen._features(domain, content_digests(domain), FeatureStore(str(tmp_path)), embed, 9)

@@ -79,7 +79,6 @@ def test_the_other_formats_take_features(features):
     _, run, _ = features
     said = inprocess.succeed("export", f"--workdir={run}", "--format=keras,tflite").splitlines()
     assert said[-1] == str(run / "export" / "2.keras")
-    assert [line.split(":")[0] for line in said if "differ by at most" in line] == ["keras", "tflite"]
     with np.load(run.parent / "target.npz") as target, np.load(run / "evaluation.npz") as kept:
         asked, expected = target["features"].astype(np.float32), kept["target_probabilities"]
     assert sorted(os.listdir(run / "export")) == ["1", "2.keras", "2.labels.txt", "2.tflite"]
