@@ -88,7 +88,7 @@ def export_model(
         for kind in (kind for kind in other_formats.FORMATS if kind in formats):
             served = kind == "saved_model"
             made.append(os.path.join(aside, "model" if served else f"model.{kind}"))
-            what = f"The export was removed, this model has no right form as --format={kind}"
+            what = f"Nothing was written, this model has no right form as --format={kind}"
             todo = "Every model has --format=saved_model, if its numbers are finite."
             with fresh.started(aside) as process, explained(what, todo, _NO_FORM, TrainingError):
                 with timed("export" if served else kind), errors_only():
