@@ -164,6 +164,26 @@ def test_damaged_prepared_data_are_named(settings):
         prepare.load_domain("visda2017", "train", "train", settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("svhn_cropped", "train_32x32.mat"), ("domainnet/sketch", "csr.bu.edu"), ("usps", "zip.test.gz")],
+)
+def test_a_host_that_nobody_knows_is_told_at_once(tmp_path, monkeypatch, name, file):
+    monkeypatch.setattr(prepare.socket, "getaddrinfo", _unknown)
+    monkeypatch.setattr(prepare.urllib.request, "getproxies", dict)
+    (tmp_path / "manual" / "something else").mkdir(parents=True)
+    (tmp_path / "data" / "downloads" / "extracted").mkdir(parents=True)
+    settings = DataSettings(data_dir=str(tmp_path / "data"), manual_dir=str(tmp_path / "manual"))
+    with pytest.raises(UserError, match="cannot be reached") as error:
+        prepare.prepared_builder(name, settings)
+    assert name.split("/")[0] in str(error.value)
+    assert file in str(error.value)
+
+
+def _unknown(*_):
+    raise OSError("Name or service not known")
+
+
 class Colours(tfds.core.GeneratorBasedBuilder):
     """Stands for a data set of the TFDS catalogue."""
 

@@ -10,7 +10,10 @@ import io
 import json
 import os
 import shutil
+import socket
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from gsda_tf.data.augmentation import AUGMENTATIONS
 from gsda_tf.data.batches import evaluation_batches
 from gsda_tf.data.domain import DomainData
 from gsda_tf.data.records import ArrayRecords, SourceRecords
+from gsda_tf.datasets.preparing import finding
 from gsda_tf.errors import DataError, DiskError, UserError, choose
 from gsda_tf.files import disk_errors, one_at_a_time, open_regular, read_regular, remove_unfinished, replacing
 from gsda_tf.progress import progress
@@ -28,6 +32,8 @@ from gsda_tf.settings import DataSettings
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
+# Where TFDS downloads what it has no list of files for.
+_HOSTS = {"domainnet": ("csr.bu.edu",)}
 _AT_ONCE = 256
 _MOST_JSON = 2**24
 
@@ -152,6 +158,7 @@ def prepared_builder(name: str, settings: DataSettings) -> tfds.core.DatasetBuil
         if not builder.is_prepared():  # by another process in the meantime
             for path in glob.glob(glob.escape(str(builder.data_dir)) + ".incomplete*"):  # of a process that was killed
                 shutil.rmtree(path, ignore_errors=True)
+            _check_reachable(builder, manual_dir)
             _prepare(builder, manual_dir, quiet=is_own(name))
             builder = _builder(name, settings.data_dir)
             total = builder.info.splits.total_num_examples
@@ -268,6 +275,31 @@ def _prepare(builder: tfds.core.DatasetBuilder, manual_dir: str, *, quiet: bool)
             f"{(str(error).strip() or 'no reason given').splitlines()[0][:300]}. "
             f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS or otherwise}"
         ) from error
+
+
+def _check_reachable(builder: tfds.core.DatasetBuilder, manual_dir: str) -> None:
+    """TFDS asks a host whose name nobody knows for minutes before it gives up; this asks once.
+
+    Raises:
+      UserError: no host of the downloads can be resolved, and nothing was downloaded before.
+    """
+    listed = builder.url_infos or {}
+    names = tuple(info.filename for info in listed.values())
+    hosts = sorted({urllib.parse.urlparse(url).hostname for url in listed} or _HOSTS.get(builder.name, ()))
+    downloads = glob.glob(os.path.join(glob.escape(str(builder.data_dir_root)), "downloads", "*"))
+    there = any(os.path.isfile(path) and not path.endswith(".INFO") for path in downloads)
+    own = next(finding.files(manual_dir, lambda name: name.endswith(names)), None)
+    if not hosts or urllib.request.getproxies() or there or own is not None:
+        return
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo(host, 443)
+            return
+    own = f"put the files as they are ({', '.join(sorted(names))}) into {manual_dir}, " if names else ""
+    raise UserError(
+        f"{builder.name} is downloaded on first use, and {' and '.join(hosts)} cannot be reached: check the network, "
+        f"{own}or prepare it elsewhere and set --data_dir."
+    )
 
 
 def _labels(builder: tfds.core.DatasetBuilder, split: str, source) -> np.ndarray:
