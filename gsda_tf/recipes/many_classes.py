@@ -4,6 +4,7 @@ With 1,000 classes GSDA's critics of 256-256 take 3.5 GiB and 1.7 seconds of a c
 fifth (BUILD.md, "How cost grows").
 """
 
+import functools
 import os
 
 from gsda_tf.datasets import get_benchmark, split_task
@@ -13,9 +14,16 @@ from gsda_tf.recipes.layers import Holding, regime
 from gsda_tf.settings import several
 
 FROM = 500
+
+
+@functools.lru_cache(maxsize=4)  # settings are folded for every candidate and every run of a sweep
+def _labels(path: str, changed: int) -> int:
+    return len(read_list(path).labels)
+
+
 _COUNTED = {
     "folders": ("source_dir", lambda path: len(next(os.walk(path), ("", ()))[1])),
-    "lists": ("source_list", lambda path: len(read_list(path).labels)),
+    "lists": ("source_list", lambda path: _labels(path, os.stat(path).st_mtime_ns)),
     "arrays": ("source", class_count),
 }
 """By pipeline: the setting that names sources, and how many classes are in one of them."""
